@@ -152,12 +152,12 @@ grant execute on function public.batch_state(uuid) to service_role;
 create function public.claim_events(holder uuid, token bigint, lease_seconds int, size int, max_bytes int) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  batch uuid := pg_catalog.gen_random_uuid();
-  until timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds);
+  new_batch constant uuid := pg_catalog.gen_random_uuid();
+  new_until constant timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds);
   claimed jsonb;
 begin
   perform public.hold_lease(holder, token);
-  update public.leases l set until = claim_events.until where l.name = 'scan';
+  update public.leases l set until = new_until where l.name = 'scan';
   update public.event_queue q set batch = null, claimed_until = null where q.batch is not null;
   with pending as (
     select q.event_id from public.event_queue q
@@ -171,15 +171,15 @@ begin
   ), taken as (
     select id, event from sized where bytes <= max_bytes or place = 1
   ), marked as (
-    update public.event_queue q set batch = claim_events.batch, claimed_until = claim_events.until
+    update public.event_queue q set batch = new_batch, claimed_until = new_until
     from taken t where q.event_id = t.id
   )
   select pg_catalog.jsonb_agg(event order by id) into claimed from taken;
   if claimed is null then
     return pg_catalog.jsonb_build_object('batch', null, 'events', '[]'::jsonb, 'baselines', '[]'::jsonb, 'episodes', '[]'::jsonb);
   end if;
-  insert into public.batches (id, token, events) values (batch, claim_events.token, pg_catalog.jsonb_array_length(claimed));
-  return pg_catalog.jsonb_build_object('batch', batch, 'events', claimed) || public.batch_state(batch);
+  insert into public.batches (id, token, events) values (new_batch, claim_events.token, pg_catalog.jsonb_array_length(claimed));
+  return pg_catalog.jsonb_build_object('batch', new_batch, 'events', claimed) || public.batch_state(new_batch);
 end $$;
 comment on function public.claim_events(uuid, bigint, int, int, int) is
   'Claims up to 500 pending events in order of arrival, at most max_bytes of JSON (one at least), and renews the lease.';
