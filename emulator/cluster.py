@@ -1,0 +1,92 @@
+"""Where a PostgreSQL data directory and its socket lie, and how the directory is made."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.account import Account, PlaceRefused, can_enter, drop, make_private
+from emulator.binaries import Binaries
+
+logger = logging.getLogger(__name__)
+
+SUPERUSER = "supabase_admin"
+ELSEWHERE = Path("/var/tmp")  # noqa: S108 - make_private refuses what is somebody else's
+SOCKETS = Path("/tmp")  # noqa: S108 - short: a socket path has 107 bytes at most
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # no PG* variable gets through
+
+
+class ClusterRefused(Exception):
+    """The data directory cannot be made or used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The directories of one server, both private to the user that runs it."""
+
+    cluster: Path
+    sockets: Path
+
+
+def choose(data: Path, account: Account | None) -> Places:
+    """Places for the server of the emulator whose data directory is `data`.
+
+    The cluster is `data/postgres`, except when `account` cannot get there: then a directory below
+    /var/tmp that depends on `data` alone, so that a later start finds it again.
+    """
+    data = data.resolve()
+    digest = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:12]
+    home = data / "postgres"
+    if account is not None and not can_enter(data, account):
+        home = ELSEWHERE / f"hotspot-emulator-{digest}"
+        reason = f"OS user {account.name}, who runs PostgreSQL, cannot pass the way to {data}"
+        logger.warning("%s: the database is kept in %s", reason, home)
+    make_private(home, account)
+    sockets = SOCKETS / f"hr-{digest}"
+    make_private(sockets, account)
+    return Places(home / "cluster", sockets)
+
+
+def make(places: Places, binaries: Binaries, account: Account | None, *, sync: bool) -> bool:
+    """Run initdb unless it has been run; whether it was. `sync=False` trades safety for time.
+
+    Raises ClusterRefused.
+    """
+    cluster = places.cluster
+    version = cluster / "PG_VERSION"
+    if version.exists():
+        made_by = version.read_text().strip()
+        if made_by != str(binaries.version):
+            raise ClusterRefused(
+                f"{cluster} was made by PostgreSQL {made_by}, this is {binaries.version}:"
+                " set PG_BIN to the older programs or choose another --data"
+            )
+        return False
+    # Made beside its place and renamed: a start that is killed here leaves nothing half made.
+    fresh = cluster.with_name("cluster.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    command = [binaries.initdb, "--pgdata", fresh, "--username", SUPERUSER, "--encoding=UTF8"]
+    command += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
+    command += [] if sync else ["--no-sync"]
+    result = subprocess.run(  # noqa: S603
+        command,
+        cwd="/",
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **drop(account),
+    )
+    if result.returncode != 0:
+        raise ClusterRefused(f"initdb failed for {cluster}:\n{result.stdout.strip()}")
+    fresh.rename(cluster)
+    return True
+
+
+__all__ = ["ClusterRefused", "PlaceRefused", "Places", "choose", "make"]
