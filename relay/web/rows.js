@@ -1,0 +1,58 @@
+// The newest change of each row that an endpoint has told, so that none is handed on twice.
+//
+// A deletion is final for its id. The number of rows is bounded: beyond `limit` those that have
+// not changed for the longest are forgotten, which only means that the relay may tell them again.
+export class Rows {
+  #changes = new Map();
+  #limit;
+
+  constructor(limit) {
+    this.#limit = limit;
+  }
+
+  // Whether the change is news; what is not newer than the change held is not.
+  take(change) {
+    const key = `${change.table}:${idOf(change)}`;
+    const held = this.#changes.get(key);
+    if (held !== undefined && !supersedes(change, held)) return false;
+    this.#changes.delete(key); // a Map keeps the place of the first insertion
+    this.#changes.set(key, change);
+    if (this.#changes.size > this.#limit) this.#changes.delete(this.#changes.keys().next().value);
+    return true;
+  }
+
+  // The changes of the rows that still exist and match, the longest unchanged first.
+  present() {
+    return [...this.#changes.values()].filter(hasRecord);
+  }
+
+  get size() {
+    return this.#changes.size;
+  }
+
+  forget() {
+    this.#changes.clear();
+  }
+}
+
+function supersedes(change, held) {
+  if (held.type === "DELETE") return false;
+  return change.type === "DELETE" || change.version > held.version;
+}
+
+// The id of the row that a change is about, whatever its type.
+export function idOf(change) {
+  return change.record?.id ?? change.old_record?.id ?? change.id;
+}
+
+// Whether the change carries the row: an insertion or an update.
+export function hasRecord(change) {
+  return change.type === "INSERT" || change.type === "UPDATE";
+}
+
+// Whether a parsed frame of a change type has what every change must have.
+export function isChange(frame) {
+  if (typeof frame.table !== "string" || !Number.isInteger(frame.version)) return false;
+  if (!Number.isInteger(idOf(frame))) return false;
+  return !hasRecord(frame) || frame.record?.id !== undefined;
+}

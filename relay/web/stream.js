@@ -1,0 +1,206 @@
+// One endpoint of the relay: a native WebSocket that is kept open, its changes handed on once.
+//
+// Lifecycle: closed -> connecting -> syncing (after hello) -> open (after synced). A lost
+// connection goes to waiting and, after the back-off, to connecting again; a close code that says
+// "do not come back" ends in refused. close() ends in closed from anywhere.
+//
+// There is one timer, since at any time there is one thing to wait for: the greeting, the next
+// ping, the answer to a ping, or the next attempt. It is set before anybody is told of a new
+// state, because the one who is told may call close().
+import { delay } from "./backoff.js";
+import { comeBack } from "./close.js";
+import { Rows, isChange } from "./rows.js";
+
+const PROTOCOL = "relay.v1";
+const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
+const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
+
+export class Stream {
+  #url;
+  #options;
+  #tell;
+  #tellStatus;
+  #socket = null;
+  #timer = null;
+  #attempt = 0;
+  #cursor = null;
+  #awaitsPong = false;
+  #rows;
+  #status;
+
+  // `tell` gets changes, resets and synced frames; `tellStatus` is called at each new status.
+  constructor(url, options, tell, tellStatus) {
+    this.#url = url;
+    this.#options = options;
+    this.#tell = tell;
+    this.#tellStatus = tellStatus;
+    this.#rows = new Rows(options.maxRows);
+    this.#status = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  // What a subscriber that comes late has missed: the rows held and whether that is all of them.
+  get held() {
+    const { state, complete } = this.#status;
+    const frames = this.#rows.present();
+    return state === "open" ? [...frames, { type: "synced", complete }] : frames;
+  }
+
+  open() {
+    if (this.#status.state !== "closed" && this.#status.state !== "refused") return;
+    this.#attempt = 0;
+    this.#dial();
+  }
+
+  close() {
+    this.#hangUp(1000);
+    if (this.#status.state !== "closed") this.#become("closed");
+  }
+
+  // Forget what was received, so that the next open() starts from the beginning.
+  forget() {
+    this.#rows.forget();
+    this.#cursor = null;
+  }
+
+  #dial() {
+    const socket = new this.#options.WebSocket(this.#address(), [PROTOCOL]);
+    const mine = (act) => (event) => this.#socket === socket && act(event);
+    socket.onopen = mine(() => socket.protocol === PROTOCOL || this.#refuse(socket.protocol));
+    socket.onmessage = mine(({ data }) => this.#receive(data));
+    socket.onclose = mine(({ code, reason }) => this.#lost(code, reason));
+    socket.onerror = () => {}; // says nothing that close does not say better
+    this.#socket = socket;
+    this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no greeting in time"));
+    this.#become("connecting");
+  }
+
+  #address() {
+    const url = new URL(this.#url);
+    if (this.#cursor !== null) {
+      url.searchParams.delete("last"); // only meant for a start without a cursor
+      url.searchParams.set("cursor", this.#cursor);
+    }
+    return url.href;
+  }
+
+  #receive(text) {
+    this.#heard();
+    const frame = parse(text);
+    if (frame === null || (CHANGES.has(frame.type) && !isChange(frame))) {
+      this.#become(this.#status.state, { badFrames: this.#status.badFrames + 1 });
+    } else if (CHANGES.has(frame.type)) {
+      if (this.#rows.take(frame)) this.#tell(frame);
+    } else {
+      this.#obey(frame);
+    }
+  }
+
+  // Frames about the stream itself; types that a newer relay may add are passed over.
+  #obey(frame) {
+    switch (frame.type) {
+      case "hello":
+        this.#greeted(frame);
+        break;
+      case "synced":
+        this.#attempt = 0;
+        this.#keep(frame.cursor);
+        this.#become("open", { complete: frame.complete === true });
+        this.#tell({ type: "synced", complete: frame.complete === true });
+        break;
+      case "cursor":
+        this.#keep(frame.cursor);
+        break;
+      case "reset":
+        this.#discard(frame.reason);
+        break;
+      case "status":
+        this.#become(this.#status.state, { upstream: frame.upstream });
+        break;
+    }
+  }
+
+  #greeted(hello) {
+    this.#after(this.#options.pingSeconds, () => this.#ping());
+    this.#become("syncing");
+    // What is not resumed is told from the beginning, without the deletions of the meantime.
+    if (!hello.resumed) this.#discard(hello.reason);
+  }
+
+  // Start afresh; subscribers that were given rows are told to discard them.
+  #discard(reason) {
+    const given = this.#rows.size > 0;
+    this.forget();
+    if (this.#status.state === "open") this.#become("syncing");
+    if (given) this.#tell({ type: "reset", reason: reason ?? null });
+  }
+
+  #keep(cursor) {
+    this.#cursor = cursor ?? null;
+  }
+
+  #ping() {
+    this.#awaitsPong = true;
+    this.#socket.send('{"type":"ping"}');
+    this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no answer to a ping"));
+  }
+
+  // Any frame proves that the connection lives, not only a pong.
+  #heard() {
+    if (!this.#awaitsPong) return;
+    this.#awaitsPong = false;
+    this.#after(this.#options.pingSeconds, () => this.#ping());
+  }
+
+  #refuse(protocol) {
+    this.#hangUp(1000);
+    this.#become("refused", { reason: `the server speaks "${protocol}", not ${PROTOCOL}` });
+  }
+
+  #lost(code, reason) {
+    this.#hangUp(1000);
+    if (!comeBack(code)) {
+      this.#become("refused", { code, reason });
+      return;
+    }
+    const wait = delay(this.#attempt++, { random: this.#options.random });
+    this.#after(wait / 1000, () => this.#dial());
+    this.#become("waiting", { code, reason, retrySeconds: wait / 1000 });
+  }
+
+  // Leave the socket and the timer behind; nothing that either still does is heard.
+  #hangUp(code) {
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#awaitsPong = false;
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close(code);
+  }
+
+  #after(seconds, act) {
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer = this.#options.timers.setTimeout(act, seconds * 1000);
+  }
+
+  #become(state, details = {}) {
+    const { upstream, badFrames } = this.#status;
+    const connected = state === "syncing" || state === "open";
+    const fresh = { upstream: connected ? upstream : null, badFrames };
+    const kept = state === this.#status.state ? this.#status : fresh;
+    this.#status = Object.freeze({ ...kept, ...details, state });
+    this.#tellStatus(this.#status);
+  }
+}
+
+function parse(text) {
+  try {
+    const frame = JSON.parse(text);
+    return typeof frame?.type === "string" ? frame : null;
+  } catch {
+    return null;
+  }
+}

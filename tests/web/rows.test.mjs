@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Rows, isChange } from "../../relay/web/rows.js";
+import { deletion, leave, upsert } from "./fake.mjs";
+
+function taken(changes, limit = 100) {
+  const rows = new Rows(limit);
+  return changes.map((change) => rows.take(change));
+}
+
+test("a version is news once, and an older one never", () => {
+  assert.deepEqual(taken([upsert(7, 2), upsert(7, 2), upsert(7, 1), upsert(7, 3)]), [
+    true, false, false, true,
+  ]);
+});
+
+test("a deletion is final for its id, whatever comes later", () => {
+  assert.deepEqual(taken([upsert(7, 4), deletion(7, 5), deletion(7, 5), upsert(7, 9)]), [
+    true, true, false, false,
+  ]);
+});
+
+test("a row that left comes back with a later version only", () => {
+  assert.deepEqual(taken([upsert(7, 1), leave(7, 2), upsert(7, 2), upsert(7, 3)]), [
+    true, true, false, true,
+  ]);
+});
+
+test("rows of different tables do not meet", () => {
+  assert.deepEqual(taken([upsert(7, 1), { ...upsert(7, 1), table: "alerts" }]), [true, true]);
+});
+
+test("present are the rows that were neither deleted nor left, in the order of their changes", () => {
+  const rows = new Rows(100);
+  [upsert(1, 1), upsert(2, 1), upsert(3, 1), deletion(2, 2), leave(3, 2), upsert(1, 2), upsert(4, 1)]
+    .forEach((change) => rows.take(change));
+  assert.deepEqual(rows.present().map((change) => [change.record.id, change.version]), [
+    [1, 2], [4, 1],
+  ]);
+});
+
+test("beyond the limit the row that has not changed for the longest is forgotten", () => {
+  const rows = new Rows(2);
+  [upsert(1, 1), upsert(2, 1), upsert(1, 2), upsert(3, 1)].forEach((change) => rows.take(change));
+  assert.deepEqual(rows.present().map((change) => change.record.id), [1, 3]);
+  assert.equal(rows.size, 2);
+});
+
+test("a change needs a table, an id and a version, and a row where it says so", () => {
+  assert.ok(isChange(upsert(1, 1)));
+  assert.ok(isChange(deletion(1, 1)));
+  assert.ok(isChange(leave(1, 1)));
+  const { version, ...unversioned } = upsert(1, 1);
+  assert.ok(!isChange(unversioned));
+  assert.ok(!isChange({ ...upsert(1, 2), record: null }));
+  assert.ok(!isChange({ ...deletion(1, 1), old_record: null }));
+  assert.ok(!isChange({ ...leave(1, 1), table: undefined }));
+});
