@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.account import Account, PlaceRefused, can_enter, drop, make_private
+from emulator.account import Account, can_enter, drop, make_private
 from emulator.binaries import Binaries
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,9 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
     # Made beside its place and renamed: a start that is killed here leaves nothing half made.
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    command = [binaries.initdb, "--pgdata", fresh, "--username", SUPERUSER, "--encoding=UTF8"]
-    command += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
+    command = [str(binaries.initdb), "--pgdata", str(fresh), "--username", SUPERUSER]
+    command += ["--encoding=UTF8", "--locale=C.UTF-8"]
+    command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
     command += [] if sync else ["--no-sync"]
     result = subprocess.run(  # noqa: S603
         command,
@@ -87,6 +88,3 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
         raise ClusterRefused(f"initdb failed for {cluster}:\n{result.stdout.strip()}")
     fresh.rename(cluster)
     return True
-
-
-__all__ = ["ClusterRefused", "PlaceRefused", "Places", "choose", "make"]
