@@ -1,0 +1,48 @@
+"""`python -m relay`: serves, or follows and checks a running relay from the terminal."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from relay import check, serve, tail
+from relay.errors import SettingsError
+from relay.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command that the arguments name and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "tail":
+            return asyncio.run(tail.run(options))
+        if options.command == "check":
+            return asyncio.run(check.run(options))
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        settings = Settings.from_env(os.environ, host=options.host, port=options.port)
+        return serve.run(settings)
+    except SettingsError as error:
+        print(f"relay: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m relay", description="Relays every change to WebSocket clients."
+    )
+    parser.add_argument("--host", help="address to listen on (HOST, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (PORT, 8003)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    tail.configure(commands.add_parser("tail", help="follow an endpoint in the terminal"))
+    check.configure(commands.add_parser("check", help="connect to all endpoints and report"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""What can go wrong in the relay: whether to try again is the class.
+
+RelayError
+├── SettingsError   a variable is missing or wrong; starting again needs a change
+├── BadParameter    a client asked for something that does not exist
+└── Unavailable     Supabase did not answer as it should; later may work
+"""
+
+
+class RelayError(Exception):
+    """Base of all errors that the relay names itself."""
+
+
+class SettingsError(RelayError):
+    """A setting is missing or has a bad value; the text names the variable and the remedy."""
+
+
+class BadParameter(RelayError):
+    """A query parameter is unknown or has a bad value."""
+
+
+class Unavailable(RelayError):
+    """A request to Supabase failed; the text says what was asked and what came back."""

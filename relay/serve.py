@@ -1,0 +1,72 @@
+"""Runs the application under uvicorn until a signal or a failure ends it."""
+
+import errno
+import logging
+import socket
+
+import uvicorn
+
+from relay.app import create_app
+from relay.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Frames beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
+MAX_FRAME_BYTES = 16 * 1024
+GRACE_SECONDS = 3
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGTERM, Ctrl-C or the death of a part, and returns the exit status."""
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        logger.critical("%s", _refusal(settings, error))
+        return 1
+    failures: list[str] = []
+    with listener:
+        host, port = listener.getsockname()[:2]
+        logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+
+        def stop(failure: str) -> None:
+            failures.append(failure)
+            server.should_exit = True
+
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(settings, on_failure=stop),
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_ping_interval=25,
+                ws_ping_timeout=25,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                backlog=4096,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+            )
+        )
+        server.run(sockets=[listener])
+    for failure in failures:
+        logger.critical("stopped: %s", failure)
+    return 1 if failures or not server.started else 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _refusal(settings: Settings, error: OSError) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use: stop the other program or choose another PORT"
+    return f"cannot listen on {where}: {error.strerror}"
