@@ -17,7 +17,7 @@ class CloseCode(enum.IntEnum):
     BAD_MESSAGE = 4501, "the client sent a message that is not understood or too big"
     BAD_PARAMETER = 4502, "a query parameter is unknown or has a bad value"
 
-    def __new__(cls, code: int, meaning: str) -> "CloseCode":
+    def __new__(cls, code: int, meaning: str = "") -> "CloseCode":
         member = int.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning

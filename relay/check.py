@@ -1,0 +1,75 @@
+"""`python -m relay check`: connects to all endpoints of a running relay and reports."""
+
+import argparse
+import asyncio
+
+from relay.endpoints import BY_NAME
+from relay.following import DEFAULT_URL, Following, Lost, follow, greeting
+from relay.wording import describe, printable
+
+SYNCED_SECONDS = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of this command."""
+    parser.add_argument("--url", default=DEFAULT_URL, help="address of the relay (%(default)s)")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="show the changes that arrive within this time (%(default)s)",
+    )
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Reports on each endpoint; the exit status is 0 when all of them work, else 1."""
+    checks = (_works(args.url, name, args.wait) for name in BY_NAME)
+    return 0 if all(await asyncio.gather(*checks)) else 1
+
+
+async def _works(url: str, endpoint: str, wait: float) -> bool:
+    try:
+        async with follow(url, endpoint, {"last": "100"}) as following:
+            await greeting(following)
+            _say(endpoint, "connected")
+            rows, complete = await _state(following)
+            _say(endpoint, f"{rows} rows{'' if complete else ', the newest and the open ones'}")
+            changes = await _show(following, endpoint, wait)
+            if wait:
+                _say(endpoint, f"{changes} changes within {wait:g} s")
+    except Lost as error:
+        _say(endpoint, f"failed: {error}")
+        return False
+    return True
+
+
+async def _state(following: Following) -> tuple[int, bool]:
+    """The number of rows that the relay starts with, and whether those are all."""
+    rows = 0
+    try:
+        async with asyncio.timeout(SYNCED_SECONDS):
+            while (frame := await following.next_frame())["type"] != "synced":
+                rows += frame["type"] in ("INSERT", "UPDATE")
+    except TimeoutError as error:
+        raise Lost(f"no synced within {SYNCED_SECONDS} s, after {rows} rows") from error
+    return rows, bool(frame["complete"])
+
+
+async def _show(following: Following, endpoint: str, wait: float) -> int:
+    changes = 0
+    try:
+        async with asyncio.timeout(wait):
+            while True:
+                frame = await following.next_frame()
+                if frame["type"] in ("INSERT", "UPDATE", "DELETE", "LEAVE"):
+                    changes += 1
+                    _say(endpoint, describe(frame))
+                elif frame["type"] == "status":
+                    _say(endpoint, f"upstream is {frame['upstream']}")
+    except TimeoutError:
+        return changes
+
+
+def _say(endpoint: str, text: str) -> None:
+    print(printable(f"{endpoint:15} {text}"), flush=True)

@@ -1,0 +1,128 @@
+"""A connection to an endpoint of a running relay, as the terminal tools need it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from relay.errors import RelayError
+from relay.wording import ending
+
+DEFAULT_URL = "ws://127.0.0.1:8003"
+GREETING_SECONDS = 10
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+
+Frame = Mapping[str, Any]
+
+
+class Lost(RelayError):
+    """The connection could not be made, or it ended; the text says why."""
+
+
+class Following:
+    """An open connection that was greeted by the relay."""
+
+    def __init__(self, socket: ClientConnection, address: str) -> None:
+        self._socket = socket
+        self._address = address
+
+    async def next_text(self) -> str:
+        """The next frame as it was sent.
+
+        Raises:
+            Lost: the connection ended.
+        """
+        try:
+            return await self._socket.recv(decode=True)
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else 1006
+            reason = error.rcvd.reason if error.rcvd else "the connection broke off"
+            raise Lost(f"{self._address} {ending(code, reason)}") from error
+
+    async def next_frame(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            Lost: the connection ended, or what came is no frame of relay.v1.
+        """
+        text = await self.next_text()
+        try:
+            frame = json.loads(text)
+        except ValueError as error:
+            raise Lost(f"{self._address} sent a frame that is not JSON: {text[:80]!r}") from error
+        if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+            raise Lost(f"{self._address} sent a frame without a type: {text[:80]!r}")
+        return frame
+
+
+@asynccontextmanager
+async def follow(
+    url: str, endpoint: str, parameters: Mapping[str, str]
+) -> AsyncIterator[Following]:
+    """A connection to `endpoint` of the relay at `url`, in the format relay.v1.
+
+    Raises:
+        Lost: the relay cannot be reached, or answers otherwise than a relay.
+    """
+    address = _address(url, endpoint)
+    query = f"?{urlencode(parameters)}" if parameters else ""
+    socket = await _open(address, query)
+    try:
+        yield Following(socket, address)
+    finally:
+        await socket.close()
+
+
+async def _open(address: str, query: str) -> ClientConnection:
+    try:
+        socket = await connect(
+            address + query,
+            subprotocols=[Subprotocol("relay.v1")],
+            open_timeout=GREETING_SECONDS,
+            max_size=MAX_FRAME_BYTES,
+        )
+    except InvalidURI as error:
+        raise Lost(f"{address} is no WebSocket address") from error
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise Lost(f"{address} answers HTTP {status} instead of a WebSocket") from error
+    except (InvalidHandshake, EOFError) as error:
+        raise Lost(f"{address} does not answer like a WebSocket server: {error}") from error
+    except TimeoutError as error:
+        raise Lost(f"{address} does not answer within {GREETING_SECONDS} s") from error
+    except OSError as error:
+        remedy = "is the relay running? Start it with `python -m relay`"
+        raise Lost(f"{address} cannot be reached ({error.strerror or error}): {remedy}") from error
+    if socket.subprotocol != "relay.v1":
+        await socket.close()
+        raise Lost(f"{address} does not speak relay.v1")
+    return socket
+
+
+async def greeting(following: Following) -> Frame:
+    """The relay's hello.
+
+    Raises:
+        Lost: something else came, or nothing in time.
+    """
+    try:
+        async with asyncio.timeout(GREETING_SECONDS):
+            frame = await following.next_frame()
+    except TimeoutError as error:
+        raise Lost(f"no greeting within {GREETING_SECONDS} s") from error
+    if frame["type"] != "hello":
+        raise Lost(f"greeted with {frame['type']!r} instead of hello")
+    return frame
+
+
+def _address(url: str, endpoint: str) -> str:
+    base = url.rstrip("/")
+    if base.startswith("http"):
+        base = "ws" + base.removeprefix("http")
+    return f"{base}/ws/{endpoint}"

@@ -1,0 +1,76 @@
+"""`python -m relay tail hotspots`: follows an endpoint of a running relay in the terminal."""
+
+import argparse
+import json
+import os
+import sys
+
+from relay.endpoints import BY_NAME
+from relay.following import DEFAULT_URL, Following, Lost, follow
+from relay.wording import describe, printable
+
+CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of this command."""
+    parser.add_argument("endpoint", choices=list(BY_NAME), help="what to follow")
+    parser.add_argument("--url", default=DEFAULT_URL, help="address of the relay (%(default)s)")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        type=_filter,
+        metavar="COLUMN=VALUE",
+        help="only matching rows, for instance severity=warn,critical; may be repeated",
+    )
+    parser.add_argument(
+        "--last", type=int, default=10, help="newest rows to start with (%(default)s)"
+    )
+    parser.add_argument("--raw", action="store_true", help="print the frames as they are sent")
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Prints what arrives until the connection ends; the exit status is then 1."""
+    try:
+        async with follow(
+            args.url, args.endpoint, {"last": str(args.last), **dict(args.filter)}
+        ) as following:
+            await (_print_raw(following) if args.raw else _print_changes(following))
+    except Lost as error:
+        _say(str(error))
+        return 1
+    except BrokenPipeError:  # the reader, for instance head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+async def _print_raw(following: Following) -> None:
+    while True:
+        print(printable(await following.next_text()), flush=True)
+
+
+async def _print_changes(following: Following) -> None:
+    while True:
+        frame = await following.next_frame()
+        if frame["type"] in CHANGES:
+            print(describe(frame), flush=True)
+        elif frame["type"] not in ("cursor", "pong"):
+            _say(_news(dict(frame)))
+
+
+def _news(frame: dict[str, object]) -> str:
+    kind = frame.pop("type")
+    frame.pop("cursor", None)
+    return f"{kind} " + " ".join(f"{name}={json.dumps(value)}" for name, value in frame.items())
+
+
+def _say(text: str) -> None:
+    print(f"relay tail: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
+    return name, value
