@@ -1,0 +1,43 @@
+"""What can be set from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HIGHEST_PORT = 65535
+HIGHEST_POLL_MS = 60_000
+
+
+class SettingsError(Exception):
+    """A variable has no usable value; the message names it and what it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one emulator."""
+
+    port: int = 8010  # EMULATOR_PORT; 0 takes a free one
+    pg_bin: Path | None = None  # PG_BIN, the directory of postgres and initdb; None: the wheel's
+    poll_ms: int | None = None  # EMULATOR_POLL_MS, delay of postgres_changes; None: like hosted
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Settings from `env`; empty values count as unset. Raises SettingsError."""
+        port = _number(env, "EMULATOR_PORT", HIGHEST_PORT)
+        pg_bin = env.get("PG_BIN")
+        return cls(
+            port=cls.port if port is None else port,
+            pg_bin=Path(pg_bin) if pg_bin else None,
+            poll_ms=_number(env, "EMULATOR_POLL_MS", HIGHEST_POLL_MS),
+        )
+
+
+def _number(env: Mapping[str, str], name: str, highest: int) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) > highest:
+        raise SettingsError(f"{name} takes a whole number from 0 to {highest}, not {text!r}")
+    return int(text)
