@@ -1,0 +1,30 @@
+# Set-up and every-day commands. `make demo` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+
+help:
+	@echo "make demo    embedded Supabase, worker, relay and made-up events; Ctrl-C stops it all"
+	@echo "make test    the whole test suite"
+	@echo "make lint    ruff and mypy"
+	@echo "make .venv   the Python environment that the others use"
+
+.venv: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch .venv
+
+demo: .venv
+	@exec $(BIN)/python -m demo
+
+test: .venv
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy

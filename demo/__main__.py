@@ -1,0 +1,73 @@
+"""`python -m demo`: embedded Supabase, worker, relay and made-up events, all on this machine.
+
+Starts the emulator, waits for it, starts the rest, and keeps all of it running until Ctrl-C. The
+data stays in `.emulator/` for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from demo.feed import feed
+from demo.stage import Ports, Stage
+
+
+def main() -> int:
+    """Run the command that the arguments name; the exit status."""
+    options = parser(os.environ).parse_args()
+    try:
+        if options.command == "feed":
+            run_feed(options, os.environ)
+            return 0
+        ports = Ports(emulator=options.emulator_port, relay=options.relay_port)
+        stage = Stage(ports, options.data, os.environ, options.seed, options.rate)
+        return asyncio.run(stage.run())
+    except KeyboardInterrupt:
+        return 130
+
+
+def run_feed(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    asyncio.run(
+        feed(
+            environment["SUPABASE_URL"],
+            environment["SUPABASE_PUBLISHABLE_KEY"],
+            environment["EVENT_WRITER_TOKEN"],
+            seed=options.seed,
+            per_second=options.rate,
+        )
+    )
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the made-up events (1)")
+    parser.add_argument("--rate", type=positive, default=5.0, help="events per second (5)")
+    parser.add_argument(
+        "--data", type=Path, default=".emulator", help="where the database lives (.emulator)"
+    )
+    parser.add_argument(
+        "--emulator-port", type=int, default=environment.get("EMULATOR_PORT", "8010")
+    )
+    parser.add_argument("--relay-port", type=int, default=environment.get("PORT", "8003"))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("feed", help="only write events (used by the demo itself)")
+    return parser
+
+
+def positive(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= 10_000:
+        raise argparse.ArgumentTypeError("give a rate above 0 and up to 10000")
+    return rate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

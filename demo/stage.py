@@ -1,0 +1,163 @@
+"""Sets the parts of the demo up in order, keeps them running, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import jwt
+
+from demo.children import Child, GivesUp
+from demo.retention import prune_for_ever
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 4.5
+TOKEN_SECONDS = 30 * 24 * 3600
+DEMO_USER = "00000000-0000-4000-8000-000000000001"
+
+
+class StageError(Exception):
+    """The demo cannot go on; the message says why and what helps."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the two servers listen on loopback."""
+
+    emulator: int
+    relay: int
+
+
+@dataclass
+class Stage:
+    """The demo: `run` returns its exit status after Ctrl-C, SIGTERM or a failure."""
+
+    ports: Ports
+    data: Path
+    environment: Mapping[str, str] = field(repr=False)
+    seed: int
+    rate: float
+    children: list[Child] = field(default_factory=list)
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop.set)
+        show = asyncio.create_task(self._show(), name="show")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait((show, stopped), return_when=asyncio.FIRST_COMPLETED)
+        status = 0
+        if show.done() and (failure := show.exception()) is not None:
+            status = 1
+            for reason in reasons(failure):
+                say("demo", f"cannot go on: {reason}")
+        say("demo", "stopping everything")
+        await self._take_down()
+        for task in (show, stopped):
+            task.cancel()
+        await asyncio.gather(show, stopped, return_exceptions=True)
+        return status
+
+    async def _show(self) -> None:
+        env_file = self.data / "demo.env"
+        env_file.unlink(missing_ok=True)
+        url = f"http://127.0.0.1:{self.ports.emulator}"
+        relay = f"http://127.0.0.1:{self.ports.relay}"
+        base = dict(self.environment) | {"PYTHONUNBUFFERED": "1"}
+        async with asyncio.TaskGroup() as parts:
+
+            def start(name: str, *arguments: str, environment: dict[str, str]) -> None:
+                child = Child(name, arguments, base | environment, say)
+                self.children.append(child)
+                parts.create_task(child.keep_running(), name=name)
+
+            emulator = ("emulator", "--port", str(self.ports.emulator), "--data", str(self.data))
+            start("emulator", *emulator, "--env", str(env_file), environment={})
+            await answer(f"{url}/auth/v1/health", "the embedded Supabase")
+            keys = read_env(env_file)
+            writer = mint(keys["SUPABASE_JWT_SECRET"], "event_writer")
+            local = mint(keys["SUPABASE_JWT_SECRET"], "authenticated", DEMO_USER)
+            start("worker", "worker", "run", environment=keys)
+            start(
+                "relay",
+                "relay",
+                environment=keys | {"PORT": str(self.ports.relay), "RELAY_LOCAL_TOKEN": local},
+            )
+            start(
+                "feed",
+                *("demo", "--seed", str(self.seed), "--rate", str(self.rate), "feed"),
+                environment={
+                    "SUPABASE_URL": url,
+                    "SUPABASE_PUBLISHABLE_KEY": keys["SUPABASE_PUBLISHABLE_KEY"],
+                    "EVENT_WRITER_TOKEN": writer,
+                },
+            )
+            parts.create_task(prune_for_ever(url, keys["SUPABASE_SECRET_KEY"]), name="prune")
+            await answer(f"{relay}/readyz", "the relay")
+            sockets = relay.replace("http", "ws", 1)
+            say("demo", "ready")
+            say("demo", f"  page       {relay}/")
+            say("demo", f"  endpoints  {sockets}/ws/hotspots  /ws/alerts  /ws/recommendations")
+            say("demo", f"  Supabase   {url}")
+            say("demo", f"  variables  {env_file} (for `python -m worker` and your own programs)")
+            say("demo", f"  try        {sys.executable} -m relay check")
+            say("demo", "Ctrl-C stops everything; the data is kept.")
+
+    async def _take_down(self) -> None:
+        """Stop writers before readers before the database, all within STOP_SECONDS."""
+        deadline = time.monotonic() + STOP_SECONDS
+        rest = [child for child in self.children if child.name != "emulator"]
+        await asyncio.gather(*(child.stop(STOP_SECONDS - 2.5) for child in rest))
+        for child in self.children:
+            await child.stop(max(0.5, deadline - time.monotonic()))
+
+
+def reasons(failure: BaseException) -> list[str]:
+    """What went wrong, one line each, for a failure that may be a group of them."""
+    if isinstance(failure, BaseExceptionGroup):
+        return [reason for inner in failure.exceptions for reason in reasons(inner)]
+    if isinstance(failure, (GivesUp, StageError)):
+        return [str(failure)]
+    return [f"{type(failure).__name__}: {failure}"]
+
+
+def say(who: str, line: str) -> None:
+    """Print one line under the name of the part that it comes from."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"{who:>8} | {line}", flush=True)
+
+
+async def answer(url: str, name: str) -> None:
+    """Return when `url` answers 200. Raises StageError when it does not in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(url)).status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
+    raise StageError(f"{name} was not ready within {READY_SECONDS:g} s, see its lines above")
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The `NAME=value` lines of `path`."""
+    lines = (line.partition("=") for line in path.read_text().splitlines())
+    return {name: value for name, sign, value in lines if sign and not name.startswith("#")}
+
+
+def mint(secret: str, role: str, subject: str | None = None) -> str:
+    """A token for `role`, as Supabase Auth would sign it with the project's secret."""
+    now = int(time.time())
+    claims: dict[str, object] = {"role": role, "aud": "authenticated", "iat": now}
+    claims |= {"exp": now + TOKEN_SECONDS}
+    if subject is not None:
+        claims["sub"] = subject
+    return jwt.encode(claims, secret, algorithm="HS256")
