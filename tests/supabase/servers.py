@@ -1,0 +1,138 @@
+"""PostgreSQL servers and databases for the schema's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+
+from emulator import cluster, migrations
+from emulator.account import unprivileged
+from emulator.binaries import find
+from emulator.postgres import Postgres
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+PROJECT = Path(__file__).parents[2] / "supabase"
+TEMPLATE = "migrated"
+PARAMETERS = {
+    "max_prepared_transactions": "20",
+    "deadlock_timeout": "100ms",
+    "fsync": "off",  # nothing here has to survive the machine
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+
+Connection = psycopg.Connection[DictRow]
+
+
+@dataclass
+class Database:
+    """One database of a running server; closes the connections that were opened through it."""
+
+    server: Postgres
+    name: str
+    _opened: list[Connection] = field(default_factory=list, init=False)
+
+    def dsn(self, user: str = "postgres") -> str:
+        """Connection string for `user`."""
+        return self.server.dsn(user, self.name)
+
+    def connect(
+        self,
+        role: str | None = None,
+        claims: Mapping[str, Any] | None = None,
+        *,
+        user: str = "postgres",
+    ) -> Connection:
+        """A connection in autocommit mode that acts as `role` with `claims`, as REST would."""
+        connection = psycopg.connect(self.dsn(user), autocommit=True, row_factory=dict_row)
+        self._opened.append(connection)
+        if role is not None:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        if claims is not None:
+            connection.execute(
+                "select set_config('request.jwt.claims', %s, false)", (json.dumps(claims),)
+            )
+        return connection
+
+    def close(self) -> None:
+        """Close every connection that `connect` gave out."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+
+@contextlib.contextmanager
+def running(version: int, tcp_port: int | None = None) -> Iterator[Postgres]:
+    """A fresh server of a major version, gone at the end with all that it wrote."""
+    data = Path(tempfile.mkdtemp(prefix="hr-test-"))
+    data.chmod(0o755)  # the user that runs PostgreSQL has to pass
+    account = unprivileged()
+    binaries = find(DEBIAN if version == 15 else None, account)
+    assert binaries.version == version
+    try:
+        places = cluster.choose(data, account)
+        cluster.make(places, binaries, account, sync=False)
+        server = Postgres(
+            binaries=binaries,
+            places=places,
+            account=account,
+            log=data / "postgres.log",
+            parameters=PARAMETERS,
+            tcp_port=tcp_port,
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(data)
+
+
+def make_template(server: Postgres, scratch: Path) -> None:
+    """Make the database that `fresh` copies: bootstrapped and migrated, without sample rows."""
+    directory = scratch / "migrations"
+    shutil.copytree(PROJECT / "migrations", directory)
+    execute(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
+    migrations.bootstrap(server.dsn(cluster.SUPERUSER, TEMPLATE))
+    migrations.migrate(server.dsn("postgres", TEMPLATE), directory)
+
+
+@contextlib.contextmanager
+def fresh(server: Postgres, template: str = TEMPLATE) -> Iterator[Database]:
+    """A database of its own, copied from `template`, dropped at the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    copy = "create database {} template {} owner {} strategy file_copy"
+    owner = sql.Identifier("postgres" if template == TEMPLATE else cluster.SUPERUSER)
+    execute(server, sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(template), owner))
+    database = Database(server, name)
+    try:
+        yield database
+    finally:
+        database.close()
+        execute(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def execute(server: Postgres, statement: sql.Composed | LiteralString) -> None:
+    """Run one statement as the superuser, outside of every test's database."""
+    with psycopg.connect(server.dsn(cluster.SUPERUSER), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def one(connection: Connection, query: LiteralString, *values: Any) -> Any:
+    """The single value that `query` returns. Fails when it returns anything else."""
+    rows = connection.execute(query, values).fetchall()
+    assert len(rows) == 1
+    (value,) = rows[0].values()
+    return value
