@@ -3,6 +3,7 @@
 RelayError
 ├── SettingsError   a variable is missing or wrong; starting again needs a change
 ├── BadParameter    a client asked for something that does not exist
+├── Refused         a command cannot be carried out as it was asked; carries the HTTP status
 └── Unavailable     Supabase did not answer as it should; later may work
 """
 
@@ -21,3 +22,11 @@ class BadParameter(RelayError):
 
 class Unavailable(RelayError):
     """A request to Supabase failed; the text says what was asked and what came back."""
+
+
+class Refused(RelayError):
+    """A command over HTTP is not carried out; the text tells the caller why and what to do."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status

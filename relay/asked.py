@@ -1,0 +1,94 @@
+"""What callers ask of the commands, read from bytes and query parameters. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from relay.endpoints import Endpoint
+from relay.errors import Refused
+from relay.records import STAMPS
+
+MAX_BODY_BYTES: Final = 4096
+MAX_NOTES: Final = 2000
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+
+_VALUES: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("hotspots", "severity"): frozenset({"info", "warn", "critical"}),
+    ("hotspots", "status"): frozenset({"active", "resolved", "ignored"}),
+    ("alerts", "severity"): frozenset({"info", "warn", "critical"}),
+    ("recommendations", "status"): frozenset({"pending", "approved", "rejected", "implemented"}),
+}
+
+
+def notes(body: bytes) -> str | None:
+    """The notes of a decision; the body may be empty, `{}` or `{"notes": "..."}`.
+
+    Raises:
+        Refused: 400 when it is not JSON, 422 when it is something else.
+    """
+    if not body.strip():
+        return None
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise Refused(422, 'the body must be a JSON object such as {"notes": "..."}')
+    if unknown := sorted(content.keys() - {"notes"}):
+        raise Refused(422, f"unknown in the body: {', '.join(unknown)}; only notes is known")
+    text = content.get("notes")
+    if text is None:
+        return None
+    if not isinstance(text, str) or len(text) > MAX_NOTES or not _storable(text):
+        raise Refused(422, f"notes must be a text of at most {MAX_NOTES} characters")
+    return text
+
+
+def query(endpoint: Endpoint, parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The REST parameters that select the newest rows of the endpoint, as a caller asked.
+
+    Raises:
+        Refused: 400 for an unknown parameter, 422 for a bad value.
+    """
+    selected = {"select": "*", "order": "id.desc", "limit": str(DEFAULT_LIMIT)}
+    for name, value in parameters:
+        if name == "limit":
+            selected["limit"] = str(_limit(value))
+        elif name in endpoint.filters:
+            selected[endpoint.filters[name].name] = _one_of(endpoint, name, value)
+        else:
+            known = ", ".join([*endpoint.filters, "limit"])
+            raise Refused(400, f"{endpoint.name} has no parameter {name!r}; there are: {known}")
+    return selected
+
+
+def without_stamps(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as frontends know it."""
+    return {name: value for name, value in row.items() if name not in STAMPS}
+
+
+def _limit(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= MAX_LIMIT):
+        raise Refused(422, f"limit must be a whole number from 1 to {MAX_LIMIT}")
+    return int(value)
+
+
+def _one_of(endpoint: Endpoint, name: str, value: str) -> str:
+    values = value.split(",")
+    known = _VALUES.get((endpoint.name, name))
+    if known is not None and (bad := [word for word in values if word not in known]):
+        raise Refused(422, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
+    if not _storable(value):
+        raise Refused(422, f"{name} has characters that no row can have")
+    return f"in.({','.join(map(_quoted, values))})"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,205 @@
+"""Commands and lists over HTTP: thin requests to Supabase under the caller's own token.
+
+The result of a command comes back to everybody through the streams, like any other change.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from relay.asked import MAX_BODY_BYTES, notes, query, without_stamps
+from relay.behalf import TOKEN, Behalf
+from relay.endpoints import BY_NAME
+from relay.errors import Refused
+from relay.origins import Allows, cors, is_addressed_locally, is_foreign
+
+BODY_SECONDS = 10
+RETRY_SECONDS = 5
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Handler = Callable[[Request], Awaitable[Response]]
+
+_NOTES = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"notes": {"type": ["string", "null"], "maxLength": 2000}},
+                    "additionalProperties": False,
+                }
+            }
+        },
+    }
+}
+
+
+def router(behalf: Behalf, *, local_token: str | None, allows: Allows) -> APIRouter:
+    """The routes of the commands and lists; `local_token` serves callers that bring none."""
+    routes = APIRouter(route_class=_guarded(allows))
+    commands = _Commands(behalf, local_token)
+    routes.add_api_route("/hotspots/scan", commands.request_scan, methods=["POST"], status_code=202)
+    routes.add_api_route(
+        "/hotspots/scan",
+        commands.request_scan,
+        methods=["GET"],
+        status_code=202,
+        include_in_schema=False,
+    )
+    routes.add_api_route("/scans/{id}", commands.scan, methods=["GET"])
+    for path, command, extra in (
+        ("/recommendations/{id}/approve", commands.approve, _NOTES),
+        ("/recommendations/{id}/reject", commands.reject, _NOTES),
+        ("/alerts/{id}/acknowledge", commands.acknowledge, None),
+        ("/hotspots/{id}/resolve", commands.resolve, None),
+    ):
+        routes.add_api_route(path, command, methods=["POST"], openapi_extra=extra)
+    for name in BY_NAME:
+        routes.add_api_route(
+            f"/{name}", commands.newest(name), methods=["GET"], name=f"newest {name}"
+        )
+    for path in {route.path for route in routes.routes if isinstance(route, APIRoute)}:
+        routes.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
+    return routes
+
+
+class _Commands:
+    def __init__(self, behalf: Behalf, local_token: str | None) -> None:
+        self._behalf = behalf
+        self._local_token = local_token
+
+    async def request_scan(self, request: Request, response: Response) -> Any:
+        """Queues a scan, or names the one that is queued already."""
+        scan = await self._behalf.call(self._token(request), "request_scan", {})
+        response.headers["Location"] = f"/scans/{scan['id']}"
+        return scan
+
+    async def scan(self, request: Request, id: Id) -> Any:
+        """State and counts of a scan."""
+        rows = await self._behalf.rows(self._token(request), "scans", {"id": f"eq.{id}"})
+        if not rows:
+            raise Refused(404, f"scan {id} does not exist")
+        return rows[0]
+
+    async def approve(self, request: Request, id: Id) -> Any:
+        """Approves a pending recommendation and returns it; again changes nothing."""
+        return await self._decide(request, id, "approved")
+
+    async def reject(self, request: Request, id: Id) -> Any:
+        """Rejects a pending recommendation and returns it; again changes nothing."""
+        return await self._decide(request, id, "rejected")
+
+    async def acknowledge(self, request: Request, id: Id) -> Any:
+        """Marks an alert as seen and returns it; again changes nothing."""
+        return await self._row(request, "acknowledge_alert", {"id": id})
+
+    async def resolve(self, request: Request, id: Id) -> Any:
+        """Ends an open hotspot and returns it; again changes nothing."""
+        return await self._row(request, "resolve_hotspot", {"id": id})
+
+    def newest(self, name: str) -> Callable[[Request], Awaitable[Any]]:
+        endpoint = BY_NAME[name]
+
+        async def newest(request: Request) -> Any:
+            """The newest rows that the caller may see."""
+            selected = query(endpoint, request.query_params.multi_items())
+            rows = await self._behalf.rows(self._token(request), name, selected)
+            return [without_stamps(row) for row in rows]
+
+        return newest
+
+    async def _decide(self, request: Request, id: int, decision: str) -> Any:
+        token = self._token(request)
+        arguments = {"id": id, "decision": decision, "notes": notes(await _body(request))}
+        return without_stamps(await self._behalf.call(token, "decide_recommendation", arguments))
+
+    async def _row(self, request: Request, function: str, arguments: dict[str, Any]) -> Any:
+        return without_stamps(await self._behalf.call(self._token(request), function, arguments))
+
+    def _token(self, request: Request) -> str:
+        """The caller's token, or the local one for a caller on this machine without any."""
+        given = request.headers.get("authorization")
+        if given is not None:
+            scheme, _, token = given.partition(" ")
+            if scheme.lower() != "bearer" or not TOKEN.fullmatch(token.strip()):
+                raise Refused(401, "Authorization must be `Bearer` and a user's token")
+            return token.strip()
+        if self._local_token is None:
+            raise Refused(
+                401,
+                "no token: send `Authorization: Bearer` with a user's token, or give the relay"
+                " a user's token in RELAY_LOCAL_TOKEN for callers on this machine",
+            )
+        if not is_addressed_locally(request.headers.get("host", "")):
+            raise Refused(
+                403,
+                "RELAY_LOCAL_TOKEN serves requests to localhost only: send"
+                " `Authorization: Bearer` with a user's token",
+            )
+        return self._local_token
+
+
+async def _preflight() -> Response:
+    """Lets browsers of allowed origins ask before they send."""
+    return Response(status_code=204)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise Refused(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except TimeoutError as error:
+        raise Refused(408, f"the body did not come within {BODY_SECONDS} s") from error
+    return bytes(body)
+
+
+def _guarded(allows: Allows) -> type[APIRoute]:
+    """A route that refuses foreign pages, says errors in one shape, and adds CORS headers."""
+
+    class Guarded(APIRoute):
+        def get_route_handler(self) -> Handler:  # type: ignore[override]
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                if is_foreign(request.headers, allows):
+                    return _refuse(Refused(403, _foreign(request)))
+                try:
+                    response = await handle(request)
+                except Refused as error:
+                    response = _refuse(error)
+                except RequestValidationError as error:
+                    response = _refuse(Refused(422, _validation(error)))
+                response.headers.update(cors(request.headers.get("origin")))
+                return response
+
+            return guarded
+
+    return Guarded
+
+
+def _refuse(error: Refused) -> Response:
+    response = JSONResponse({"detail": str(error)}, error.status)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if error.status in (429, 503):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _foreign(request: Request) -> str:
+    origin = request.headers.get("origin", "another site")
+    return f"pages of {origin} may not use this relay; RELAY_ALLOWED_ORIGINS lists those that may"
+
+
+def _validation(error: RequestValidationError) -> str:
+    return "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())

@@ -1,0 +1,70 @@
+"""Which web pages may use the relay: decided from the Origin and Host headers. Pure."""
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+Allows = Callable[[str, str], bool]
+"""Whether a page of this Origin may use the relay that was addressed by this Host."""
+
+CORS: Final[Mapping[str, str]] = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Expose-Headers": "location, retry-after",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def allowing(origins: Sequence[str] = ()) -> Allows:
+    """A predicate that allows the relay's own pages, those of this machine, and `origins`."""
+    listed = {origin.rstrip("/").lower() for origin in origins}
+
+    def allows(origin: str, host: str) -> bool:
+        try:
+            parts = urlsplit(origin.lower())
+            name = parts.hostname
+        except ValueError:
+            return False
+        if parts.scheme not in ("http", "https") or not name:
+            return False
+        return is_this_machine(name) or parts.netloc == host.lower() or origin.lower() in listed
+
+    return allows
+
+
+def is_this_machine(name: str) -> bool:
+    """Whether a host name or address, without port, is this machine's and nobody else's."""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_addressed_locally(host: str) -> bool:
+    """Whether a Host header names this machine; a foreign name may have been rebound to it."""
+    try:
+        return is_this_machine(urlsplit(f"//{host.lower()}").hostname or "")
+    except ValueError:
+        return False
+
+
+def is_foreign(headers: Mapping[str, str], allows: Allows) -> bool:
+    """Whether a request was made by a browser for a page that may not use the relay.
+
+    A browser leaves Origin out where a page merely links or embeds; it then still says
+    that the request crosses sites.
+    """
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site") == "cross-site"
+    return not allows(origin, headers.get("host", ""))
+
+
+def cors(origin: str | None) -> dict[str, str]:
+    """The headers that let the page of an allowed origin read the answer."""
+    if origin is None:
+        return {"Vary": "Origin"}
+    return {"Vary": "Origin", "Access-Control-Allow-Origin": origin, **CORS}
