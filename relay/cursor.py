@@ -1,0 +1,105 @@
+"""The place to resume from, as a signed text that any relay with the same key understands."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relay.filters import Filter
+from relay.records import encode
+from relay.snapshot import Snapshot
+
+MAX_BYTES: Final = 4096
+_VERSION: Final = 1
+_SIGNATURE_BYTES: Final = 24
+
+
+class InvalidCursor(Exception):
+    """The text was not signed with this key, or is no cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Everything that `snapshot` shows of the endpoint's rows has been delivered."""
+
+    snapshot: Snapshot
+    epoch: str
+    instance: str
+    beat: int
+    endpoint: str
+    filter: str
+
+
+class Signer:
+    """Writes and reads cursors with one key."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = hmac.digest(secret.encode(), b"hotspot-relay cursor", hashlib.sha256)
+
+    def sign(self, cursor: Cursor) -> str | None:
+        """The cursor as text; None when it would be longer than 4 KB."""
+        body = _base64(
+            encode(
+                [
+                    _VERSION,
+                    str(cursor.snapshot),
+                    cursor.epoch,
+                    cursor.instance,
+                    cursor.beat,
+                    cursor.endpoint,
+                    cursor.filter,
+                ]
+            ).encode()
+        )
+        text = f"{body}.{self._signature(body)}"
+        return text if len(text) <= MAX_BYTES else None
+
+    def read(self, text: str) -> Cursor:
+        """The cursor that was signed.
+
+        Raises:
+            InvalidCursor: the text was not signed with this key, or is no cursor.
+        """
+        body, _, signature = text.partition(".")
+        if len(text) > MAX_BYTES or not hmac.compare_digest(
+            signature.encode(errors="replace"), self._signature(body).encode()
+        ):
+            raise InvalidCursor
+        try:
+            version, snapshot, *rest = _parse(body)
+            if version != _VERSION:
+                raise InvalidCursor
+            return Cursor(Snapshot.parse(snapshot), *rest)
+        except (ValueError, TypeError, binascii.Error) as error:
+            raise InvalidCursor from error
+
+    def _signature(self, body: str) -> str:
+        digest = hmac.digest(self._key, body.encode(errors="replace"), hashlib.sha256)
+        return _base64(digest[:_SIGNATURE_BYTES])
+
+
+def refusal(signer: Signer, text: str, wanted: Filter, epoch: str | None) -> str:
+    """Why a presented cursor is answered by a reset: `invalid`, `mismatch`, `epoch`, `expired`.
+
+    A cursor that is good in every respect counts as expired: this version keeps no history that
+    it could be resumed from.
+    """
+    try:
+        cursor = signer.read(text)
+    except InvalidCursor:
+        return "invalid"
+    if (cursor.endpoint, cursor.filter) != (wanted.endpoint.name, str(wanted)):
+        return "mismatch"
+    return "epoch" if epoch is not None and cursor.epoch != epoch else "expired"
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def _parse(body: str) -> list[Any]:
+    parsed: list[Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return parsed

@@ -1,0 +1,85 @@
+"""The messages of both formats, encoded once for all clients.
+
+`rows` is a bare row and nothing else; `relay.v1` has a type in each message.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from relay.records import Change, encode
+
+SUBPROTOCOL: Final = "relay.v1"
+HEARTBEAT_SECONDS: Final = 25
+PONG: Final = encode({"type": "pong"})
+
+
+def row(change: Change) -> str:
+    """A change in the rows format: the row without stamps, or its id and `deleted`."""
+    if change.record is None:
+        return encode({"id": change.id, "deleted": True})
+    return encode(change.record)
+
+
+def event(change: Change, seq: int, encoded_row: str | None = None) -> str:
+    """A change in relay.v1; `encoded_row` saves encoding the same row twice."""
+    table = change.endpoint.name
+    head = f'"schema":"public","table":"{table}"'
+    if change.record is None:
+        return (
+            f'{{"type":"DELETE",{head},"record":null,"old_record":{{"id":{change.id}}},'
+            f'"version":{change.version},"seq":{seq}}}'
+        )
+    kind, old = ("INSERT", "null") if change.version == 1 else ("UPDATE", f'{{"id":{change.id}}}')
+    return (
+        f'{{"type":"{kind}",{head},"record":{encoded_row or encode(change.record)},'
+        f'"old_record":{old},"version":{change.version},'
+        f'"changed_at":{encode(change.changed_at)},"seq":{seq}}}'
+    )
+
+
+def leave(change: Change, seq: int) -> str:
+    """The row changed and does not match the client's filter any more."""
+    return _message(
+        "LEAVE", table=change.endpoint.name, id=change.id, version=change.version, seq=seq
+    )
+
+
+def hello(endpoint: str, *, resumed: bool, reason: str | None) -> str:
+    """The first message of each connection."""
+    return _message(
+        "hello",
+        endpoint=endpoint,
+        resumed=resumed,
+        reason=reason,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+    )
+
+
+def synced(cursor: str | None, *, complete: bool) -> str:
+    """The state has been sent; `complete` is false when older rows were left out."""
+    return _message("synced", cursor=cursor, complete=complete)
+
+
+def cursor(value: str) -> str:
+    """A newer place to resume from."""
+    return _message("cursor", cursor=value)
+
+
+def reset(reason: str) -> str:
+    """The client has to discard everything that it holds."""
+    return _message("reset", reason=reason)
+
+
+def status(upstream: str) -> str:
+    """How the relay itself is supplied."""
+    return _message("status", upstream=upstream)
+
+
+def authenticated(expires_in: int | None) -> str:
+    """Answer to a refreshed token; `expires_in` seconds, None when nothing expires."""
+    return _message("authenticated", expires_in=expires_in)
+
+
+def _message(kind: str, **members: Any) -> str:
+    message: Mapping[str, Any] = {"type": kind, **members}
+    return encode(message)

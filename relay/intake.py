@@ -1,0 +1,34 @@
+"""Where all sources meet: what the feed accepts goes to the streams."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from relay.feed import Feed
+from relay.groups import Streams
+from relay.records import Change
+from relay.snapshot import Snapshot
+
+
+class Intake:
+    """The feed and the streams behind it, and the epoch that their versions belong to."""
+
+    def __init__(self, streams: Streams) -> None:
+        self.streams: Final = streams
+        self.feed: Final = Feed()
+        self.epoch: str | None = None
+
+    def take(self, changes: Iterable[Change]) -> int:
+        """Publishes those changes that are new, in their order, and returns how many."""
+        new = [change for change in changes if self.feed.accept(change)]
+        self.streams.publish(new)
+        return len(new)
+
+    def begin(self, epoch: str, snapshot: Snapshot) -> None:
+        """Starts (again) at `snapshot` of `epoch`; whoever held rows of another epoch starts anew."""
+        again = self.epoch is not None
+        self.feed.forget()
+        self.feed.complete(snapshot)
+        self.epoch = epoch
+        if again:
+            for stream in self.streams:
+                stream.start_anew()

@@ -1,0 +1,75 @@
+"""An append-only ring of encoded frames that many readers share; a reader is a position in it."""
+
+
+class Overflow(Exception):
+    """Frames after the reader's position have left the ring."""
+
+
+class Log:
+    """Keeps the newest frames within `max_frames` and `max_bytes`; positions only grow."""
+
+    def __init__(self, *, max_frames: int, max_bytes: int) -> None:
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._frames: list[str] = []
+        self._ends: list[int] = []  # bytes ever appended up to and with each frame
+        self._first = 0  # position of self._frames[0]
+        self._before_first = 0  # bytes ever appended before it
+        self._tail = 0
+        self._bytes = 0
+
+    @property
+    def head(self) -> int:
+        """The position after the newest frame."""
+        return self._first + len(self._frames)
+
+    @property
+    def tail(self) -> int:
+        """The oldest position that can still be read from."""
+        return self._tail
+
+    def append(self, frame: str) -> None:
+        """Adds a frame and lets the oldest go where a limit is passed; the newest always stays."""
+        self._bytes += _size(frame)
+        self._frames.append(frame)
+        self._ends.append(self._bytes)
+        while self._too_long():
+            self._frames[self._tail - self._first] = ""
+            self._tail += 1
+        self._compact()
+
+    def bytes_behind(self, position: int) -> int:
+        """Bytes that a reader at `position` has not had, as far as they are still known."""
+        if position <= self._first:
+            return self._bytes - self._before_first
+        return self._bytes - self._ends[min(position, self.head) - self._first - 1]
+
+    def since(self, position: int, limit: int | None = None) -> list[str]:
+        """The frames from `position` on, `limit` at most.
+
+        Raises:
+            Overflow: some of them have left the ring.
+        """
+        if position < self._tail:
+            raise Overflow
+        start = position - self._first
+        return self._frames[start : None if limit is None else start + limit]
+
+    def _too_long(self) -> bool:
+        kept = self.head - self._tail
+        return kept > 1 and (
+            kept > self._max_frames or self.bytes_behind(self._tail) > self._max_bytes
+        )
+
+    def _compact(self) -> None:
+        # Deleting from the front of a list moves the rest: worth it only for many at once.
+        gone = self._tail - self._first
+        if gone > 64 and gone * 2 > len(self._frames):
+            self._before_first = self._ends[gone - 1]
+            del self._frames[:gone]
+            del self._ends[:gone]
+            self._first = self._tail
+
+
+def _size(frame: str) -> int:
+    return len(frame) if frame.isascii() else len(frame.encode())

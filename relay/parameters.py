@@ -1,0 +1,77 @@
+"""What a client asks for in the query string of an endpoint."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from relay.cursor import MAX_BYTES as MAX_CURSOR_BYTES
+from relay.endpoints import Endpoint
+from relay.errors import BadParameter
+from relay.filters import Filter
+
+MOST_ROWS: Final = 1000
+MAX_VALUES: Final = 50
+MAX_VALUE_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A valid query; `last` is None when the client did not say."""
+
+    filter: Filter
+    last: int | None = None
+    cursor: str | None = None
+    seq: int | None = None
+
+
+def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
+    """The parameters in `query`; only a `resumable` format has `cursor` and `seq`.
+
+    Raises:
+        BadParameter: a parameter is unknown, given twice, or has a bad value.
+    """
+    given = _once(query)
+    cursor, seq = given.pop("cursor", None), given.pop("seq", None)
+    if not resumable and (cursor is not None or seq is not None):
+        raise BadParameter("cursor and seq need the subprotocol relay.v1")
+    if cursor is not None and len(cursor) > MAX_CURSOR_BYTES:
+        raise BadParameter(f"cursor is longer than {MAX_CURSOR_BYTES} bytes")
+    last = given.pop("last", None)
+    given.pop("token", None)  # nothing is checked while RELAY_AUTH is off
+    return Parameters(
+        filter=Filter.of(
+            endpoint, {name: _values(endpoint, name, value) for name, value in given.items()}
+        ),
+        last=None if last is None else _number("last", last, MOST_ROWS),
+        cursor=cursor or None,
+        seq=None if seq is None else _number("seq", seq, 2**53),
+    )
+
+
+def _once(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=16)
+    except ValueError:
+        raise BadParameter("the query is not UTF-8 or has too many parameters") from None
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise BadParameter("a parameter is given twice; separate values by commas")
+    return given
+
+
+def _values(endpoint: Endpoint, name: str, value: str) -> frozenset[str]:
+    if name not in endpoint.filters:
+        known = ", ".join(endpoint.filters)
+        raise BadParameter(f"{endpoint.name} has no parameter {name[:40]!r}; filters: {known}")
+    values = frozenset(value.split(","))
+    if "" in values or len(values) > MAX_VALUES or len(value) > MAX_VALUES * MAX_VALUE_CHARACTERS:
+        raise BadParameter(f"{name} needs 1 to {MAX_VALUES} values separated by commas")
+    if any(len(each) > MAX_VALUE_CHARACTERS for each in values):
+        raise BadParameter(f"{name}: a value is longer than {MAX_VALUE_CHARACTERS} characters")
+    return values
+
+
+def _number(name: str, value: str, most: int) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= most):
+        raise BadParameter(f"{name} has to be a number from 0 to {most}")
+    return int(value)

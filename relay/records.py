@@ -1,0 +1,98 @@
+"""A change of one row, and its reading out of what Realtime and changes_since bring."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relay.endpoints import BY_NAME, BY_NUMBER, Endpoint
+
+STAMPS: Final = ("version", "tx", "changed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row version, or a deletion (`record` is None); `tx` is the transaction that wrote it."""
+
+    endpoint: Endpoint
+    id: int
+    version: int
+    tx: int
+    record: Mapping[str, Any] | None
+    changed_at: str | None = None
+
+
+class Incomplete(Exception):
+    """The message does not hold the whole row: it has to be read from the database."""
+
+
+def encode(value: object) -> str:
+    """Compact JSON, with text as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_row(endpoint: Endpoint, row: Mapping[str, Any]) -> Change:
+    """The change that a whole row, stamps included, stands for.
+
+    Raises:
+        Incomplete: a stamp or the id is missing.
+    """
+    row_id, version, tx = (_integer(row, name) for name in ("id", "version", "tx"))
+    return Change(
+        endpoint=endpoint,
+        id=row_id,
+        version=version,
+        tx=tx,
+        record={name: value for name, value in row.items() if name not in STAMPS},
+        changed_at=row.get("changed_at"),
+    )
+
+
+def from_caught(entry: Mapping[str, Any]) -> Change:
+    """The change in one entry of changes_since.
+
+    Raises:
+        Incomplete: the entry is not what changes_since returns.
+    """
+    endpoint = BY_NUMBER.get(entry.get("t", 0))
+    if endpoint is None:
+        raise Incomplete(f"unknown table number {entry.get('t')}")
+    if entry.get("deleted_version") is None:
+        return from_row(endpoint, entry.get("record") or {})
+    return Change(
+        endpoint=endpoint,
+        id=_integer(entry, "id"),
+        version=_integer(entry, "deleted_version"),
+        tx=_integer(entry, "tx"),
+        record=None,
+    )
+
+
+def from_live(message: Mapping[str, Any]) -> Change:
+    """The change in the `data` of a postgres_changes message.
+
+    Raises:
+        Incomplete: the message names errors, lacks a column (an unchanged large value is left
+            out), or is a deletion, which carries no version.
+    """
+    endpoint = BY_NAME.get(message.get("table", ""))
+    if endpoint is None:
+        raise Incomplete(f"unknown table {message.get('table')}")
+    if message.get("errors"):
+        raise Incomplete(f"{endpoint.name}: {message['errors']}")
+    record = message.get("record")
+    if message.get("type") == "DELETE" or not record:
+        raise Incomplete(f"{endpoint.name}: {message.get('type')} without a record")
+    missing = [
+        column["name"] for column in message.get("columns", ()) if column["name"] not in record
+    ]
+    if missing:
+        raise Incomplete(f"{endpoint.name} {record.get('id')}: without {', '.join(missing)}")
+    return from_row(endpoint, record)
+
+
+def _integer(row: Mapping[str, Any], name: str) -> int:
+    value = row.get(name)
+    if not isinstance(value, int):
+        raise Incomplete(f"{name} is {value!r}")
+    return value

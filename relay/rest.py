@@ -1,0 +1,182 @@
+"""Supabase over REST, through supabase-py with timeouts of our own."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
+
+import httpx
+from postgrest.exceptions import APIError
+from supabase import AsyncClient, AsyncClientOptions
+
+from relay.endpoints import Endpoint
+from relay.errors import Unavailable
+from relay.filters import Filter
+from relay.records import Change, Incomplete, from_caught, from_row
+from relay.snapshot import Snapshot
+
+TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
+LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
+PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer of changes_since; `reset` says that `since` belongs to another history."""
+
+    epoch: str
+    snapshot: Snapshot
+    changes: tuple[Change, ...]
+    more: bool
+    reset: bool
+    after: tuple[int, int, int]
+
+
+class Query(Protocol):
+    """A built request of supabase-py."""
+
+    def execute(self) -> Awaitable[Any]:
+        """Sends it."""
+
+
+class Rest:
+    """The requests that the relay makes under its own key."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def open(cls, url: str, key: str, resources: AsyncExitStack) -> Self:
+        """A client whose connections `resources` closes."""
+        http = await resources.enter_async_context(
+            httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, trust_env=False)
+        )
+        options = AsyncClientOptions(
+            httpx_client=http,
+            auto_refresh_token=False,
+            persist_session=False,
+            postgrest_client_retry=False,
+        )
+        return cls(await AsyncClient.create(url, key, options))
+
+    async def changes_since(
+        self,
+        since: Snapshot | None,
+        *,
+        epoch: str | None,
+        upto: Snapshot | None = None,
+        after: tuple[int, int, int] = (0, 0, 0),
+        page: int = PAGE,
+    ) -> Page:
+        """One page of what `upto` (default: now) shows and `since` does not.
+
+        Raises:
+            Unavailable: no answer, or not the expected one.
+        """
+        tx, table, row_id = after
+        answer = await self._call(
+            "changes_since",
+            {
+                "since": None if since is None else str(since),
+                "epoch": epoch,
+                "upto": None if upto is None else str(upto),
+                "after_tx": tx,
+                "after_t": table,
+                "after_id": row_id,
+                "page": page,
+            },
+        )
+        try:
+            return _page(answer, after)
+        except (KeyError, TypeError, ValueError, Incomplete) as error:
+            raise Unavailable(f"changes_since: unexpected answer ({error})") from error
+
+    async def heartbeat(self, instance: str, beat: int) -> None:
+        """Writes the relay's heartbeat row.
+
+        Raises:
+            Unavailable: no answer, or an error.
+        """
+        await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
+
+    async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
+        """The newest `count` rows that match, and whether there are older ones.
+
+        Raises:
+            Unavailable: no answer, or not the expected one.
+        """
+        rows = await self._descending(wanted, count + 1, only_open=False)
+        return rows[:count], len(rows) > count
+
+    async def open_rows(self, wanted: Filter, below: int, most: int) -> tuple[list[Change], bool]:
+        """Open rows that match with an id under `below`, `most` at most, and whether there are
+        more.
+
+        Raises:
+            Unavailable: no answer, or not the expected one.
+        """
+        rows = await self._descending(wanted, most + 1, only_open=True, below=below)
+        return rows[:most], len(rows) > most
+
+    async def _descending(
+        self, wanted: Filter, count: int, *, only_open: bool, below: int | None = None
+    ) -> list[Change]:
+        # The server caps an answer at max_rows without a word: only an empty page is the end.
+        found: list[Change] = []
+        while len(found) < count:
+            columns = wanted.columns()
+            query = self._client.table(wanted.endpoint.name).select("*")
+            for column, values in columns.items():
+                query = query.in_(column, list(values))
+            if only_open:
+                query = query.eq(wanted.endpoint.open_column, wanted.endpoint.open_value)
+            if below is not None:
+                query = query.lt("id", below)
+            page = _rows(
+                wanted.endpoint,
+                await _answer(
+                    wanted.endpoint.name, query.order("id", desc=True).limit(count - len(found))
+                ),
+            )
+            if not page:
+                break
+            found += page
+            below = page[-1].id
+        return found
+
+    async def _call(self, function: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = await _answer(function, self._client.rpc(function, dict(arguments)))
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{function}: unexpected answer")
+        return answer
+
+
+async def _answer(what: str, query: Query) -> Any:
+    try:
+        return (await query.execute()).data
+    except APIError as error:
+        raise Unavailable(f"{what}: {error.code} {error.message}") from error
+    except httpx.HTTPError as error:
+        raise Unavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+
+
+def _rows(endpoint: Endpoint, answer: object) -> Sequence[Change]:
+    if not isinstance(answer, list):
+        raise Unavailable(f"{endpoint.name}: unexpected answer")
+    try:
+        return [from_row(endpoint, row) for row in answer]
+    except (Incomplete, AttributeError) as error:
+        raise Unavailable(f"{endpoint.name}: unexpected row ({error})") from error
+
+
+def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:
+    reset = answer.get("reset") is not None
+    rows = [] if reset else answer["rows"]
+    return Page(
+        epoch=answer["epoch"],
+        snapshot=Snapshot.parse(answer["snapshot"]),
+        changes=tuple(from_caught(row) for row in rows),
+        more=not reset and bool(answer["more"]),
+        reset=reset,
+        after=(rows[-1]["tx"], rows[-1]["t"], rows[-1]["id"]) if rows else after,
+    )

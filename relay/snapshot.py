@@ -1,0 +1,37 @@
+"""PostgreSQL snapshots: which transactions were visible at a moment."""
+
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What `pg_current_snapshot()` returned: all below `xmax` but the `running` ones is visible."""
+
+    xmin: int
+    xmax: int
+    running: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The snapshot written as `xmin:xmax:running,running`.
+
+        Raises:
+            ValueError: the text is no snapshot.
+        """
+        xmin, xmax, running = text.split(":")
+        found = cls(int(xmin), int(xmax), frozenset(int(tx) for tx in running.split(",") if tx))
+        if not 0 < found.xmin <= found.xmax:
+            raise ValueError(f"no snapshot: {text[:100]}")
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
+
+    def shows(self, tx: int) -> bool:
+        """Whether what the transaction wrote is visible, provided that it committed."""
+        return tx < self.xmax and tx not in self.running
+
+    def covers(self, other: "Snapshot") -> bool:
+        """Whether everything that `other` shows is visible here too."""
+        return self.xmax >= other.xmax and not any(other.shows(tx) for tx in self.running)

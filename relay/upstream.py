@@ -1,0 +1,126 @@
+"""What is known about the relay's two sources, and what that makes of the relay. Pure: the caller
+brings the time, in seconds of a monotonic clock."""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+PROVEN_SECONDS: Final = 45.0
+# How long a relay that has just started may wait for its live lane before it serves without it.
+START_SECONDS: Final = 10.0
+# Catch-up runs at least this often while it works; beyond, it counts as failing.
+STALE_SECONDS: Final = 10.0
+
+
+class State(enum.StrEnum):
+    """What clients are told in `status`."""
+
+    LIVE = "live"
+    CATCHING_UP = "catching_up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(slots=True)
+class Live:
+    """The live lane: whether it is subscribed, until when it is proven, and what is wrong."""
+
+    subscribed_at: float | None = None
+    proven_until: float = 0.0
+    ever_proven: bool = False
+    attempts: int = 0
+    trouble: str | None = "not connected yet"
+
+    def subscribed(self, now: float) -> None:
+        """The server said that the subscription is ready; that proves nothing yet."""
+        self.subscribed_at = now
+        self.trouble = "subscribed, waiting for the heartbeat row to come back"
+
+    def proved(self, now: float) -> None:
+        """A live row or the own heartbeat row arrived."""
+        if self.subscribed_at is not None:
+            self.proven_until = now + PROVEN_SECONDS
+            self.ever_proven = True
+            self.trouble = None
+
+    def lost(self, trouble: str) -> None:
+        """The connection or the subscription ended."""
+        self.subscribed_at = None
+        self.proven_until = 0.0
+        self.trouble = trouble
+
+    def proven(self, now: float) -> bool:
+        """Whether a change has come through it lately."""
+        return self.subscribed_at is not None and now < self.proven_until
+
+
+@dataclass(slots=True)
+class CatchUp:
+    """Catch-up: `covered_at` is when the request of the last complete one was sent."""
+
+    covered_at: float | None = None
+    trouble: str | None = None
+
+    def completed(self, sent_at: float) -> None:
+        """Everything committed before `sent_at` has been published."""
+        self.covered_at = sent_at
+        self.trouble = None
+
+    def failed(self, trouble: str) -> None:
+        """A request failed; what is missing stays missing until one succeeds."""
+        self.trouble = trouble
+
+    def works(self, now: float) -> bool:
+        """Whether the last one succeeded, not long ago."""
+        return (
+            self.covered_at is not None
+            and self.trouble is None
+            and now - self.covered_at < STALE_SECONDS
+        )
+
+
+@dataclass(slots=True)
+class Upstream:
+    """Both sources of one relay that started at `started_at`."""
+
+    started_at: float
+    stale_seconds: float = STALE_SECONDS
+    live: Live = field(default_factory=Live)
+    catch_up: CatchUp = field(default_factory=CatchUp)
+
+    def state(self, now: float) -> State:
+        """One word for clients."""
+        proven, works = self.live.proven(now), self.catch_up.works(now)
+        if proven and works:
+            return State.LIVE if self._covered_since_subscription() else State.CATCHING_UP
+        if proven or works:
+            return State.DEGRADED if not self._starting(now) else State.CATCHING_UP
+        return State.CATCHING_UP if self._starting(now) and not self._failed() else State.DOWN
+
+    def ready(self, now: float) -> bool:
+        """Whether clients get every change in time: by the live lane, or by catch-up alone."""
+        if self.catch_up.covered_at is None or self._starting(now):
+            return False
+        return self.live.proven(now) or self.catch_up.works(now)
+
+    def troubles(self, now: float) -> list[str]:
+        """What is wrong, for people."""
+        found = []
+        if not self.live.proven(now):
+            trouble = self.live.trouble or "nothing has come through it for a while"
+            found.append(f"live lane not proven: {trouble}")
+        if self.catch_up.trouble is not None:
+            found.append(f"catch-up fails: {self.catch_up.trouble}")
+        elif not self.catch_up.works(now):
+            found.append("catch-up has not completed yet")
+        return found
+
+    def _starting(self, now: float) -> bool:
+        return not self.live.ever_proven and now - self.started_at < START_SECONDS
+
+    def _failed(self) -> bool:
+        return self.catch_up.trouble is not None
+
+    def _covered_since_subscription(self) -> bool:
+        covered, subscribed = self.catch_up.covered_at, self.live.subscribed_at
+        return covered is not None and subscribed is not None and covered >= subscribed
