@@ -1,0 +1,172 @@
+"""`python -m worker scan|run|ingest FILE.csv`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TextIO
+
+from worker.csv_rows import BadRow, CsvEvents, HeaderError
+from worker.database import connected
+from worker.errors import WorkerError
+from worker.ingest import Ingested, ingest, lines
+from worker.predictions import FactorPredictor
+from worker.run import run
+from worker.scan import Plan, Summary, scan
+from worker.settings import VARIABLES, Settings, SettingsError, Variable
+
+# Exit statuses. 130 is the shell's own for Ctrl-C.
+OK, BAD_ROWS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_env(os.environ)
+        logging.basicConfig(
+            level=settings.log_level,
+            stream=sys.stderr,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        # httpx logs a line per request, realtime one per failed attempt; we say what it means.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        logging.getLogger("realtime").setLevel(logging.CRITICAL)
+        if options.command == "ingest":
+            return _ingest(settings, options.file)
+        return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
+    except (SettingsError, HeaderError) as exc:
+        return _fail(str(exc), USAGE)
+    except WorkerError as exc:
+        return _fail(str(exc), FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+def _fail(text: str, status: int) -> int:
+    print(f"worker: {text}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker",
+        description="Finds emission hotspots in supply-chain events and writes them to Supabase.",
+        epilog="\n".join(["variables:", *map(_described, VARIABLES), "", EXIT_STATUSES]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("scan", help="work off all pending events once, for cron")
+    commands.add_parser("run", help="scan on a schedule and whenever events arrive, as a service")
+    file = commands.add_parser("ingest", help="write the events of a CSV file")
+    file.add_argument("file", metavar="FILE.csv", help="the file, or - for standard input")
+    return parser
+
+
+def _described(variable: Variable) -> str:
+    default = f" ({variable.default})" if variable.default else ""
+    return f"  {variable.name:<24}{variable.help}{default}"
+
+
+EXIT_STATUSES = (
+    "exit status: 0 done (also when another scan is running), 1 some rows of the file are bad and "
+    "the\ngood ones are written, 2 wrong usage or settings, 3 Supabase failed, 130 interrupted"
+)
+
+
+def _plan(settings: Settings) -> Plan:
+    return Plan(
+        holder=uuid.uuid4(),
+        lease_seconds=settings.lease_seconds,
+        batch_events=settings.batch_events,
+        thresholds=settings.thresholds,
+        predictor=FactorPredictor(),
+    )
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Give an event that the first SIGINT or SIGTERM sets; the second one ends the process."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def request() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, request)
+    return stop
+
+
+async def _scan(settings: Settings) -> int:
+    stop = _stop_on_signals()
+    async with connected(settings.supabase_url, settings.secret_key) as database:
+        summary: Summary = await scan(database, _plan(settings), "cron", stop)
+    print(summary)
+    return INTERRUPTED if summary.outcome == "stopped" else OK
+
+
+async def _run(settings: Settings) -> int:
+    stop = _stop_on_signals()
+    async with connected(settings.supabase_url, settings.secret_key) as database:
+        logging.getLogger(__name__).info(
+            "scanning %s every %gs, polling every %gs",
+            settings.supabase_url,
+            settings.scan_seconds,
+            settings.poll_seconds,
+        )
+        await run(settings, database, _plan(settings), stop)
+    return OK
+
+
+def _ingest(settings: Settings, name: str) -> int:
+    with ExitStack() as opened:
+        try:
+            # What is not UTF-8 becomes surrogates, and each such line a bad row.
+            file = opened.enter_context(
+                open(
+                    sys.stdin.fileno() if name == "-" else name,
+                    encoding="utf-8",
+                    errors="surrogateescape",
+                    newline="",
+                    closefd=name != "-",
+                )
+            )
+        except OSError as exc:
+            return _fail(f"{name} cannot be read: {exc.strerror}", USAGE)
+        events = CsvEvents(lines(file))
+        if events.ignored:
+            ignored = ", ".join(repr(column) for column in events.ignored)
+            print(f"columns that are not known are ignored: {ignored}", file=sys.stderr)
+        summary = asyncio.run(_write(settings, events))
+    print(summary)
+    return BAD_ROWS if summary.bad else OK
+
+
+async def _write(settings: Settings, events: CsvEvents) -> Ingested:
+    async with connected(settings.supabase_url, settings.secret_key) as database:
+        return await ingest(database, events, _Report(sys.stderr))
+
+
+class _Report:
+    """Tells the person at the terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def bad_row(self, row: BadRow) -> None:
+        print(f"line {row.line}: {row.reason}", file=self._out)
+
+    def progress(self, summary: Ingested) -> None:
+        print(f"so far: {summary}", file=self._out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Following Realtime for queued scans. It only wakes the worker; nothing depends on it.
+
+The official client gives up after some attempts, and a callback that raises leaves it deaf. So:
+a fresh client per attempt with its own reconnection switched off, callbacks that only set events,
+and attempts for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+from realtime import (
+    AsyncRealtimeClient,
+    RealtimePostgresChangesListenEvent,
+    RealtimeSubscribeStates,
+)
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
+INSERT = RealtimePostgresChangesListenEvent.Insert
+READY_SECONDS = 40.0  # a cold Realtime answers a join after up to 10 s, and connects slowly
+CLOSE_SECONDS = 3.0
+
+
+async def follow(url: str, key: str, wake: asyncio.Event) -> None:
+    """Set `wake` whenever a scan row appears and after each subscription; ends when cancelled."""
+    attempt = 0
+    told = False
+    while True:
+        subscription = _Subscription(url, key, wake)
+        try:
+            await subscription.run()
+        except Exception as exc:  # noqa: BLE001 - the client raises anything; the poll goes on
+            reason = f"{type(exc).__name__}: {exc}"
+        else:
+            reason = subscription.reason
+        if subscription.was_ready:
+            attempt, told = 0, False
+        if not told:
+            logger.warning("without Realtime, polling meanwhile: %s", reason)
+            told = True
+        await asyncio.sleep(pause(attempt, random.random()))  # noqa: S311 - jitter
+        attempt += 1
+
+
+def pause(attempt: int, chance: float) -> float:
+    """Give the seconds to wait before the next attempt; `chance` is between 0 and 1."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10))
+    return longest * (0.5 + chance / 2)
+
+
+class _Subscription:
+    """One attempt: one client, one channel."""
+
+    def __init__(self, url: str, key: str, wake: asyncio.Event) -> None:
+        self.was_ready = False
+        self.reason = "the connection was lost"
+        self._wake = wake
+        self._lost = asyncio.Event()
+        self._ready_or_lost = asyncio.Event()
+        self._client = AsyncRealtimeClient(url, token=key, auto_reconnect=False)
+
+    async def run(self) -> None:
+        """Return when the subscription is lost; raise when it could not be made."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._client.connect()
+                if (listening := self._client._listen_task) is not None:
+                    listening.add_done_callback(self._on_end)
+                channel = self._client.channel("worker-scans")
+                channel.on_postgres_changes(INSERT, self._on_row, table="scans", schema="public")
+                channel.on_system(self._on_system)
+                await channel.subscribe(self._on_state)
+                await self._ready_or_lost.wait()
+            await self._lost.wait()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.close()
+        except Exception as exc:  # noqa: BLE001 - this client is thrown away in any case
+            logger.debug("closing the Realtime client: %s", exc)
+
+    # The callbacks run inside the client's reading task: an exception would end it silently.
+
+    def _on_row(self, payload: Any) -> None:
+        self._wake.set()
+
+    def _on_system(self, payload: Any) -> None:
+        # Joined means nothing; only this message says that changes flow.
+        if not self.was_ready:
+            logger.info("following Realtime")
+        self.was_ready = True
+        self._ready_or_lost.set()
+        self._wake.set()
+
+    def _on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
+        if state is not RealtimeSubscribeStates.SUBSCRIBED:
+            self._end(f"{state.value} {error or ''}".strip())
+
+    def _on_end(self, listening: asyncio.Task[Any]) -> None:
+        failure = None if listening.cancelled() else listening.exception()
+        self._end(f"the client stopped listening: {failure}")
+
+    def _end(self, reason: str) -> None:
+        if not self._lost.is_set():
+            self.reason = reason
+        self._lost.set()
+        self._ready_or_lost.set()

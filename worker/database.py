@@ -1,0 +1,179 @@
+"""The worker's calls to Supabase: what can be repeated is repeated, errors become our own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from postgrest.exceptions import APIError
+from supabase import AsyncClient, AsyncClientOptions
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from worker.errors import (
+    BatchGone,
+    EpisodeChanged,
+    LeaseLost,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    WorkerError,
+)
+
+logger = logging.getLogger(__name__)
+
+# A commit may take as long as the database lets it; everything else answers at once or not.
+TIMEOUT = httpx.Timeout(connect=5, read=35, write=15, pool=5)
+LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
+RETRY_SECONDS = 20.0
+CONFLICTS: Mapping[str | None, type[WorkerError]] = {
+    "lease": LeaseLost,
+    "episode": EpisodeChanged,
+    "events": BatchGone,
+}
+
+
+@asynccontextmanager
+async def connected(url: str, key: str) -> AsyncIterator[Database]:
+    """Give a Database that is closed at the end. Nothing is sent yet."""
+    hooks = {"response": [_check_status]}
+    async with httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, event_hooks=hooks) as http:
+        # The class, not create_client(): that one would ask for a user's session first.
+        yield Database(AsyncClient(url, key, AsyncClientOptions(httpx_client=http)))
+
+
+async def _check_status(response: httpx.Response) -> None:
+    """Raise what the status alone decides; the body of any other error is PostgREST's."""
+    status = response.status_code
+    if status == 401:
+        raise Unauthorized(
+            "Supabase does not accept the key: set SUPABASE_SECRET_KEY to the secret key of "
+            f"the project ({await _start(response)})"
+        )
+    if status in (408, 429) or status >= 500:
+        raise Unavailable(f"Supabase answered {status}: {await _start(response)}")
+
+
+async def _start(response: httpx.Response) -> str:
+    return (await response.aread()).decode(errors="replace")[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to scan: who has it and the fencing token that proves it."""
+
+    holder: UUID
+    token: int
+
+    def parameters(self) -> dict[str, Any]:
+        return {"holder": str(self.holder), "token": self.token}
+
+
+class Database:
+    """The functions of the schema, and the insert of events.
+
+    Every method raises Unavailable after retrying for RETRY_SECONDS, Rejected at once, and where
+    the lease is involved LeaseLost; all of them may be repeated without doing anything twice.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def start_scan(self, holder: UUID, lease_seconds: int, reason: str) -> dict[str, Any]:
+        """Take the lease; the answer's `status` is started, idle or held."""
+        return await self._call(
+            "start_scan",
+            {"holder": str(holder), "lease_seconds": lease_seconds, "reason": reason},
+        )
+
+    async def claim_events(
+        self, lease: Lease, lease_seconds: int, size: int, max_bytes: int
+    ) -> dict[str, Any]:
+        """Claim the next batch and renew the lease; `batch` is None when nothing is pending."""
+        limits = {"lease_seconds": lease_seconds, "size": size, "max_bytes": max_bytes}
+        return await self._call("claim_events", lease.parameters() | limits)
+
+    async def batch_state(self, batch: str) -> dict[str, Any]:
+        """Read baselines and open episodes of a claimed batch again."""
+        return await self._call("batch_state", {"batch": batch})
+
+    async def commit_batch(
+        self, lease: Lease, batch: str, result: Mapping[str, Any]
+    ) -> dict[str, int]:
+        """Commit a batch and give its counts. Raises EpisodeChanged and BatchGone as well."""
+        arguments = {"batch": batch, "result": result}
+        return await self._call("commit_batch", lease.parameters() | arguments)
+
+    async def finish_scan(
+        self, lease: Lease, counts: Mapping[str, int], error: str | None
+    ) -> dict[str, Any]:
+        """End the scan and give the lease back."""
+        arguments = {"counts": dict(counts), "error": error}
+        return await self._call("finish_scan", lease.parameters() | arguments)
+
+    async def add_events(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the events whose `source_key` is new and give their number.
+
+        After an answer that was lost on the way they count as not new.
+        """
+        query = self._client.table("events_normalized").upsert(
+            [dict(row) for row in rows], on_conflict="source_key", ignore_duplicates=True
+        )
+        return len(await self._repeat("events_normalized", query.select("id").execute, list))
+
+    async def _call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        query = self._client.rpc(function, arguments)
+        answer: dict[str, Any] = await self._repeat(function, query.execute, dict)
+        return answer
+
+    async def _repeat(self, what: str, execute: Any, kind: type) -> Any:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=stop_after_delay(RETRY_SECONDS),
+            before_sleep=_note_retry,
+            reraise=True,
+        ):
+            with attempt:
+                return await _translated(what, execute, kind)
+        raise AssertionError("unreachable: the loop above returns or raises")
+
+
+def _note_retry(state: RetryCallState) -> None:
+    if state.outcome is not None:
+        logger.debug("trying again: %s", state.outcome.exception())
+
+
+async def _translated(what: str, execute: Any, kind: type) -> Any:
+    try:
+        answer = (await execute()).data
+    except httpx.TransportError as exc:
+        text = str(exc) or type(exc).__name__
+        raise Unavailable(f"{what}: Supabase cannot be reached: {text}") from exc
+    except APIError as exc:
+        raise _own_error(what, exc) from exc
+    if not isinstance(answer, kind):
+        # A proxy's page with status 200 is no answer of PostgREST.
+        raise Unavailable(f"{what}: the answer is not of PostgREST: {str(answer)[:100]!r}")
+    return answer
+
+
+def _own_error(what: str, error: APIError) -> WorkerError:
+    if error.code == "PT409" and error.hint in CONFLICTS:
+        return CONFLICTS[error.hint](str(error.message))
+    text = f"{what}: {error.message} ({error.code})"
+    if error.code in ("PGRST202", "PGRST205", "42883", "42P01"):
+        return Rejected(f"{text}: apply supabase/migrations to the project first")
+    if error.code == "42501":
+        return Unauthorized(f"{text}: SUPABASE_SECRET_KEY must be the secret key of the project")
+    return Rejected(text)

@@ -1,0 +1,38 @@
+"""What can go wrong between the worker and Supabase.
+
+WorkerError
+ +- Unavailable      not now: try again
+ +- Rejected         never again unchanged
+ |   +- Unauthorized the key is not accepted
+ +- LeaseLost        another worker holds the lease: stop this scan
+ +- EpisodeChanged   somebody changed an episode meanwhile: read it and judge again
+ +- BatchGone        the batch is not ours any more: claim again
+"""
+
+
+class WorkerError(Exception):
+    """Base class."""
+
+
+class Unavailable(WorkerError):
+    """Supabase did not answer, or not sensibly."""
+
+
+class Rejected(WorkerError):
+    """Supabase understood the request and refused it."""
+
+
+class Unauthorized(Rejected):
+    """Supabase did not accept the key."""
+
+
+class LeaseLost(WorkerError):
+    """Another worker took the lease over."""
+
+
+class EpisodeChanged(WorkerError):
+    """An episode has another version than the one that was judged."""
+
+
+class BatchGone(WorkerError):
+    """The batch was given up or its events were completed otherwise."""

@@ -1,0 +1,126 @@
+"""Predicting the kg CO2 of events, and which input drives a prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker import factors, inputs
+from worker.events import Event, UnusableEvent
+from worker.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predicted kg CO2 of one event, and how far it can be trusted.
+
+    `estimated`: an input was missing and its expected value was used. `in_range`: every given input
+    lies in the range that the factors were made for.
+    """
+
+    co2_kg: float
+    estimated: bool
+    in_range: bool
+
+
+class Predictor(Protocol):
+    """Something that predicts; one answer per event, in the order of the events."""
+
+    @property
+    def model_version(self) -> str: ...
+
+    async def predict(self, events: Sequence[Event]) -> Sequence[Prediction | UnusableEvent]: ...
+
+
+@dataclass(frozen=True)
+class FactorPredictor:
+    """Predicts by the transparent emission factors."""
+
+    model_version: str = "factors-1"
+
+    async def predict(self, events: Sequence[Event]) -> Sequence[Prediction | UnusableEvent]:
+        return [_outcome(event) for event in events]
+
+
+def _outcome(event: Event) -> Prediction | UnusableEvent:
+    try:
+        return predict(event)
+    except UnusableEvent as exc:
+        return exc
+
+
+def predict(event: Event) -> Prediction:
+    """Predict one event. Raises UnusableEvent when what decides the prediction is missing."""
+    complete = inputs.complete(event)
+    co2_kg = _kg(event.event_type, complete.vehicle_type, complete.numbers)
+    if not math.isfinite(co2_kg):
+        raise UnusableEvent("the prediction is not a finite number: an input is far too large")
+    # Little traffic cannot make a route absorb CO2.
+    return Prediction(max(co2_kg, 0.0), complete.estimated, inputs.in_range(event))
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """An input, and how many kg CO2 less there would be if it had its typical value."""
+
+    name: str
+    value: float
+    typical: float
+    kg_above_typical: float
+
+
+def drivers(event: Event) -> list[Driver]:
+    """Give the inputs of a predictable event, the one that adds most CO2 first."""
+    complete = inputs.complete(event)
+    predicted = _kg(event.event_type, complete.vehicle_type, complete.numbers)
+    found = [
+        Driver(name, complete.numbers[name], typical, predicted - _with(event, complete, name))
+        for name, typical in TYPICAL[event.event_type].items()
+    ]
+    return sorted(found, key=lambda driver: driver.kg_above_typical, reverse=True)
+
+
+def _with(event: Event, complete: Inputs, name: str) -> float:
+    changed = complete.numbers | {name: TYPICAL[event.event_type][name]}
+    return _kg(event.event_type, complete.vehicle_type, changed)
+
+
+# Means of the distributions in the domain notes ("generating formulas").
+TYPICAL = {
+    "logistics": {
+        "distance_km": 100.0,
+        "load_kg": inputs.EXPECTED_LOAD_KG,
+        "speed": inputs.EXPECTED_SPEED,
+        "stop_events": 2.0,
+    },
+    "factory": {
+        "energy_kwh": 4000.0,
+        "furnace_usage": inputs.EXPECTED_FURNACE,
+        "cooling_load": inputs.EXPECTED_COOLING_KWH,
+        "shift_hours": inputs.EXPECTED_SHIFT_HOURS,
+    },
+    "warehouse": {
+        "energy_kwh": 450.0,  # of the expected volume at the expected temperature
+        "refrigeration_load": 0.0,
+        "inventory_volume": inputs.EXPECTED_VOLUME,
+    },
+    "delivery": {
+        "route_length": 16.0,
+        "traffic_score": inputs.EXPECTED_TRAFFIC,
+        "delivery_count": inputs.EXPECTED_DELIVERIES,
+    },
+}
+
+
+def _kg(event_type: str, vehicle_type: str, numbers: dict[str, float]) -> float:
+    match event_type:
+        case "logistics":
+            return factors.logistics_kg(vehicle_type=vehicle_type, **numbers)
+        case "factory":
+            return factors.factory_kg(**numbers)
+        case "warehouse":
+            return factors.warehouse_kg(**numbers)
+        case _:
+            return factors.delivery_kg(vehicle_type=vehicle_type, **numbers)

@@ -1,0 +1,118 @@
+"""Rules that propose what to do about an episode, by event type and dominant cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.events import QUANTITIES, Event, UnusableEvent
+from worker.predictions import Driver, drivers
+
+SOURCE = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """An advice for people, and the kg CO2 per such event that it can save at most."""
+
+    action: str
+    co2_reduction: float
+    root_cause: str
+    source: str = SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An advice and the share of the excess that it addresses."""
+
+    action: str
+    share: float
+
+
+# Shares of one cause add up to less than 1: together they never promise more than the excess.
+RULES: dict[tuple[str, str], tuple[Rule, ...]] = {
+    ("logistics", "distance_km"): (
+        Rule("Serve these orders from the nearest depot or re-plan the route", 0.5),
+        Rule("Move the long leg to rail or a lower-emission vehicle", 0.3),
+    ),
+    ("logistics", "load_kg"): (
+        Rule("Spread the load over vehicles that are sized for it", 0.4),
+        Rule("Move heavy consignments to rail or a lower-emission vehicle", 0.3),
+    ),
+    ("logistics", "speed"): (
+        Rule("Shift departures out of congestion and keep to 60-80 km/h", 0.6),
+        Rule("Train drivers in steady, anticipating driving", 0.2),
+    ),
+    ("logistics", "stop_events"): (
+        Rule("Combine stops and switch the engine off while standing", 0.6),
+        Rule("Bundle consignments of neighbouring customers", 0.2),
+    ),
+    ("factory", "energy_kwh"): (
+        Rule("Move energy-intensive steps to hours with low-carbon electricity", 0.4),
+        Rule("Check idle machines and compressed-air leaks", 0.25),
+    ),
+    ("factory", "furnace_usage"): (
+        Rule("Batch furnace charges and recover the waste heat", 0.4),
+        Rule("Inspect furnace insulation and burner settings", 0.3),
+    ),
+    ("factory", "cooling_load"): (
+        Rule("Raise cooling set points and use outside air when it is cold enough", 0.4),
+        Rule("Clean heat exchangers and check the refrigerant charge", 0.3),
+    ),
+    ("factory", "shift_hours"): (
+        Rule("Bring overtime back into the regular shift", 0.5),
+        Rule("Shut auxiliary systems down between orders", 0.2),
+    ),
+    ("warehouse", "energy_kwh"): (
+        Rule("Check heating, ventilation and lighting schedules", 0.4),
+        Rule("Seal dock doors and improve insulation", 0.25),
+    ),
+    ("warehouse", "refrigeration_load"): (
+        Rule("Check refrigeration set points, door discipline and defrost cycles", 0.45),
+        Rule("Concentrate chilled goods in fewer cold rooms", 0.25),
+    ),
+    ("warehouse", "inventory_volume"): (
+        Rule("Clear slow-moving stock", 0.4),
+        Rule("Close and stop conditioning zones that stand empty", 0.2),
+    ),
+    ("delivery", "route_length"): (
+        Rule("Re-plan the route and shift stops to neighbouring tours", 0.5),
+        Rule("Serve the farthest stops from a pick-up point", 0.2),
+    ),
+    ("delivery", "traffic_score"): (
+        Rule("Deliver outside rush hours", 0.6),
+        Rule("Use cargo bikes where traffic is dense", 0.2),
+    ),
+    ("delivery", "delivery_count"): (
+        Rule("Bundle parcels per address and offer pick-up points", 0.5),
+        Rule("Spread the deliveries over days with free capacity", 0.2),
+    ),
+}
+
+
+def recommend(event: Event, predicted: float, baseline: float) -> list[Recommendation]:
+    """Propose actions for a hot event; kg CO2, together at most the excess over the baseline.
+
+    An event whose inputs do not suffice for the factors gets no proposal.
+    """
+    try:
+        cause = drivers(event)[0]
+    except UnusableEvent:
+        return []
+    excess = predicted - baseline
+    text = _root_cause(cause)
+    return [
+        Recommendation(rule.action, min(round(rule.share * excess, 2), excess), text)
+        for rule in RULES[event.event_type, cause.name]
+    ]
+
+
+def _root_cause(cause: Driver) -> str:
+    name = cause.name.removesuffix("_kwh").removesuffix("_km").removesuffix("_kg")
+    unit = QUANTITIES[cause.name]
+    what = f"{name.replace('_', ' ').capitalize()} of {cause.value:,.1f} {unit}"
+    if cause.kg_above_typical <= 0:
+        return f"{what} (no input is above its typical value)"
+    return (
+        f"{what} where {cause.typical:,.1f} is typical: "
+        f"{cause.kg_above_typical:,.1f} kg CO2 more than with that"
+    )

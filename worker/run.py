@@ -1,0 +1,101 @@
+"""The service: scans on its schedule, when Realtime announces work, and when a poll finds some."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from worker.announcements import follow
+from worker.database import Database
+from worker.errors import Unauthorized, WorkerError
+from worker.scan import Plan, scan
+from worker.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, database: Database, plan: Plan, stop: asyncio.Event) -> None:
+    """Scan until `stop` is set, then finish the batch in flight within the grace time.
+
+    Raises Unauthorized when the key is refused before anything has worked; any other failure of
+    Supabase is waited out.
+    """
+    wake = asyncio.Event()
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    stopped.add_done_callback(lambda _: wake.set())
+    follower = asyncio.create_task(
+        follow(settings.realtime_url, settings.secret_key, wake), name="realtime"
+    )
+    work = asyncio.create_task(_Schedule(settings, database, plan).work(wake, stop), name="scans")
+    try:
+        # follow() never ends by itself. If it does all the same, the worker ends, loudly.
+        await asyncio.wait({work, stopped, follower}, return_when=asyncio.FIRST_COMPLETED)
+        if follower.done():
+            await follower
+        await _finish(work, settings.grace_seconds)
+    finally:
+        for task in (work, stopped, follower):
+            task.cancel()
+        await asyncio.gather(work, stopped, follower, return_exceptions=True)
+
+
+async def _finish(work: asyncio.Task[None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        logger.warning("stopped in the middle of a batch; the next scan works it off")
+
+
+class _Schedule:
+    """When to scan, and what has been logged about it."""
+
+    def __init__(self, settings: Settings, database: Database, plan: Plan) -> None:
+        self._settings = settings
+        self._database = database
+        self._plan = plan
+        self._due = time.monotonic() + settings.scan_seconds
+        self._reached = False
+        self._trouble = ""
+
+    async def work(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
+        """Scan until `stop` is set."""
+        while True:
+            wake.clear()
+            if stop.is_set():
+                return
+            await self._scan(stop)
+            pause = min(self._settings.poll_seconds, max(0.0, self._due - time.monotonic()))
+            try:
+                async with asyncio.timeout(pause):
+                    await wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _scan(self, stop: asyncio.Event) -> None:
+        reason = "poll"
+        if time.monotonic() >= self._due:
+            reason = "schedule"
+            self._due = time.monotonic() + self._settings.scan_seconds
+        try:
+            summary = await scan(self._database, self._plan, reason, stop)
+        except Unauthorized as exc:
+            if not self._reached:
+                raise
+            self._note(str(exc))
+        except WorkerError as exc:
+            self._note(str(exc))
+        else:
+            self._reached = True
+            self._note(str(summary) if summary.outcome == "held" else "")
+            if summary.outcome not in ("held", "idle"):
+                logger.info("%s", summary)
+
+    def _note(self, trouble: str) -> None:
+        """Log trouble once when it begins, and once when it has passed."""
+        if trouble and not self._trouble:
+            logger.warning("no scan, trying again: %s", trouble)
+        elif self._trouble and not trouble:
+            logger.info("scanning again")
+        self._trouble = trouble

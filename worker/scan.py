@@ -1,0 +1,153 @@
+"""One scan: claim, predict, judge and commit, batch after batch, until nothing is pending."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from worker.database import Database, Lease
+from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
+from worker.judge import State, judge, read_events
+from worker.predictions import Predictor
+from worker.severity import Thresholds
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH_BYTES = 1_000_000
+CONFLICTS_IN_A_ROW = 10  # so many mean a defect, not a busy person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How to scan: the holder names this process, times are in seconds."""
+
+    holder: UUID
+    lease_seconds: int
+    batch_events: int
+    thresholds: Thresholds
+    predictor: Predictor
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a scan did. `outcome` is done, idle, held, lost or stopped."""
+
+    outcome: str
+    scan: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    detail: str = ""
+
+    def __str__(self) -> str:
+        match self.outcome:
+            case "idle":
+                return "nothing to do"
+            case "held":
+                return f"another scan is running: {self.detail}"
+        counts = " ".join(f"{name}={self.counts[name]}" for name in COUNTED)
+        return f"scan {self.scan} {self.outcome}: {counts} seconds={self.seconds:.1f}"
+
+
+COUNTED = (
+    "events",
+    "failed",
+    "predictions",
+    "opened",
+    "updated",
+    "resolved",
+    "alerts",
+    "recommendations",
+)
+
+
+async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event) -> Summary:
+    """Work off what is pending; after `stop` is set the batch in flight is still committed.
+
+    Raises Unavailable or Rejected after giving the lease back where that is possible.
+    """
+    began = time.monotonic()
+    answer = await database.start_scan(plan.holder, plan.lease_seconds, reason)
+    if answer["status"] == "held":
+        detail = f"{answer['holder']} has the lease until {answer['until']}"
+        return Summary("held", detail=detail)
+    if answer["status"] == "idle":
+        return Summary("idle")
+    lease = Lease(plan.holder, answer["token"])
+    summary = Summary("done", answer["scan"], Counter(dict.fromkeys(COUNTED, 0)))
+    try:
+        summary.outcome = await _work_off(database, plan, lease, summary.counts, stop)
+    except LeaseLost as exc:
+        logger.warning("scan %s ends: %s", summary.scan, exc)
+        summary.outcome = "lost"
+        return summary
+    except WorkerError as exc:
+        await _give_back(database, lease, summary.counts, str(exc))
+        raise
+    finally:
+        summary.seconds = time.monotonic() - began
+    error = "stopped before all events were worked off" if summary.outcome == "stopped" else None
+    await _finish(database, lease, summary.counts, error)
+    return summary
+
+
+async def _work_off(
+    database: Database, plan: Plan, lease: Lease, counts: Counter[str], stop: asyncio.Event
+) -> str:
+    conflicts = 0
+    while not stop.is_set():
+        claimed = await database.claim_events(
+            lease, plan.lease_seconds, plan.batch_events, MAX_BATCH_BYTES
+        )
+        if claimed["batch"] is None:
+            return "done"
+        try:
+            counts.update(await _commit(database, plan, lease, claimed))
+            conflicts = 0
+        except BatchGone:
+            conflicts += 1
+            if conflicts >= CONFLICTS_IN_A_ROW:
+                raise
+    return "stopped"
+
+
+async def _commit(
+    database: Database, plan: Plan, lease: Lease, claimed: dict[str, Any]
+) -> dict[str, int]:
+    """Judge and commit a batch, again as often as somebody changes its episodes meanwhile."""
+    events, failures = read_events(claimed["events"])
+    predictions = await plan.predictor.predict(events)
+    state = State.from_answer(claimed)
+    for _ in range(CONFLICTS_IN_A_ROW):
+        result = judge(
+            events, predictions, failures, state, plan.thresholds, plan.predictor.model_version
+        )
+        try:
+            return await database.commit_batch(lease, claimed["batch"], result)
+        except EpisodeChanged as exc:
+            logger.info("judging again: %s", exc)
+            state = State.from_answer(await database.batch_state(claimed["batch"]))
+    raise BatchGone(f"batch {claimed['batch']}: its episodes keep changing")
+
+
+async def _finish(
+    database: Database, lease: Lease, counts: Counter[str], error: str | None
+) -> None:
+    try:
+        await database.finish_scan(lease, counts, error)
+    except LeaseLost:
+        # Everything is committed. The lease ran out meanwhile, or this is the repetition of a call
+        # whose answer was lost.
+        logger.debug("the lease was gone at the end of the scan")
+
+
+async def _give_back(database: Database, lease: Lease, counts: Counter[str], error: str) -> None:
+    """Finish a failed scan if the database still answers; else the lease runs out by itself."""
+    try:
+        await _finish(database, lease, counts, error[:500])
+    except WorkerError as exc:
+        logger.warning("the scan could not be ended: %s", exc)

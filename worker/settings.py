@@ -1,0 +1,163 @@
+"""Settings of the worker: every variable with its default and its meaning, in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from worker.severity import Thresholds
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong; the text names it and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the worker needs to know. Times are in seconds."""
+
+    supabase_url: str
+    secret_key: str = field(repr=False)
+    realtime_url: str
+    scan_seconds: float
+    poll_seconds: float
+    lease_seconds: int
+    grace_seconds: float
+    batch_events: int
+    thresholds: Thresholds
+    log_level: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the variables of VARIABLES. Raises SettingsError."""
+        values = {variable.name: variable.read(env) for variable in VARIABLES}
+        supabase_url = values["SUPABASE_URL"]
+        try:
+            thresholds = Thresholds(
+                values["WORKER_INFO_RATIO"],
+                values["WORKER_WARN_RATIO"],
+                values["WORKER_CRITICAL_RATIO"],
+            )
+        except ValueError as exc:
+            raise SettingsError(
+                f"WORKER_INFO_RATIO, WORKER_WARN_RATIO, WORKER_CRITICAL_RATIO: {exc}"
+            ) from exc
+        return cls(
+            supabase_url=supabase_url,
+            secret_key=values["SUPABASE_SECRET_KEY"],
+            realtime_url=values["WORKER_REALTIME_URL"] or f"{supabase_url}/realtime/v1",
+            scan_seconds=values["WORKER_SCAN_SECONDS"],
+            poll_seconds=values["WORKER_POLL_SECONDS"],
+            lease_seconds=values["WORKER_LEASE_SECONDS"],
+            grace_seconds=values["WORKER_GRACE_SECONDS"],
+            batch_events=values["WORKER_BATCH_EVENTS"],
+            thresholds=thresholds,
+            log_level=values["WORKER_LOG_LEVEL"],
+        )
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as https://abc.supabase.co")
+    return text.rstrip("/")
+
+
+def _optional_url(text: str) -> str:
+    return _url(text) if text else ""
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.1, 86_400)
+
+
+def _ratio(text: str) -> float:
+    return _number(text, 1, 1000)
+
+
+def _number(text: str, low: float, high: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise ValueError(f"must be a number from {low:g} to {high:g}")
+    return number
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _log_level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable; `default` is None when it has to be set. `secret` values are never shown."""
+
+    name: str
+    default: str | None
+    help: str
+    parse: Callable[[str], Any]
+    secret: bool = False
+
+    def read(self, env: Mapping[str, str]) -> Any:
+        """Parse the variable; an empty one counts as not set. Raises SettingsError."""
+        text = env.get(self.name, "").strip() or self.default
+        if text is None:
+            raise SettingsError(f"{self.name} is not set: {self.help}")
+        try:
+            return self.parse(text)
+        except ValueError as exc:
+            shown = "" if self.secret else f", not {text!r}"
+            raise SettingsError(f"{self.name} {exc}{shown}") from exc
+
+
+VARIABLES = (
+    Variable("SUPABASE_URL", None, "address of the Supabase project", _url),
+    Variable(
+        "SUPABASE_SECRET_KEY",
+        None,
+        "secret key (sb_secret_...) or legacy service_role key of the project",
+        _text,
+        secret=True,
+    ),
+    Variable(
+        "WORKER_REALTIME_URL",
+        "",
+        "address of Realtime, SUPABASE_URL/realtime/v1 if empty",
+        _optional_url,
+    ),
+    Variable("WORKER_SCAN_SECONDS", "300", "seconds from one scheduled scan to the next", _seconds),
+    Variable("WORKER_POLL_SECONDS", "5", "seconds between looks for work not announced", _seconds),
+    Variable(
+        "WORKER_LEASE_SECONDS",
+        "60",
+        "seconds after which a silent worker's scan may be taken over",
+        _whole(1, 3600),
+    ),
+    Variable("WORKER_GRACE_SECONDS", "10", "seconds to finish a batch when stopped", _seconds),
+    Variable("WORKER_BATCH_EVENTS", "500", "events judged and committed at once", _whole(1, 500)),
+    Variable("WORKER_INFO_RATIO", "1.1", "predicted / baseline from which on it is info", _ratio),
+    Variable("WORKER_WARN_RATIO", "1.3", "predicted / baseline from which on it is warn", _ratio),
+    Variable(
+        "WORKER_CRITICAL_RATIO", "1.5", "predicted / baseline from which on it is critical", _ratio
+    ),
+    Variable("WORKER_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", _log_level),
+)

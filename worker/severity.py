@@ -1,0 +1,66 @@
+"""How bad a prediction is, compared with its baseline."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+
+class Severity(enum.IntEnum):
+    """Ordered: a higher value is worse. `wire` is the name in tables and frames."""
+
+    INFO = 1
+    WARN = 2
+    CRITICAL = 3
+
+    @property
+    def wire(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def from_wire(cls, name: str) -> Severity:
+        return cls[name.upper()]
+
+
+# Predictions that are equal on paper differ in the last bits. A ratio this close to a threshold,
+# relatively, has reached it.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Ratios predicted / baseline from which on an event is info, warn or critical.
+
+    Raises ValueError unless 1 < info < warn < critical.
+    """
+
+    info: float = 1.1
+    warn: float = 1.3
+    critical: float = 1.5
+
+    def __post_init__(self) -> None:
+        finite = all(map(math.isfinite, (self.info, self.warn, self.critical)))
+        if not (finite and 1 < self.info < self.warn < self.critical):
+            raise ValueError(
+                f"thresholds must satisfy 1 < info < warn < critical, "
+                f"not info={self.info:g} warn={self.warn:g} critical={self.critical:g}"
+            )
+
+    def severity(self, predicted: float, baseline: float) -> Severity | None:
+        """Give the severity, None for a normal event. Any CO2 above a baseline of 0 is critical."""
+        if baseline <= 0:
+            return Severity.CRITICAL if predicted > 0 else None
+        ratio = predicted / baseline * (1 + ROUNDING)
+        if ratio >= self.critical:
+            return Severity.CRITICAL
+        if ratio >= self.warn:
+            return Severity.WARN
+        return Severity.INFO if ratio >= self.info else None
+
+
+def percent_above(predicted: float, baseline: float) -> float:
+    """Give how many percent the prediction lies above the baseline; 100 above a baseline of 0."""
+    if baseline <= 0:
+        return 100.0
+    return (predicted - baseline) / baseline * 100
