@@ -74,7 +74,7 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
     command += ["--encoding=UTF8", "--locale=C.UTF-8"]
     command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
     command += [] if sync else ["--no-sync"]
-    result = subprocess.run(  # noqa: S603
+    result = subprocess.run(
         command,
         cwd="/",
         env=ENVIRONMENT,

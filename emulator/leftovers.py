@@ -79,7 +79,7 @@ def _works_in(pid: int, directory: str) -> bool:
 
 def _is_server_of(pid: int, cluster: Path) -> bool:
     command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    shown = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603
+    shown = subprocess.run(command, capture_output=True, text=True).stdout
     return "postgres" in shown and str(cluster) in shown
 
 

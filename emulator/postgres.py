@@ -172,7 +172,7 @@ class Postgres:
         for name, value in parameters.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 command,
                 cwd="/",
                 env=cluster.ENVIRONMENT,

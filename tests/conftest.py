@@ -4,6 +4,8 @@
 `psycopg.connect(database.dsn("postgres"))`. Users: postgres (owner), authenticator (what REST
 uses), supabase_admin (superuser). `database_15` is the same on Debian's PostgreSQL 15, skipped
 where that is not installed; `each_database` runs the test on both. `empty_database` has no schema.
+`emulator` serves `database` over HTTP in this process, without imitated delays: `emulator.url`,
+`.keys.publishable`, `.keys.mint("authenticated", subject=...)`, `.dsn("postgres")`.
 `postgres`, `postgres_15` are the servers (`emulator.postgres.Postgres`), for `kill()` and the like:
 who disturbs one must wait until it is back.
 """
@@ -21,6 +23,7 @@ import pytest
 from emulator import account, launch, migrations
 from emulator.database import Database
 from emulator.postgres import Postgres
+from emulator.running import Emulator
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 NUMBERS = itertools.count(1)
@@ -81,6 +84,12 @@ def template_15(postgres_15: Postgres, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def database(template: Database) -> Iterator[Database]:
     yield from clone(template)
+
+
+@pytest.fixture
+def emulator(database: Database) -> Iterator[Emulator]:
+    with Emulator.running(database) as emulator:
+        yield emulator
 
 
 @pytest.fixture

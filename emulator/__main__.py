@@ -1,0 +1,195 @@
+"""`python -m emulator`: an embedded Supabase on loopback, for development and tests."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from emulator import account, binaries, cluster, instance, keys_file, leftovers, migrations
+from emulator.database import Database
+from emulator.identity import Keys
+from emulator.postgres import StartFailed
+from emulator.running import Emulator, ServingFailed, address, listen
+from emulator.settings import HIGHEST_PORT, Settings, SettingsError
+
+EXPECTED = (
+    account.PlaceRefused,
+    binaries.BinariesMissing,
+    cluster.ClusterRefused,
+    instance.InUse,
+    keys_file.KeysUnreadable,
+    leftovers.StillRunning,
+    migrations.MigrationFailed,
+    ServingFailed,
+    SettingsError,
+    StartFailed,
+    OSError,  # a directory or file named on the command line cannot be used
+)
+
+
+def main() -> int:
+    """Run the command that the arguments name; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_env(os.environ)
+        options = parser(settings).parse_args()
+        if options.command == "token":
+            return mint(options)
+        return serve(options, settings)
+    except EXPECTED as error:
+        print(f"emulator: {error}", file=sys.stderr)
+        return 1
+
+
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m emulator",
+        description="An embedded Supabase on loopback around a real PostgreSQL.",
+        epilog="Environment: EMULATOR_PORT, PG_BIN (directory of postgres and initdb),"
+        " EMULATOR_POLL_MS (delay of postgres_changes; unset: like a hosted project, 0: none).",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        default=Path(".emulator"),
+        help="where keys and data are kept (.emulator)",
+    )
+    parser.add_argument("--host", type=loopback, default="127.0.0.1", help="loopback address")
+    parser.add_argument("--port", type=port, default=settings.port, help=f"({settings.port})")
+    parser.add_argument(
+        "--db-port", type=port, metavar="PORT", help="also open PostgreSQL on 127.0.0.1:PORT"
+    )
+    parser.add_argument(
+        "--migrations",
+        type=Path,
+        metavar="DIR",
+        default=migrations.PROJECT / "migrations",
+        help="another schema; seed.sql is looked for beside DIR",
+    )
+    parser.add_argument(
+        "--env", type=Path, metavar="FILE", help="write address and keys to FILE, mode 0600"
+    )
+    parser.add_argument("--show-keys", action="store_true", help="print the keys")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    token = commands.add_parser("token", help="print a user's token")
+    token.add_argument("--role", default="authenticated", help="database role (authenticated)")
+    token.add_argument("--subject", metavar="UUID", help="the user's id, auth.uid()")
+    token.add_argument("--seconds", type=int, default=3600, help="how long it is valid (3600)")
+    token.add_argument("--algorithm", choices=("ES256", "HS256"), default="ES256")
+    token.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="directory of the emulator whose key signs",
+    )
+    return parser
+
+
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"give a port from 0 to {HIGHEST_PORT}")
+    return number
+
+
+def loopback(text: str) -> str:
+    address = "127.0.0.1" if text == "localhost" else text
+    try:
+        allowed = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        allowed = False
+    if not allowed:
+        raise argparse.ArgumentTypeError("the emulator serves loopback addresses only")
+    return address
+
+
+def mint(options: argparse.Namespace) -> int:
+    path = options.data / instance.KEYS
+    try:
+        keys = keys_file.load(path)
+    except FileNotFoundError:
+        print(f"emulator: no keys in {path}; start it once, or name its --data", file=sys.stderr)
+        return 1
+    print(
+        keys.mint(
+            options.role,
+            subject=options.subject,
+            seconds=options.seconds,
+            algorithm=options.algorithm,
+        )
+    )
+    return 0
+
+
+def serve(options: argparse.Namespace, settings: Settings) -> int:
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    listener = listen(options.host, options.port)
+    with (
+        listener,
+        instance.opened(
+            options.data, settings, migrations=options.migrations, tcp_port=options.db_port
+        ) as (database, keys),
+    ):
+        if stop.is_set():
+            return 0
+        variables = environment(address(listener), keys, database)
+        if options.env is not None:
+            lines = [f"{name}={value}\n" for name, value in variables.items()]
+            keys_file.write_private(options.env, "".join(lines))
+        serving = Emulator.running(
+            database, keys=keys, settings=settings, listener=listener, ended=stop
+        )
+        with serving as emulator:
+            database.server.on_failure = emulator.fail
+            tell(emulator, options, variables)
+            stop.wait()
+        if emulator.failure:
+            print(f"emulator: {emulator.failure}", file=sys.stderr)
+        return 1 if emulator.failure else 0
+
+
+def environment(url: str, keys: Keys, database: Database) -> dict[str, str]:
+    """The variables that a program needs to use this project."""
+    variables = {
+        "SUPABASE_URL": url,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable,
+        "SUPABASE_SECRET_KEY": keys.secret,
+        "SUPABASE_JWT_SECRET": keys.jwt_secret,
+    }
+    if port := database.server.tcp_port:
+        user = f"postgres:{keys.database_password}"
+        variables["SUPABASE_DB_URL"] = f"postgresql://{user}@127.0.0.1:{port}/{database.name}"
+    return variables
+
+
+def tell(emulator: Emulator, options: argparse.Namespace, variables: Mapping[str, str]) -> None:
+    """Print where everything is, and the secrets only when asked to."""
+    print(f"Supabase    {emulator.url}")
+    print(f"PostgreSQL  {emulator.dsn('postgres')}")
+    print(f"keys        {options.env or options.data / instance.KEYS}")
+    if options.show_keys:
+        for name, value in variables.items():
+            print(f"{name}={value}")
+        print(f"anon={emulator.keys.legacy_key('anon')}")
+        print(f"service_role={emulator.keys.legacy_key('service_role')}")
+    print("Ctrl-C stops it.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
