@@ -1,0 +1,50 @@
+// Figures, times and connection states in words. Pure.
+const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const SIGNED = new Intl.NumberFormat("en", {
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero",
+});
+const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+
+export function kilograms(value) {
+  return Number.isFinite(value) ? `${NUMBER.format(value)} kg CO₂` : "unknown";
+}
+
+export function percent(value) {
+  return Number.isFinite(value) ? `${SIGNED.format(value)} %` : "unknown";
+}
+
+// How long ago a time in ISO 8601 is, seen from `now` in milliseconds.
+export function ago(time, now) {
+  const seconds = (now - Date.parse(time)) / 1000;
+  if (Number.isNaN(seconds)) return "";
+  const [unit, length] = UNITS.find(([, size]) => seconds >= size) ?? [];
+  return unit ? AGO.format(-Math.floor(seconds / length), unit) : "just now";
+}
+
+// What to say about a channel, and how good that is: good, busy, bad or idle.
+export function connection({ state, upstream, reason, code, retrySeconds }) {
+  switch (state) {
+    case "open":
+      return UPSTREAM[upstream] ?? UPSTREAM.live;
+    case "connecting":
+      return { text: "Connecting", tone: "busy" };
+    case "syncing":
+      return { text: "Loading", tone: "busy" };
+    case "waiting":
+      return { text: `Lost, again in ${Math.ceil(retrySeconds)} s`, tone: "bad" };
+    case "refused":
+      return { text: `Refused: ${reason || `code ${code}`}`, tone: "bad" };
+    default:
+      return { text: "Disconnected", tone: "idle" };
+  }
+}
+
+const UPSTREAM = {
+  live: { text: "Live", tone: "good" },
+  catching_up: { text: "Catching up", tone: "busy" },
+  degraded: { text: "Live, delayed", tone: "busy" },
+  down: { text: "Relay cut off", tone: "bad" },
+};

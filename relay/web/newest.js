@@ -1,0 +1,42 @@
+// The rows that a list shows: the newest, at most `limit`, open ones kept before others.
+export class Newest {
+  #rows = new Map();
+  #limit;
+  #isOpen;
+
+  constructor(limit, isOpen) {
+    this.#limit = limit;
+    this.#isOpen = isOpen;
+  }
+
+  set(row) {
+    this.#rows.set(row.id, row);
+    if (this.#rows.size > this.#limit) this.#rows.delete(this.#leastWorth());
+  }
+
+  delete(id) {
+    this.#rows.delete(id);
+  }
+
+  clear() {
+    this.#rows.clear();
+  }
+
+  get(id) {
+    return this.#rows.get(id);
+  }
+
+  get openCount() {
+    return [...this.#rows.values()].filter(this.#isOpen).length;
+  }
+
+  // Newest first: ids grow with time.
+  inOrder() {
+    return [...this.#rows.values()].sort((a, b) => b.id - a.id);
+  }
+
+  #leastWorth() {
+    const rows = this.inOrder().reverse();
+    return (rows.find((row) => !this.#isOpen(row)) ?? rows[0]).id;
+  }
+}
