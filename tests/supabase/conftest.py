@@ -39,3 +39,10 @@ def database(server: Postgres) -> Iterator[Database]:
     """The migrated schema without a row, for one test."""
     with servers.fresh(server) as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="module")
+def shared(server: Postgres) -> Iterator[Database]:
+    """The migrated schema for tests of one module that do not mind each other's rows."""
+    with servers.fresh(server) as fresh:
+        yield fresh

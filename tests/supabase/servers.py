@@ -113,7 +113,7 @@ def make_template(server: Postgres, scratch: Path) -> None:
 def fresh(server: Postgres, template: str = TEMPLATE) -> Iterator[Database]:
     """A database of its own, copied from `template`, dropped at the end."""
     name = f"test_{secrets.token_hex(6)}"
-    copy = "create database {} template {} owner {} strategy file_copy"
+    copy = "create database {} template {} owner {}"
     owner = sql.Identifier("postgres" if template == TEMPLATE else cluster.SUPERUSER)
     execute(server, sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(template), owner))
     database = Database(server, name)

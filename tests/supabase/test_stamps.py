@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from collections.abc import Iterator
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -15,9 +16,10 @@ each_table = pytest.mark.parametrize("table", TABLES, ids=str)
 
 
 @pytest.fixture
-def worker(database: Database) -> Connection:
+def worker(shared: Database) -> Iterator[Connection]:
     """A connection as the role that writes the three tables."""
-    return database.connect("service_role")
+    with shared.connect("service_role") as connection:
+        yield connection
 
 
 def stamps(connection: Connection, table: Table, row: int) -> tuple[int, int]:
@@ -108,8 +110,8 @@ def test_an_id_never_changes(worker: Connection, table: Table) -> None:
 
 
 @each_table
-def test_truncate_is_refused_even_to_the_owner(database: Database, table: Table) -> None:
-    owner = database.connect()
+def test_truncate_is_refused_even_to_the_owner(shared: Database, table: Table) -> None:
+    owner = shared.connect()
     rows.insert(owner, table)
     truncate: dict[str, LiteralString] = {
         "hotspots": "truncate public.hotspots cascade",
@@ -127,9 +129,7 @@ def test_a_deletion_leaves_a_row_with_the_next_version(worker: Connection, table
     with worker.transaction():
         rows.delete(worker, table, row)
         transaction = one(worker, "select pg_current_xact_id()::text::bigint")
-    assert deletions(worker) == [
-        {"tx": transaction, "t": TABLES.index(table) + 1, "id": row, "version": 3}
-    ]
+    assert deletions(worker, transaction) == [(TABLES.index(table) + 1, row, 3)]
 
 
 def test_a_cascade_leaves_a_deletion_for_every_row(worker: Connection) -> None:
@@ -138,18 +138,26 @@ def test_a_cascade_leaves_a_deletion_for_every_row(worker: Connection) -> None:
     alerts = [rows.insert(worker, "alerts", hotspot) for _ in range(3)]
     recommendations = [rows.insert(worker, "recommendations", hotspot) for _ in range(2)]
     rows.insert(worker, "alerts", kept)
-    rows.delete(worker, "hotspots", hotspot)
-    expected = [(1, hotspot)] + [(2, id) for id in alerts] + [(3, id) for id in recommendations]
-    assert [(gone["t"], gone["id"]) for gone in deletions(worker)] == expected
+    with worker.transaction():
+        rows.delete(worker, "hotspots", hotspot)
+        transaction = one(worker, "select pg_current_xact_id()::text::bigint")
+    expected = [(1, hotspot, 2)]
+    expected += [(2, row, 2) for row in alerts] + [(3, row, 2) for row in recommendations]
+    assert deletions(worker, transaction) == expected
 
 
 def test_a_deletion_that_is_rolled_back_leaves_nothing(worker: Connection) -> None:
     row = rows.insert(worker, "hotspots")
     with worker.transaction():
         rows.delete(worker, "hotspots", row)
+        transaction = one(worker, "select pg_current_xact_id()::text::bigint")
+        assert deletions(worker, transaction) == [(1, row, 2)]
         raise psycopg.Rollback
-    assert deletions(worker) == []
+    assert deletions(worker, transaction) == []
 
 
-def deletions(connection: Connection) -> list[dict[str, Any]]:
-    return connection.execute("select * from public.deletions order by tx, t, id").fetchall()
+def deletions(connection: Connection, transaction: int) -> list[tuple[int, int, int]]:
+    found = connection.execute(
+        "select t, id, version from public.deletions where tx = %s order by t, id", (transaction,)
+    )
+    return [(row["t"], row["id"], row["version"]) for row in found]

@@ -1,0 +1,66 @@
+"""Readers that only call `changes_since` end up with what the tables hold, whatever writers do."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from tests.supabase.reader import Ledger, NaiveReader, Reader, randomly, truth
+from tests.supabase.servers import Database, one
+from tests.supabase.writer import Writer
+
+WRITERS = 8
+READERS = 4
+
+
+def run(
+    database: Database, kind: type[Reader], seconds: float
+) -> tuple[list[Ledger], Ledger, Counter[str]]:
+    """Let all of them work for a time: what each reader got, what is there, what was done."""
+    stop, quiet = threading.Event(), threading.Event()
+    writers = [Writer(n, database.connect("service_role"), stop) for n in range(WRITERS)]
+    readers = [kind(database.connect("authenticated"), randomly(n, 3, 50)) for n in range(READERS)]
+    with ThreadPoolExecutor(WRITERS + READERS) as pool:
+        reading = [pool.submit(follow, reader, quiet) for reader in readers]
+        writing = [pool.submit(writer.run) for writer in writers]
+        try:
+            wait([*reading, *writing], timeout=seconds, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+            wait(writing)
+            quiet.set()
+        for future in [*writing, *reading]:
+            future.result()
+    done = sum((writer.done for writer in writers), Counter[str]())
+    with database.connect("service_role") as connection:
+        connection.execute("set timezone = 'UTC'")
+        assert one(connection, "select count(*) from pg_prepared_xacts") == 0
+        return [reader.ledger for reader in readers], truth(connection), done
+
+
+def follow(reader: Reader, quiet: threading.Event) -> None:
+    """Poll until nobody writes any more, and once again after that."""
+    while not quiet.is_set():
+        reader.poll()
+    reader.poll()
+    assert reader.poll() == 0
+
+
+def test_nothing_is_lost_repeated_or_turned_round(database: Database) -> None:
+    ledgers, there, done = run(database, Reader, seconds=15)
+    for shape in ("short", "long", "savepoints", "rolled_back", "prepared", "repeatable"):
+        assert done[shape] > 10, done
+    assert len(there.records) > 300
+    assert len(there.deleted) > 100
+    for ledger in ledgers:
+        assert ledger.faults == []
+        assert ledger.missing(there) == []
+        assert ledger.polls > 100
+        assert ledger.paged_polls > 10
+
+
+def test_the_same_load_finds_a_reader_that_trusts_the_order_of_ids(database: Database) -> None:
+    """Without the list of running transactions rows are lost: the test above can fail."""
+    ledgers, there, _ = run(database, NaiveReader, seconds=3)
+    assert all(ledger.missing(there) for ledger in ledgers)
