@@ -86,10 +86,7 @@ def _version(postgres: Path) -> int:
 
 def _copied(installation: Path) -> Path:
     """A copy of `installation` that every OS user can read and only root can change."""
-    stamp = (installation / "bin" / "postgres").stat()
-    name = f"{installation}:{stamp.st_size}:{stamp.st_mtime_ns}"
-    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    copy = COPIES / f"hotspot-emulator-postgresql-{digest}"
+    copy = copy_of(installation)
     if copy.exists():
         if _is_safe(copy):
             return copy
@@ -101,6 +98,14 @@ def _copied(installation: Path) -> Path:
         fresh.chmod(0o755)
         fresh.rename(copy)
     return copy
+
+
+def copy_of(installation: Path) -> Path:
+    """Where `installation` is copied to: another place for another version of it."""
+    stamp = (installation / "bin" / "postgres").stat()
+    name = f"{installation}:{stamp.st_size}:{stamp.st_mtime_ns}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return COPIES / f"hotspot-emulator-postgresql-{digest}"
 
 
 def _is_safe(copy: Path) -> bool:

@@ -40,16 +40,20 @@ def choose(data: Path, account: Account | None) -> Places:
     /var/tmp that depends on `data` alone, so that a later start finds it again.
     """
     data = data.resolve()
-    digest = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:12]
     home = data / "postgres"
     if account is not None and not can_enter(data, account):
-        home = ELSEWHERE / f"hotspot-emulator-{digest}"
+        home = elsewhere(data)
         reason = f"OS user {account.name}, who runs PostgreSQL, cannot pass the way to {data}"
         logger.warning("%s: the database is kept in %s", reason, home)
     make_private(home, account)
-    sockets = SOCKETS / f"hr-{digest}"
+    sockets = SOCKETS / f"hr-{_digest(data)}"
     make_private(sockets, account)
     return Places(home / "cluster", sockets)
+
+
+def elsewhere(data: Path) -> Path:
+    """Where the cluster of `data` is kept when `data` itself is out of reach."""
+    return ELSEWHERE / f"hotspot-emulator-{_digest(data.resolve())}"
 
 
 def make(places: Places, binaries: Binaries, account: Account | None, *, sync: bool) -> bool:
@@ -88,3 +92,7 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
         raise ClusterRefused(f"initdb failed for {cluster}:\n{result.stdout.strip()}")
     fresh.rename(cluster)
     return True
+
+
+def _digest(data: Path) -> str:
+    return hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:12]

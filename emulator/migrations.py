@@ -57,7 +57,7 @@ def migrate(dsn: str, directory: Path) -> list[str]:
     in a database's life. Raises MigrationFailed; what was applied before stays.
     """
     found = _find(directory)
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         with connection.transaction():
             connection.execute("set local client_min_messages = warning")
             connection.execute(BOOKS)
@@ -105,6 +105,7 @@ def _compare(migration: Migration, applied: list[str] | None) -> None:
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
     with connection.transaction():
         statements = _run(connection, migration.path)
+        connection.execute("reset role")
         connection.execute(
             "insert into supabase_migrations.schema_migrations (version, name, statements)"
             " values (%s, %s, %s)",
