@@ -102,7 +102,7 @@ class Actions {
   #timer = null;
 
   constructor(parent, choices, subject) {
-    this.element = part(parent, "div", "actions");
+    this.element = part(parent, "div", choices.length === 1 ? "actions single" : "actions");
     this.#choices = choices.map((choice) => ({ ...choice, button: part(this.element, "button") }));
     for (const choice of this.#choices) {
       choice.button.type = "button";

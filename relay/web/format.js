@@ -1,10 +1,7 @@
 // Figures, times and connection states in words. Pure.
-const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const SIGNED = new Intl.NumberFormat("en", {
-  minimumFractionDigits: 1,
-  maximumFractionDigits: 1,
-  signDisplay: "exceptZero",
-});
+const TENTHS = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+const NUMBER = new Intl.NumberFormat("en", TENTHS);
+const SIGNED = new Intl.NumberFormat("en", { ...TENTHS, signDisplay: "exceptZero" });
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 
