@@ -1,0 +1,289 @@
+"""What goes wrong, as status and JSON body of PostgREST."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import Error as DatabaseError
+
+# SQLSTATE -> status; the longest prefix that is listed decides, everything else is 400.
+STATUS_OF_SQLSTATE: Mapping[str, int] = {
+    "08": 503,
+    "09": 500,
+    "0L": 403,
+    "0P": 403,
+    "21": 500,
+    "23503": 409,
+    "23505": 409,
+    "25": 500,
+    "25006": 405,
+    "28": 403,
+    "2D": 500,
+    "38": 500,
+    "39": 500,
+    "3B": 500,
+    "40": 500,
+    "42883": 404,
+    "42P01": 404,
+    "42P17": 500,
+    "53": 503,
+    "53400": 500,
+    "54": 500,
+    "55": 500,
+    "57": 500,
+    "57P01": 503,
+    "58": 500,
+    "F0": 500,
+    "HV": 500,
+    "P0": 500,
+    "P0001": 400,
+    "XX": 500,
+}
+
+
+@dataclass
+class ApiError(Exception):
+    """An answer other than success; `details` may be any JSON value."""
+
+    status: int
+    code: str
+    message: str
+    details: Any = None
+    hint: str | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
+
+    def body(self) -> bytes:
+        """The JSON body, keys in the order the real server writes them."""
+        return _json(code=self.code, details=self.details, hint=self.hint, message=self.message)
+
+    def all_headers(self) -> list[tuple[str, str]]:
+        """Headers of the answer, `Proxy-Status` (the only code that HEAD can carry) included."""
+        return [("Proxy-Status", f"PostgREST; error={self.code}"), *self.headers]
+
+
+@dataclass
+class GatewayError(Exception):
+    """Refused by the gateway in front of PostgREST, whose bodies have another shape."""
+
+    status: int
+    message: str
+    hint: str
+
+    def body(self) -> bytes:
+        return _json(message=self.message, hint=self.hint)
+
+
+def _json(**members: Any) -> bytes:
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", errors="replace"
+    )
+
+
+def unparsable(what: str, text: str, line: int, column: int, details: str) -> ApiError:
+    """A part of the query string that the grammar does not know."""
+    message = f'"failed to parse {what} ({text})" (line {line}, column {column})'
+    return ApiError(400, "PGRST100", message, details)
+
+
+def rpc_method(method: str) -> ApiError:
+    return ApiError(405, "PGRST101", f"Cannot use the {method} method on RPC")
+
+
+def invalid_body(message: str) -> ApiError:
+    return ApiError(400, "PGRST102", message)
+
+
+def invalid_range(details: str) -> ApiError:
+    return ApiError(416, "PGRST103", "Requested range not satisfiable", details)
+
+
+def out_of_bounds(offset: int, total: int) -> ApiError:
+    return invalid_range(f"An offset of {offset} was requested, but there are only {total} rows.")
+
+
+def put_filters() -> ApiError:
+    message = "Filters must include all and only primary key columns with 'eq' operators"
+    return ApiError(405, "PGRST105", message)
+
+
+def unknown_schema(name: str, exposed: str) -> ApiError:
+    hint = f"Only the following schemas are exposed: {exposed}"
+    return ApiError(406, "PGRST106", f"Invalid schema: {name}", None, hint)
+
+
+def unacceptable(media_types: Iterable[str]) -> ApiError:
+    message = f"None of these media types are available: {', '.join(media_types)}"
+    return ApiError(406, "PGRST107", message)
+
+
+def not_embedded(name: str) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST108",
+        f"'{name}' is not an embedded resource in this request",
+        None,
+        f"Verify that '{name}' is included in the 'select' query parameter.",
+    )
+
+
+def put_limit() -> ApiError:
+    message = "limit/offset querystring parameters are not allowed for PUT"
+    return ApiError(400, "PGRST114", message)
+
+
+def put_mismatch() -> ApiError:
+    return ApiError(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
+
+
+def not_single(rows: int) -> ApiError:
+    return ApiError(
+        406,
+        "PGRST116",
+        "Cannot coerce the result to a single JSON object",
+        f"The result contains {rows} rows",
+    )
+
+
+def unsupported_method(method: str) -> ApiError:
+    return ApiError(405, "PGRST117", f"Unsupported HTTP method: {method}")
+
+
+def invalid_preferences(preferences: Iterable[str]) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST122",
+        "Invalid preferences given with handling=strict",
+        f"Invalid preferences: {', '.join(preferences)}",
+    )
+
+
+def aggregates_not_allowed() -> ApiError:
+    return ApiError(400, "PGRST123", "Use of aggregate functions is not allowed")
+
+
+def too_many_affected(rows: int) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST124",
+        "Query result exceeds max-affected preference constraint",
+        f"The query affects {rows} rows",
+    )
+
+
+def invalid_path() -> ApiError:
+    return ApiError(404, "PGRST125", "Invalid path specified in request URL")
+
+
+def no_root_document() -> ApiError:
+    return ApiError(404, "PGRST126", "Root endpoint metadata is disabled")
+
+
+def not_imitated(what: str) -> ApiError:
+    """Something that the real server can do and this one cannot: said, never guessed."""
+    return ApiError(501, "PGRST127", "Feature not implemented", f"The emulator has no {what}")
+
+
+def max_affected_on_single() -> ApiError:
+    return ApiError(
+        400,
+        "PGRST128",
+        "Function must return SETOF or TABLE when max-affected preference is used"
+        " with handling=strict",
+    )
+
+
+def unknown_column(table: str, column: str) -> ApiError:
+    message = f"Could not find the '{column}' column of '{table}' in the schema cache"
+    return ApiError(400, "PGRST204", message)
+
+
+def unknown_table(schema: str, table: str, similar: str | None) -> ApiError:
+    return ApiError(
+        404,
+        "PGRST205",
+        f"Could not find the table '{schema}.{table}' in the schema cache",
+        None,
+        None if similar is None else f"Perhaps you meant the table '{schema}.{similar}'",
+    )
+
+
+def from_database(error: DatabaseError, role: str) -> ApiError:
+    """What the database refused, with the status that `role` is shown."""
+    code = error.sqlstate
+    if code is None:
+        return client_lost(str(error))
+    message = error.diag.message_primary or ""
+    if code == "PGRST":
+        return _dictated(message, error.diag.message_detail)
+    status = _status(code, message, role)
+    headers = (("WWW-Authenticate", "Bearer"),) if status == 401 else ()
+    details, hint = error.diag.message_detail, error.diag.message_hint
+    return ApiError(status, code, message, details, hint, headers)
+
+
+def _status(code: str, message: str, role: str) -> int:
+    if code == "42501":
+        return 401 if role == "anon" else 403
+    if code == "22023" and message.startswith("role") and message.endswith("does not exist"):
+        return 401
+    if code == "21000" and message.endswith("requires a WHERE clause"):
+        return 400
+    if code.startswith("PT"):
+        return int(code[2:]) if code[2:].isdecimal() and 200 <= int(code[2:]) <= 599 else 500
+    return STATUS_OF_SQLSTATE.get(code, STATUS_OF_SQLSTATE.get(code[:2], 400))
+
+
+def _dictated(message: str, detail: str | None) -> ApiError:
+    """The whole answer, as a function dictates it with `raise sqlstate 'PGRST'`."""
+    try:
+        text, answer = json.loads(message), json.loads(detail or "")
+        return ApiError(
+            int(answer["status"]),
+            str(text["code"]),
+            str(text["message"]),
+            text.get("details"),
+            text.get("hint"),
+            tuple((str(name), str(value)) for name, value in answer["headers"].items()),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ApiError(
+            500,
+            "PGRST121",
+            "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error",
+            "DETAIL is missing in the RAISE statement"
+            if detail is None
+            else f"Invalid JSON value for MESSAGE: '{message}' or DETAIL: '{detail}'",
+            "MESSAGE must be a JSON object with code and message, DETAIL one with status"
+            " and headers.",
+        )
+
+
+RETRY = (("Retry-After", "1"),)
+
+
+def unreachable(details: str) -> ApiError:
+    """No connection to the database can be had."""
+    message = "Database connection error. Retrying the connection."
+    return ApiError(503, "PGRST000", message, details, None, RETRY)
+
+
+def client_lost(details: str) -> ApiError:
+    """The connection broke under a statement."""
+    message = "Database client error. Retrying the connection."
+    return ApiError(503, "PGRST001", message, details, None, RETRY)
+
+
+def no_schema() -> ApiError:
+    message = "Could not query the database for the schema cache. Retrying."
+    return ApiError(503, "PGRST002", message, None, None, RETRY)
+
+
+def pool_exhausted() -> ApiError:
+    message = "Timed out acquiring connection from connection pool."
+    return ApiError(504, "PGRST003", message)

@@ -1,0 +1,46 @@
+"""REST as a part of an emulated project."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from starlette.routing import BaseRoute, Mount
+
+from emulator.project import Project
+from emulator.rest.cache import SchemaCache
+from emulator.rest.execution import Pool
+from emulator.rest.listening import listen
+from emulator.rest.routes import served_from
+
+CONNECTIONS = 10
+WAITING = 1000
+
+
+@asynccontextmanager
+async def part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Serves /rest/v1, and hears of changes to the schema, while it is entered."""
+    dsn = project.database.dsn("authenticator")
+    async with open_pool(dsn) as pool, asyncio.TaskGroup() as tasks:
+        cache = SchemaCache(pool, "public")
+        listening = tasks.create_task(listen(dsn, cache), name="rest schema")
+        yield [Mount("/rest/v1", routes=served_from(cache, pool, project.keys))]
+        listening.cancel()
+
+
+def open_pool(dsn: str) -> Pool:
+    """A pool to be entered; its connections are checked before they are used."""
+    return AsyncConnectionPool(
+        dsn,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=CONNECTIONS,
+        max_waiting=WAITING,
+        check=AsyncConnectionPool.check_connection,
+        connection_class=AsyncConnection,
+        open=False,
+        name="rest",
+    )
