@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,8 +152,8 @@ def utc(text: str) -> str:
 def _name(column: str, text: str) -> str:
     if len(text) > MAX_NAME_CHARACTERS:
         raise ValueError(f"{column} is longer than {MAX_NAME_CHARACTERS} characters")
-    if not text.isprintable():
-        raise ValueError(f"{column} {text!r} has characters that cannot be printed")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError(f"{column} {text!r} has control characters")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from worker.events import QUANTITIES, Event, UnusableEvent
@@ -101,9 +102,14 @@ def recommend(event: Event, predicted: float, baseline: float) -> list[Recommend
     excess = predicted - baseline
     text = _root_cause(cause)
     return [
-        Recommendation(rule.action, min(round(rule.share * excess, 2), excess), text)
+        Recommendation(rule.action, _rounded_down(rule.share * excess), text)
         for rule in RULES[event.event_type, cause.name]
     ]
+
+
+def _rounded_down(kilograms: float) -> float:
+    # Down, so that rounding never promises more than the excess.
+    return math.floor(kilograms * 100 + 1e-6) / 100
 
 
 def _root_cause(cause: Driver) -> str:

@@ -1,0 +1,57 @@
+import pytest
+
+from worker.settings import VARIABLES, Settings, SettingsError
+from worker.severity import Thresholds
+
+ENV = {"SUPABASE_URL": "http://127.0.0.1:8010/", "SUPABASE_SECRET_KEY": "sb_secret_x"}
+
+
+def test_two_variables_are_enough() -> None:
+    settings = Settings.from_env(ENV)
+    assert settings.supabase_url == "http://127.0.0.1:8010"
+    assert settings.realtime_url == "http://127.0.0.1:8010/realtime/v1"
+    assert (settings.scan_seconds, settings.poll_seconds) == (300, 5)
+    assert settings.thresholds == Thresholds(1.1, 1.3, 1.5)
+
+
+@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SECRET_KEY"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_variable_is_named(name: str, value: str | None) -> None:
+    env = {key: text for key, text in ENV.items() if key != name}
+    if value is not None:
+        env[name] = value
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
+        Settings.from_env(env)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUPABASE_URL", "localhost:8010"),
+        ("SUPABASE_URL", "https://"),
+        ("WORKER_REALTIME_URL", "nowhere"),
+        ("WORKER_SCAN_SECONDS", "0"),
+        ("WORKER_SCAN_SECONDS", "nan"),
+        ("WORKER_POLL_SECONDS", "five"),
+        ("WORKER_LEASE_SECONDS", "1.5"),
+        ("WORKER_BATCH_EVENTS", "501"),
+        ("WORKER_INFO_RATIO", "0.8"),
+        ("WORKER_WARN_RATIO", "1.1"),
+        ("WORKER_CRITICAL_RATIO", "1.2"),
+        ("WORKER_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_env(ENV | {name: value})
+
+
+def test_the_key_shows_neither_in_the_settings_nor_in_errors() -> None:
+    assert "sb_secret_x" not in repr(Settings.from_env(ENV))
+
+
+def test_every_default_is_valid_and_every_variable_explained() -> None:
+    for variable in VARIABLES:
+        assert variable.help
+        if variable.default is not None:
+            variable.read({})
