@@ -1,0 +1,74 @@
+"""Codec of the Phoenix channel protocol, versions 1.0.0 (objects) and 2.0.0 (arrays)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Version = Literal["1.0.0", "2.0.0"]
+DEFAULT_VERSION: Version = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One frame; a push has `ref` None, a reply has the `ref` of what it answers."""
+
+    topic: str
+    event: str
+    payload: Mapping[str, Any]
+    ref: Any = None
+    join_ref: Any = None
+
+
+class MalformedFrame(Exception):
+    """The frame is not a message of its protocol version."""
+
+
+def version(requested: str | None) -> Version | None:
+    """The protocol spoken for the query parameter `vsn`; None when it is not supported."""
+    if requested is None or requested.startswith("1.0."):
+        return DEFAULT_VERSION
+    return "2.0.0" if requested.startswith("2.0.") else None
+
+
+def decode(vsn: Version, frame: str) -> Message:
+    """The message in `frame`; raises MalformedFrame when there is none."""
+    try:
+        content = json.loads(frame)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame("not JSON") from error
+    match content:
+        case {"topic": str(topic), "event": str(event), **rest} if vsn == "1.0.0":
+            join_ref, ref, payload = rest.get("join_ref"), rest.get("ref"), rest.get("payload")
+        case [join_ref, ref, str(topic), str(event), payload] if vsn == "2.0.0":
+            pass
+        case _:
+            raise MalformedFrame(f"not a message of protocol version {vsn}")
+    return Message(topic, event, payload if isinstance(payload, dict) else {}, ref, join_ref)
+
+
+def encode(vsn: Version, message: Message) -> str:
+    """The frame for `message`; in version 1.0.0 the key `ref` is there even when it is null."""
+    if vsn == "2.0.0":
+        return _json([message.join_ref, message.ref, message.topic, message.event, message.payload])
+    return _json(
+        {
+            "ref": message.ref,
+            "event": message.event,
+            "payload": message.payload,
+            "topic": message.topic,
+        }
+    )
+
+
+def encode_push(vsn: Version, topic: str, event: str, payload: str) -> str:
+    """The frame for a push whose `payload` is JSON text already."""
+    if vsn == "2.0.0":
+        return f"[null,null,{_json(topic)},{_json(event)},{payload}]"
+    return f'{{"ref":null,"event":{_json(event)},"payload":{payload},"topic":{_json(topic)}}}'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

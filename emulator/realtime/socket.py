@@ -1,0 +1,193 @@
+"""One client's WebSocket: frames in, what they lead to out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from emulator.realtime import catalog, filters, phoenix, tokens
+from emulator.realtime.channel import (
+    Channel,
+    Channels,
+    Effect,
+    Pause,
+    Send,
+    Subscribe,
+    Unsubscribe,
+    Watch,
+)
+from emulator.realtime.delivery import Delivery, Pool
+from emulator.realtime.fanout import Subscriber
+from emulator.realtime.outbox import Outbox, Overflow
+from emulator.realtime.phoenix import Version
+from emulator.realtime.settings import RealtimeSettings
+from emulator.realtime.tables import viewer
+
+logger = logging.getLogger(__name__)
+
+DATABASE_AWAY = '{:error, "Too many database timeouts"}'
+RETRY_SECONDS = (5.0, 10.0)
+OVERFLOW_CODE = 1011
+CLOSE_SECONDS = 2.0
+
+
+class Session:
+    """A connected client; `run` returns when it has gone."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        vsn: Version,
+        channels: Channels,
+        delivery: Delivery,
+        pool: Pool,
+        settings: RealtimeSettings,
+    ) -> None:
+        self._websocket = websocket
+        self._vsn = vsn
+        self._channels = channels
+        self._delivery = delivery
+        self._pool = pool
+        self._settings = settings
+        self._outbox = Outbox(settings.max_queued_frames, settings.max_queued_characters)
+        self._subscribing: dict[Channel, asyncio.Task[None]] = {}
+        self._subscribers: dict[Channel, Subscriber] = {}
+        self._expiries: dict[Channel, asyncio.TimerHandle] = {}
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Serve the client until it leaves, is silent for too long or reads too slowly."""
+        code: int | None = None
+        try:
+            async with self._tasks:
+                writer = self._tasks.create_task(self._outbox.drain(self._websocket.send_text))
+                code = await self._read()
+                writer.cancel()
+                self._forget_all()
+        except* Overflow:
+            code = OVERFLOW_CODE
+        except* WebSocketDisconnect:
+            logger.debug("the client went while a frame was being sent")
+        finally:
+            self._forget_all()
+        if code is not None:
+            await self._close(code)
+
+    async def _read(self) -> int | None:
+        """The close code to send, or None when the client closed."""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.idle_seconds):
+                    event = await self._websocket.receive()
+            except TimeoutError:
+                return 1000
+            if event["type"] == "websocket.disconnect":
+                return None
+            if (text := event.get("text")) is not None:
+                self._take(text)
+
+    def _take(self, frame: str) -> None:
+        try:
+            message = phoenix.decode(self._vsn, frame)
+        except phoenix.MalformedFrame as error:
+            logger.info("ignored a frame: %s", error)  # so does the real server
+            return
+        self._apply(self._channels.receive(message))
+
+    def _apply(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    self._outbox.put(phoenix.encode(self._vsn, message))
+                case Pause():
+                    self._outbox.pause(self._settings.join_refusal_ms / 1000)
+                case Subscribe(channel, renewal):
+                    self._start_subscribing(channel, renewal)
+                case Watch(channel):
+                    self._watch(channel)
+                case Unsubscribe(channel):
+                    self._forget(channel)
+
+    def _start_subscribing(self, channel: Channel, renewal: bool) -> None:
+        if (former := self._subscribing.pop(channel, None)) is not None:
+            former.cancel()
+        delay = self._settings.token_ms if renewal else self._settings.join_ms
+        work = self._subscribe(channel, delay / 1000)
+        self._subscribing[channel] = self._tasks.create_task(work, name=f"join {channel.topic}")
+
+    async def _subscribe(self, channel: Channel, delay_seconds: float) -> None:
+        await asyncio.sleep(delay_seconds)
+        while True:
+            try:
+                subscriber = await self._accepted(channel)
+            except filters.InvalidBinding as error:
+                self._apply(self._channels.rejected(channel, str(error)))
+            except (psycopg.OperationalError, PoolTimeout):
+                self._apply(self._channels.rejected(channel, DATABASE_AWAY))
+                await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - no secret
+                continue
+            else:
+                self._serve(channel, subscriber)
+            del self._subscribing[channel]
+            return
+
+    async def _accepted(self, channel: Channel) -> Subscriber:
+        """The channel's bindings, checked all before any counts."""
+        bindings = [(id_, filters.parse(params)) for id_, params in channel.bindings]
+        role = channel.identity.role
+        async with self._pool.connection() as connection:
+            resolved = await catalog.resolve(
+                connection, self._settings.publication, role, [b for _, b in bindings]
+            )
+        tables: dict[int, list[tuple[int, filters.Binding]]] = {}
+        for entry, oids in zip(bindings, resolved, strict=True):
+            for oid in oids:
+                tables.setdefault(oid, []).append(entry)
+        seen = viewer(role, channel.identity.claims)
+        return Subscriber(channel.topic, self._vsn, seen, tables, self._outbox.put)
+
+    def _serve(self, channel: Channel, subscriber: Subscriber) -> None:
+        if (former := self._subscribers.pop(channel, None)) is not None:
+            self._delivery.remove(former)
+        self._subscribers[channel] = subscriber
+        self._delivery.add(subscriber)
+        self._apply(self._channels.subscribed(channel))
+
+    def _watch(self, channel: Channel) -> None:
+        if (former := self._expiries.pop(channel, None)) is not None:
+            former.cancel()
+        if (expires := tokens.expires_at(channel.identity)) is not None:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(max(0, expires - time.time()), self._expire, channel)
+            self._expiries[channel] = timer
+
+    def _expire(self, channel: Channel) -> None:
+        late = time.time() - (tokens.expires_at(channel.identity) or 0)
+        self._apply(self._channels.expired(channel, max(0, int(late))))
+
+    def _forget(self, channel: Channel) -> None:
+        if (task := self._subscribing.pop(channel, None)) is not None:
+            task.cancel()
+        if (timer := self._expiries.pop(channel, None)) is not None:
+            timer.cancel()
+        if (subscriber := self._subscribers.pop(channel, None)) is not None:
+            self._delivery.remove(subscriber)
+
+    def _forget_all(self) -> None:
+        for channel in {*self._subscribing, *self._expiries, *self._subscribers}:
+            self._forget(channel)
+
+    async def _close(self, code: int) -> None:
+        """Send a close frame, unless the client takes nothing any more."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code)
+        except (TimeoutError, WebSocketDisconnect) as error:
+            logger.info("could not close a connection in order: %s", error)
