@@ -47,7 +47,10 @@ async def run(args: argparse.Namespace) -> int:
 
 async def _print_raw(following: Following) -> None:
     while True:
-        print(printable(await following.next_text()), flush=True)
+        text = await following.next_text()
+        if not text.isprintable():  # a row may play with the terminal: escape what is not ASCII
+            text = json.dumps(json.loads(text))
+        print(text, flush=True)
 
 
 async def _print_changes(following: Following) -> None:

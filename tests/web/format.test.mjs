@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { ago, connection, kilograms, percent } from "../../relay/web/format.js";
+
+test("figures have a unit, one decimal and separated thousands", () => {
+  assert.equal(kilograms(93.55), "93.6 kg CO₂");
+  assert.equal(kilograms(12500), "12,500.0 kg CO₂");
+  assert.equal(percent(56), "+56.0 %");
+  assert.equal(percent(-0.04), "0.0 %");
+});
+
+test("a figure that is missing is unknown, not zero", () => {
+  assert.equal(kilograms(null), "unknown");
+  assert.equal(percent(undefined), "unknown");
+});
+
+test("ages are told in the largest full unit", () => {
+  const now = Date.parse("2026-01-05T12:00:00Z");
+  const ages = ["2026-01-05T12:00:30Z", "2026-01-05T11:59:01Z", "2026-01-05T11:58:59+00:00",
+    "2026-01-05T10:01:00Z", "2026-01-03T12:00:00Z", "never"];
+  assert.deepEqual(ages.map((time) => ago(time, now)), [
+    "just now", "just now", "1 minute ago", "1 hour ago", "2 days ago", "",
+  ]);
+});
+
+test("a connection is good only when it is open and the relay up to date", () => {
+  const tone = (status) => connection(status).tone;
+  assert.equal(tone({ state: "open", upstream: "live" }), "good");
+  assert.equal(tone({ state: "open", upstream: null }), "good");
+  assert.equal(tone({ state: "open", upstream: "degraded" }), "busy");
+  assert.equal(tone({ state: "open", upstream: "down" }), "bad");
+  assert.equal(tone({ state: "syncing", upstream: "live" }), "busy");
+  assert.equal(tone({ state: "closed", upstream: null }), "idle");
+  assert.deepEqual(connection({ state: "waiting", retrySeconds: 2.1 }), {
+    text: "Lost, again in 3 s", tone: "bad",
+  });
+  assert.equal(connection({ state: "refused", code: 4502, reason: "" }).text, "Refused: code 4502");
+});
