@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from emulator import cluster, migrations
-from emulator.account import unprivileged
+from emulator.account import make_private, unprivileged
 from emulator.binaries import find
 from emulator.postgres import Postgres
 
@@ -98,6 +98,12 @@ def running(version: int, tcp_port: int | None = None) -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(data)
+
+
+def start_again(server: Postgres) -> None:
+    """Start a server that was stopped, which took the directory of its socket with it."""
+    make_private(server.places.sockets, server.account)
+    server.start()
 
 
 def make_template(server: Postgres, scratch: Path) -> None:

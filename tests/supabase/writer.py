@@ -23,7 +23,7 @@ CONFLICTS = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.ForeignKeyViolation,
 )
-RECENT = 60  # rows that writers fight for
+RECENT = 200  # rows that writers fight for
 
 INSERT: Queries = {
     "hotspots": """
@@ -70,7 +70,7 @@ class Writer:
 
     def run(self) -> None:
         """Work off one transaction after the other."""
-        self.connection.execute("set lock_timeout = '300ms'")
+        self.connection.execute("set lock_timeout = '100ms'")
         while not self.stop.is_set():
             repeatable = self._random.random() < 0.3
             self.connection.isolation_level = (
@@ -87,7 +87,7 @@ class Writer:
 
     def _choose(self) -> Callable[[], None]:
         shapes = [self.short, self.long, self.savepoints, self.rolled_back, self.prepared]
-        return self._random.choices(shapes, weights=[8, 2, 4, 2, 3])[0]
+        return self._random.choices(shapes, weights=[20, 1, 6, 3, 4])[0]
 
     def short(self) -> None:
         """One to three statements."""
@@ -99,7 +99,7 @@ class Writer:
         with self.connection.transaction():
             for _ in range(3):
                 self._statements(2)
-                self.stop.wait(self._random.uniform(0.02, 0.4))
+                self.stop.wait(self._random.uniform(0.01, 0.4))
 
     def savepoints(self) -> None:
         """Parts of it, also nested ones, are rolled back."""
@@ -138,7 +138,7 @@ class Writer:
         except psycopg.Error:
             self.connection.tpc_rollback()
             raise
-        self.stop.wait(self._random.uniform(0, 0.1))
+        self.stop.wait(self._random.uniform(0, 0.05))
         if self._random.random() < 0.75:
             self.connection.tpc_commit()
         else:
