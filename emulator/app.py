@@ -31,10 +31,11 @@ def create_app(keys: Keys, routes: Sequence[BaseRoute]) -> Starlette:
     own = [
         Route("/auth/v1/health", _health),
         Route("/auth/v1/.well-known/jwks.json", _serve_jwks(keys)),
-        Route("/{service}/v1{rest:path}", _not_imitated, methods=METHODS),
-        Route("/{rest:path}", _not_found, methods=METHODS),
     ]
-    return Starlette(routes=[*routes, *own], middleware=[cors])
+    # The handler also covers what the parts' routers do not find below their own paths.
+    return Starlette(
+        routes=[*routes, *own], middleware=[cors], exception_handlers={404: _not_found}
+    )
 
 
 def _health(request: Request) -> Response:
@@ -50,13 +51,12 @@ def _serve_jwks(keys: Keys) -> Any:
     return jwks
 
 
-def _not_imitated(request: Request) -> Response:
-    if request.path_params["service"] not in SERVICES:
-        return _not_found(request)
-    what = f"{request.method} {request.url.path}"
+def _not_found(request: Request, error: Exception) -> Response:
+    """Tell what hosted projects have and we have not from what nobody has."""
+    path = request.url.path
+    service, version = [*path.split("/"), "", ""][1:3]
+    if service not in SERVICES or version != "v1":
+        return JSONResponse({"message": "no Route matched with those values"}, status_code=404)
+    what = f"{request.method} {path}"
     message = f"the emulator does not imitate {what}; emulator/README.md lists what it does"
     return JSONResponse({"code": "not_imitated", "message": message}, status_code=501)
-
-
-def _not_found(request: Request) -> Response:
-    return JSONResponse({"message": "no Route matched with those values"}, status_code=404)

@@ -15,19 +15,19 @@ import anyio.to_thread
 import uvicorn
 from starlette.routing import BaseRoute
 
-from emulator import rest
 from emulator.app import create_app
 from emulator.database import Database
 from emulator.identity import Keys
+from emulator.parts import PARTS
 from emulator.postgres import Postgres
-from emulator.project import Part, Project
+from emulator.project import Project
+from emulator.realtime.settings import RealtimeSettings
 from emulator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1
 BACKLOG = 2048
-PARTS: tuple[Part, ...] = (rest.part,)
 
 
 class ServingFailed(Exception):
@@ -117,7 +117,7 @@ class Emulator:
         project = Project(
             database=database,
             keys=keys or Keys.generate(),
-            settings=settings or Settings(poll_ms=0),
+            settings=settings or Settings(realtime=RealtimeSettings.prompt()),
             url=address(listener),
         )
         emulator = cls(project, listener, ended or threading.Event())

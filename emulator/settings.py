@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.realtime.settings import RealtimeSettings, SettingsError
+
+__all__ = ["HIGHEST_PORT", "Settings", "SettingsError"]
+
 HIGHEST_PORT = 65535
-HIGHEST_POLL_MS = 60_000
-
-
-class SettingsError(Exception):
-    """A variable has no usable value; the message names it and what it takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +19,7 @@ class Settings:
 
     port: int = 8010  # EMULATOR_PORT; 0 takes a free one
     pg_bin: Path | None = None  # PG_BIN, the directory of postgres and initdb; None: the wheel's
-    poll_ms: int | None = None  # EMULATOR_POLL_MS, delay of postgres_changes; None: like hosted
+    realtime: RealtimeSettings = field(default_factory=RealtimeSettings)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -30,7 +29,7 @@ class Settings:
         return cls(
             port=cls.port if port is None else port,
             pg_bin=Path(pg_bin) if pg_bin else None,
-            poll_ms=_number(env, "EMULATOR_POLL_MS", HIGHEST_POLL_MS),
+            realtime=RealtimeSettings.from_env(env),
         )
 
 
