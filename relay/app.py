@@ -1,21 +1,51 @@
 """The ASGI application: everything that the relay owns lives from start-up to shutdown of it."""
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import WebSocketRoute
 
+from relay.behalf import Behalf
+from relay.commands import router
+from relay.endpoints import ENDPOINTS
+from relay.origins import allowing
+from relay.runtime import Relay
 from relay.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent / "web"
 
 
 def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> FastAPI:
     """An application that opens nothing until it starts; calls `on_failure` when a part died."""
-    app = FastAPI(title="Hotspot Relay", docs_url=None, redoc_url=None)
-    app.state.settings = settings
+    allows = allowing(settings.allowed_origins)
+    relay = Relay(settings, allows)
+    behalf = Behalf(settings.supabase_url, settings.publishable_key)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(relay.run(), name="relay")
+        running.add_done_callback(lambda task: _report(task, on_failure))
+        async with behalf:
+            yield
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    app = FastAPI(title="Hotspot Relay", docs_url=None, redoc_url=None, lifespan=lifespan)
+    for endpoint in ENDPOINTS:
+        app.router.routes.append(
+            WebSocketRoute(f"/ws/{endpoint.name}", relay.sockets.at(endpoint), name=endpoint.name)
+        )
+    app.include_router(router(behalf, local_token=settings.local_token, allows=allows))
+    _add_health(app, relay)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
     @app.get("/", include_in_schema=False)
@@ -23,3 +53,24 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
         return FileResponse(WEB / "index.html")
 
     return app
+
+
+def _add_health(app: FastAPI, relay: Relay) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses={503: {"description": "not ready; `reasons` says why"}})
+    async def readyz() -> JSONResponse:
+        health: dict[str, Any] = relay.health()
+        return JSONResponse(health, status_code=200 if health["ready"] else 503)
+
+
+def _report(task: asyncio.Task[Any], on_failure: Callable[[str], None]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    logger.critical("a part of the relay died", exc_info=error)
+    on_failure(f"a part of the relay died: {error!r}")

@@ -24,11 +24,10 @@ class Intake:
         return len(new)
 
     def begin(self, epoch: str, snapshot: Snapshot) -> None:
-        """Starts (again) at `snapshot` of `epoch`; whoever held rows of another epoch starts anew."""
-        again = self.epoch is not None
-        self.feed.forget()
-        self.feed.complete(snapshot)
-        self.epoch = epoch
-        if again:
+        """Starts at `snapshot` of `epoch`; who held rows of another epoch starts anew."""
+        if self.feed.snapshot is not None:
+            self.feed.forget()
             for stream in self.streams:
                 stream.start_anew()
+        self.epoch = epoch
+        self.feed.complete(snapshot)

@@ -1,9 +1,8 @@
 """Supabase over REST, through supabase-py with timeouts of our own."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import httpx
 from postgrest.exceptions import APIError
@@ -42,22 +41,19 @@ class Query(Protocol):
 class Rest:
     """The requests that the relay makes under its own key."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    @classmethod
-    async def open(cls, url: str, key: str, resources: AsyncExitStack) -> Self:
-        """A client whose connections `resources` closes."""
-        http = await resources.enter_async_context(
-            httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, trust_env=False)
-        )
+    def __init__(self, url: str, key: str) -> None:
+        self._http = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, trust_env=False)
         options = AsyncClientOptions(
-            httpx_client=http,
+            httpx_client=self._http,
             auto_refresh_token=False,
             persist_session=False,
             postgrest_client_retry=False,
         )
-        return cls(await AsyncClient.create(url, key, options))
+        self._client = AsyncClient(url, key, options)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
 
     async def changes_since(
         self,

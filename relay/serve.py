@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from relay.app import create_app
+from relay.protocol import CuttableProtocol
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def run(settings: Settings) -> int:
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(settings, on_failure=stop),
-                ws="websockets-sansio",
+                ws=CuttableProtocol,
                 ws_per_message_deflate=False,
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_ping_interval=25,

@@ -8,7 +8,7 @@ from typing import Final
 PROVEN_SECONDS: Final = 45.0
 # How long a relay that has just started may wait for its live lane before it serves without it.
 START_SECONDS: Final = 10.0
-# Catch-up runs at least this often while it works; beyond, it counts as failing.
+# Catch-up that has not completed for so long counts as failing.
 STALE_SECONDS: Final = 10.0
 
 
@@ -58,6 +58,7 @@ class Live:
 class CatchUp:
     """Catch-up: `covered_at` is when the request of the last complete one was sent."""
 
+    stale_seconds: float = STALE_SECONDS
     covered_at: float | None = None
     trouble: str | None = None
 
@@ -75,7 +76,7 @@ class CatchUp:
         return (
             self.covered_at is not None
             and self.trouble is None
-            and now - self.covered_at < STALE_SECONDS
+            and now - self.covered_at < self.stale_seconds
         )
 
 
@@ -84,7 +85,6 @@ class Upstream:
     """Both sources of one relay that started at `started_at`."""
 
     started_at: float
-    stale_seconds: float = STALE_SECONDS
     live: Live = field(default_factory=Live)
     catch_up: CatchUp = field(default_factory=CatchUp)
 

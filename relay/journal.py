@@ -1,0 +1,56 @@
+"""Log lines about clients: one each when it comes and when it leaves, counted under storms."""
+
+import logging
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+LINES_PER_SECOND: Final = 20
+
+
+class Journal:
+    """Writes up to `LINES_PER_SECOND` lines between two calls of `tick`, and counts the rest."""
+
+    def __init__(self) -> None:
+        self._lines = 0
+        self._came = 0
+        self._left = 0
+
+    def came(self, client: str, endpoint: str, format: str, filter: str) -> None:
+        """A client connected."""
+        if self._room():
+            logger.info(
+                "connected client=%s endpoint=%s format=%s filter=%s",
+                client,
+                endpoint,
+                format,
+                filter or "-",
+            )
+        else:
+            self._came += 1
+
+    def left(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
+        """A client is gone, after `messages` sent to it."""
+        if self._room():
+            logger.info(
+                "left client=%s endpoint=%s reason=%r messages=%d seconds=%.1f",
+                client,
+                endpoint,
+                reason,
+                messages,
+                seconds,
+            )
+        else:
+            self._left += 1
+
+    def tick(self) -> None:
+        """A second has passed."""
+        if self._came or self._left:
+            logger.info(
+                "and in the same second: %d more connected, %d more left", self._came, self._left
+            )
+        self._lines = self._came = self._left = 0
+
+    def _room(self) -> bool:
+        self._lines += 1
+        return self._lines <= LINES_PER_SECOND

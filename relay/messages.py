@@ -1,0 +1,52 @@
+"""What clients of relay.v1 may say."""
+
+import enum
+import json
+from typing import Final
+
+MAX_BYTES: Final = 4096
+
+
+class BadMessage(Exception):
+    """The message is too long or not one of those that are understood."""
+
+
+class Said(enum.Enum):
+    """The kinds of messages."""
+
+    PING = "ping"
+    AUTH = "auth"
+
+
+def parse(message: str | bytes) -> Said:
+    """What the client said.
+
+    Raises:
+        BadMessage: neither ping nor auth, binary, or over 4 KiB.
+    """
+    check_size(message)
+    if isinstance(message, bytes):
+        raise BadMessage("binary messages are not understood")
+    try:
+        said = json.loads(message)
+    except (ValueError, RecursionError):
+        raise BadMessage("the message is not JSON") from None
+    kind = said.get("type") if isinstance(said, dict) else None
+    if kind == "ping":
+        return Said.PING
+    if kind == "auth" and isinstance(said.get("token"), str):
+        return Said.AUTH
+    raise BadMessage('only {"type":"ping"} and {"type":"auth","token":"..."} are understood')
+
+
+def check_size(message: str | bytes) -> None:
+    """Passes messages within the limit.
+
+    Raises:
+        BadMessage: over 4 KiB.
+    """
+    size = len(message)
+    if isinstance(message, str) and size <= MAX_BYTES and not message.isascii():
+        size = len(message.encode())
+    if size > MAX_BYTES:
+        raise BadMessage(f"the message is longer than {MAX_BYTES} bytes")

@@ -1,0 +1,80 @@
+"""What has to be changed in the official Realtime client, and only in the version that was read.
+
+As shipped it notices a dead link after 50 s, takes proxies from the environment, refuses frames
+over 1 MiB, and spends twice the time on parsing. None of this can be set.
+"""
+
+import asyncio
+import functools
+import logging
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import websockets.asyncio.client
+from pydantic import Field, TypeAdapter
+from realtime import AsyncRealtimeClient, message
+from realtime._async import client as module
+
+logger = logging.getLogger(__name__)
+
+VERSION: Final = "2.34.1"
+MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
+
+
+def apply() -> bool:
+    """Patches the client; false, with a warning, when another version is installed."""
+    installed = version("realtime")
+    if installed != VERSION:
+        logger.warning("realtime %s is installed, not %s: used as it is", installed, VERSION)
+        return False
+    setattr(  # noqa: B010 the module does not declare the name as something to assign
+        module,
+        "connect",
+        functools.partial(
+            websockets.asyncio.client.connect,
+            ping_interval=5,
+            ping_timeout=5,
+            close_timeout=1,
+            max_size=MAX_FRAME_BYTES,
+            proxy=None,
+            compression=None,
+        ),
+    )
+    setattr(  # noqa: B010
+        module,
+        "ServerMessageAdapter",
+        TypeAdapter(Annotated[message.ServerMessage, Field(discriminator="event")]),
+    )
+    return True
+
+
+def listening(client: AsyncRealtimeClient) -> asyncio.Task[None]:
+    """The task that reads the client's socket; when it is done nothing arrives any more.
+
+    Raises:
+        RuntimeError: the client is not connected.
+    """
+    task = client._listen_task
+    if task is None:
+        raise RuntimeError("the client has no socket to listen on")
+    return task
+
+
+async def dispose(client: AsyncRealtimeClient) -> None:
+    """Closes the client within seconds and leaves none of its tasks behind."""
+    tasks = [task for task in (client._listen_task, client._heartbeat_task) if task is not None]
+    for channel in client.get_channels():
+        channel.rejoin_timer.reset()
+        channel.join_push.destroy()
+        tasks += channel._background_tasks
+    try:
+        async with asyncio.timeout(3):
+            await client.close()
+    except Exception as error:  # noqa: BLE001 a client that is thrown away may fail as it likes
+        logger.debug("closing the Realtime client: %r", error)
+    finally:
+        for channel in client.get_channels():
+            channel.rejoin_timer.reset()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

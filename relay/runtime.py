@@ -1,0 +1,124 @@
+"""Puts the parts of one relay together and keeps them running."""
+
+import asyncio
+import logging
+import time
+import uuid
+from typing import Any, Final, NoReturn
+
+from relay import frames
+from relay.catch_up import CatchUp
+from relay.groups import Format, LogLimits, Streams
+from relay.health import report
+from relay.heartbeat import Heartbeat
+from relay.intake import Intake
+from relay.live import Address, LiveLane
+from relay.origins import Allows
+from relay.places import Identity, Places
+from relay.realtime_patches import apply
+from relay.rest import Rest
+from relay.session import Surroundings
+from relay.settings import Settings
+from relay.sockets import Sockets
+from relay.states import States
+from relay.upstream import Upstream
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 0.25
+TICKS_PER_SECOND: Final = 4
+
+
+class Relay:
+    """One relay; opens nothing before `run`."""
+
+    def __init__(self, settings: Settings, allows: Allows) -> None:
+        now = time.monotonic
+        identity = Identity(str(uuid.uuid4()))
+        self._now = now
+        self._streams = Streams(LogLimits(max_bytes=settings.log_bytes))
+        self._intake = Intake(self._streams)
+        self._upstream = Upstream(started_at=now())
+        self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
+        self._places = Places(settings.cursor_key or settings.supabase_key, identity, self._intake)
+        self._rest = Rest(settings.supabase_url, settings.supabase_key)
+        self._states = States(
+            self._rest,
+            self._intake,
+            self._places,
+            max_bytes_since=settings.max_behind_bytes // 4,
+        )
+        self._catch_up = CatchUp(
+            self._rest,
+            self._intake,
+            self._upstream,
+            period=settings.catch_up_seconds,
+            now=now,
+            moved=self._announce_cursors,
+        )
+        self._heartbeat = Heartbeat(self._rest, identity, now)
+        self._live = LiveLane(
+            Address(settings.realtime_url, settings.supabase_key, identity.instance),
+            intake=self._intake,
+            upstream=self._upstream,
+            heartbeat=self._heartbeat,
+            catch_up=self._catch_up,
+            now=now,
+        )
+        self.sockets: Final = Sockets(
+            Surroundings(
+                streams=self._streams,
+                states=self._states,
+                places=self._places,
+                upstream_state=lambda: self._upstream.state(now()),
+                now=now,
+                max_behind_bytes=settings.max_behind_bytes,
+            ),
+            allows,
+        )
+
+    async def run(self) -> NoReturn:
+        """Runs all parts until one fails or the task is cancelled.
+
+        Raises:
+            ExceptionGroup: a part died.
+        """
+        apply()
+        self._upstream.started_at = self._now()
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._catch_up.run(), name="catch-up")
+                parts.create_task(self._heartbeat.run(), name="heartbeat")
+                parts.create_task(self._live.run(), name="live lane")
+                parts.create_task(self._live.pump(), name="live rows")
+                parts.create_task(self._watch(), name="watch")
+            raise RuntimeError("all parts of the relay ended")
+        finally:
+            await self._states.close()
+            await self._rest.close()
+
+    def health(self) -> dict[str, Any]:
+        """What `/readyz` answers."""
+        return report(self._upstream, self._streams, len(self.sockets), self._now())
+
+    async def _watch(self) -> NoReturn:
+        told, ticks = self._upstream.state(self._now()), 0
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            state = self._upstream.state(self._now())
+            if state is not told:
+                logger.info("upstream is %s", state)
+                for stream in self._streams:
+                    stream.announce(frames.status(state))
+                told = state
+            ticks += 1
+            if ticks % TICKS_PER_SECOND == 0:
+                self.sockets.tick()
+
+    def _announce_cursors(self) -> None:
+        for stream in self._streams:
+            for group in stream.groups():
+                cursor = self._places.cursor(group.wanted)
+                if group.format is Format.EVENTS and cursor is not None:
+                    group.log.append(frames.cursor(cursor))
+                    group.wake()

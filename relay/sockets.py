@@ -1,0 +1,159 @@
+"""The three WebSocket endpoints as ASGI applications, for any server that speaks ASGI."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from relay.close import CloseCode
+from relay.endpoints import Endpoint
+from relay.errors import BadParameter
+from relay.frames import SUBPROTOCOL
+from relay.groups import Format
+from relay.journal import Journal
+from relay.origins import Allows, is_addressed_locally, is_foreign
+from relay.parameters import parse
+from relay.protocol import CUT_OFF
+from relay.session import Cut, Disconnected, Session, Surroundings
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS: Final = 1.0
+# A closing handshake may take uvicorn's ten seconds; who has not answered then never will.
+LINGER_SECONDS: Final = 12.0
+MOST_REASON_BYTES: Final = 120
+
+
+class Sockets:
+    """All connected clients."""
+
+    def __init__(self, shared: Surroundings, allows: Allows) -> None:
+        self._shared = shared
+        self._allows = allows
+        self._journal = Journal()
+        self._sessions: set[Session] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def tick(self) -> None:
+        """A second has passed: looks for clients that do not read."""
+        self._journal.tick()
+        for session in self._sessions:
+            session.check()
+
+    def at(self, endpoint: Endpoint) -> ASGIApp:
+        """The ASGI application of one endpoint."""
+
+        return _Application(self._serve, endpoint)
+
+    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if self._refused(scope):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        offered = scope["subprotocols"]
+        format = Format.EVENTS if SUBPROTOCOL in offered else Format.ROWS
+        try:
+            if offered and format is Format.ROWS:
+                raise BadParameter(f"the only subprotocol is {SUBPROTOCOL}")
+            query = scope["query_string"].decode("ascii", "replace")
+            wanted = parse(endpoint, query, resumable=format is Format.EVENTS)
+        except BadParameter as bad:
+            await send({"type": "websocket.accept"})
+            await _close(scope, send, CloseCode.BAD_PARAMETER, str(bad))
+            return
+        session = Session(_Connection(receive, send), format, wanted, self._shared)
+        self._sessions.add(session)
+        client = "%s:%d" % tuple(scope["client"] or ("?", 0))  # noqa: UP031
+        start = self._shared.now()
+        reason = "cancelled"
+        try:
+            subprotocol = SUBPROTOCOL if format is Format.EVENTS else None
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
+            self._journal.came(client, endpoint.name, format.value, str(wanted.filter))
+            await session.run()
+        except Disconnected as gone:
+            reason = str(gone)
+        except Cut as cut:
+            reason = f"{cut.code}: {cut.reason}"
+            await _close(scope, send, cut.code, cut.reason)
+        finally:
+            session.close()
+            self._sessions.discard(session)
+            self._journal.left(
+                client, endpoint.name, reason, session.messages, self._shared.now() - start
+            )
+            _cut_off_later(scope)
+
+    def _refused(self, scope: Scope) -> bool:
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        return is_foreign(headers, self._allows) or not is_addressed_locally(
+            headers.get("host", "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Application:
+    """An object, since Starlette takes a function for a handler of its own WebSocket class."""
+
+    serve: Callable[[Endpoint, Scope, Receive, Send], Awaitable[None]]
+    endpoint: Endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(self.endpoint, scope, receive, send)
+
+
+class _Connection:
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    async def send(self, text: str) -> None:
+        """Sends a text frame."""
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError) as error:  # the second: uvicorn is closing it
+            raise Disconnected("connection lost") from error
+
+    async def receive(self) -> str | bytes:
+        """The next message."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected(_ending(message.get("code", 1005)))
+        text: str | None = message.get("text")
+        return text if text is not None else message["bytes"]
+
+
+def _ending(code: int) -> str:
+    if code == CloseCode.RESTARTING:
+        return "relay restarts"
+    return "connection lost" if code in (1005, 1006) else f"client closed with {code}"
+
+
+async def _close(scope: Scope, send: Send, code: CloseCode, reason: str) -> None:
+    text = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await send({"type": "websocket.close", "code": int(code), "reason": text})
+    except TimeoutError:
+        _cut_off(scope)
+    except (OSError, RuntimeError):
+        logger.debug("the connection was gone before it could be closed")
+
+
+def _cut_off(scope: Scope) -> None:
+    cut_off = scope["extensions"].get(CUT_OFF)
+    if cut_off is not None:
+        cut_off()
+
+
+def _cut_off_later(scope: Scope) -> None:
+    cut_off = scope["extensions"].get(CUT_OFF)
+    if cut_off is not None:
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, cut_off)

@@ -1,0 +1,117 @@
+"""Reads the state that new clients get: once for all that want the same, however many come."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from relay import frames
+from relay.errors import Unavailable
+from relay.groups import Format, Group, Stream
+from relay.intake import Intake
+from relay.parameters import MOST_ROWS
+from relay.places import Places
+from relay.records import Change
+from relay.rest import Rest
+from relay.state import State, StateRow, merge
+
+MOST_OPEN_ROWS: Final = 10_000
+MOST_READS: Final = 4
+MOST_CACHED: Final = 32
+MOST_FRAMES_SINCE: Final = 1000
+
+
+class States:
+    """The state per group; one that was read is good as long as the log goes on from it."""
+
+    def __init__(self, rest: Rest, intake: Intake, places: Places, *, max_bytes_since: int) -> None:
+        self._rest = rest
+        self._intake = intake
+        self._places = places
+        self._max_bytes_since = max_bytes_since
+        self._cached: OrderedDict[Group, State] = OrderedDict()
+        self._reading: dict[Group, asyncio.Task[State]] = {}
+        self._slots = asyncio.Semaphore(MOST_READS)
+
+    async def get(self, group: Group) -> State:
+        """A state that the group's log continues.
+
+        Raises:
+            Unavailable: it cannot be read now.
+        """
+        cached = self._cached.get(group)
+        if cached is not None and self._continues(cached, group):
+            self._cached.move_to_end(group)
+            return cached
+        task = self._reading.get(group)
+        if task is None:
+            task = asyncio.create_task(self._read(group), name=f"state of {group.wanted}")
+            self._reading[group] = task
+            task.add_done_callback(lambda done: self._finished(group, done))
+        # A client that leaves must not end the read of the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Ends the reads under way."""
+        reads = list(self._reading.values())
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+
+    def _continues(self, state: State, group: Group) -> bool:
+        return (
+            state.generation == group.generation
+            and state.position >= group.log.tail
+            and group.log.head - state.position <= MOST_FRAMES_SINCE
+            and group.log.bytes_behind(state.position) <= self._max_bytes_since
+        )
+
+    def _finished(self, group: Group, task: asyncio.Task[State]) -> None:
+        del self._reading[group]
+        if task.cancelled() or task.exception() is not None:
+            return  # those who waited were told
+        for unread in [each for each in self._cached if not each.members]:
+            del self._cached[unread]
+        self._cached[group] = task.result()
+        self._cached.move_to_end(group)
+        if len(self._cached) > MOST_CACHED:
+            self._cached.popitem(last=False)
+
+    async def _read(self, group: Group) -> State:
+        if self._intake.feed.snapshot is None:
+            raise Unavailable("the first catch-up has not completed")
+        stream = self._intake.streams[group.wanted.endpoint]
+        generation = group.generation
+        # What is published from now on is newer than what the request may bring, or in it.
+        published = stream.record()
+        try:
+            async with self._slots:
+                read, more = await self._rows(group)
+            if generation != group.generation:
+                raise Unavailable("the database has another history since")
+            # Rows that no source has brought yet go to everybody now, so that none comes twice.
+            self._intake.take(read)
+        finally:
+            stream.stop_recording(published)
+        rows = merge(read, published, group.wanted)
+        return State(
+            position=group.log.head,
+            generation=generation,
+            rows=tuple(_row(group, stream, change) for change in rows),
+            more=more,
+            cursor=self._places.cursor(group.wanted),
+        )
+
+    async def _rows(self, group: Group) -> tuple[list[Change], bool]:
+        newest, more = await self._rest.newest(group.wanted, MOST_ROWS)
+        if not more:
+            return newest[::-1], False
+        opened, _ = await self._rest.open_rows(group.wanted, newest[-1].id, MOST_OPEN_ROWS)
+        return (newest + opened)[::-1], True
+
+
+def _row(group: Group, stream: Stream, change: Change) -> StateRow:
+    events = group.format is Format.EVENTS
+    return StateRow(
+        frames.event(change, stream.seq) if events else frames.row(change),
+        open=group.wanted.endpoint.is_open(change.record or {}),
+    )
