@@ -10,11 +10,11 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import TextIO
 
 from worker.csv_rows import BadRow, CsvEvents, HeaderError
-from worker.database import connected
+from worker.database import Database, connected
 from worker.errors import WorkerError
 from worker.ingest import Ingested, ingest, lines
 from worker.predictions import FactorPredictor
@@ -91,6 +91,12 @@ def _plan(settings: Settings) -> Plan:
     )
 
 
+def _connected(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    return connected(
+        settings.supabase_url, settings.secret_key, retry_seconds=settings.retry_seconds
+    )
+
+
 def _stop_on_signals() -> asyncio.Event:
     """Give an event that the first SIGINT or SIGTERM sets; the second one ends the process."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -107,7 +113,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 async def _scan(settings: Settings) -> int:
     stop = _stop_on_signals()
-    async with connected(settings.supabase_url, settings.secret_key) as database:
+    async with _connected(settings) as database:
         summary: Summary = await scan(database, _plan(settings), "cron", stop)
     print(summary)
     return INTERRUPTED if summary.outcome == "stopped" else OK
@@ -115,7 +121,7 @@ async def _scan(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
-    async with connected(settings.supabase_url, settings.secret_key) as database:
+    async with _connected(settings) as database:
         logging.getLogger(__name__).info(
             "scanning %s every %gs, polling every %gs",
             settings.supabase_url,
@@ -151,7 +157,7 @@ def _ingest(settings: Settings, name: str) -> int:
 
 
 async def _write(settings: Settings, events: CsvEvents) -> Ingested:
-    async with connected(settings.supabase_url, settings.secret_key) as database:
+    async with _connected(settings) as database:
         return await ingest(database, events, _Report(sys.stderr))
 
 

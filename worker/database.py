@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 # A commit may take as long as the database lets it; everything else answers at once or not.
 TIMEOUT = httpx.Timeout(connect=5, read=35, write=15, pool=5)
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
-RETRY_SECONDS = 20.0
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
     "episode": EpisodeChanged,
@@ -44,12 +43,23 @@ CONFLICTS: Mapping[str | None, type[WorkerError]] = {
 
 
 @asynccontextmanager
-async def connected(url: str, key: str) -> AsyncIterator[Database]:
+async def connected(
+    url: str,
+    key: str,
+    *,
+    retry_seconds: float = 20.0,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Database]:
     """Give a Database that is closed at the end. Nothing is sent yet."""
-    hooks = {"response": [_check_status]}
-    async with httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(
+        timeout=TIMEOUT,
+        limits=LIMITS,
+        event_hooks={"response": [_check_status]},
+        transport=transport,
+    ) as http:
         # The class, not create_client(): that one would ask for a user's session first.
-        yield Database(AsyncClient(url, key, AsyncClientOptions(httpx_client=http)))
+        client = AsyncClient(url, key, AsyncClientOptions(httpx_client=http))
+        yield Database(client, retry_seconds)
 
 
 async def _check_status(response: httpx.Response) -> None:
@@ -82,12 +92,13 @@ class Lease:
 class Database:
     """The functions of the schema, and the insert of events.
 
-    Every method raises Unavailable after retrying for RETRY_SECONDS, Rejected at once, and where
+    Every method raises Unavailable after trying for `retry_seconds`, Rejected at once, and where
     the lease is involved LeaseLost; all of them may be repeated without doing anything twice.
     """
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, retry_seconds: float) -> None:
         self._client = client
+        self._retry_seconds = retry_seconds
 
     async def start_scan(self, holder: UUID, lease_seconds: int, reason: str) -> dict[str, Any]:
         """Take the lease; the answer's `status` is started, idle or held."""
@@ -140,7 +151,7 @@ class Database:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.2, max=5),
-            stop=stop_after_delay(RETRY_SECONDS),
+            stop=stop_after_delay(self._retry_seconds),
             before_sleep=_note_retry,
             reraise=True,
         ):

@@ -1,15 +1,14 @@
-"""Predicting the kg CO2 of events, and which input drives a prediction."""
+"""Predicting the kg CO2 of events, and which input drives one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from worker import factors, inputs
 from worker.events import Event, UnusableEvent
-from worker.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +70,7 @@ class Driver:
     kg_above_typical: float
 
 
-def drivers(event: Event) -> list[Driver]:
-    """Give the inputs of a predictable event, the one that adds most CO2 first."""
-    complete = inputs.complete(event)
-    predicted = _kg(event.event_type, complete.vehicle_type, complete.numbers)
-    found = [
-        Driver(name, complete.numbers[name], typical, predicted - _with(event, complete, name))
-        for name, typical in TYPICAL[event.event_type].items()
-    ]
-    return sorted(found, key=lambda driver: driver.kg_above_typical, reverse=True)
-
-
-def _with(event: Event, complete: Inputs, name: str) -> float:
-    changed = complete.numbers | {name: TYPICAL[event.event_type][name]}
-    return _kg(event.event_type, complete.vehicle_type, changed)
-
-
-# Means of the distributions in the domain notes ("generating formulas").
+# Means of the distributions in the domain notes ("generating formulas"), the main input first.
 TYPICAL = {
     "logistics": {
         "distance_km": 100.0,
@@ -105,6 +88,7 @@ TYPICAL = {
         "energy_kwh": 450.0,  # of the expected volume at the expected temperature
         "refrigeration_load": 0.0,
         "inventory_volume": inputs.EXPECTED_VOLUME,
+        "temperature": inputs.EXPECTED_TEMPERATURE,
     },
     "delivery": {
         "route_length": 16.0,
@@ -112,6 +96,28 @@ TYPICAL = {
         "delivery_count": inputs.EXPECTED_DELIVERIES,
     },
 }
+
+
+def dominant(event: Event) -> Driver:
+    """Give the input that adds most CO2; the main one when none is above its typical value.
+
+    Only what the event says counts, not what was estimated. Raises UnusableEvent like predict().
+    """
+    if event.event_type == "delivery" and event.route_length is None:
+        event = replace(event, route_length=event.distance_km)
+    predicted = predict(event).co2_kg
+    found = [
+        Driver(name, value, typical, predicted - _typically(event, name, typical))
+        for name, typical in TYPICAL[event.event_type].items()
+        if (value := event.quantity(name)) is not None
+    ]
+    most = max(found, key=lambda driver: driver.kg_above_typical)
+    return most if most.kg_above_typical > 0 else found[0]
+
+
+def _typically(event: Event, name: str, typical: float) -> float:
+    changes: dict[str, Any] = {name: typical}
+    return predict(replace(event, **changes)).co2_kg
 
 
 def _kg(event_type: str, vehicle_type: str, numbers: dict[str, float]) -> float:

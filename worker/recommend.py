@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from worker.events import QUANTITIES, Event, UnusableEvent
-from worker.predictions import Driver, drivers
+from worker.predictions import Driver, dominant
 
 SOURCE = "rules"
 
@@ -75,6 +75,10 @@ RULES: dict[tuple[str, str], tuple[Rule, ...]] = {
         Rule("Clear slow-moving stock", 0.4),
         Rule("Close and stop conditioning zones that stand empty", 0.2),
     ),
+    ("warehouse", "temperature"): (
+        Rule("Seal dock doors and improve insulation", 0.45),
+        Rule("Adjust set points to the season", 0.2),
+    ),
     ("delivery", "route_length"): (
         Rule("Re-plan the route and shift stops to neighbouring tours", 0.5),
         Rule("Serve the farthest stops from a pick-up point", 0.2),
@@ -96,7 +100,7 @@ def recommend(event: Event, predicted: float, baseline: float) -> list[Recommend
     An event whose inputs do not suffice for the factors gets no proposal.
     """
     try:
-        cause = drivers(event)[0]
+        cause = dominant(event)
     except UnusableEvent:
         return []
     excess = predicted - baseline

@@ -25,6 +25,7 @@ class Settings:
     scan_seconds: float
     poll_seconds: float
     lease_seconds: int
+    retry_seconds: float
     grace_seconds: float
     batch_events: int
     thresholds: Thresholds
@@ -52,6 +53,7 @@ class Settings:
             scan_seconds=values["WORKER_SCAN_SECONDS"],
             poll_seconds=values["WORKER_POLL_SECONDS"],
             lease_seconds=values["WORKER_LEASE_SECONDS"],
+            retry_seconds=values["WORKER_RETRY_SECONDS"],
             grace_seconds=values["WORKER_GRACE_SECONDS"],
             batch_events=values["WORKER_BATCH_EVENTS"],
             thresholds=thresholds,
@@ -152,6 +154,7 @@ VARIABLES = (
         "seconds after which a silent worker's scan may be taken over",
         _whole(1, 3600),
     ),
+    Variable("WORKER_RETRY_SECONDS", "20", "seconds to repeat a call that fails", _seconds),
     Variable("WORKER_GRACE_SECONDS", "10", "seconds to finish a batch when stopped", _seconds),
     Variable("WORKER_BATCH_EVENTS", "500", "events judged and committed at once", _whole(1, 500)),
     Variable("WORKER_INFO_RATIO", "1.1", "predicted / baseline from which on it is info", _ratio),

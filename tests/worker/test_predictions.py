@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.events import Event, UnusableEvent
-from worker.predictions import FactorPredictor, Prediction, drivers, predict
+from worker.predictions import FactorPredictor, Prediction, dominant, predict
 
 
 def event(event_type: str, **values: Any) -> Event:
@@ -176,8 +176,18 @@ async def test_the_predictor_answers_per_event_and_keeps_the_order() -> None:
         (event("factory", energy_kwh=4000, furnace_usage=60, cooling_load=300), "furnace_usage"),
         (event("factory", energy_kwh=9000, furnace_usage=1, cooling_load=300), "energy_kwh"),
         (event("warehouse", energy_kwh=450, refrigeration_load=20), "refrigeration_load"),
+        (event("warehouse", refrigeration_load=39, inventory_volume=5200), "refrigeration_load"),
+        (event("warehouse", refrigeration_load=0, temperature=-15), "temperature"),
         (event("delivery", route_length=16, traffic_score=10), "traffic_score"),
+        (event("delivery", distance_km=40, traffic_score=5), "route_length"),
+        (event("logistics", **(TRIP | {"distance_km": 80.0})), "distance_km"),  # all are low
     ],
 )
-def test_the_input_that_adds_most_comes_first(found: Event, name: str) -> None:
-    assert drivers(found)[0].name == name
+def test_the_input_that_adds_most_is_dominant(found: Event, name: str) -> None:
+    assert dominant(found).name == name
+
+
+def test_a_dominant_input_says_how_much_it_adds() -> None:
+    driver = dominant(event("warehouse", energy_kwh=1450, refrigeration_load=2))
+    assert (driver.value, driver.typical) == (1450, 450)
+    assert driver.kg_above_typical == pytest.approx(475)
