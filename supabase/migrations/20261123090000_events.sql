@@ -1,4 +1,7 @@
 -- What comes in: events, and the queue of those that the worker has not worked off yet.
+--
+-- Every table and function here and in the files after this one first takes all rights away and then grants what is
+-- meant: projects of before 2026 give each new one to every API role.
 
 -- Writers of events (ingest services, the demo's generator) get a token with this role. It may insert events
 -- and nothing else. PostgREST switches to it, so its login role has to be a member.
@@ -50,7 +53,8 @@ comment on column public.events_normalized.temperature is 'degrees Celsius';
 comment on column public.events_normalized.inventory_volume is 'cubic metres';
 comment on column public.events_normalized.traffic_score is '1 (free) to 10 (jam)';
 alter table public.events_normalized enable row level security;
-revoke all on public.events_normalized from anon, authenticated;
+revoke all on public.events_normalized from anon, authenticated, service_role;
+revoke all on sequence public.events_normalized_id_seq from anon, authenticated, service_role;
 grant insert on public.events_normalized to event_writer;
 grant select, insert, update, delete on public.events_normalized to service_role;
 create policy "Event writers add events" on public.events_normalized for insert to event_writer with check (true);
@@ -69,7 +73,7 @@ comment on column public.event_queue.claimed_until is 'End of the claim, or of t
 create index event_queue_pending on public.event_queue (event_id) where state = 'pending';
 create index event_queue_batch on public.event_queue (batch) where batch is not null;
 alter table public.event_queue enable row level security;
-revoke all on public.event_queue from anon, authenticated;
+revoke all on public.event_queue from anon, authenticated, service_role;
 grant select, insert, update, delete on public.event_queue to service_role;
 
 create table public.scans (
@@ -87,7 +91,8 @@ create table public.scans (
 comment on table public.scans is 'One row per requested or recorded scan. Realtime announces a queued one to the worker.';
 create index scans_unfinished on public.scans (id) where status in ('queued', 'running');
 alter table public.scans enable row level security;
-revoke all on public.scans from anon, authenticated;
+revoke all on public.scans from anon, authenticated, service_role;
+revoke all on sequence public.scans_id_seq from anon, authenticated, service_role;
 grant select on public.scans to authenticated;
 grant select, insert, update, delete on public.scans to service_role;
 create policy "Signed-in users read scans" on public.scans for select to authenticated using (true);
@@ -104,6 +109,6 @@ begin
   where exists (select from new_rows) and not exists (select from public.scans where status = 'queued');
   return null;
 end $$;
-revoke execute on function public.enqueue_events() from public, anon, authenticated;
+revoke execute on function public.enqueue_events() from public, anon, authenticated, service_role;
 create trigger enqueue_events after insert on public.events_normalized
 referencing new table as new_rows for each statement execute function public.enqueue_events();

@@ -24,7 +24,7 @@ begin
   new.changed_at := pg_catalog.clock_timestamp();
   return new;
 end $$;
-revoke execute on function public.stamp() from public, anon, authenticated;
+revoke execute on function public.stamp() from public, anon, authenticated, service_role;
 
 create table public.deletions (
   tx bigint not null,
@@ -35,7 +35,7 @@ create table public.deletions (
 );
 comment on table public.deletions is 'One row per deleted row of hotspots (t = 1), alerts (2) and recommendations (3): how a reader that polls learns of it.';
 alter table public.deletions enable row level security;
-revoke all on public.deletions from anon, authenticated;
+revoke all on public.deletions from anon, authenticated, service_role;
 grant select on public.deletions to authenticated, service_role;
 create policy "Signed-in users read deletions" on public.deletions for select to authenticated using (true);
 
@@ -47,14 +47,14 @@ begin
   select pg_catalog.pg_current_xact_id()::text::bigint, tg_argv[0]::int, id, version + 1 from old_rows;
   return null;
 end $$;
-revoke execute on function public.bury() from public, anon, authenticated;
+revoke execute on function public.bury() from public, anon, authenticated, service_role;
 
 create function public.refuse_truncate() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   raise exception 'truncate of % is invisible to its readers; delete the rows', tg_table_name using errcode = '0A000';
 end $$;
-revoke execute on function public.refuse_truncate() from public, anon, authenticated;
+revoke execute on function public.refuse_truncate() from public, anon, authenticated, service_role;
 
 create table public.hotspots (
   id bigint generated always as identity primary key,
@@ -81,7 +81,8 @@ create unique index hotspots_open_episode on public.hotspots (entity, entity_typ
 create index hotspots_changes on public.hotspots (tx, id);
 create index hotspots_status on public.hotspots (status, id desc);
 alter table public.hotspots enable row level security;
-revoke all on public.hotspots from anon, authenticated;
+revoke all on public.hotspots from anon, authenticated, service_role;
+revoke all on sequence public.hotspots_id_seq from anon, authenticated, service_role;
 grant select on public.hotspots to authenticated;
 grant select, insert, update, delete on public.hotspots to service_role;
 create policy "Signed-in users read hotspots" on public.hotspots for select to authenticated using (true);
@@ -107,7 +108,8 @@ create index alerts_hotspot on public.alerts (hotspot_id);
 create index alerts_unacknowledged on public.alerts (id desc) where not acknowledged;
 create index alerts_changes on public.alerts (tx, id);
 alter table public.alerts enable row level security;
-revoke all on public.alerts from anon, authenticated;
+revoke all on public.alerts from anon, authenticated, service_role;
+revoke all on sequence public.alerts_id_seq from anon, authenticated, service_role;
 grant select on public.alerts to authenticated;
 grant select, insert, update, delete on public.alerts to service_role;
 create policy "Signed-in users read alerts" on public.alerts for select to authenticated using (true);
@@ -136,7 +138,8 @@ create index recommendations_hotspot on public.recommendations (hotspot_id);
 create index recommendations_pending on public.recommendations (id desc) where status = 'pending';
 create index recommendations_changes on public.recommendations (tx, id);
 alter table public.recommendations enable row level security;
-revoke all on public.recommendations from anon, authenticated;
+revoke all on public.recommendations from anon, authenticated, service_role;
+revoke all on sequence public.recommendations_id_seq from anon, authenticated, service_role;
 grant select on public.recommendations to authenticated;
 grant select, insert, update, delete on public.recommendations to service_role;
 create policy "Signed-in users read recommendations" on public.recommendations for select to authenticated using (true);

@@ -8,7 +8,7 @@ create table public.relay_heartbeats (
 );
 comment on table public.relay_heartbeats is 'One row per relay instance, updated in place. Coming back over Realtime it proves that Realtime delivers.';
 alter table public.relay_heartbeats enable row level security;
-revoke all on public.relay_heartbeats from anon, authenticated;
+revoke all on public.relay_heartbeats from anon, authenticated, service_role;
 grant select, insert, update, delete on public.relay_heartbeats to service_role;
 
 create function public.relay_heartbeat(instance uuid, beat bigint) returns jsonb
@@ -19,7 +19,7 @@ language sql set search_path = '' as $$
   returning pg_catalog.jsonb_build_object('instance', row.instance, 'beat', row.beat)
 $$;
 comment on function public.relay_heartbeat(uuid, bigint) is 'Records that a relay lives; the change travels back to it as its canary.';
-revoke execute on function public.relay_heartbeat(uuid, bigint) from public, anon, authenticated;
+revoke execute on function public.relay_heartbeat(uuid, bigint) from public, anon, authenticated, service_role;
 grant execute on function public.relay_heartbeat(uuid, bigint) to service_role;
 
 -- The system identifier changes with dump and restore and with pg_upgrade, the timeline of the WAL being written with

@@ -16,7 +16,8 @@ create table public.audit_log (
 comment on table public.audit_log is 'One row per decision of a person. Written by functions only.';
 create index audit_log_entity on public.audit_log (entity_type, entity_id);
 alter table public.audit_log enable row level security;
-revoke all on public.audit_log from anon, authenticated;
+revoke all on public.audit_log from anon, authenticated, service_role;
+revoke all on sequence public.audit_log_id_seq from anon, authenticated, service_role;
 grant select on public.audit_log to service_role;
 
 create function public.record_decision(action text, entity_type text, entity_id bigint, notes text default null) returns void
@@ -37,6 +38,9 @@ declare
 begin
   if decision is null or decision not in ('approved', 'rejected') then
     raise sqlstate 'PT422' using message = 'decision must be approved or rejected';
+  end if;
+  if pg_catalog.length(notes) > 2000 then
+    raise sqlstate 'PT422' using message = 'notes must have at most 2000 characters';
   end if;
   select r.* into decided from public.recommendations r where r.id = decide_recommendation.id for update;
   if not found then

@@ -20,7 +20,7 @@ comment on column public.predictions.predicted_co2 is 'kg CO2';
 comment on column public.predictions.estimated is 'A missing input was estimated.';
 comment on column public.predictions.in_range is 'Every input lay in its sane range.';
 alter table public.predictions enable row level security;
-revoke all on public.predictions from anon, authenticated;
+revoke all on public.predictions from anon, authenticated, service_role;
 grant select, insert, update, delete on public.predictions to service_role;
 
 create table public.baselines (
@@ -40,7 +40,7 @@ comment on table public.baselines is 'One row per (entity, entity_type, event_ty
 comment on column public.baselines.samples is 'kg CO2 of the last 50 events that were no hotspots, oldest first; median and mad are theirs.';
 comment on column public.baselines.normal_streak is 'Normal events since the last hot one.';
 alter table public.baselines enable row level security;
-revoke all on public.baselines from anon, authenticated;
+revoke all on public.baselines from anon, authenticated, service_role;
 grant select on public.baselines to authenticated;
 grant select, insert, update, delete on public.baselines to service_role;
 create policy "Signed-in users read baselines" on public.baselines for select to authenticated using (true);
@@ -53,7 +53,7 @@ create table public.leases (
 );
 comment on table public.leases is 'One row per lease: who holds it, its fencing token, until when.';
 alter table public.leases enable row level security;
-revoke all on public.leases from anon, authenticated;
+revoke all on public.leases from anon, authenticated, service_role;
 grant select, insert, update, delete on public.leases to service_role;
 insert into public.leases (name) values ('scan');
 
@@ -67,7 +67,7 @@ create table public.batches (
 );
 comment on table public.batches is 'One row per claimed batch. Its result is returned again when the commit is repeated.';
 alter table public.batches enable row level security;
-revoke all on public.batches from anon, authenticated;
+revoke all on public.batches from anon, authenticated, service_role;
 grant select, insert, update, delete on public.batches to service_role;
 
 -- The lock on the lease row is what keeps two workers from committing; comparing tokens without it does not.
@@ -85,18 +85,19 @@ begin
   end if;
 end $$;
 comment on function public.hold_lease(uuid, bigint) is 'Locks the lease until the end of the transaction, or raises when somebody else took it.';
-revoke execute on function public.hold_lease(uuid, bigint) from public, anon, authenticated;
+revoke execute on function public.hold_lease(uuid, bigint) from public, anon, authenticated, service_role;
 grant execute on function public.hold_lease(uuid, bigint) to service_role;
 
 create function public.start_scan(holder uuid, lease_seconds int, reason text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
+  former public.leases;
   lease public.leases;
   scan bigint;
 begin
-  select l.* into strict lease from public.leases l where l.name = 'scan' for update;
-  if lease.until > pg_catalog.clock_timestamp() and lease.holder <> start_scan.holder then
-    return pg_catalog.jsonb_build_object('status', 'held', 'holder', lease.holder, 'until', lease.until);
+  select l.* into strict former from public.leases l where l.name = 'scan' for update;
+  if former.until > pg_catalog.clock_timestamp() and former.holder <> start_scan.holder then
+    return pg_catalog.jsonb_build_object('status', 'held', 'holder', former.holder, 'until', former.until);
   end if;
   if start_scan.reason = 'poll'
     and not exists (select from public.scans s where s.status in ('queued', 'running'))
@@ -110,11 +111,13 @@ begin
     until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
   where l.name = 'scan' returning l.* into lease;
 
+  -- A holder that calls again, because the answer was lost or it came back in time, goes on with what it had started.
   update public.scans s set status = 'failed', error = 'its worker went away', finished_at = pg_catalog.clock_timestamp()
-  where s.status = 'running';
+  where s.status = 'running' and (former.holder is distinct from start_scan.holder or s.token is distinct from former.token);
   with started as (
-    update public.scans s set status = 'running', token = lease.token, started_at = pg_catalog.clock_timestamp()
-    where s.status = 'queued' returning s.id
+    update public.scans s set status = 'running', token = lease.token,
+      started_at = coalesce(s.started_at, pg_catalog.clock_timestamp())
+    where s.status in ('queued', 'running') returning s.id
   ) select pg_catalog.min(id) into scan from started;
   if scan is null then
     insert into public.scans (status, reason, token, started_at)
@@ -124,7 +127,7 @@ begin
 end $$;
 comment on function public.start_scan(uuid, int, text) is
   'Takes the scan lease and starts every queued scan, or one of its own. Answers held while another holder has the lease, idle when reason is poll and there is no work.';
-revoke execute on function public.start_scan(uuid, int, text) from public, anon, authenticated;
+revoke execute on function public.start_scan(uuid, int, text) from public, anon, authenticated, service_role;
 grant execute on function public.start_scan(uuid, int, text) to service_role;
 
 create function public.batch_state(batch uuid) returns jsonb
@@ -144,7 +147,7 @@ language sql stable set search_path = '' as $$
       where h.status = 'active'), '[]'))
 $$;
 comment on function public.batch_state(uuid) is 'What a claimed batch is judged against: baselines and open episodes of its entities.';
-revoke execute on function public.batch_state(uuid) from public, anon, authenticated;
+revoke execute on function public.batch_state(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.batch_state(uuid) to service_role;
 
 -- Whoever holds the lease works one batch at a time, so an uncommitted batch of before is given up here: its events are
@@ -183,12 +186,13 @@ begin
 end $$;
 comment on function public.claim_events(uuid, bigint, int, int, int) is
   'Claims up to 500 pending events in order of arrival, at most max_bytes of JSON (one at least), and renews the lease.';
-revoke execute on function public.claim_events(uuid, bigint, int, int, int) from public, anon, authenticated;
+revoke execute on function public.claim_events(uuid, bigint, int, int, int) from public, anon, authenticated, service_role;
 grant execute on function public.claim_events(uuid, bigint, int, int, int) to service_role;
 
 create function public.commit_batch(holder uuid, token bigint, batch uuid, result jsonb) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '30s' as $$
 declare
+  nothing constant jsonb := '{"events": [], "failed": [], "predictions": [], "baselines": [], "episodes": [], "alerts": [], "recommendations": []}';
   claimed public.batches;
   refs jsonb;
   counts jsonb;
@@ -197,6 +201,7 @@ declare
   failed int;
   changed int;
 begin
+  result := nothing || result;
   perform public.hold_lease(holder, token);
   select b.* into claimed from public.batches b where b.id = commit_batch.batch for update;
   if not found then
@@ -265,7 +270,14 @@ begin
     e.status, e.event_id, case when e.status = 'resolved' then pg_catalog.clock_timestamp() end
   from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint, entity text, entity_type text, event_type text,
     predicted_co2 double precision, baseline_co2 double precision, percent_above double precision, severity text, status text, event_id bigint)
-  where e.id is null;
+  where e.id is null
+  on conflict (entity, entity_type, event_type) where status = 'active' do nothing;
+  get diagnostics changed = row_count;
+  expected := pg_catalog.jsonb_array_length(result -> 'episodes') - expected;
+  if changed <> expected then
+    raise sqlstate 'PT409' using
+      message = pg_catalog.format('%s of %s new episodes are open already', expected - changed, expected), hint = 'episode';
+  end if;
 
   insert into public.alerts (hotspot_id, kind, level, message)
   select (refs ->> a.ref::text)::bigint, a.kind, a.level, a.message
@@ -288,7 +300,7 @@ begin
 end $$;
 comment on function public.commit_batch(uuid, bigint, uuid, jsonb) is
   'Writes all that a batch led to, in one transaction, once: repeated, it returns what the first call returned.';
-revoke execute on function public.commit_batch(uuid, bigint, uuid, jsonb) from public, anon, authenticated;
+revoke execute on function public.commit_batch(uuid, bigint, uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.commit_batch(uuid, bigint, uuid, jsonb) to service_role;
 grant usage on sequence public.hotspots_id_seq to service_role;
 
@@ -297,17 +309,20 @@ language plpgsql set search_path = '' as $$
 declare
   finished jsonb;
 begin
-  perform public.hold_lease(holder, token);
-  update public.leases l set holder = null, until = '-infinity' where l.name = 'scan';
-  with ended as (
+  -- Nobody took the lease since this token gave it back: the call is a repetition whose first answer was lost.
+  if not exists (select from public.leases l where l.name = 'scan' and l.token = finish_scan.token and l.holder is null) then
+    perform public.hold_lease(holder, token);
+    update public.leases l set holder = null, until = '-infinity' where l.name = 'scan';
     update public.scans s set status = case when finish_scan.error is null then 'done' else 'failed' end,
       counts = finish_scan.counts, error = finish_scan.error, finished_at = pg_catalog.clock_timestamp()
-    where s.status = 'running' and s.token = finish_scan.token returning s.id
-  ) select coalesce(pg_catalog.jsonb_agg(id order by id), '[]') into finished from ended;
+    where s.status = 'running' and s.token = finish_scan.token;
+  end if;
+  select coalesce(pg_catalog.jsonb_agg(s.id order by s.id), '[]') into finished
+  from public.scans s where s.token = finish_scan.token;
   return pg_catalog.jsonb_build_object('scans', finished);
 end $$;
-comment on function public.finish_scan(uuid, bigint, jsonb, text) is 'Ends the scans that start_scan started and gives the lease back.';
-revoke execute on function public.finish_scan(uuid, bigint, jsonb, text) from public, anon, authenticated;
+comment on function public.finish_scan(uuid, bigint, jsonb, text) is 'Ends the scans that start_scan started and gives the lease back; repeated, it returns the same.';
+revoke execute on function public.finish_scan(uuid, bigint, jsonb, text) from public, anon, authenticated, service_role;
 grant execute on function public.finish_scan(uuid, bigint, jsonb, text) to service_role;
 
 create function public.retry_dead_events() returns int
@@ -318,10 +333,10 @@ language sql set search_path = '' as $$
   ) select pg_catalog.count(*)::int from retried
 $$;
 comment on function public.retry_dead_events() is 'Makes every event that was set aside pending again and returns their number.';
-revoke execute on function public.retry_dead_events() from public, anon, authenticated;
+revoke execute on function public.retry_dead_events() from public, anon, authenticated, service_role;
 grant execute on function public.retry_dead_events() to service_role;
 
--- Retention. What is open, unseen or pending stays; deletions of the three tables are announced like any change.
+-- Retention. Open episodes and events that wait stay, whatever their age; deletions of the three tables are announced like any change.
 create function public.prune(keep interval) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -342,7 +357,7 @@ begin
 end $$;
 comment on function public.prune(interval) is
   'Deletes worked-off events, resolved episodes with their alerts and recommendations, and finished scans older than keep.';
-revoke execute on function public.prune(interval) from public, anon, authenticated;
+revoke execute on function public.prune(interval) from public, anon, authenticated, service_role;
 grant execute on function public.prune(interval) to service_role;
 create index events_created on public.events_normalized (created_at);
 create index hotspots_resolved on public.hotspots (resolved_at) where status <> 'active';

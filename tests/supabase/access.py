@@ -1,0 +1,131 @@
+"""Who may do what, as the design says it: the tests compare the catalogue with this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.supabase.servers import Connection
+
+ROLES = ("anon", "authenticated", "service_role", "event_writer")
+RIGHTS = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
+
+Matrix = dict[str, dict[str, set[str]]]  # name -> role -> rights
+
+_READ = {"select"}
+_WRITE = {"select", "insert", "update", "delete"}
+
+TABLES: Matrix = {
+    "events_normalized": {"event_writer": {"insert"}, "service_role": _WRITE},
+    "event_queue": {"service_role": _WRITE},
+    "predictions": {"service_role": _WRITE},
+    "baselines": {"authenticated": _READ, "service_role": _WRITE},
+    "hotspots": {"authenticated": _READ, "service_role": _WRITE},
+    "alerts": {"authenticated": _READ, "service_role": _WRITE},
+    "recommendations": {"authenticated": _READ, "service_role": _WRITE},
+    "scans": {"authenticated": _READ, "service_role": _WRITE},
+    "deletions": {"authenticated": _READ, "service_role": _READ},  # its trigger alone writes it
+    "leases": {"service_role": _WRITE},
+    "batches": {"service_role": _WRITE},
+    "relay_heartbeats": {"service_role": _WRITE},
+    "audit_log": {"service_role": _READ},  # functions alone write it
+}
+
+SEQUENCES: Matrix = {
+    "events_normalized_id_seq": {},
+    "scans_id_seq": {},
+    "hotspots_id_seq": {"service_role": {"usage"}},  # commit_batch draws ids ahead
+    "alerts_id_seq": {},
+    "recommendations_id_seq": {},
+    "audit_log_id_seq": {},
+}
+
+_SIGNED_IN = {"authenticated": {"execute"}, "service_role": {"execute"}}
+_SERVICE = {"service_role": {"execute"}}
+
+FUNCTIONS: Matrix = {
+    "relay_epoch()": _SIGNED_IN,
+    "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer)": _SIGNED_IN,
+    "decide_recommendation(bigint,text,text)": _SIGNED_IN,
+    "acknowledge_alert(bigint)": _SIGNED_IN,
+    "resolve_hotspot(bigint)": _SIGNED_IN,
+    "request_scan()": _SIGNED_IN,
+    "relay_heartbeat(uuid,bigint)": _SERVICE,
+    "hold_lease(uuid,bigint)": _SERVICE,
+    "start_scan(uuid,integer,text)": _SERVICE,
+    "claim_events(uuid,bigint,integer,integer,integer)": _SERVICE,
+    "batch_state(uuid)": _SERVICE,
+    "commit_batch(uuid,bigint,uuid,jsonb)": _SERVICE,
+    "finish_scan(uuid,bigint,jsonb,text)": _SERVICE,
+    "retry_dead_events()": _SERVICE,
+    "prune(interval)": _SERVICE,
+    "record_decision(text,text,bigint,text)": {},
+    "enqueue_events()": {},
+    "stamp()": {},
+    "bury()": {},
+    "refuse_truncate()": {},
+}
+
+POLICIES = {
+    ("events_normalized", "INSERT", "event_writer"),
+    ("hotspots", "SELECT", "authenticated"),
+    ("alerts", "SELECT", "authenticated"),
+    ("recommendations", "SELECT", "authenticated"),
+    ("scans", "SELECT", "authenticated"),
+    ("deletions", "SELECT", "authenticated"),
+    ("baselines", "SELECT", "authenticated"),
+}
+
+PUBLISHED = {"hotspots", "alerts", "recommendations", "scans", "relay_heartbeats"}
+
+
+def actual_tables(connection: Connection) -> Matrix:
+    """What the database allows on every table and view of `public`, columns included."""
+    found = connection.execute(
+        """
+        select c.relname as name, r as role, p as right,
+          has_table_privilege(r, c.oid, p)
+          or (p in ('select', 'insert', 'update', 'references')
+            and has_any_column_privilege(r, c.oid, p)) as granted
+        from pg_class c, unnest(%s::text[]) r, unnest(%s::text[]) p
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+        """,
+        (list(ROLES), list(RIGHTS)),
+    ).fetchall()
+    return _matrix((row["name"], row["role"], row["right"], row["granted"]) for row in found)
+
+
+def actual_sequences(connection: Connection) -> Matrix:
+    """What the database allows on every sequence of `public`."""
+    found = connection.execute(
+        """
+        select c.relname as name, r as role, p as right,
+          has_sequence_privilege(r, c.oid, p) as granted
+        from pg_class c, unnest(%s::text[]) r, unnest(array['usage', 'select', 'update']) p
+        where c.relnamespace = 'public'::regnamespace and c.relkind = 'S'
+        """,
+        (list(ROLES),),
+    ).fetchall()
+    return _matrix((row["name"], row["role"], row["right"], row["granted"]) for row in found)
+
+
+def actual_functions(connection: Connection) -> Matrix:
+    """Who may execute every function of `public`."""
+    found = connection.execute(
+        """
+        select replace(replace(f.oid::regprocedure::text, 'public.', ''), ' ', '') as name,
+          r as role, has_function_privilege(r, f.oid, 'execute') as granted
+        from pg_proc f, unnest(%s::text[]) r
+        where f.pronamespace = 'public'::regnamespace
+        """,
+        (list(ROLES),),
+    ).fetchall()
+    return _matrix((row["name"], row["role"], "execute", row["granted"]) for row in found)
+
+
+def _matrix(rights: Iterable[tuple[str, str, str, bool]]) -> Matrix:
+    matrix: Matrix = {}
+    for name, role, right, granted in rights:
+        roles = matrix.setdefault(name, {})
+        if granted:
+            roles.setdefault(role, set()).add(right)
+    return matrix

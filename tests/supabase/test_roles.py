@@ -1,0 +1,194 @@
+"""The rights of every role on every table and function, on new and on older projects."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from emulator import migrations
+from emulator.postgres import Postgres
+from tests.supabase import access, rows, servers
+from tests.supabase.rows import TABLES
+from tests.supabase.servers import Connection, Database, one
+
+# What projects made before 2026 do to each new table, sequence and function.
+OLD_DEFAULTS: LiteralString = """
+    alter default privileges for role postgres in schema public
+      grant all on tables to anon, authenticated, service_role;
+    alter default privileges for role postgres in schema public
+      grant all on sequences to anon, authenticated, service_role;
+    alter default privileges for role postgres in schema public
+      grant all on functions to anon, authenticated, service_role;
+    create publication supabase_realtime;
+"""
+
+
+@pytest.fixture(scope="module", params=["new project", "older project"])
+def project(
+    request: pytest.FixtureRequest, server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """The migrated schema where the emulator prepared the database, or an older hosted project."""
+    if request.param == "new project":
+        with servers.fresh(server) as database:
+            yield database
+        return
+    with servers.fresh(server, "template0") as database:
+        servers.execute(
+            server,
+            sql.SQL("alter database {} owner to postgres").format(sql.Identifier(database.name)),
+        )
+        database.connect().execute(OLD_DEFAULTS)
+        directory = tmp_path_factory.mktemp("older") / "migrations"
+        shutil.copytree(servers.PROJECT / "migrations", directory)
+        migrations.migrate(database.dsn(), directory)
+        yield database
+
+
+@pytest.fixture
+def owner(project: Database) -> Iterator[Connection]:
+    with project.connect() as connection:
+        yield connection
+
+
+def test_tables_grant_exactly_what_the_design_says(owner: Connection) -> None:
+    assert access.actual_tables(owner) == access.TABLES
+
+
+def test_sequences_grant_exactly_what_the_design_says(owner: Connection) -> None:
+    assert access.actual_sequences(owner) == access.SEQUENCES
+
+
+def test_functions_grant_exactly_what_the_design_says(owner: Connection) -> None:
+    assert access.actual_functions(owner) == access.FUNCTIONS
+
+
+def test_every_table_has_row_level_security(owner: Connection) -> None:
+    found = owner.execute(
+        "select relname, relrowsecurity from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
+    ).fetchall()
+    assert {row["relname"]: row["relrowsecurity"] for row in found} == dict.fromkeys(
+        access.TABLES, True
+    )
+
+
+def test_the_policies_are_those_of_the_design(owner: Connection) -> None:
+    found = owner.execute(
+        "select tablename, cmd, array_to_string(roles, ',') as roles, permissive,"
+        " coalesce(qual, with_check) as condition from pg_policies where schemaname = 'public'"
+    ).fetchall()
+    assert {(row["tablename"], row["cmd"], row["roles"]) for row in found} == access.POLICIES
+    assert len(found) == len(access.POLICIES)
+    assert {(row["permissive"], row["condition"]) for row in found} == {("PERMISSIVE", "true")}
+
+
+def test_every_function_has_an_empty_search_path(owner: Connection) -> None:
+    found = owner.execute(
+        "select proname, proconfig from pg_proc where pronamespace = 'public'::regnamespace"
+    ).fetchall()
+    loose = [row["proname"] for row in found if 'search_path=""' not in (row["proconfig"] or [])]
+    assert loose == []
+
+
+def test_every_table_has_a_comment(owner: Connection) -> None:
+    found = owner.execute(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace"
+        " and relkind in ('r', 'p', 'v', 'm') and obj_description(oid, 'pg_class') is null"
+    ).fetchall()
+    assert found == []
+
+
+def test_exactly_five_tables_are_published(owner: Connection) -> None:
+    found = owner.execute("select pubname, tablename from pg_publication_tables").fetchall()
+    assert {(row["pubname"], row["tablename"]) for row in found} == {
+        ("supabase_realtime", table) for table in access.PUBLISHED
+    }
+    assert owner.execute("select 1 from pg_publication where puballtables").fetchall() == []
+
+
+# The matrix is what the catalogue says. These are what a caller meets.
+
+
+def acting_as(project: Database, role: str) -> Connection:
+    """A connection that became `role` as REST does: from `authenticator`."""
+    return project.connect(role, user="authenticator")
+
+
+@pytest.mark.parametrize("role", access.ROLES)
+def test_a_role_reads_the_rows_of_the_tables_it_may_read(project: Database, role: str) -> None:
+    worker = acting_as(project, "service_role")
+    row = rows.insert(worker, "alerts")
+    rows.insert(worker, "recommendations")
+    rows.delete(worker, "alerts", row)
+    rows.insert(worker, "alerts")
+    connection = acting_as(project, role)
+    for table in (*TABLES, "deletions"):
+        query = f"select count(*) > 0 from public.{table}"
+        if role in ("authenticated", "service_role"):
+            assert one(connection, query) is True
+        else:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(query)
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "event_writer"])
+def test_only_the_service_writes_the_three_tables(project: Database, role: str) -> None:
+    row = rows.insert(acting_as(project, "service_role"), "hotspots")
+    connection = acting_as(project, role)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        rows.insert(connection, "hotspots")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        rows.change(connection, "hotspots", row, 0.0)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        rows.delete(connection, "hotspots", row)
+
+
+INSERT_EVENT: LiteralString = (
+    "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+    " values ('factory', 'Foundry', now())"
+)
+
+
+def test_an_event_writer_inserts_events_and_does_nothing_else(project: Database) -> None:
+    worker, writer = acting_as(project, "service_role"), acting_as(project, "event_writer")
+    before: int = one(worker, "select count(*) from public.event_queue")
+    writer.execute(INSERT_EVENT)
+    assert one(worker, "select count(*) from public.event_queue") == before + 1
+    assert one(worker, "select count(*) > 0 from public.scans where status = 'queued'") is True
+    refused: list[LiteralString] = [
+        INSERT_EVENT + " returning id",
+        "update public.events_normalized set supplier_id = 'Other'",
+        "delete from public.events_normalized",
+        "select * from public.scans",
+        "select public.request_scan()",
+        "select public.changes_since(null)",
+    ]
+    for statement in refused:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writer.execute(statement)
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+def test_users_insert_no_events(project: Database, role: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        acting_as(project, role).execute(INSERT_EVENT)
+
+
+def test_anon_calls_no_function(project: Database) -> None:
+    calls: list[LiteralString] = [
+        "select public.relay_epoch()",
+        "select public.changes_since(null)",
+        "select public.decide_recommendation(1, 'approved')",
+        "select public.acknowledge_alert(1)",
+        "select public.resolve_hotspot(1)",
+        "select public.request_scan()",
+    ]
+    anon = acting_as(project, "anon")
+    for call in calls:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            anon.execute(call)
