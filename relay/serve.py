@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from relay.app import create_app
+from relay.endpoints import ENDPOINTS
 from relay.protocol import CuttableProtocol
 from relay.settings import Settings
 
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 # Frames beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
 MAX_FRAME_BYTES = 16 * 1024
 GRACE_SECONDS = 3
+BACKLOG = 4096
 
 
 def run(settings: Settings) -> int:
@@ -24,10 +26,10 @@ def run(settings: Settings) -> int:
     except OSError as error:
         logger.critical("%s", _refusal(settings, error))
         return 1
+    _quieten()
     failures: list[str] = []
     with listener:
-        host, port = listener.getsockname()[:2]
-        logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+        _say_hello(settings, listener)
 
         def stop(failure: str) -> None:
             failures.append(failure)
@@ -42,7 +44,7 @@ def run(settings: Settings) -> int:
                 ws_ping_interval=25,
                 ws_ping_timeout=25,
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                backlog=4096,
+                backlog=BACKLOG,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -54,12 +56,30 @@ def run(settings: Settings) -> int:
     return 1 if failures or not server.started else 0
 
 
+def _say_hello(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    logger.info("listening on http://%s", address)
+    for endpoint in ENDPOINTS:
+        logger.info("endpoint ws://%s/ws/%s", address, endpoint.name)
+    logger.info("live lane: postgres_changes of %s", settings.realtime_url)
+    logger.info("catch-up: every %g s from %s", settings.catch_up_seconds, settings.supabase_url)
+    logger.info("access control: off, for this machine only")
+
+
+def _quieten() -> None:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # It logs each failed attempt, and what it did not understand with the row in it.
+    logging.getLogger("realtime").setLevel(logging.CRITICAL)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -1,12 +1,147 @@
 """Everything that can be set, as one frozen value built from a mapping."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from relay.errors import SettingsError
+
+NO_ACCESS_CONTROL: Final = (
+    "anyone who reaches the port may read everything, since access control is not there yet"
+)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError("has to begin with http:// or https:// and name a host")
+    return text.rstrip("/")
+
+
+def _loopback(text: str) -> str:
+    try:
+        loopback = text == "localhost" or ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(f"has to be a loopback address such as 127.0.0.1: {NO_ACCESS_CONTROL}")
+    return text
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"has to be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise ValueError("has to be a number of seconds from 0.1 to 3600")
+    return seconds
+
+
+def _one_of(*known: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"has to be {' or '.join(known)}; this version knows nothing else")
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable; `default` is None when it has to be set. Values of secrets are never shown."""
+
+    name: str
+    default: str | None
+    help: str
+    parse: Callable[[str], Any] = _text
+    secret: bool = False
+
+    def read(self, env: Mapping[str, str]) -> Any:
+        """Its value in `env`, where an empty one counts as not set.
+
+        Raises:
+            SettingsError: it is missing or has a bad value.
+        """
+        text = env.get(self.name, "").strip() or self.default
+        if text is None:
+            raise SettingsError(f"{self.name} is not set: it is {self.help}")
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = "" if self.secret else f", not {text!r}"
+            raise SettingsError(f"{self.name} {error}{shown}") from None
+
+
+VARIABLES: Final = (
+    Variable("SUPABASE_URL", None, "the address of the Supabase project", _url),
+    Variable("SUPABASE_SECRET_KEY", "", "the secret key of the project", secret=True),
+    Variable(
+        "SUPABASE_PUBLISHABLE_KEY",
+        "",
+        "the publishable key of the project, which commands are sent with",
+        secret=True,
+    ),
+    Variable(
+        "RELAY_SUPABASE_KEY",
+        "",
+        "a key with less rights than the secret one, for the relay alone",
+        secret=True,
+    ),
+    Variable(
+        "RELAY_REALTIME_URL", "", "the address of Realtime; SUPABASE_URL/realtime/v1 if empty", _url
+    ),
+    Variable(
+        "RELAY_LIVE",
+        "auto",
+        "how changes arrive live: auto, postgres_changes",
+        _one_of("auto", "postgres_changes"),
+    ),
+    Variable("HOST", "127.0.0.1", "the address to listen on", _loopback),
+    Variable("PORT", "8003", "the port to listen on; 0 takes a free one", _whole(0, 65535)),
+    Variable("RELAY_AUTH", "off", "who may connect: off lets everybody in", _one_of("off")),
+    Variable("RELAY_LOCAL_TOKEN", "", "the user token of commands that bring none", secret=True),
+    Variable(
+        "RELAY_ALLOWED_ORIGINS",
+        "",
+        "origins of pages that may use the relay, besides this machine's, separated by commas",
+        _words,
+    ),
+    Variable(
+        "RELAY_CURSOR_KEY",
+        "",
+        "what cursors are signed with, the same for all relays; the relay's Supabase key if empty",
+        secret=True,
+    ),
+    Variable(
+        "RELAY_CATCH_UP_SECONDS", "5", "seconds between reads of what Realtime lost", _seconds
+    ),
+    Variable(
+        "RELAY_MAX_BEHIND_BYTES",
+        "8388608",
+        "bytes that a slow client may be behind",
+        _whole(65536, 2**30),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +159,11 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     catch_up_seconds: float = 5.0
     max_behind_bytes: int = 8 * 1024 * 1024
-    log_bytes: int = 32 * 1024 * 1024
+
+    @property
+    def log_bytes(self) -> int:
+        """How much each log of frames keeps: what a client may be behind, several times."""
+        return 4 * self.max_behind_bytes
 
     @classmethod
     def from_env(
@@ -33,105 +172,28 @@ class Settings:
         """The settings that `env` describes; `host` and `port` outrank it.
 
         Raises:
-            SettingsError: a variable is missing or has a bad value.
+            SettingsError: a variable is missing or has a bad value; the text names it.
         """
-        url = _url(env, "SUPABASE_URL", "the address of the Supabase project or of the emulator")
-        key = env.get("RELAY_SUPABASE_KEY") or env.get("SUPABASE_SECRET_KEY")
+        given = dict(env) | ({"HOST": host} if host else {})
+        given |= {} if port is None else {"PORT": str(port)}
+        values = {variable.name: variable.read(given) for variable in VARIABLES}
+        key = values["RELAY_SUPABASE_KEY"] or values["SUPABASE_SECRET_KEY"]
         if not key:
             raise SettingsError(
                 "SUPABASE_SECRET_KEY is not set: take the secret key from the project's API"
                 " settings, or give the relay a key of its own in RELAY_SUPABASE_KEY"
             )
-        realtime = "SUPABASE_REALTIME_URL"
-        _check_auth(env.get("RELAY_AUTH") or "off")
-        _check_live(env.get("RELAY_LIVE") or "auto")
-        max_behind_bytes = _integer(env, "RELAY_MAX_BEHIND_BYTES", cls.max_behind_bytes, 64 * 1024)
-        settings = cls(
+        url = values["SUPABASE_URL"]
+        return cls(
             supabase_url=url,
-            realtime_url=(
-                _url(env, realtime, "the address of Realtime, ending in /realtime/v1")
-                if env.get(realtime)
-                else f"{url}/realtime/v1"
-            ),
+            realtime_url=values["RELAY_REALTIME_URL"] or f"{url}/realtime/v1",
             supabase_key=key,
-            publishable_key=env.get("SUPABASE_PUBLISHABLE_KEY") or "",
-            local_token=env.get("RELAY_LOCAL_TOKEN") or None,
-            cursor_key=env.get("RELAY_CURSOR_KEY") or None,
-            host=host or env.get("HOST") or cls.host,
-            port=_integer(env, "PORT", cls.port, 0, 65535) if port is None else port,
-            allowed_origins=_words(env.get("RELAY_ALLOWED_ORIGINS", "")),
-            catch_up_seconds=_seconds(env, "RELAY_CATCH_UP_SECONDS", cls.catch_up_seconds),
-            max_behind_bytes=max_behind_bytes,
-            log_bytes=max(4 * max_behind_bytes, cls.log_bytes),
+            publishable_key=values["SUPABASE_PUBLISHABLE_KEY"],
+            local_token=values["RELAY_LOCAL_TOKEN"] or None,
+            cursor_key=values["RELAY_CURSOR_KEY"] or None,
+            host=values["HOST"],
+            port=values["PORT"],
+            allowed_origins=values["RELAY_ALLOWED_ORIGINS"],
+            catch_up_seconds=values["RELAY_CATCH_UP_SECONDS"],
+            max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
         )
-        _check_host(settings.host)
-        return settings
-
-
-def _check_auth(auth: str) -> None:
-    if auth != "off":
-        raise SettingsError(
-            f"RELAY_AUTH is {auth!r}: access control is not there yet, only 'off' works"
-        )
-
-
-def _check_live(live: str) -> None:
-    if live not in ("auto", "postgres_changes"):
-        raise SettingsError(
-            f"RELAY_LIVE is {live!r}: this version knows 'auto' and 'postgres_changes'"
-        )
-
-
-def _check_host(host: str) -> None:
-    if host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise SettingsError(
-            f"HOST is {host!r}, which is not a loopback address: with RELAY_AUTH=off anyone who"
-            " reaches the port may read everything, and access control is not there yet."
-            " Use 127.0.0.1"
-        )
-
-
-def _url(env: Mapping[str, str], name: str, meaning: str) -> str:
-    value = env.get(name, "").rstrip("/")
-    if not value:
-        raise SettingsError(f"{name} is not set: it is {meaning}")
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsError(f"{name} is not an http or https address: it is {meaning}")
-    return value
-
-
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in value.split(",") if word.strip())
-
-
-def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: int = 2**40) -> int:
-    value = env.get(name)
-    if not value:
-        return default
-    try:
-        number = int(value)
-    except ValueError:
-        raise SettingsError(f"{name} is {value!r}: give a whole number") from None
-    if not least <= number <= most:
-        raise SettingsError(f"{name} is {number}: give {least} to {most}")
-    return number
-
-
-def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
-    value = env.get(name)
-    if not value:
-        return default
-    try:
-        seconds = float(value)
-    except ValueError:
-        raise SettingsError(f"{name} is {value!r}: give a number of seconds") from None
-    if not 0.1 <= seconds <= 3600:
-        raise SettingsError(f"{name} is {value}: give 0.1 to 3600 seconds")
-    return seconds

@@ -148,12 +148,14 @@ async def _close(scope: Scope, send: Send, code: CloseCode, reason: str) -> None
 
 
 def _cut_off(scope: Scope) -> None:
-    cut_off = scope["extensions"].get(CUT_OFF)
-    if cut_off is not None:
-        cut_off()
+    _way_to_cut_off(scope)()
 
 
 def _cut_off_later(scope: Scope) -> None:
-    cut_off = scope["extensions"].get(CUT_OFF)
-    if cut_off is not None:
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, cut_off)
+    asyncio.get_running_loop().call_later(LINGER_SECONDS, _way_to_cut_off(scope))
+
+
+def _way_to_cut_off(scope: Scope) -> Callable[[], None]:
+    # Only our own protocol class offers it; other servers close by themselves, some time.
+    found: Callable[[], None] = (scope.get("extensions") or {}).get(CUT_OFF, lambda: None)
+    return found
