@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import anyio.to_thread
+import psycopg
 import uvicorn
 from starlette.routing import BaseRoute
 
@@ -27,6 +28,7 @@ from emulator.settings import Settings
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1
+START_SECONDS = 30.0
 BACKLOG = 2048
 
 
@@ -43,6 +45,8 @@ class Emulator:
     ended: threading.Event = field(repr=False)
     _failures: list[str] = field(default_factory=list, init=False, repr=False)
     _server: uvicorn.Server | None = field(default=None, init=False, repr=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
+    _opening: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     _stopping: bool = field(default=False, init=False, repr=False)
 
     @property
@@ -113,6 +117,7 @@ class Emulator:
 
         `ended` is set when serving is over, be it by `fail` or by the end of the block.
         """
+        require(database)
         listener = listener or listen("127.0.0.1", 0)
         project = Project(
             database=database,
@@ -124,8 +129,9 @@ class Emulator:
         ready = threading.Event()
         thread = threading.Thread(target=emulator._run, args=(ready,), name="emulator", daemon=True)
         thread.start()
-        ready.wait()
         try:
+            if not ready.wait(START_SECONDS):
+                raise ServingFailed(f"not ready after {START_SECONDS:g} s, see the log")
             if emulator.failure:
                 raise ServingFailed(emulator.failure)
             yield emulator
@@ -137,10 +143,14 @@ class Emulator:
         self._stopping = True
         if self._server is not None:
             self._server.should_exit = True
+        elif self._loop is not None and self._opening is not None:
+            self._loop.call_soon_threadsafe(self._opening.cancel)
 
     def _run(self, ready: threading.Event) -> None:
         try:
             asyncio.run(self._serve(ready))
+        except asyncio.CancelledError:
+            logger.debug("stopped before it served")
         except Exception as error:  # last resort: whoever waits has to be told
             logger.debug("serving ended", exc_info=True)
             self._failures.append("; ".join(_reasons(error)))
@@ -150,6 +160,7 @@ class Emulator:
             ready.set()
 
     async def _serve(self, ready: threading.Event) -> None:
+        self._opening, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
             routes: list[BaseRoute] = []
             for part in PARTS:
@@ -189,6 +200,14 @@ def configuration(keys: Keys, routes: Sequence[BaseRoute]) -> uvicorn.Config:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def require(database: Database) -> None:
+    """Raise ServingFailed unless `database` can be connected to: the parts would try for ever."""
+    try:
+        psycopg.connect(database.dsn("authenticator"), connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        raise ServingFailed(f"no connection to the database: {str(error).strip()}") from error
 
 
 def listen(host: str, port: int) -> socket.socket:
