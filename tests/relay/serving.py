@@ -5,8 +5,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
+
+from relay.behalf import Behalf
+from relay.commands import router
+from relay.origins import allowing
 
 
 @asynccontextmanager
@@ -22,3 +27,13 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await served
+
+
+@asynccontextmanager
+async def commands(behalf: Behalf, local_token: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the commands and lists alone; pages of app.example are allowed."""
+    app = FastAPI()
+    allows = allowing(["https://app.example"])
+    app.include_router(router(behalf, local_token=local_token, allows=allows))
+    async with serving(app) as host, httpx.AsyncClient(base_url=f"http://{host}") as client:
+        yield client
