@@ -1,0 +1,75 @@
+"""Calls of the schema's functions, with the errors that PostgREST turns into HTTP statuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from tests.supabase.servers import Connection, one
+
+
+@dataclass
+class Refused(Exception):
+    """The function raised."""
+
+    code: str | None
+    message: str | None
+    hint: str | None = None
+
+
+def call(connection: Connection, query: LiteralString, *values: Any) -> dict[str, Any]:
+    """The first row that `query` returns. Raises Refused."""
+    try:
+        row = connection.execute(query, values).fetchone()
+    except psycopg.Error as error:
+        diagnosis = error.diag
+        raise Refused(error.sqlstate, diagnosis.message_primary, diagnosis.message_hint) from error
+    assert row is not None
+    return row
+
+
+def wait_until_blocked(connection: Connection, other: Connection) -> None:
+    """Return as soon as `other` waits for a lock."""
+    for _ in range(2000):
+        pid = other.info.backend_pid
+        if one(connection, "select cardinality(pg_blocking_pids(%s)) > 0", pid):
+            return
+        connection.execute("select pg_sleep(0.005)")
+    raise AssertionError("it never waited")
+
+
+@dataclass
+class Worker:
+    """One holder of the scan lease, calling what a worker process calls."""
+
+    connection: Connection
+    holder: str
+    token: int = 0
+
+    def start(self, reason: str = "cron", lease_seconds: int = 60) -> dict[str, Any]:
+        """Take the lease; remembers the token."""
+        query: LiteralString = "select public.start_scan(%s, %s, %s) as it"
+        answer: dict[str, Any] = call(self.connection, query, self.holder, lease_seconds, reason)[
+            "it"
+        ]
+        self.token = answer.get("token", self.token)
+        return answer
+
+    def claim(self, size: int = 500, max_bytes: int = 1_000_000, lease_seconds: int = 60) -> Any:
+        """Claim a batch."""
+        query: LiteralString = "select public.claim_events(%s, %s, %s, %s, %s) as it"
+        arguments = (self.holder, self.token, lease_seconds, size, max_bytes)
+        return call(self.connection, query, *arguments)["it"]
+
+    def commit(self, batch: str, result: dict[str, Any]) -> Any:
+        """Commit a batch."""
+        query: LiteralString = "select public.commit_batch(%s, %s, %s, %s) as it"
+        return call(self.connection, query, self.holder, self.token, batch, Jsonb(result))["it"]
+
+    def finish(self, counts: dict[str, Any] | None = None, error: str | None = None) -> Any:
+        """End the scan and give the lease back."""
+        query: LiteralString = "select public.finish_scan(%s, %s, %s, %s) as it"
+        return call(self.connection, query, self.holder, self.token, Jsonb(counts), error)["it"]
