@@ -3,11 +3,13 @@
 import errno
 import logging
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
 from relay.app import create_app
 from relay.endpoints import ENDPOINTS
+from relay.frames import HEARTBEAT_SECONDS
 from relay.protocol import CuttableProtocol
 from relay.settings import Settings
 
@@ -35,25 +37,30 @@ def run(settings: Settings) -> int:
             failures.append(failure)
             server.should_exit = True
 
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(settings, on_failure=stop),
-                ws=CuttableProtocol,
-                ws_per_message_deflate=False,
-                ws_max_size=MAX_FRAME_BYTES,
-                ws_ping_interval=25,
-                ws_ping_timeout=25,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-                backlog=BACKLOG,
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-            )
-        )
+        server = server_of(settings, stop)
         server.run(sockets=[listener])
     for failure in failures:
         logger.critical("stopped: %s", failure)
     return 1 if failures or not server.started else 0
+
+
+def server_of(settings: Settings, on_failure: Callable[[str], None]) -> uvicorn.Server:
+    """A server that has not started; `on_failure` is called when a part of the relay died."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, on_failure=on_failure),
+            ws=CuttableProtocol,
+            ws_per_message_deflate=False,
+            ws_max_size=MAX_FRAME_BYTES,
+            ws_ping_interval=HEARTBEAT_SECONDS,
+            ws_ping_timeout=HEARTBEAT_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=BACKLOG,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+        )
+    )
 
 
 def _say_hello(settings: Settings, listener: socket.socket) -> None:

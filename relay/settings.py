@@ -88,8 +88,8 @@ class Variable:
         try:
             return self.parse(text)
         except ValueError as error:
-            shown = "" if self.secret else f", not {text!r}"
-            raise SettingsError(f"{self.name} {error}{shown}") from None
+            shown = "" if self.secret else f" is {text!r}: it"
+            raise SettingsError(f"{self.name}{shown} {error}") from None
 
 
 VARIABLES: Final = (

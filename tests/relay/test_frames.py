@@ -1,0 +1,69 @@
+"""The messages of both formats, to the letter."""
+
+import json
+
+from relay import frames
+from relay.endpoints import RECOMMENDATIONS
+from relay.records import from_row
+from tests.relay.rows import change, hotspot
+
+
+def test_a_row_is_sent_bare() -> None:
+    found = change(7, 2, severity="critical")
+    assert json.loads(frames.row(found)) == {
+        "id": 7,
+        "entity": "SUP-1",
+        "severity": "critical",
+        "status": "active",
+    }
+
+
+def test_a_deleted_row_is_its_id_and_nothing_else() -> None:
+    assert frames.row(change(12, deleted=True)) == '{"id":12,"deleted":true}'
+
+
+def test_a_first_version_is_an_insert() -> None:
+    event = json.loads(frames.event(change(7, 1), 90411))
+    assert (event["type"], event["old_record"], event["version"]) == ("INSERT", None, 1)
+
+
+def test_a_later_version_is_an_update_of_its_id() -> None:
+    found = from_row(RECOMMENDATIONS, hotspot(7, version=3))
+    event = json.loads(frames.event(found, 90412))
+    assert list(event) == [
+        "type", "schema", "table", "record", "old_record", "version", "changed_at", "seq",
+    ]  # fmt: skip
+    assert event["type"] == "UPDATE"
+    assert (event["schema"], event["table"]) == ("public", "recommendations")
+    assert event["record"]["predicted_co2"] == 12.5
+    assert {"version", "tx", "changed_at"}.isdisjoint(event["record"])
+    assert event["old_record"] == {"id": 7}
+    assert event["changed_at"] == "2026-01-05T09:14:02.118+00:00"
+    assert event["seq"] == 90412
+
+
+def test_a_row_encoded_before_gives_the_same_event() -> None:
+    found = change(7, 2, note='"quoted" ✓')
+    assert frames.event(found, 5, frames.row(found)) == frames.event(found, 5)
+
+
+def test_a_deletion_has_no_record() -> None:
+    assert frames.event(change(7, 5, deleted=True), 90413) == (
+        '{"type":"DELETE","schema":"public","table":"hotspots","record":null,'
+        '"old_record":{"id":7},"version":5,"seq":90413}'
+    )
+
+
+def test_the_other_messages() -> None:
+    assert frames.hello("hotspots", resumed=False, reason="no_cursor") == (
+        '{"type":"hello","endpoint":"hotspots","resumed":false,"reason":"no_cursor",'
+        '"heartbeat_seconds":25}'
+    )
+    assert frames.leave(change(7, 4), 90414) == (
+        '{"type":"LEAVE","table":"hotspots","id":7,"version":4,"seq":90414}'
+    )
+    assert frames.synced("abc", complete=True) == '{"type":"synced","cursor":"abc","complete":true}'
+    assert frames.cursor("abc") == '{"type":"cursor","cursor":"abc"}'
+    assert frames.reset("epoch") == '{"type":"reset","reason":"epoch"}'
+    assert frames.status("live") == '{"type":"status","upstream":"live"}'
+    assert frames.PONG == '{"type":"pong"}'

@@ -1,0 +1,58 @@
+"""The ring of frames."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.log import Log, Overflow
+
+
+def test_a_reader_gets_what_follows_its_position() -> None:
+    log = Log(max_frames=10, max_bytes=1000)
+    for frame in ("a", "b", "c"):
+        log.append(frame)
+    assert log.since(1) == ["b", "c"]
+    assert log.since(0, 2) == ["a", "b"]
+    assert log.since(log.head) == []
+
+
+def test_a_reader_that_is_too_far_behind_is_told() -> None:
+    log = Log(max_frames=2, max_bytes=1000)
+    for frame in ("a", "b", "c"):
+        log.append(frame)
+    assert log.since(1) == ["b", "c"]
+    with pytest.raises(Overflow):
+        log.since(0)
+
+
+def test_the_newest_frame_stays_however_large() -> None:
+    log = Log(max_frames=10, max_bytes=5)
+    log.append("small")
+    log.append("x" * 100)
+    assert log.since(1) == ["x" * 100]
+    assert log.tail == 1
+
+
+@given(
+    st.lists(st.text(max_size=20), max_size=400),
+    st.integers(1, 30),
+    st.integers(1, 200),
+)
+def test_it_is_the_end_of_all_that_was_appended(
+    frames: list[str], max_frames: int, max_bytes: int
+) -> None:
+    log = Log(max_frames=max_frames, max_bytes=max_bytes)
+    for frame in frames:
+        log.append(frame)
+    assert log.head == len(frames)
+    kept = frames[log.tail :]
+    assert log.since(log.tail) == kept
+    assert len(kept) <= max_frames
+    assert len(kept) <= 1 or sum(len(frame.encode()) for frame in kept) <= max_bytes
+    for position in range(log.tail, log.head + 1):
+        behind = sum(len(frame.encode()) for frame in frames[position:])
+        assert log.bytes_behind(position) == behind
+    if log.tail > 0:  # nothing was dropped without need
+        longer = frames[log.tail - 1 :]
+        too_big = sum(len(frame.encode()) for frame in longer) > max_bytes
+        assert len(longer) > max_frames or too_big

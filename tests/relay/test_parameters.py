@@ -1,0 +1,73 @@
+"""Queries: what is understood, and what is refused."""
+
+import pytest
+
+from relay.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS, Endpoint
+from relay.errors import BadParameter
+from relay.parameters import Parameters, parse
+
+
+def test_nothing_is_needed() -> None:
+    found = parse(HOTSPOTS, "", resumable=True)
+    assert (found.last, found.cursor, found.seq) == (None, None, None)
+    assert found.filter.matches({"severity": "info"})
+
+
+def test_a_comma_means_or() -> None:
+    wanted = parse(HOTSPOTS, "severity=warn,critical&status=active", resumable=False).filter
+    assert wanted.matches({"severity": "critical", "status": "active"})
+    assert not wanted.matches({"severity": "info", "status": "active"})
+    assert not wanted.matches({"severity": "critical", "status": "resolved"})
+
+
+def test_severity_of_an_alert_is_its_level() -> None:
+    wanted = parse(ALERTS, "severity=warn", resumable=False).filter
+    assert wanted.matches({"level": "warn"})
+    assert not wanted.matches({"level": "info", "severity": "warn"})
+
+
+def test_the_same_filter_written_differently_is_equal() -> None:
+    one = parse(HOTSPOTS, "severity=warn,info&entity=A%20B", resumable=False)
+    other = parse(HOTSPOTS, "entity=A+B&severity=info%2Cwarn,info", resumable=False)
+    assert one.filter == other.filter
+    assert hash(one.filter) == hash(other.filter)
+    assert str(one.filter) == "entity=A B&severity=info,warn"
+
+
+def test_cursor_and_seq_are_taken_where_a_client_can_resume() -> None:
+    assert parse(HOTSPOTS, "cursor=a.b&seq=12&last=5", resumable=True) == Parameters(
+        filter=parse(HOTSPOTS, "", resumable=True).filter, last=5, cursor="a.b", seq=12
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "query"),
+    [
+        (HOTSPOTS, "colour=red"),
+        (ALERTS, "status=active"),
+        (RECOMMENDATIONS, "severity=info"),
+        (HOTSPOTS, "severity="),
+        (HOTSPOTS, "severity=info,,warn"),
+        (HOTSPOTS, "severity=info&severity=warn"),
+        (HOTSPOTS, "last=1001"),
+        (HOTSPOTS, "last=-1"),
+        (HOTSPOTS, "last=ten"),
+        (HOTSPOTS, "last=\u0661"),
+        (HOTSPOTS, "last="),
+        (HOTSPOTS, "seq=1.5"),
+        (HOTSPOTS, "entity=%ff"),
+        (HOTSPOTS, "entity=" + "x" * 201),
+        (HOTSPOTS, "entity=" + ",".join(map(str, range(51)))),
+        (HOTSPOTS, "cursor=" + "x" * 4097),
+        (HOTSPOTS, "&".join(f"x{n}=1" for n in range(40))),
+    ],
+)
+def test_a_bad_parameter_is_refused(endpoint: Endpoint, query: str) -> None:
+    with pytest.raises(BadParameter):
+        parse(endpoint, query, resumable=True)
+
+
+@pytest.mark.parametrize("query", ["cursor=a.b", "seq=1"])
+def test_bare_rows_cannot_be_resumed(query: str) -> None:
+    with pytest.raises(BadParameter, match=r"relay\.v1"):
+        parse(HOTSPOTS, query, resumable=False)
