@@ -58,8 +58,8 @@ def test_a_caught_deletion_carries_its_version() -> None:
         live({}),
         live(None, type="DELETE", old_record={"id": 7}),
         live(hotspot(), table="scans"),
-        live(hotspot(version=None)),
-        live(hotspot(tx="100")),
+        live(hotspot() | {"version": None}),
+        live(hotspot() | {"tx": "100"}),
     ],
     ids=["errors", "column", "null", "empty", "deletion", "table", "version", "tx"],
 )

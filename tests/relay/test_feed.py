@@ -1,0 +1,64 @@
+"""Which of the changes that several sources bring are sent on."""
+
+import pytest
+
+from relay.endpoints import ALERTS
+from relay.feed import Feed
+from relay.snapshot import Snapshot
+from tests.relay.rows import change
+
+
+def test_who_comes_first_is_sent_on_and_the_others_are_dropped() -> None:
+    feed = Feed()
+    assert feed.accept(change(7, 1))
+    assert not feed.accept(change(7, 1))
+    assert feed.accept(change(7, 1, endpoint=ALERTS))
+
+
+def test_an_older_version_never_follows_a_newer_one() -> None:
+    feed = Feed()
+    assert feed.accept(change(7, 3, tx=103))
+    assert not feed.accept(change(7, 2, tx=102))
+    assert feed.accept(change(7, 4, tx=104))
+
+
+def test_a_deletion_is_final() -> None:
+    feed = Feed()
+    assert feed.accept(change(7, 3, tx=103, deleted=True))
+    assert not feed.accept(change(7, 2, tx=102))
+    assert not feed.accept(change(7, 9, tx=109))
+
+
+def test_what_a_completed_catch_up_showed_is_stale() -> None:
+    feed = Feed()
+    feed.complete(Snapshot(100, 105, frozenset({102})))
+    assert not feed.accept(change(1, 1, tx=104))
+    assert feed.accept(change(2, 1, tx=102))
+    assert feed.accept(change(3, 1, tx=105))
+
+
+def test_only_what_the_snapshot_does_not_show_is_kept_in_mind() -> None:
+    feed = Feed()
+    for row_id, tx in ((1, 100), (2, 101), (3, 102)):
+        feed.accept(change(row_id, 1, tx=tx))
+    feed.complete(Snapshot(101, 102, frozenset({101})))
+    assert len(feed) == 2
+    assert not feed.accept(change(1, 1, tx=100))
+
+
+def test_a_snapshot_that_goes_back_is_refused() -> None:
+    feed = Feed()
+    feed.complete(Snapshot(105, 105))
+    with pytest.raises(ValueError, match="goes behind"):
+        feed.complete(Snapshot(104, 104))
+    with pytest.raises(ValueError, match="goes behind"):
+        feed.complete(Snapshot(103, 106, frozenset({103})))
+
+
+def test_another_epoch_begins_with_nothing() -> None:
+    feed = Feed()
+    feed.accept(change(7, 9, tx=900))
+    feed.complete(Snapshot(1000, 1000))
+    feed.forget()
+    feed.complete(Snapshot(50, 50))
+    assert feed.accept(change(7, 2, tx=60))

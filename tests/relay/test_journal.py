@@ -1,0 +1,26 @@
+"""Log lines about clients."""
+
+import logging
+
+import pytest
+
+from relay.journal import LINES_PER_SECOND, Journal
+
+
+def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    journal = Journal()
+    for number in range(LINES_PER_SECOND + 100):
+        journal.came(f"127.0.0.1:{number}", "alerts", "rows", "")
+    journal.left("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
+    journal.tick()
+    assert len(caplog.messages) == LINES_PER_SECOND + 1
+    assert caplog.messages[-1] == "and in the same second: 100 more connected, 1 more left"
+
+
+def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Journal().left("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
+    assert caplog.messages == [
+        "left client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5 seconds=1.5"
+    ]

@@ -1,0 +1,50 @@
+"""What a new client gets first."""
+
+from relay.endpoints import HOTSPOTS
+from relay.filters import Filter
+from relay.state import State, StateRow, merge
+from tests.relay.rows import change
+
+ALL = Filter(HOTSPOTS)
+
+
+def state(*rows: tuple[str, bool], more: bool = False) -> State:
+    found = tuple(StateRow(frame, is_open) for frame, is_open in rows)
+    return State(position=0, generation=0, rows=found, more=more, cursor=None)
+
+
+def test_the_newest_and_all_open_rows_oldest_first() -> None:
+    rows = state(("1", True), ("2", False), ("3", False), ("4", True), ("5", False))
+    assert rows.newest(2, with_open=True) == (("1", "4", "5"), False)
+    assert rows.newest(2, with_open=False) == (("4", "5"), False)
+    assert rows.newest(0, with_open=True) == (("1", "4"), False)
+
+
+def test_it_is_complete_when_nothing_is_left_out() -> None:
+    rows = state(("1", False), ("2", True))
+    assert rows.newest(2, with_open=True) == (("1", "2"), True)
+    assert rows.newest(1, with_open=True) == (("2",), False)
+    assert state(("1", True), ("2", True)).newest(1, with_open=True) == (("1", "2"), True)
+    assert state(("1", False), more=True).newest(1000, with_open=True) == (("1",), False)
+
+
+def test_what_was_published_meanwhile_is_newer() -> None:
+    read = [change(1, 1), change(2, 5), change(3, 1), change(4, 1, status="active")]
+    published = {
+        1: change(1, 2),
+        2: change(2, 4),
+        3: change(3, 2, deleted=True),
+        5: change(5, 1),
+    }
+    assert merge(read, published, ALL) == (
+        change(1, 2),
+        change(2, 5),
+        change(4, 1),
+        change(5, 1),
+    )
+
+
+def test_a_row_that_stopped_matching_meanwhile_is_not_in_it() -> None:
+    active = Filter.of(HOTSPOTS, {"status": frozenset({"active"})})
+    published = {1: change(1, 2, status="resolved"), 2: change(2, 1, status="resolved")}
+    assert merge([change(1, 1)], published, active) == ()

@@ -1,0 +1,94 @@
+"""What the relay says about itself, second by second."""
+
+from relay.upstream import PROVEN_SECONDS, STALE_SECONDS, START_SECONDS, State, Upstream
+
+
+def test_a_relay_that_starts_is_not_ready_yet() -> None:
+    upstream = Upstream(started_at=0)
+    assert (upstream.state(1), upstream.ready(1)) == (State.CATCHING_UP, False)
+    upstream.catch_up.completed(1)
+    assert (upstream.state(2), upstream.ready(2)) == (State.CATCHING_UP, False)
+    assert any("live lane" in trouble for trouble in upstream.troubles(2))
+
+
+def test_it_is_live_once_proven_and_caught_up() -> None:
+    upstream = live(at=2)
+    assert (upstream.state(3), upstream.ready(3)) == (State.LIVE, True)
+    assert upstream.troubles(3) == []
+
+
+def test_after_a_new_subscription_it_has_to_catch_up_first() -> None:
+    upstream = live(at=2)
+    upstream.live.lost("gone")
+    upstream.live.subscribed(20)
+    upstream.live.proved(21)
+    upstream.catch_up.completed(19)
+    assert upstream.state(21) is State.CATCHING_UP
+    upstream.catch_up.completed(20.5)
+    assert upstream.state(21) is State.LIVE
+
+
+def test_catch_up_alone_is_degraded_but_enough() -> None:
+    upstream = live(at=2)
+    upstream.live.lost("the heartbeat row did not come back")
+    upstream.catch_up.completed(60)
+    assert (upstream.state(61), upstream.ready(61)) == (State.DEGRADED, True)
+    assert upstream.troubles(61) == ["live lane not proven: the heartbeat row did not come back"]
+
+
+def test_the_live_lane_alone_is_degraded_but_enough() -> None:
+    upstream = live(at=2)
+    upstream.catch_up.failed("changes_since: 503")
+    assert (upstream.state(3), upstream.ready(3)) == (State.DEGRADED, True)
+    assert upstream.troubles(3) == ["catch-up fails: changes_since: 503"]
+
+
+def test_with_neither_it_is_down() -> None:
+    upstream = live(at=2)
+    upstream.catch_up.failed("changes_since: 503")
+    upstream.live.lost("HTTP 401")
+    assert (upstream.state(3), upstream.ready(3)) == (State.DOWN, False)
+    assert len(upstream.troubles(3)) == 2
+
+
+def test_proof_is_worth_only_so_long() -> None:
+    upstream = live(at=2)
+    late = 2 + PROVEN_SECONDS
+    upstream.catch_up.completed(late)
+    assert upstream.state(late - 0.1) is State.LIVE
+    assert upstream.state(late) is State.DEGRADED
+
+
+def test_a_catch_up_that_never_ends_counts_as_failing() -> None:
+    upstream = live(at=2)
+    upstream.live.lost("gone")
+    assert upstream.ready(2 + STALE_SECONDS - 0.1)
+    assert not upstream.ready(2 + STALE_SECONDS)
+
+
+def test_a_live_lane_that_never_works_does_not_keep_it_from_serving() -> None:
+    upstream = Upstream(started_at=0)
+    upstream.catch_up.completed(START_SECONDS)
+    assert upstream.ready(START_SECONDS)
+    assert upstream.state(START_SECONDS) is State.DEGRADED
+
+
+def test_rest_that_fails_at_start_is_said_at_once() -> None:
+    upstream = Upstream(started_at=0)
+    upstream.catch_up.failed("changes_since: ConnectError")
+    assert (upstream.state(0.5), upstream.ready(0.5)) == (State.DOWN, False)
+
+
+def test_a_row_of_a_lost_subscription_proves_nothing() -> None:
+    upstream = Upstream(started_at=0)
+    upstream.live.lost("gone")
+    upstream.live.proved(1)
+    assert not upstream.live.proven(1)
+
+
+def live(*, at: float) -> Upstream:
+    upstream = Upstream(started_at=0)
+    upstream.live.subscribed(1)
+    upstream.live.proved(at)
+    upstream.catch_up.completed(at)
+    return upstream
