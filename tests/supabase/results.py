@@ -1,0 +1,86 @@
+"""What a worker sends to `commit_batch`, built in few words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEYS = ("events", "failed", "predictions", "baselines", "episodes", "alerts", "recommendations")
+
+Result = dict[str, Any]
+
+
+def result(events: list[int], **parts: list[Any]) -> Result:
+    """A result that completes `events`; parts that are not given are empty."""
+    empty: Result = {key: [] for key in KEYS}
+    return empty | {"events": events} | parts
+
+
+def failed(event: int, error: str = "no such fuel", *, dead: bool = False) -> Result:
+    """An event that is set aside."""
+    return {"event_id": event, "error": error, "dead": dead}
+
+
+def prediction(event: int, co2: float = 120.0, **changes: Any) -> Result:
+    """A prediction for one event."""
+    made = {
+        "event_id": event,
+        "entity": "Foundry",
+        "entity_type": "supplier",
+        "event_type": "factory",
+        "model_version": "factors-1",
+        "predicted_co2": co2,
+        "estimated": False,
+        "in_range": True,
+        "hotspot": False,
+    }
+    return made | changes
+
+
+def baseline(entity: str = "Foundry", samples: tuple[float, ...] = (1.0, 2.0, 3.0)) -> Result:
+    """A baseline that is warming up."""
+    return {
+        "entity": entity,
+        "entity_type": "supplier",
+        "event_type": "factory",
+        "median": 2.0,
+        "mad": 1.0,
+        "sample_size": len(samples),
+        "state": "warming",
+        "samples": list(samples),
+        "normal_streak": 1,
+    }
+
+
+def episode(ref: int, entity: str = "Foundry", **changes: Any) -> Result:
+    """A new episode; `id` and `version` make it a known one."""
+    made = {
+        "ref": ref,
+        "id": None,
+        "version": None,
+        "entity": entity,
+        "entity_type": "supplier",
+        "event_type": "factory",
+        "predicted_co2": 150.0,
+        "baseline_co2": 100.0,
+        "percent_above": 50.0,
+        "severity": "critical",
+        "status": "active",
+        "event_id": 1,
+    }
+    return made | changes
+
+
+def alert(ref: int, kind: str = "opened", level: str = "critical") -> Result:
+    """An alert of the episode with that ref."""
+    return {"ref": ref, "kind": kind, "level": level, "message": f"{kind} {level}"}
+
+
+def recommendation(ref: int, action: str = "Insulate the furnace") -> Result:
+    """A recommendation for the episode with that ref."""
+    return {
+        "ref": ref,
+        "action": action,
+        "co2_reduction": 11.5,
+        "root_cause": "It leaks",
+        "source": "rules",
+    }

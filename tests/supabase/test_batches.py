@@ -1,0 +1,394 @@
+"""Claiming events, and committing in one transaction, once, all that they led to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, LiteralString
+from uuid import uuid4
+
+import pytest
+
+from tests.supabase.calls import Refused, Worker, wait_until_blocked
+from tests.supabase.results import (
+    alert,
+    baseline,
+    episode,
+    failed,
+    prediction,
+    recommendation,
+    result,
+)
+from tests.supabase.servers import Connection, Database, one
+
+OUTCOME: tuple[LiteralString, ...] = (
+    "select * from public.hotspots order by id",
+    "select * from public.alerts order by id",
+    "select * from public.recommendations order by id",
+    "select * from public.predictions order by event_id",
+    "select * from public.baselines order by entity",
+    "select * from public.event_queue order by event_id",
+    "select * from public.batches order by claimed_at",
+)
+
+
+@pytest.fixture
+def worker(shared: Database) -> Iterator[Worker]:
+    """Holds the lease of a database without events, episodes and baselines."""
+    with shared.connect("service_role") as connection:
+        for table in ("events_normalized", "hotspots", "baselines", "batches", "scans"):
+            connection.execute(f"delete from public.{table}")  # noqa: S608
+        connection.execute("update public.leases set holder = null, until = '-infinity'")
+        worker = Worker(connection, str(uuid4()))
+        worker.start()
+        yield worker
+
+
+def add(connection: Connection, count: int = 1, supplier: str = "Foundry") -> list[int]:
+    """Insert events; their ids in order of arrival."""
+    found = connection.execute(
+        "insert into public.events_normalized (event_type, supplier_id, timestamp, route_id)"
+        " select 'factory', %s, now(), repeat('r', 100) from generate_series(1, %s) returning id",
+        (supplier, count),
+    )
+    return sorted(row["id"] for row in found)
+
+
+def queue(connection: Connection) -> list[tuple[Any, ...]]:
+    found = connection.execute(
+        "select event_id, state, attempts, last_error from public.event_queue order by event_id"
+    )
+    return [tuple(row.values()) for row in found]
+
+
+def outcome(connection: Connection) -> list[Any]:
+    return [connection.execute(query).fetchall() for query in OUTCOME]
+
+
+def hint_of(refusal: pytest.ExceptionInfo[Refused]) -> tuple[str | None, str | None]:
+    return refusal.value.code, refusal.value.hint
+
+
+def open_episode(worker: Worker, entity: str = "Foundry") -> dict[str, Any]:
+    """Commit one event that opens an episode; the row."""
+    events = add(worker.connection, supplier=entity)
+    batch = worker.claim()["batch"]
+    worker.commit(batch, result(events, episodes=[episode(0, entity)]))
+    row = worker.connection.execute(
+        "select * from public.hotspots where entity = %s and status = 'active'", (entity,)
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_events_are_claimed_in_order_of_arrival(worker: Worker) -> None:
+    events = add(worker.connection, 5)
+    claimed = worker.claim(size=3)
+    assert [event["id"] for event in claimed["events"]] == events[:3]
+    columns = worker.connection.execute("select * from public.events_normalized limit 1").fetchone()
+    assert columns is not None
+    assert claimed["events"][0].keys() == columns.keys()
+
+
+def test_nothing_pending_is_no_batch(worker: Worker) -> None:
+    assert worker.claim() == {"batch": None, "events": [], "baselines": [], "episodes": []}
+
+
+def test_a_batch_holds_at_most_max_bytes_but_one_event_at_least(worker: Worker) -> None:
+    events = add(worker.connection, 6)
+    size = one(
+        worker.connection,
+        "select octet_length(to_jsonb(e)::text) from public.events_normalized e where id = %s",
+        events[0],
+    )
+    assert [event["id"] for event in worker.claim(max_bytes=1)["events"]] == events[:1]
+    assert len(worker.claim(max_bytes=3 * size + size // 2)["events"]) == 3
+
+
+def test_a_batch_holds_at_most_500_events(worker: Worker) -> None:
+    add(worker.connection, 510)
+    assert len(worker.claim(size=10_000, max_bytes=10**9)["events"]) == 500
+
+
+def test_a_repeated_claim_gives_the_same_events_and_voids_the_former_batch(worker: Worker) -> None:
+    events = add(worker.connection, 3)
+    first, second = worker.claim(), worker.claim()
+    assert second["events"] == first["events"]
+    assert second["batch"] != first["batch"]
+    with pytest.raises(Refused) as refusal:
+        worker.commit(first["batch"], result(events))
+    assert hint_of(refusal) == ("PT409", "events")
+    assert len(queue(worker.connection)) == 3
+    assert worker.commit(second["batch"], result(events))["events"] == 3
+    assert queue(worker.connection) == []
+
+
+def test_an_unknown_batch_is_refused(worker: Worker) -> None:
+    with pytest.raises(Refused) as refusal:
+        worker.commit(str(uuid4()), result([]))
+    assert hint_of(refusal) == ("PT409", "events")
+
+
+def test_a_claim_brings_baselines_and_open_episodes_of_its_keys_alone(worker: Worker) -> None:
+    for entity in ("Foundry", "Other"):
+        events = add(worker.connection, supplier=entity)
+        parts = result(events, baselines=[baseline(entity)], episodes=[episode(0, entity)])
+        worker.commit(worker.claim()["batch"], parts)
+    add(worker.connection)
+    claimed = worker.claim()
+    (known,), (found,) = claimed["baselines"], claimed["episodes"]
+    assert (known["entity"], known["samples"]) == ("Foundry", [1.0, 2.0, 3.0])
+    assert (found["entity"], found["version"]) == ("Foundry", 1)
+    state = one(worker.connection, "select public.batch_state(%s)", claimed["batch"])
+    assert state == {"baselines": [known], "episodes": [found]}
+
+
+def test_a_commit_writes_everything_that_the_batch_led_to(worker: Worker) -> None:
+    events = add(worker.connection, 3)
+    batch = worker.claim()["batch"]
+    counts = worker.commit(
+        batch,
+        result(
+            events[:2],
+            failed=[failed(events[2])],
+            predictions=[prediction(events[0]), prediction(events[1], 150, hotspot=True)],
+            baselines=[baseline()],
+            episodes=[
+                episode(0, status="resolved", severity="info"),
+                episode(1, event_id=events[1]),
+            ],
+            alerts=[alert(0), alert(0, "resolved", "info"), alert(1)],
+            recommendations=[recommendation(1), recommendation(1, "Fix the door")],
+        ),
+    )
+    assert counts == {
+        "events": 2,
+        "failed": 1,
+        "predictions": 2,
+        "opened": 2,
+        "updated": 0,
+        "resolved": 1,
+        "alerts": 3,
+        "recommendations": 2,
+    }
+    hotspots, alerts, recommendations, predictions, baselines, _, batches = outcome(
+        worker.connection
+    )
+    past, now = hotspots
+    assert (past["status"], past["severity"]) == ("resolved", "info")
+    assert past["resolved_at"] is not None
+    assert (now["status"], now["event_id"], now["resolved_at"]) == ("active", events[1], None)
+    assert (now["predicted_co2"], now["baseline_co2"], now["percent_above"]) == (150, 100, 50)
+    assert [(row["hotspot_id"], row["kind"], row["level"]) for row in alerts] == [
+        (past["id"], "opened", "critical"),
+        (past["id"], "resolved", "info"),
+        (now["id"], "opened", "critical"),
+    ]
+    assert [(row["hotspot_id"], row["action"], row["status"]) for row in recommendations] == [
+        (now["id"], "Insulate the furnace", "pending"),
+        (now["id"], "Fix the door", "pending"),
+    ]
+    assert [(row["event_id"], row["predicted_co2"], row["hotspot"]) for row in predictions] == [
+        (events[0], 120, False),
+        (events[1], 150, True),
+    ]
+    assert (baselines[0]["state"], baselines[0]["sample_size"]) == ("warming", 3)
+    assert queue(worker.connection) == [(events[2], "pending", 1, "no such fuel")]
+    assert batches[0]["result"] == counts
+
+
+def test_a_repeated_commit_returns_the_first_answer_and_writes_nothing(worker: Worker) -> None:
+    events = add(worker.connection, 2)
+    batch = worker.claim()["batch"]
+    sent = result(events, episodes=[episode(0)], alerts=[alert(0)])
+    counts = worker.commit(batch, sent)
+    before = outcome(worker.connection)
+    assert worker.commit(batch, sent) == counts
+    assert outcome(worker.connection) == before
+    worker.claim()
+    assert worker.commit(batch, sent) == counts  # also after the next claim
+
+
+def test_what_is_left_out_of_a_result_counts_as_empty(worker: Worker) -> None:
+    events = add(worker.connection)
+    counts = worker.commit(worker.claim()["batch"], {"events": events})
+    assert counts == dict.fromkeys(counts, 0) | {"events": 1}
+
+
+def test_a_known_episode_is_updated_and_resolved(worker: Worker) -> None:
+    row = open_episode(worker)
+    known = {"id": row["id"], "version": 1}
+    events = add(worker.connection)
+    worse = episode(0, **known, predicted_co2=200.0, percent_above=100.0, event_id=events[0])
+    counts = worker.commit(worker.claim()["batch"], result(events, episodes=[worse]))
+    assert (counts["opened"], counts["updated"], counts["resolved"]) == (0, 1, 0)
+    events = add(worker.connection)
+    ended = worse | {"version": 2, "status": "resolved"}
+    anew = episode(1, event_id=events[0])  # makes room and takes it, in the same batch
+    counts = worker.commit(worker.claim()["batch"], result(events, episodes=[anew, ended]))
+    assert (counts["opened"], counts["updated"], counts["resolved"]) == (1, 1, 1)
+    found = worker.connection.execute(
+        "select id, status, version, predicted_co2 from public.hotspots order by id"
+    ).fetchall()
+    assert found[0] == {
+        "id": row["id"],
+        "status": "resolved",
+        "version": 3,
+        "predicted_co2": 200.0,
+    }
+    assert (found[1]["status"], found[1]["version"]) == ("active", 1)
+
+
+def everything(events: list[int], episodes: list[Any]) -> dict[str, Any]:
+    return result(
+        events[1:],
+        failed=[failed(events[0])],
+        predictions=[prediction(events[1])],
+        baselines=[baseline()],
+        episodes=episodes,
+        alerts=[alert(0)],
+        recommendations=[recommendation(0)],
+    )
+
+
+def test_an_episode_that_changed_meanwhile_refuses_the_whole_batch(worker: Worker) -> None:
+    row = open_episode(worker)
+    events = add(worker.connection, 3)
+    batch = worker.claim()["batch"]
+    one(worker.connection, "select id from public.resolve_hotspot(%s)", row["id"])
+    before = outcome(worker.connection)
+    with pytest.raises(Refused) as refusal:
+        worker.commit(batch, everything(events, [episode(0, id=row["id"], version=1)]))
+    assert hint_of(refusal) == ("PT409", "episode")
+    assert outcome(worker.connection) == before
+    state = one(worker.connection, "select public.batch_state(%s)", batch)
+    assert state["episodes"] == []
+    assert worker.commit(batch, everything(events, [episode(0)]))["opened"] == 1
+
+
+def test_an_episode_that_somebody_opened_meanwhile_refuses_the_whole_batch(worker: Worker) -> None:
+    events = add(worker.connection, 3)
+    batch = worker.claim()["batch"]
+    worker.connection.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+        " percent_above, severity) values ('Foundry', 'supplier', 'factory', 1, 1, 0, 'info')"
+    )
+    before = outcome(worker.connection)
+    with pytest.raises(Refused) as refusal:
+        worker.commit(batch, everything(events, [episode(0)]))
+    assert hint_of(refusal) == ("PT409", "episode")
+    assert outcome(worker.connection) == before
+
+
+@pytest.mark.parametrize("shape", ["one short", "one twice", "a foreign one", "in both lists"])
+def test_events_that_are_not_those_of_the_batch_are_refused(worker: Worker, shape: str) -> None:
+    events = add(worker.connection, 3)
+    sent = {
+        "one short": result(events[1:]),
+        "one twice": result([*events, events[0]]),
+        "a foreign one": result([*events[1:], events[0] + 1_000_000]),
+        "in both lists": result(events, failed=[failed(events[0])]),
+    }[shape]
+    batch = worker.claim()["batch"]
+    before = outcome(worker.connection)
+    with pytest.raises(Refused) as refusal:
+        worker.commit(batch, sent)
+    assert hint_of(refusal) == ("PT409", "events")
+    assert outcome(worker.connection) == before
+
+
+def test_a_failed_event_waits_longer_each_time_and_is_dead_after_three(worker: Worker) -> None:
+    (event,) = add(worker.connection)
+    waits = []
+    for attempt in (1, 2):
+        worker.commit(worker.claim()["batch"], result([], failed=[failed(event)]))
+        assert queue(worker.connection) == [(event, "pending", attempt, "no such fuel")]
+        assert worker.claim()["batch"] is None
+        waits.append(
+            one(
+                worker.connection,
+                "select extract(epoch from claimed_until - now())::float from public.event_queue",
+            )
+        )
+        worker.connection.execute("update public.event_queue set claimed_until = now()")
+    assert 20 < waits[0] <= 30
+    assert 50 < waits[1] <= 60
+    worker.commit(worker.claim()["batch"], result([], failed=[failed(event, "still none")]))
+    assert queue(worker.connection) == [(event, "dead", 3, "still none")]
+    assert worker.claim()["batch"] is None
+
+
+def test_an_event_that_cannot_be_saved_is_dead_at_once_and_can_be_retried(worker: Worker) -> None:
+    hopeless, fine = add(worker.connection, 2)
+    sent = result([fine], failed=[failed(hopeless, "no factor", dead=True)])
+    worker.commit(worker.claim()["batch"], sent)
+    assert queue(worker.connection) == [(hopeless, "dead", 1, "no factor")]
+    worker.finish()
+    worker.connection.execute("delete from public.scans where status = 'queued'")
+    assert worker.start("poll") == {"status": "idle"}
+    assert one(worker.connection, "select public.retry_dead_events()") == 1
+    assert one(worker.connection, "select public.retry_dead_events()") == 0
+    assert queue(worker.connection) == [(hopeless, "pending", 0, "no factor")]
+    worker.start("poll")
+    assert [event["id"] for event in worker.claim()["events"]] == [hopeless]
+
+
+def test_a_failure_does_not_stop_what_comes_after_it(worker: Worker) -> None:
+    failing, *rest = add(worker.connection, 3)
+    worker.commit(worker.claim(size=1)["batch"], result([], failed=[failed(failing)]))
+    assert [event["id"] for event in worker.claim()["events"]] == rest
+
+
+def test_a_prediction_is_made_once_per_model(worker: Worker) -> None:
+    (event,) = add(worker.connection)
+    sent = result([event], predictions=[prediction(event, 100.0)])
+    worker.commit(worker.claim()["batch"], sent)
+    worker.connection.execute("insert into public.event_queue (event_id) values (%s)", (event,))
+    again = [prediction(event, 110.0), prediction(event, 90.0, model_version="factors-2")]
+    worker.commit(worker.claim()["batch"], result([event], predictions=again))
+    found = worker.connection.execute(
+        "select model_version, predicted_co2 from public.predictions order by 1"
+    ).fetchall()
+    assert [tuple(row.values()) for row in found] == [("factors-1", 110.0), ("factors-2", 90.0)]
+
+
+def test_of_two_commits_at_once_both_get_the_same_answer(shared: Database, worker: Worker) -> None:
+    events = add(worker.connection, 2)
+    batch = worker.claim()["batch"]
+    twin = Worker(shared.connect("service_role"), worker.holder, worker.token)
+    sent = result(events, episodes=[episode(0)])
+    with ThreadPoolExecutor(1) as pool:
+        with worker.connection.transaction():
+            counts = worker.commit(batch, sent)
+            late = pool.submit(twin.commit, batch, sent)
+            wait_until_blocked(worker.connection, twin.connection)
+        assert late.result(timeout=10) == counts
+    assert one(worker.connection, "select count(*) from public.hotspots") == 1
+
+
+def test_a_takeover_waits_for_a_commit_under_way(shared: Database, worker: Worker) -> None:
+    events = add(worker.connection, 2)
+    batch = worker.claim(lease_seconds=0)["batch"]
+    rival = Worker(shared.connect("service_role"), str(uuid4()))
+    with ThreadPoolExecutor(1) as pool:
+        with worker.connection.transaction():
+            worker.commit(batch, result(events))
+            late = pool.submit(rival.start)
+            wait_until_blocked(worker.connection, rival.connection)
+        assert late.result(timeout=10)["status"] == "started"
+    assert rival.claim()["batch"] is None
+
+
+def test_a_commit_that_waits_for_a_takeover_is_refused(shared: Database, worker: Worker) -> None:
+    events = add(worker.connection, 2)
+    batch = worker.claim(lease_seconds=0)["batch"]
+    rival = Worker(shared.connect("service_role"), str(uuid4()))
+    with ThreadPoolExecutor(1) as pool:
+        with rival.connection.transaction():
+            rival.start()
+            late = pool.submit(worker.commit, batch, result(events))
+            wait_until_blocked(rival.connection, worker.connection)
+        with pytest.raises(Refused) as refusal:
+            late.result(timeout=10)
+    assert hint_of(refusal) == ("PT409", "lease")
+    assert len(rival.claim()["events"]) == 2
