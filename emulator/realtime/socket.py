@@ -67,9 +67,11 @@ class Session:
         code: int | None = None
         try:
             async with self._tasks:
-                writer = self._tasks.create_task(self._outbox.drain(self._websocket.send_text))
+                sending = self._tasks.create_task(self._outbox.drain(self._websocket.send_text))
+                watching = self._tasks.create_task(self._outbox.watch())
                 code = await self._read()
-                writer.cancel()
+                sending.cancel()
+                watching.cancel()
                 self._forget_all()
         except* Overflow:
             code = OVERFLOW_CODE
