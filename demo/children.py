@@ -16,6 +16,7 @@ from emulator.parent_death import die_with_us
 
 RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
+START_SECONDS = 5.0
 LONGEST_LINE_BYTES = 1 << 20
 
 
@@ -35,12 +36,18 @@ class Child:
     stopping: bool = False
 
     async def keep_running(self) -> None:
-        """Run the part until `stop`. Raises GivesUp at the fifth death within a minute."""
+        """Run the part until `stop`.
+
+        Raises GivesUp when it cannot even start, or at the fifth death within a minute.
+        """
         deaths: deque[float] = deque(maxlen=RESTARTS)
+        started = time.monotonic()
         while not self.stopping:
             status = await self._run_once()
             if self.stopping:
                 return
+            if status > 0 and time.monotonic() - started < START_SECONDS:
+                raise GivesUp(f"{self.name} could not start, see its last line")
             deaths.append(time.monotonic())
             if len(deaths) == RESTARTS and deaths[-1] - deaths[0] < RESTART_WINDOW_SECONDS:
                 raise GivesUp(f"{self.name} ended {RESTARTS} times within a minute, see above")

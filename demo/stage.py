@@ -81,6 +81,8 @@ class Stage:
 
             emulator = ("emulator", "--port", str(self.ports.emulator), "--data", str(self.data))
             start("emulator", *emulator, "--env", str(env_file), environment={})
+            # The file first: another emulator might answer at this port.
+            await appear(env_file)
             await answer(f"{url}/auth/v1/health", "the embedded Supabase")
             keys = read_env(env_file)
             writer = mint(keys["SUPABASE_JWT_SECRET"], "event_writer")
@@ -145,6 +147,15 @@ async def answer(url: str, name: str) -> None:
                     return
             await asyncio.sleep(0.1)
     raise StageError(f"{name} was not ready within {READY_SECONDS:g} s, see its lines above")
+
+
+async def appear(path: Path) -> None:
+    """Return when `path` exists. Raises StageError when it does not in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not await asyncio.to_thread(path.exists):
+        if time.monotonic() > deadline:
+            raise StageError(f"{path} was not written within {READY_SECONDS:g} s")
+        await asyncio.sleep(0.05)
 
 
 def read_env(path: Path) -> dict[str, str]:

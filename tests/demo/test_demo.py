@@ -1,0 +1,226 @@
+"""The demo as a whole: what `make demo` promises, with real processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from tests.demo.running import PROJECT, Demo, demo, wait_for
+
+pytestmark = pytest.mark.timeout(180)
+
+KEYS = {
+    "hotspots": {
+        *("id", "entity", "entity_type", "predicted_co2", "baseline_co2", "percent_above"),
+        *("severity", "status", "event_id", "created_at", "resolved_at"),
+    },
+    "alerts": {
+        *("id", "level", "message", "hotspot_id", "created_at", "acknowledged", "acknowledged_at"),
+    },
+    "recommendations": {
+        *("id", "hotspot_id", "action", "co2_reduction", "status", "root_cause", "created_at"),
+    },
+}
+STAMPS = {"version", "tx", "changed_at"}
+ENDPOINTS = tuple(KEYS)
+
+
+@pytest.fixture(scope="module")
+def data(private_directory: Callable[[], Path]) -> Iterator[Path]:
+    directory = private_directory()
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def shown(data: Path) -> Iterator[Demo]:
+    """A demo that is ready."""
+    with demo(data) as running:
+        running.wait_line("ready")
+        yield running
+
+
+def listen(shown: Demo, endpoint: str, *subprotocols: str, query: str = "") -> ClientConnection:
+    return connect(
+        f"{shown.sockets}/ws/{endpoint}{query}",
+        subprotocols=[*subprotocols] or None,  # type: ignore[list-item]
+        proxy=None,
+    )
+
+
+def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_plain_client_sees_a_bare_row_within_30_seconds(shown: Demo, endpoint: str) -> None:
+    with listen(shown, endpoint) as socket:
+        row = json.loads(socket.recv(timeout=30))
+    assert row.keys() >= KEYS[endpoint]
+    assert not row.keys() & STAMPS
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_resumable_client_gets_hello_then_state_then_synced(shown: Demo, endpoint: str) -> None:
+    with listen(shown, endpoint, "relay.v1") as socket:
+        first = json.loads(socket.recv(timeout=10))
+        assert (first["type"], first["endpoint"]) == ("hello", endpoint)
+        types = []
+        while "synced" not in types:
+            types.append(json.loads(socket.recv(timeout=10))["type"])
+    assert types.index("synced") > 0
+    assert set(types[:-1]) <= {"INSERT", "UPDATE", "DELETE", "status"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_scan_is_queued_by_get_and_by_post(shown: Demo, method: str) -> None:
+    answer = httpx.request(method, f"{shown.relay}/hotspots/scan", trust_env=False)
+    assert answer.status_code == 202
+    scan = answer.json()["id"]
+
+    def done() -> bool:
+        return bool(
+            httpx.get(f"{shown.relay}/scans/{scan}", trust_env=False).json()["status"] == "done"
+        )
+
+    wait_for(done, 20, f"scan {scan} done")
+
+
+def test_check_names_all_three_endpoints(shown: Demo) -> None:
+    result = command("relay", "check", "--url", shown.sockets, "--wait", "1", env={})
+    assert result.returncode == 0, result.stderr
+    for endpoint in ENDPOINTS:
+        assert any("connected" in line and endpoint in line for line in result.stdout.splitlines())
+
+
+def test_own_events_become_a_hotspot(shown: Demo, tmp_path: Path) -> None:
+    lines = ["supplier_id,timestamp,event_type,distance_km,load_kg,vehicle_type,fuel_type,speed"]
+    quiet = [f"Own_Fleet,2026-01-05 0{n}:00:00,logistics,100,400,truck,diesel,60" for n in range(8)]
+    hot = ["Own_Fleet,2026-01-05 09:00:00,logistics,250,400,truck,diesel,60"]
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join([*lines, *quiet, *hot]) + "\n")
+    with listen(shown, "hotspots", query="?entity=Own_Fleet") as socket:
+        result = command("worker", "ingest", str(file), env=shown.variables())
+        assert result.returncode == 0, result.stderr
+        row = json.loads(socket.recv(timeout=20))
+    assert (row["severity"], row["status"]) == ("critical", "active")
+    assert row["percent_above"] == pytest.approx(150.0)
+
+
+def test_generator_may_not_write_hotspots(shown: Demo) -> None:
+    """Its token opens the events table and nothing else."""
+    variables = shown.variables()
+    token = subprocess.run(
+        [
+            *(sys.executable, "-m", "emulator", "token"),
+            *("--role", "event_writer", "--data", str(shown.data)),
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    headers = {"apikey": variables["SUPABASE_PUBLISHABLE_KEY"], "Authorization": f"Bearer {token}"}
+    rest = f"{variables['SUPABASE_URL']}/rest/v1"
+    hotspot = {
+        "entity": "x",
+        "entity_type": "supplier",
+        "event_type": "logistics",
+        "predicted_co2": 2,
+        "baseline_co2": 1,
+        "percent_above": 100,
+        "severity": "critical",
+    }
+    event = {"supplier_id": "x", "event_type": "logistics", "timestamp": "2026-01-05T00:00:00Z"}
+    minimal = {"Prefer": "return=minimal"}
+    with httpx.Client(headers=headers, trust_env=False) as client:
+        refused = client.post(f"{rest}/hotspots", json=hotspot, headers=minimal)
+        written = client.post(f"{rest}/events_normalized", json=event, headers=minimal)
+        unread = client.get(f"{rest}/events_normalized")
+    assert (refused.status_code, refused.json()["code"]) == (403, "42501")
+    assert written.status_code == 201
+    assert (unread.status_code, unread.json()["code"]) == (403, "42501")
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param("-m worker run", id="worker"),
+        pytest.param("-m relay", id="relay"),
+        pytest.param("-m demo --seed", id="feed"),
+        pytest.param("postgres -D", id="postgres"),
+        pytest.param("-m emulator --port", id="emulator"),
+    ],
+)
+def test_killing_any_part_is_survived(shown: Demo, victim: str) -> None:
+    (before,) = shown.pids(victim)
+    shown.kill(victim)
+    wait_for(lambda: shown.pids(victim) not in ([], [before]), 20, f"{victim} is back")
+    wait_for(shown.is_ready, 40, "the relay is ready again")
+    with listen(shown, "hotspots") as socket:
+        assert json.loads(socket.recv(timeout=60))["id"]
+
+
+def test_ctrl_c_ends_everything_and_the_data_is_kept(
+    private_directory: Callable[[], Path],
+) -> None:
+    directory = private_directory()
+    try:
+        with demo(directory) as first:
+            first.wait_line("ready")
+            with listen(first, "hotspots", "relay.v1") as socket:
+                assert json.loads(socket.recv(timeout=10))["type"] == "hello"
+                before = json.loads(socket.recv(timeout=10))["record"]["id"]
+                seconds = first.interrupt()
+            assert seconds < 5
+            assert first.process.returncode == 0
+            assert first.pids() == []
+        with demo(directory) as second:
+            second.wait_line("ready")
+            with listen(second, "hotspots", "relay.v1") as socket:
+                ids = set()
+                while (frame := json.loads(socket.recv(timeout=10)))["type"] != "synced":
+                    ids.add((frame.get("record") or {}).get("id"))
+            assert before in ids
+            # Whoever kills the demo itself finds nothing left of it either.
+            second.process.kill()
+            second.process.wait()
+            wait_for(lambda: second.pids() == [], 10, "all parts ended with the demo")
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_port_in_use_is_said_and_ends_the_demo(shown: Demo, tmp_path: Path) -> None:
+    started = time.monotonic()
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "demo", "--data", str(tmp_path / "other")),
+            *("--emulator-port", str(shown.emulator_port), "--relay-port", "0"),
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert f"{shown.emulator_port}" in result.stdout
+    assert "in use" in result.stdout
+    assert time.monotonic() - started < 45
