@@ -63,7 +63,9 @@ class Sockets:
             query = scope["query_string"].decode("ascii", "replace")
             wanted = parse(endpoint, query, resumable=format is Format.EVENTS)
         except BadParameter as bad:
-            await send({"type": "websocket.accept"})
+            # A browser whose subprotocol is not accepted sees a failure without any code.
+            chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
+            await send({"type": "websocket.accept", "subprotocol": chosen})
             await _close(scope, send, CloseCode.BAD_PARAMETER, str(bad))
             return
         session = Session(_Connection(receive, send), format, wanted, self._shared)

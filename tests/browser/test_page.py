@@ -1,0 +1,167 @@
+"""The page in a real browser, from a row in the database to a decision and back."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from emulator.running import Emulator
+from tests.relay.serving import relaying
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SOON = 10_000  # milliseconds, for what has no bound of its own
+
+Database = psycopg.Connection[tuple[Any, ...]]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture
+def db(emulator: Emulator) -> Iterator[Database]:
+    with psycopg.connect(emulator.dsn(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def address(emulator: Emulator) -> AsyncIterator[str]:
+    async with relaying(emulator) as host:
+        yield f"http://{host}/"
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, address: str) -> AsyncIterator[Page]:
+    """The page, connected. What the browser complains about fails the test, but for requests."""
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", note)
+    await page.goto(address)
+    for channel in ("hotspots", "alerts", "recommendations"):
+        await expect(page.locator(f"#{channel} .pill")).to_have_text("Live", timeout=SOON)
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+def hotspot(db: Database, entity: str) -> int:
+    row = db.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2,"
+        " baseline_co2, percent_above, severity)"
+        " values (%s, 'supplier', 'logistics', 93.6, 60, 56, 'critical') returning id",
+        (entity,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def recommendation(db: Database, action: str) -> int:
+    row = db.execute(
+        "insert into public.recommendations (hotspot_id, action, co2_reduction)"
+        " values (%s, %s, 11.5) returning id",
+        (hotspot(db, "Northwind"), action),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_row_that_is_written_appears_with_its_figures_and_goes_when_deleted(
+    page: Page, db: Database
+) -> None:
+    await expect(page.locator("#hotspots .empty")).to_be_visible()
+    id = hotspot(db, "Northwind_Freight")
+    card = page.locator(f"#hotspots [data-id='{id}']")
+    await expect(card).to_contain_text("Northwind_Freight", timeout=SOON)
+    for text in ("critical", "+56.0 %", "93.6 kg CO₂", "60.0 kg CO₂", "active"):
+        await expect(card).to_contain_text(text)
+    await expect(page.locator("#hotspots .head")).to_contain_text("1 active")
+    db.execute("delete from public.hotspots where id = %s", (id,))
+    await expect(card).to_have_count(0, timeout=SOON)
+
+
+async def test_approving_by_button_shows_the_row_approved_within_two_seconds(
+    page: Page, db: Database
+) -> None:
+    id = recommendation(db, "Consolidate half-empty runs")
+    card = page.locator(f"#recommendations [data-id='{id}']")
+    await expect(card).to_contain_text("pending", timeout=SOON)
+    await card.get_by_role("button", name="Approve").click()
+    await expect(card.locator(".badge")).to_have_text("approved", timeout=2_000)
+    await expect(card.get_by_role("button")).to_have_count(0)
+    written = db.execute("select status from public.recommendations where id = %s", (id,))
+    assert written.fetchone() == ("approved",)
+
+
+async def test_an_alert_is_acknowledged_by_button(page: Page, db: Database) -> None:
+    db.execute(
+        "insert into public.alerts (hotspot_id, level, message) values (%s, 'warn', 'Too much')",
+        (hotspot(db, "Northwind"),),
+    )
+    card = page.locator("#alerts .card")
+    await expect(card).to_contain_text("Too much", timeout=SOON)
+    await card.get_by_role("button", name="Acknowledge").click()
+    await expect(card).to_contain_text("acknowledged", timeout=2_000)
+
+
+async def test_a_command_that_fails_is_said_on_its_card_and_can_be_repeated(
+    page: Page, db: Database
+) -> None:
+    id = recommendation(db, "Consolidate half-empty runs")
+    card = page.locator(f"#recommendations [data-id='{id}']")
+    reject = card.get_by_role("button", name="Reject")
+    await expect(reject).to_be_visible(timeout=SOON)
+    path = f"**/recommendations/{id}/reject"
+    await page.route(path, lambda route: route.abort())
+    await reject.click()
+    await expect(card.get_by_role("alert")).to_have_text("The relay cannot be reached.")
+    await page.unroute(path)
+    await reject.click()
+    await expect(card.locator(".badge")).to_have_text("rejected", timeout=2_000)
+
+
+async def test_rows_cannot_bring_markup_into_the_page(page: Page, db: Database) -> None:
+    text = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
+    recommendation(db, text)
+    await expect(page.locator("#recommendations h3")).to_have_text(text, timeout=SOON)
+    assert await page.locator("#recommendations b, #recommendations img").count() == 1  # the count
+    assert await page.title() == "Hotspot Relay"
+
+
+async def test_nothing_is_wider_than_the_screen(page: Page, db: Database) -> None:
+    recommendation(db, "An_action_in_one_word_" * 20)
+    for width in (320, 390, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await expect(page.locator("#recommendations .card")).to_be_visible(timeout=SOON)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_scan_is_asked_for_by_button(page: Page, db: Database) -> None:
+    await page.get_by_role("button", name="Scan now").click()
+    await expect(page.locator("#scan-result")).to_have_text("Scan 1 is queued", timeout=SOON)
+    assert db.execute("select id, status from public.scans").fetchall() == [(1, "queued")]

@@ -1,0 +1,164 @@
+"""`relay check` and `relay tail` against a relay, and against none."""
+
+import argparse
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from emulator.running import Emulator
+from relay import check, tail
+from tests.relay.serving import relaying
+
+DEADLINE = 15
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+async def relay(emulator: Emulator) -> AsyncIterator[str]:
+    async with relaying(emulator) as host:
+        yield f"ws://{host}"
+
+
+@pytest.fixture
+def db(emulator: Emulator) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    with psycopg.connect(emulator.dsn(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def nowhere() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"ws://127.0.0.1:{free.getsockname()[1]}"
+
+
+def hotspot(db: psycopg.Connection[tuple[Any, ...]], severity: str) -> None:
+    db.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2,"
+        " baseline_co2, percent_above, severity)"
+        " values (%s, 'supplier', 'logistics', 93.6, 60, 56, %s)",
+        (f"Northwind {severity}", severity),
+    )
+
+
+def port_of(server: Server) -> int:
+    return int(next(iter(server.sockets)).getsockname()[1])
+
+
+async def checked(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    check.configure(parser)
+    return await check.run(parser.parse_args(arguments))
+
+
+async def tailed(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    tail.configure(parser)
+    return await tail.run(parser.parse_args(arguments))
+
+
+async def printed(capsys: Output, text: str) -> str:
+    """What was printed until `text` came."""
+    output = ""
+    async with asyncio.timeout(DEADLINE):
+        while text not in output:
+            await asyncio.sleep(0.02)
+            output += capsys.readouterr().out
+    return output
+
+
+async def test_check_says_connected_for_each_endpoint_and_counts_its_rows(
+    relay: str, db: psycopg.Connection[tuple[Any, ...]], capsys: Output
+) -> None:
+    hotspot(db, "critical")
+    assert await checked("--url", relay) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for endpoint in ("hotspots", "alerts", "recommendations"):
+        assert [endpoint, "connected"] in lines
+    assert ["alerts", "0", "rows"] in lines
+
+
+async def test_check_shows_what_arrives_while_it_waits(
+    relay: str, db: psycopg.Connection[tuple[Any, ...]], capsys: Output
+) -> None:
+    checking = asyncio.create_task(checked("--url", relay, "--wait", "3"))
+    await printed(capsys, "hotspots        0 rows")
+    hotspot(db, "critical")
+    assert "+56.0 %" in await printed(capsys, "Northwind critical")
+    assert await checking == 0
+    assert "hotspots        1 changes within 3 s" in capsys.readouterr().out
+
+
+async def test_check_names_what_failed_and_why(nowhere: str, capsys: Output) -> None:
+    assert await checked("--url", nowhere) == 1
+    output = capsys.readouterr().out
+    for endpoint in ("hotspots", "alerts", "recommendations"):
+        assert f"{nowhere}/ws/{endpoint} cannot be reached" in output
+    assert "python -m relay" in output
+
+
+async def test_tail_prints_one_line_for_each_matching_change(
+    relay: str, db: psycopg.Connection[tuple[Any, ...]], capsys: Output
+) -> None:
+    hotspot(db, "info")
+    tailing = asyncio.create_task(tailed("hotspots", "--url", relay, "--filter", "severity=warn"))
+    hotspot(db, "warn")
+    output = await printed(capsys, "Northwind warn")
+    assert "Northwind info" not in output
+    tailing.cancel()
+    await asyncio.wait([tailing])
+
+
+async def test_tail_prints_the_frames_themselves_when_asked(relay: str, capsys: Output) -> None:
+    tailing = asyncio.create_task(tailed("alerts", "--url", relay, "--raw"))
+    frames = [json.loads(line) for line in (await printed(capsys, '"synced"')).splitlines()]
+    assert frames[0]["type"] == "hello"
+    assert frames[0]["endpoint"] == "alerts"
+    tailing.cancel()
+    await asyncio.wait([tailing])
+
+
+async def test_tail_fails_when_there_is_no_relay(nowhere: str, capsys: Output) -> None:
+    assert await tailed("hotspots", "--url", nowhere) == 1
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+async def test_tail_fails_with_the_relays_reason_when_a_filter_is_unknown(
+    relay: str, capsys: Output
+) -> None:
+    assert await tailed("alerts", "--url", relay, "--filter", "colour=red") == 1
+    assert "4502" in (error := capsys.readouterr().err)
+    assert "colour" in error
+
+
+@pytest.mark.parametrize("code", [1000, 1012, 4000, 4500])
+async def test_both_fail_when_they_are_cut_off(code: int, capsys: Output) -> None:
+    async def cut(connection: ServerConnection) -> None:
+        await connection.send('{"type":"hello","resumed":false}')
+        await connection.close(code, "as told")
+
+    async with serve(cut, "127.0.0.1", 0, subprotocols=["relay.v1"]) as server:  # type: ignore[list-item]
+        url = f"http://127.0.0.1:{port_of(server)}"
+        assert await tailed("hotspots", "--url", url) == 1
+        assert await checked("--url", url) == 1
+    output = capsys.readouterr()
+    assert f"{code}" in output.err
+    assert "as told" in output.err
+    assert output.out.count("as told") == 3
+
+
+async def test_a_server_that_is_no_relay_is_named(capsys: Output) -> None:
+    async def ignore(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(ignore, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{port_of(server)}"
+        assert await tailed("hotspots", "--url", url) == 1
+    assert "does not speak relay.v1" in capsys.readouterr().err
