@@ -22,6 +22,8 @@ from worker.run import run
 from worker.scan import Plan, Summary, scan
 from worker.settings import VARIABLES, Settings, SettingsError, Variable
 
+logger = logging.getLogger("worker")
+
 # Exit statuses. 130 is the shell's own for Ctrl-C.
 OK, BAD_ROWS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -102,9 +104,10 @@ def _stop_on_signals() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def request() -> None:
-        stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        stop.set()
+        logger.info("stopping after the batch in flight; once more ends it at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, request)
@@ -122,7 +125,7 @@ async def _scan(settings: Settings) -> int:
 async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with _connected(settings) as database:
-        logging.getLogger(__name__).info(
+        logger.info(
             "scanning %s every %gs, polling every %gs",
             settings.supabase_url,
             settings.scan_seconds,

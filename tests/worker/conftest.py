@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
@@ -39,7 +39,7 @@ class Table:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement, values)
 
-    def insert(self, events: list[Mapping[str, Any]]) -> None:
+    def insert(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Add events in one statement; a missing column is null."""
         columns = sql.SQL(", ").join(map(sql.Identifier, EVENT_COLUMNS))
         statement = sql.SQL(
@@ -108,7 +108,7 @@ def start(env: dict[str, str]) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str, stdin: int | None = None, **more: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             [sys.executable, "-m", "worker", *arguments],
             env=env | more,
             stdin=stdin,

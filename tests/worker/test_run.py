@@ -1,0 +1,132 @@
+"""The service as a process. Its Realtime is a closed port unless a test says otherwise."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from tests.worker.conftest import Start, Table
+from worker.announcements import pause
+
+SECONDS = 20.0
+EVENT = {"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}
+QUICK = {"WORKER_SCAN_SECONDS": "3600", "WORKER_POLL_SECONDS": "0.2"}
+
+
+def eventually(holds: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def stopped(process: subprocess.Popen[str]) -> str:
+    """End it as a platform does; gives what it said."""
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=5)
+    assert process.returncode == 0, err
+    return err
+
+
+def count(tables: Table, query: LiteralString) -> int:
+    return len(tables.rows(query))
+
+
+def test_it_scans_on_its_schedule_without_realtime(start: Start, tables: Table) -> None:
+    process = start("run", WORKER_SCAN_SECONDS="0.5", WORKER_POLL_SECONDS="60")
+    done: LiteralString = "select from scans where reason = 'schedule' and status = 'done'"
+    eventually(lambda: count(tables, done) >= 3, process)
+    err = stopped(process)
+    assert "without Realtime, polling meanwhile: " in err
+    assert "Traceback" not in err
+
+
+def test_it_finds_new_events_by_polling_without_realtime(start: Start, tables: Table) -> None:
+    process = start("run", **QUICK)
+    found: LiteralString = "select from predictions"
+    tables.insert([EVENT | {"distance_km": 1}])
+    eventually(lambda: count(tables, found) == 1, process)
+    tables.insert([EVENT | {"distance_km": 2}])
+    eventually(lambda: count(tables, found) == 2, process)
+    stopped(process)
+    assert tables.rows("select from scans where status <> 'done'") == []
+
+
+def test_polling_an_empty_queue_leaves_no_trace(start: Start, tables: Table) -> None:
+    process = start("run", **QUICK)
+    tables.insert([EVENT | {"distance_km": 1}])
+    eventually(lambda: tables.rows("select from scans where status = 'done'"), process)
+    trace: LiteralString = "select s.id, l.token from scans s, leases l"
+    before = tables.rows(trace)
+    statements: LiteralString = (
+        "select xact_commit n from pg_stat_database where datname = current_database()"
+    )
+    seen = tables.rows(statements)[0]["n"]
+    eventually(lambda: tables.rows(statements)[0]["n"] > seen + 20, process)
+    stopped(process)
+    assert tables.rows(trace) == before
+
+
+def test_a_requested_scan_is_run(start: Start, tables: Table) -> None:
+    process = start("run", **QUICK)
+    tables.execute("insert into scans (reason) values ('requested')")
+    eventually(
+        lambda: tables.rows("select from scans where status = 'done' and counts is not null"),
+        process,
+    )
+    stopped(process)
+
+
+def test_it_outlives_a_database_that_refuses_for_a_while(start: Start, tables: Table) -> None:
+    process = start("run", **QUICK)
+    tables.execute("alter function start_scan rename to start_scan_away")
+    assert process.stderr is not None
+    while "apply supabase/migrations" not in process.stderr.readline():
+        assert process.poll() is None
+    tables.execute("alter function start_scan_away rename to start_scan")
+    tables.insert([EVENT | {"distance_km": 1}])
+    eventually(lambda: tables.rows("select from predictions"), process)
+    assert "scanning again" in stopped(process)
+
+
+def test_sigterm_commits_the_batch_in_flight(start: Start, tables: Table) -> None:
+    tables.insert([EVENT | {"distance_km": number} for number in range(20)])
+    process = start("run", WORKER_BATCH_EVENTS="5", **QUICK)
+    with psycopg.connect(tables.dsn) as connection:
+        connection.execute("lock table predictions in share mode")
+        waiting: LiteralString = """select from pg_locks where not granted
+            and relation = 'predictions'::regclass"""
+        eventually(lambda: tables.rows(waiting), process)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        while "stopping after the batch in flight" not in process.stderr.readline():
+            assert process.poll() is None
+    process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert count(tables, "select from predictions") == 5
+    assert tables.rows("select holder from leases") == [{"holder": None}]
+
+
+def test_a_batch_that_takes_too_long_is_given_up_when_stopping(start: Start, tables: Table) -> None:
+    tables.insert([EVENT | {"distance_km": 1}])
+    process = start("run", WORKER_GRACE_SECONDS="0.2", **QUICK)
+    with psycopg.connect(tables.dsn) as connection:
+        connection.execute("lock table predictions in share mode")
+        waiting: LiteralString = """select from pg_locks where not granted
+            and relation = 'predictions'::regclass"""
+        eventually(lambda: tables.rows(waiting), process)
+        assert "stopped in the middle of a batch" in stopped(process)
+
+
+@pytest.mark.parametrize(("attempt", "longest"), [(0, 0.5), (1, 1.0), (5, 16.0), (6, 30.0)])
+def test_pauses_between_attempts_grow_and_are_spread(attempt: int, longest: float) -> None:
+    assert pause(attempt, 0.0) == longest / 2
+    assert pause(attempt, 1.0) == longest
+    assert pause(10**9, 1.0) == 30.0
