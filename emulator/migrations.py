@@ -94,8 +94,12 @@ def _applied(connection: psycopg.Connection) -> dict[str, list[str] | None]:
 
 
 def _compare(migration: Migration, applied: list[str] | None) -> None:
+    if applied is None:
+        return
     now = [statement.text for statement in sql_text.split(migration.path.read_text())]
-    if applied is not None and applied != now:
+    # The CLI keeps the comments before a statement.
+    then = [statement.text for text in applied for statement in sql_text.split(text)]
+    if then != now:
         logger.warning(
             "%s has changed since it was applied; remove the data directory to start afresh",
             migration.path.name,

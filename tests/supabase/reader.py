@@ -54,7 +54,7 @@ def constantly(size: int) -> Iterator[int]:
 
 def randomly(seed: int, low: int, high: int) -> Iterator[int]:
     """Page sizes from `low` to `high`."""
-    random_ = random.Random(seed)  # noqa: S311
+    random_ = random.Random(seed)
     while True:
         yield random_.randint(low, high)
 

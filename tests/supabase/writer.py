@@ -65,7 +65,7 @@ class Writer:
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.number)  # noqa: S311
+        self._random = random.Random(self.number)
         self._names = itertools.count()
 
     def run(self) -> None:

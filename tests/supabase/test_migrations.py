@@ -1,0 +1,137 @@
+"""The migrations and sample rows apply everywhere they have to, by every way they are applied."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from emulator import migrations, sql_text
+from emulator.postgres import Postgres
+from tests.supabase import servers
+from tests.supabase.reader import fetch
+from tests.supabase.servers import Connection, Database, one
+
+CLI = "supabase@3.1.0"
+INSTALL_SECONDS = 100
+FILES = sorted((servers.PROJECT / "migrations").glob("*.sql"))
+
+
+@pytest.fixture
+def empty(server: Postgres) -> Iterator[Database]:
+    """A database as the emulator makes it, before its first migration."""
+    with servers.fresh(server, "template0") as database:
+        migrations.bootstrap(database.dsn("supabase_admin"))
+        yield database
+
+
+def applied(connection: Connection) -> list[str]:
+    found = connection.execute(
+        "select version from supabase_migrations.schema_migrations order by version"
+    )
+    return [row["version"] for row in found]
+
+
+def test_migrations_and_sample_rows_apply_without_superuser_rights(empty: Database) -> None:
+    versions = migrations.migrate(empty.dsn("postgres"), servers.PROJECT / "migrations")
+    assert versions == [path.name.split("_")[0] for path in FILES]
+    connection = empty.connect()
+    assert one(connection, "select rolsuper from pg_roles where rolname = 'postgres'") is False
+    owners = connection.execute(
+        "select distinct tableowner from pg_tables where schemaname = 'public'"
+    )
+    assert owners.fetchall() == [{"tableowner": "postgres"}]
+    assert migrations.migrate(empty.dsn("postgres"), servers.PROJECT / "migrations") == []
+
+
+def test_sample_rows_are_one_open_and_one_past_episode(empty: Database) -> None:
+    migrations.migrate(empty.dsn("postgres"), servers.PROJECT / "migrations")
+    user = empty.connect("authenticated")
+    shown = [row["record"] for row in fetch(user, None)["rows"]]
+    assert {record["version"] for record in shown} == {1}
+    assert sorted(record["status"] for record in shown if "severity" in record) == [
+        "active",
+        "resolved",
+    ]
+    assert sorted(record["acknowledged"] for record in shown if "level" in record) == [False, True]
+    assert [record["status"] for record in shown if "action" in record] == ["pending"]
+
+
+def test_statements_do_not_depend_on_a_transaction_or_a_session(empty: Database) -> None:
+    """Some tools run a file statement by statement, each on its own."""
+    for path in FILES:
+        for statement in sql_text.split(path.read_text()):
+            with psycopg.connect(empty.dsn("postgres"), autocommit=True) as connection:
+                connection.execute(statement.text.encode())
+    assert fetch(empty.connect("authenticated"), None)["rows"] == []
+
+
+@pytest.fixture(scope="session")
+def npx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command that runs the Supabase CLI; fetched into a directory that git ignores."""
+    program = shutil.which("npx")
+    if program is None:
+        pytest.skip("npm is not installed, so the Supabase CLI cannot run")
+    command = [program, "--yes", CLI]
+    home = tmp_path_factory.mktemp("home")
+    try:
+        result = run([*command, "--version"], home)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not bring {CLI} within {INSTALL_SECONDS} s")
+    if result.returncode != 0:
+        pytest.skip(f"npm cannot bring {CLI}: {result.stderr.strip()[-300:]}")
+    return command
+
+
+def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "DO_NOT_TRACK": "1",
+        "npm_config_cache": str(servers.PROJECT.parent / "node_modules" / ".npm"),
+    }
+    return subprocess.run(
+        command,
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_the_supabase_cli_applies_them_and_we_agree_on_what_is_done(
+    npx: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(servers.PROJECT, tmp_path / "supabase")
+    with servers.running(18, tcp_port=free_port()) as server:
+        database = Database(server, "postgres")
+        migrations.bootstrap(database.dsn("supabase_admin"))
+        servers.execute(server, "alter role postgres password 'local-test'")
+        remote = f"--remote=postgresql://postgres:local-test@127.0.0.1:{server.port}/postgres"
+        for arguments in (["migration", "up"], ["db", "push", "--include-seed"]):
+            result = run([*npx, *arguments, f"{remote}?sslmode=disable", "--yes"], tmp_path)
+            assert result.returncode == 0, result.stdout + result.stderr
+        connection = database.connect()
+        assert applied(connection) == [path.name.split("_")[0] for path in FILES]
+        assert one(connection, "select count(*) from public.hotspots") == 2
+        with caplog.at_level(logging.WARNING):
+            assert migrations.migrate(database.dsn(), tmp_path / "supabase" / "migrations") == []
+        assert caplog.messages == []
+        assert one(connection, "select count(*) from public.hotspots") == 2
+        database.close()
