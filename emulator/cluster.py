@@ -46,9 +46,7 @@ def choose(data: Path, account: Account | None) -> Places:
         reason = f"OS user {account.name}, who runs PostgreSQL, cannot pass the way to {data}"
         logger.warning("%s: the database is kept in %s", reason, home)
     make_private(home, account)
-    sockets = SOCKETS / f"hr-{_digest(data)}"
-    make_private(sockets, account)
-    return Places(home / "cluster", sockets)
+    return Places(home / "cluster", SOCKETS / f"hr-{_digest(data)}")
 
 
 def elsewhere(data: Path) -> Path:

@@ -12,7 +12,6 @@ from emulator.postgres import Postgres
 FAST: Mapping[str, str] = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "max_prepared_transactions": "20",
 }
 

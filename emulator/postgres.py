@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from emulator import cluster, leftovers
-from emulator.account import Account, drop
+from emulator.account import Account, drop, make_private
 from emulator.binaries import Binaries
 from emulator.parent_death import die_with_us
 
@@ -89,9 +89,12 @@ class Postgres:
         )
 
     def start(self) -> None:
-        """Return when the server accepts connections. Raises StartFailed, StillRunning."""
+        """Return when the server accepts connections. Raises StartFailed,
+        StillRunning, PlaceRefused.
+        """
         for pid in leftovers.clear(self.places.cluster):
             logger.warning("ended process %d, left by an emulator that was killed", pid)
+        make_private(self.places.sockets, self.account)
         self._stopping.clear()
         self.log.unlink(missing_ok=True)
         started = threading.Event()

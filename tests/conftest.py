@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 NUMBERS = itertools.count(1)
 
 
-def private_directory() -> Path:
+def make_private_directory() -> Path:
     """A new directory that the user who runs PostgreSQL can reach: pytest's are closed to it."""
     directory = Path(tempfile.mkdtemp(prefix="hr-test-"))
     account.make_private(directory, account.unprivileged())
@@ -37,7 +37,7 @@ def private_directory() -> Path:
 
 
 def run_server(pg_bin: Path | None) -> Iterator[Postgres]:
-    directory = private_directory()
+    directory = make_private_directory()
     server = launch.server(directory, pg_bin=pg_bin, parameters=launch.FAST)
     server.start()
     yield server
@@ -57,6 +57,12 @@ def clone(template: Database) -> Iterator[Database]:
     database = template.clone(f"test_{next(NUMBERS)}")
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def private_directory() -> Callable[[], Path]:
+    """Makes directories for servers of a test's own, which the test removes."""
+    return make_private_directory
 
 
 @pytest.fixture(scope="session")
