@@ -26,7 +26,9 @@ READY_SECONDS = 40.0  # a cold Realtime answers a join after up to 10 s, and con
 CLOSE_SECONDS = 3.0
 
 
-async def follow(url: str, key: str, wake: asyncio.Event) -> None:
+async def follow(
+    url: str, key: str, wake: asyncio.Event, *, longest_pause: float = LONGEST_PAUSE
+) -> None:
     """Set `wake` whenever a scan row appears and after each subscription; ends when cancelled."""
     attempt = 0
     told = False
@@ -43,14 +45,14 @@ async def follow(url: str, key: str, wake: asyncio.Event) -> None:
         if not told:
             logger.warning("without Realtime, polling meanwhile: %s", reason)
             told = True
-        await asyncio.sleep(pause(attempt, random.random()))  # noqa: S311 - jitter
+        await asyncio.sleep(pause(attempt, random.random(), longest_pause))  # noqa: S311 - jitter
         attempt += 1
 
 
-def pause(attempt: int, chance: float) -> float:
+def pause(attempt: int, chance: float, longest: float = LONGEST_PAUSE) -> float:
     """Give the seconds to wait before the next attempt; `chance` is between 0 and 1."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10))
-    return longest * (0.5 + chance / 2)
+    upper = min(longest, FIRST_PAUSE * 2.0 ** min(attempt, 10))
+    return upper * (0.5 + chance / 2)
 
 
 class _Subscription:
