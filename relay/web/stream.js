@@ -69,10 +69,15 @@ export class Stream {
   #dial() {
     const socket = new this.#options.WebSocket(this.#address(), [PROTOCOL]);
     const mine = (act) => (event) => this.#socket === socket && act(event);
-    socket.onopen = mine(() => socket.protocol === PROTOCOL || this.#refuse(socket.protocol));
+    let opened = false;
+    socket.onopen = mine(() => {
+      opened = true;
+      if (socket.protocol !== PROTOCOL) this.#refuse(socket.protocol);
+    });
     socket.onmessage = mine(({ data }) => this.#receive(data));
     socket.onclose = mine(({ code, reason }) => this.#lost(code, reason));
-    socket.onerror = () => {}; // says nothing that close does not say better
+    // Node 20 lets no close event follow when a connection cannot be made; browsers do.
+    socket.onerror = mine(() => opened || this.#lost(NOT_RECEIVED, "no connection"));
     this.#socket = socket;
     this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no greeting in time"));
     this.#become("connecting");

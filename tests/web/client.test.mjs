@@ -311,6 +311,27 @@ test("a ping goes out every 25 seconds, and a silent connection is given up", as
   assert.equal(sockets.all.length, 2);
 });
 
+test("a connection that cannot be made is tried again, with or without a close event", () => {
+  const { client, sockets, clock } = relay();
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  const [socket] = sockets.all;
+  socket.onerror({});
+  socket.cut();
+  assert.equal(client.status.hotspots.state, "waiting");
+  assert.equal(clock.pending, 1);
+  clock.advance(0.5);
+  assert.equal(sockets.all.length, 2);
+});
+
+test("an error of a connection that was made waits for the close event and its code", async () => {
+  const { sockets, state, client } = await following();
+  sockets.newest.onerror({});
+  assert.equal(state(), "open");
+  sockets.newest.cut(4500);
+  assert.equal(client.status.hotspots.code, 4500);
+});
+
 test("a server that never greets is given up", () => {
   const { client, sockets, clock } = relay();
   client.subscribe("hotspots", () => {});

@@ -36,6 +36,4 @@ def test_close_codes_are_those_of_the_relay_and_mean_the_same() -> None:
 
 def node(*arguments: str) -> subprocess.CompletedProcess[str]:
     assert NODE is not None
-    return subprocess.run(  # noqa: S603, the arguments are ours
-        [NODE, *arguments], capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=60)

@@ -1,0 +1,12 @@
+// Follows the hotspots of the relay at the given address and prints each frame and state.
+// Needs node --experimental-websocket before Node 22.
+import { RelayClient } from "../../relay/web/client.js";
+
+const client = new RelayClient({ url: process.argv[2], random: () => 0.1 });
+const say = (what) => console.log(JSON.stringify(what));
+client.onStatus((_, { state }) => say({ state }));
+client.subscribe("hotspots", ({ type, record, old_record, version }) =>
+  say({ type, id: record?.id ?? old_record?.id, version, severity: record?.severity }),
+);
+client.connect();
+process.stdin.on("end", () => client.disconnect()).resume(); // the process then ends by itself

@@ -1,0 +1,134 @@
+"""The browser client against a relay, across a restart of it."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from emulator.running import Emulator
+from tests.relay.serving import relaying
+
+DEADLINE = 20
+FOLLOW = Path(__file__).parent / "follow.mjs"
+NODE = shutil.which("node")
+
+Database = psycopg.Connection[tuple[Any, ...]]
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+class Follower:
+    """The client in a process of its own, and all that it has told."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.told: list[dict[str, Any]] = []
+
+    async def until(self, **expected: object) -> None:
+        """Reads on until something like this was told."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(DEADLINE):
+            while not self.told or not expected.items() <= self.told[-1].items():
+                line = await self._process.stdout.readline()
+                assert line, f"ended before {expected}; told {self.told}"
+                self.told.append(json.loads(line))
+
+    async def leave(self) -> int:
+        """Tells the client to disconnect; the status that its process ends with."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        async with asyncio.timeout(DEADLINE):
+            return await self._process.wait()
+
+    def rows(self) -> dict[int, str]:
+        """What an application holds that applied all that was told; none of it told twice."""
+        rows: dict[int, str] = {}
+        seen: set[tuple[int, int]] = set()
+        for frame in self.told:
+            match frame.get("type"):
+                case "reset":
+                    rows.clear()
+                    seen.clear()
+                case "INSERT" | "UPDATE":
+                    rows[frame["id"]] = frame["severity"]
+                case "DELETE":
+                    rows.pop(frame["id"], None)
+                case _:
+                    continue
+            if "id" in frame:
+                assert (frame["id"], frame["version"]) not in seen
+                seen.add((frame["id"], frame["version"]))
+        return rows
+
+
+@pytest.fixture
+def db(emulator: Emulator) -> Iterator[Database]:
+    with psycopg.connect(emulator.dsn(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port below those that outgoing connections are given, so that it stays free."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_768):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError("no free port")
+
+
+@pytest.fixture
+async def follower(free_port: int) -> AsyncIterator[Follower]:
+    assert NODE is not None
+    process = await asyncio.create_subprocess_exec(
+        NODE,
+        "--experimental-websocket",
+        "--no-warnings",
+        str(FOLLOW),
+        f"http://127.0.0.1:{free_port}",
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    follower = Follower(process)
+    yield follower
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def hotspot(db: Database, severity: str) -> int:
+    row = db.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2,"
+        " baseline_co2, percent_above, severity) values (%s, 'supplier', 'logistics', 93.6, 60,"
+        " 56, %s) returning id",
+        (f"Northwind {severity}", severity),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_client_finds_the_relay_again_and_holds_what_the_database_holds(
+    emulator: Emulator, db: Database, follower: Follower, free_port: int
+) -> None:
+    await follower.until(state="waiting")  # there is no relay yet
+    first, second = hotspot(db, "info"), hotspot(db, "warn")
+    async with relaying(emulator, free_port):
+        await follower.until(type="synced")
+        assert follower.rows() == {first: "info", second: "warn"}
+        db.execute("update public.hotspots set severity = 'critical' where id = %s", (first,))
+        await follower.until(type="UPDATE", id=first)
+    await follower.until(state="waiting")
+    db.execute("delete from public.hotspots where id = %s", (second,))
+    third = hotspot(db, "warn")
+    async with relaying(emulator, free_port):
+        await follower.until(type="synced")
+        assert follower.rows() == {first: "critical", third: "warn"}
+        assert await follower.leave() == 0
