@@ -34,11 +34,18 @@ def server(version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         yield running
 
 
-@pytest.fixture
-def database(server: Postgres) -> Iterator[Database]:
-    """The migrated schema without a row, for one test."""
+@pytest.fixture(scope="session")
+def _reused(server: Postgres) -> Iterator[Database]:
     with servers.fresh(server) as fresh:
         yield fresh
+
+
+@pytest.fixture
+def database(_reused: Database) -> Iterator[Database]:
+    """The migrated schema without a row, for one test."""
+    servers.clear(_reused)
+    yield _reused
+    _reused.close()
 
 
 @pytest.fixture(scope="module")

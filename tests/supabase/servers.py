@@ -130,6 +130,26 @@ def fresh(server: Postgres, template: str = TEMPLATE) -> Iterator[Database]:
         execute(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
+def clear(database: Database) -> None:
+    """Make the database as if it had just been migrated; several times faster than a new one."""
+    database.close()
+    with psycopg.connect(database.dsn(cluster.SUPERUSER), autocommit=True) as connection:
+        left = connection.execute(
+            "select gid from pg_prepared_xacts where database = current_database()"
+        )
+        for (name,) in left.fetchall():
+            connection.execute(sql.SQL("rollback prepared {}").format(sql.Literal(name)))
+        connection.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        connection.execute("set session_replication_role = replica")  # truncate is refused
+        tables = connection.execute("select tablename from pg_tables where schemaname = 'public'")
+        names = sql.SQL(", ").join(sql.Identifier("public", name) for (name,) in tables)
+        connection.execute(sql.SQL("truncate {} restart identity").format(names))
+        connection.execute("insert into public.leases (name) values ('scan')")
+
+
 def execute(server: Postgres, statement: sql.Composed | LiteralString) -> None:
     """Run one statement as the superuser, outside of every test's database."""
     with psycopg.connect(server.dsn(cluster.SUPERUSER), autocommit=True) as connection:
