@@ -22,6 +22,11 @@ from relay.settings import Settings
 logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent / "web"
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "frame-ancestors 'none'",  # nobody's page puts buttons over ours
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> FastAPI:
@@ -50,7 +55,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(WEB / "index.html")
+        return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
 
     return app
 

@@ -165,3 +165,24 @@ async def test_a_scan_is_asked_for_by_button(page: Page, db: Database) -> None:
     await page.get_by_role("button", name="Scan now").click()
     await expect(page.locator("#scan-result")).to_have_text("Scan 1 is queued", timeout=SOON)
     assert db.execute("select id, status from public.scans").fetchall() == [(1, "queued")]
+
+
+async def test_a_page_that_asks_for_what_does_not_exist_learns_it_by_the_code(page: Page) -> None:
+    status = await page.evaluate(
+        """async () => {
+          const { RelayClient } = await import("/web/client.js");
+          const client = new RelayClient({ filters: { alerts: { colour: "red" } } });
+          const refused = new Promise((resolve) => client.onStatus((_, status) =>
+            status.state === "refused" && resolve(status)));
+          client.subscribe("alerts", () => {});
+          client.connect();
+          return refused;
+        }"""
+    )
+    assert status["code"] == 4502
+    assert "colour" in status["reason"]
+
+
+async def test_no_other_page_can_frame_this_one(page: Page, address: str) -> None:
+    response = await page.request.get(address)
+    assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
