@@ -29,12 +29,17 @@ def is_operation(text: str) -> bool:
 def comparison(field: Field, text: str) -> Comparison:
     """The condition that the parameter `field=text` states."""
     scanner = Scanner(text)
-    return _operation(scanner, field, scanner.rest)
+    condition = _operation(scanner, field, scanner.rest)
+    scanner.expect_end()
+    return condition
 
 
 def tree(text: str) -> Condition:
     """The condition in `and(...)`, `not.or(...)`."""
-    return _tree(Scanner(text), 0)
+    scanner = Scanner(text)
+    condition = _tree(scanner, 0)
+    scanner.expect_end()
+    return condition
 
 
 def _operation(scanner: Scanner, field: Field, value: Callable[[], str]) -> Comparison:

@@ -18,6 +18,8 @@ from emulator.rest.routes import served_from
 
 CONNECTIONS = 10
 WAITING = 1000
+# After that a pool gives up, and tries anew for the next request: at once when all is well again.
+RECONNECT_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -39,6 +41,7 @@ def open_pool(dsn: str) -> Pool:
         min_size=1,
         max_size=CONNECTIONS,
         max_waiting=WAITING,
+        reconnect_timeout=RECONNECT_SECONDS,
         check=AsyncConnectionPool.check_connection,
         connection_class=AsyncConnection,
         open=False,

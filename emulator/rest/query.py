@@ -82,6 +82,7 @@ def _names(what: str, text: str | None) -> tuple[str, ...] | None:
         found = [scanner.name()]
         while _comma(scanner):
             found.append(scanner.name())
+        scanner.expect_end()
         return tuple(dict.fromkeys(found))
 
     return _parsed(f"{what} parameter", text, names)
@@ -103,6 +104,7 @@ def _column(key: str) -> Field:
         while True:
             field = scanner.field()
             if field.path or not scanner.take("."):
+                scanner.expect_end()
                 return tables, field
             tables.append(field.name)
 
@@ -182,8 +184,7 @@ def _select(text: str) -> tuple[Selected, ...]:
         found = [_selected(scanner)]
         while _comma(scanner):
             found.append(_selected(scanner))
-        if not scanner.at_end:
-            raise scanner.failure('"," or end of input')
+        scanner.expect_end()
         return tuple(found)
 
     return _parsed("select parameter", text, items)

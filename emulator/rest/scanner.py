@@ -52,6 +52,10 @@ class Scanner:
         if not self.take(literal):
             raise self.failure(label or f'"{literal}"')
 
+    def expect_end(self) -> None:
+        if not self.at_end:
+            raise self.failure("end of input")
+
     def failure(self, expecting: str) -> ParseFailure:
         return ParseFailure(self, expecting)
 
