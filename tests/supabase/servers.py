@@ -31,6 +31,25 @@ PARAMETERS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
 }
+# What projects made before 2026 do to each new table, sequence and function.
+OLD_DEFAULTS: LiteralString = """
+    alter default privileges for role postgres in schema public
+      grant all on tables to anon, authenticated, service_role;
+    alter default privileges for role postgres in schema public
+      grant all on sequences to anon, authenticated, service_role;
+    alter default privileges for role postgres in schema public
+      grant all on functions to anon, authenticated, service_role;
+    create publication supabase_realtime;
+"""
+
+# Roles as a project has them that was not made by the emulator, and that has no login for REST.
+ROLES: LiteralString = """
+    create role anon nologin;
+    create role authenticated nologin;
+    create role service_role nologin bypassrls;
+    create role postgres login createdb createrole replication bypassrls password 'local-test';
+    alter database postgres owner to postgres;
+"""
 
 Connection = psycopg.Connection[DictRow]
 

@@ -16,17 +16,6 @@ from tests.supabase import access, rows, servers
 from tests.supabase.rows import TABLES
 from tests.supabase.servers import Connection, Database, one
 
-# What projects made before 2026 do to each new table, sequence and function.
-OLD_DEFAULTS: LiteralString = """
-    alter default privileges for role postgres in schema public
-      grant all on tables to anon, authenticated, service_role;
-    alter default privileges for role postgres in schema public
-      grant all on sequences to anon, authenticated, service_role;
-    alter default privileges for role postgres in schema public
-      grant all on functions to anon, authenticated, service_role;
-    create publication supabase_realtime;
-"""
-
 
 @pytest.fixture(scope="module", params=["new project", "older project"])
 def project(
@@ -42,7 +31,7 @@ def project(
             server,
             sql.SQL("alter database {} owner to postgres").format(sql.Identifier(database.name)),
         )
-        database.connect().execute(OLD_DEFAULTS)
+        database.connect().execute(servers.OLD_DEFAULTS)
         directory = tmp_path_factory.mktemp("older") / "migrations"
         shutil.copytree(servers.PROJECT / "migrations", directory)
         migrations.migrate(database.dsn(), directory)
