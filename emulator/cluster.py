@@ -6,12 +6,15 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.account import Account, can_enter, drop, make_private
 from emulator.binaries import Binaries
+from emulator.parent_death import die_with_us
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(binaries.initdb), "--pgdata", str(fresh), "--username", SUPERUSER]
-    command += ["--encoding=UTF8", "--locale=C.UTF-8"]
+    command += ["--encoding=UTF8", "--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C"]
     command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
     command += [] if sync else ["--no-sync"]
     result = subprocess.run(
@@ -84,6 +87,8 @@ def make(places: Places, binaries: Binaries, account: Account | None, *, sync: b
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # Ctrl-C lets it finish: it takes half a second
+        preexec_fn=die_with_us(signal.SIGKILL),
         **drop(account),
     )
     if result.returncode != 0:

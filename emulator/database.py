@@ -39,7 +39,7 @@ class Database:
         """Remove it, whoever is connected, with its replication slots."""
         with self._admin() as connection:
             connection.execute(
-                "select pg_terminate_backend(active_pid) from pg_replication_slots"
+                "select pg_terminate_backend(active_pid, 5000) from pg_replication_slots"
                 " where database = %s and active",
                 (self.name,),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 import threading
@@ -117,8 +118,7 @@ class Postgres:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self.places.sockets.exists() and not any(self.places.sockets.iterdir()):
-            self.places.sockets.rmdir()
+        shutil.rmtree(self.places.sockets, ignore_errors=True)
 
     def kill(self) -> None:
         """End the postmaster without notice, as `kill -9` does; it is then started again."""

