@@ -94,13 +94,13 @@ class Event:
         event_type = str(row.get("event_type") or "").strip().lower()
         if event_type not in EVENT_TYPES:
             raise UnusableEvent(f"event_type {row.get('event_type')!r} is unknown")
-        supplier = str(row.get("supplier_id") or "").strip()
-        if not supplier:
+        supplier = row.get("supplier_id") or ""
+        if not supplier.strip():
             raise UnusableEvent("supplier_id is missing")
         return cls(
             id=row["id"],
             event_type=event_type,
-            supplier_id=supplier,
+            supplier_id=supplier,  # unchanged: by it the database finds the baseline again
             vehicle_type=vehicle,
             fuel_type=fuel,
             **quantities,

@@ -88,9 +88,10 @@ class _Schedule:
             self._note(str(exc))
         else:
             self._reached = True
-            self._note(str(summary) if summary.outcome == "held" else "")
-            if summary.outcome not in ("held", "idle"):
-                logger.info("%s", summary)
+            self._note("")
+            # Finding nothing, or another worker at it, is what most polls do.
+            quiet = summary.outcome in ("held", "idle")
+            logger.log(logging.DEBUG if quiet else logging.INFO, "%s", summary)
 
     def _note(self, trouble: str) -> None:
         """Log trouble once when it begins, and once when it has passed."""

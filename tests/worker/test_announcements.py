@@ -14,7 +14,7 @@ from tests.worker.conftest import Start, Table
 from tests.worker.test_run import EVENT, eventually, stopped
 from worker.announcements import follow
 
-SECONDS = 20.0
+SECONDS = 40.0
 
 
 @asynccontextmanager

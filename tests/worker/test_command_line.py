@@ -125,14 +125,14 @@ def test_a_second_ctrl_c_ends_a_scan_that_waits(start: Start, tables: Table) -> 
         assert process.stderr is not None
         assert "once more ends it at once" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == "worker: interrupted\n"
 
 
 def waiting(tables: Table) -> None:
     """Return when a call waits for the lease's row."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while not tables.rows(
         """select from pg_stat_activity where wait_event_type = 'Lock'
         and datname = current_database()"""

@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -152,6 +153,16 @@ def test_every_zone_becomes_utc(moment: datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=zone)
     assert datetime.fromisoformat(utc(aware.isoformat())) == aware
     assert utc(moment.isoformat(" ")) == moment.replace(tzinfo=UTC).isoformat()
+
+
+def test_a_time_without_zone_is_utc_wherever_the_program_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert utc("2026-01-05 09:00:00") == "2026-01-05T09:00:00+00:00"
+    time.tzset()
 
 
 def test_the_ends_of_time_are_bad_and_not_a_crash() -> None:

@@ -46,3 +46,7 @@ def test_a_row_that_no_formula_can_use_says_why(change: dict[str, Any], reason: 
 
 def test_frost_is_no_error() -> None:
     assert Event.from_row(ROW | {"temperature": -18.6}).temperature == -18.6
+
+
+def test_the_supplier_stays_as_the_database_knows_it() -> None:
+    assert Event.from_row(ROW | {"supplier_id": " GreenTech"}).key.entity == " GreenTech"

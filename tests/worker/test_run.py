@@ -14,7 +14,7 @@ import pytest
 from tests.worker.conftest import Start, Table
 from worker.announcements import pause
 
-SECONDS = 20.0
+SECONDS = 40.0
 EVENT = {"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}
 QUICK = {"WORKER_SCAN_SECONDS": "3600", "WORKER_POLL_SECONDS": "0.2"}
 
@@ -30,7 +30,7 @@ def eventually(holds: Callable[[], object], process: subprocess.Popen[str]) -> N
 def stopped(process: subprocess.Popen[str]) -> str:
     """End it as a platform does; gives what it said."""
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=5)
+    _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     return err
 
@@ -108,7 +108,7 @@ def test_sigterm_commits_the_batch_in_flight(start: Start, tables: Table) -> Non
         assert process.stderr is not None
         while "stopping after the batch in flight" not in process.stderr.readline():
             assert process.poll() is None
-    process.communicate(timeout=5)
+    process.communicate(timeout=SECONDS)
     assert process.returncode == 0
     assert count(tables, "select from predictions") == 5
     assert tables.rows("select holder from leases") == [{"holder": None}]
