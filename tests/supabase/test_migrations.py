@@ -66,7 +66,8 @@ def test_sample_rows_are_one_open_and_one_past_episode(empty: Database) -> None:
 
 def test_statements_do_not_depend_on_a_transaction_or_a_session(empty: Database) -> None:
     """Some tools run a file statement by statement, each on its own."""
-    with psycopg.connect(empty.dsn("postgres"), autocommit=True) as connection:
+    dsn = empty.dsn("postgres")
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         for path in FILES:
             for statement in sql_text.split(path.read_text()):
                 connection.execute(statement.text.encode())
