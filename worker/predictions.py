@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from worker import factors, inputs
 from worker.events import Event, UnusableEvent
+
+# A billion tonnes. Beyond it sums and ratios would some day stop being finite numbers.
+MOST_KG = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ def predict(event: Event) -> Prediction:
     """Predict one event. Raises UnusableEvent when what decides the prediction is missing."""
     complete = inputs.complete(event)
     co2_kg = _kg(event.event_type, complete.vehicle_type, complete.numbers)
-    if not math.isfinite(co2_kg):
-        raise UnusableEvent("the prediction is not a finite number: an input is far too large")
+    if not co2_kg <= MOST_KG:
+        raise UnusableEvent(f"a prediction of {co2_kg:g} kg: an input is far too large")
     # Little traffic cannot make a route absorb CO2.
     return Prediction(max(co2_kg, 0.0), complete.estimated, inputs.in_range(event))
 

@@ -59,8 +59,12 @@ class Thresholds:
         return Severity.INFO if ratio >= self.info else None
 
 
+# Above next to nothing the percentage would not be finite, and JSON has no infinity.
+MOST_PERCENT = 1e12
+
+
 def percent_above(predicted: float, baseline: float) -> float:
     """Give how many percent the prediction lies above the baseline; 100 above a baseline of 0."""
     if baseline <= 0:
         return 100.0
-    return (predicted - baseline) / baseline * 100
+    return min((predicted - baseline) / baseline * 100, MOST_PERCENT)

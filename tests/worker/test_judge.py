@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.worker import expected
 from worker.events import Event, UnusableEvent
 from worker.judge import Failure, State, judge, read_events
-from worker.predictions import Prediction, predict
+from worker.predictions import FactorPredictor, Prediction, predict
 from worker.severity import Thresholds
 
 
@@ -250,3 +251,18 @@ def test_a_predictor_that_answers_too_little_is_an_error() -> None:
 def test_the_result_is_plain_json() -> None:
     result = judged(series(*QUIET, 200, 100, 100, 100), State())
     assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+@given(
+    st.lists(st.floats(0, allow_nan=False, allow_infinity=False), min_size=6, max_size=12),
+    st.floats(0, allow_nan=False, allow_infinity=False),
+)
+def test_no_quantity_however_absurd_leads_to_a_number_that_json_lacks(
+    distances: list[float], load: float
+) -> None:
+    rows = [row(n, "A", distance) | {"load_kg": load} for n, distance in enumerate(distances, 1)]
+    events, failures = read_events(rows)
+    outcomes = asyncio.run(FactorPredictor().predict(events))
+    result = judge(events, outcomes, failures, State(), Thresholds(), "f")
+    json.dumps(result, allow_nan=False)
+    assert len(result["events"]) + len(result["failed"]) == len(rows)

@@ -146,9 +146,10 @@ def test_an_input_outside_its_sane_range_is_marked(found: Event, in_range: bool)
     assert predict(found).in_range is in_range
 
 
-def test_a_prediction_that_is_not_finite_is_none() -> None:
+@pytest.mark.parametrize("distance", [1e13, 1e300])
+def test_a_prediction_beyond_all_reason_is_none(distance: float) -> None:
     with pytest.raises(UnusableEvent, match="far too large"):
-        predict(event("logistics", distance_km=1e300, load_kg=1e300))
+        predict(event("logistics", distance_km=distance, load_kg=distance))
 
 
 @given(st.floats(0, 1e6), st.floats(0, 10))
