@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from emulator.identity import Identity
-from emulator.rest import errors, response
+from emulator.rest import errors, response, sqlstates
 from emulator.rest.request import MAX_ROWS, Plan, Request
 from emulator.rest.schema import Schema
 from emulator.rest.sql import Sql, join, value
@@ -82,7 +82,7 @@ async def run(
                     await held.execute("set constraints all immediate")
                 answered = response.build(plan, answer)
         except psycopg.Error as error:
-            raise errors.from_database(error, identity.role) from error
+            raise sqlstates.answer_to(error, identity.role) from error
     return answered
 
 

@@ -94,8 +94,7 @@ def _stripped(json: str, wanted: Format) -> str:
 
 # The names of the first row's columns, then each row as the database writes composite values,
 # without the parentheses around it.
-CSV = rf"""(select coalesce(string_agg(first.name, ','), '')
-   from (select json_object_keys(row_to_json(_first)) as name
-           from (select * from {SOURCE} limit 1) as _first) as first)
+CSV = r"""(select coalesce(string_agg(_name, ','), '')
+   from json_object_keys((array_agg(row_to_json(_result)))[1]) as _name)
  || E'\n'
  || coalesce(string_agg(substring(_result::text, 2, length(_result::text) - 2), E'\n'), '')"""

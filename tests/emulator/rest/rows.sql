@@ -1,5 +1,10 @@
-truncate public.plants, public.parts, public.canary, public.keyless,
-  public."odd ""name"" %s" restart identity;
+-- Deleting few rows takes a tenth of the time of a truncation.
+delete from public.parts;
+delete from public.plants;
+delete from public.canary;
+delete from public.keyless;
+delete from public."odd ""name"" %s";
+select setval('public.plants_id_seq', 1, false);
 insert into public.canary default values;
 insert into public.plants (name, owner, mood, big, exact, tags, doc, span, words, seen, level) values
   ('ash', null, 'calm', 9007199254740993, 0.1000000000000000000000001, '{a,"b,c"}',

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def expect_sense(response: httpx.Response) -> None:
     assert sorted(json.loads(response.content)) == ["code", "details", "hint", "message"]
 
 
-@settings(
-    max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(parameters=st.lists(parameter, max_size=4), headers=HEADERS)
 def test_reading_never_fails_inside(
     api: httpx.Client, parameters: list[tuple[str, str]], headers: dict[str, str]
@@ -119,9 +117,7 @@ BODIES = st.one_of(ROWS, st.lists(ROWS, max_size=2), VALUES)
 WISHES = ["return=representation", "missing=default", "resolution=merge-duplicates", "count=exact"]
 
 
-@settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(
     method=st.sampled_from(["POST", "PATCH", "PUT", "DELETE"]),
     parameters=st.lists(parameter, max_size=3),

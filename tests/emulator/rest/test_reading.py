@@ -179,6 +179,9 @@ def test_nulls_are_left_out_when_asked_for(service: Any) -> None:
 def test_rows_come_as_csv(service: Any) -> None:
     csv = service.table("parts").select("number,label").order("number").csv().execute().data
     assert csv == "number,label\n1,leaf\n2,"
+    assert service.table("parts").select("*").eq("plant", 9).csv().execute().data == "\n"
+    called = service.rpc("pairs").select("b").csv().execute().data
+    assert called == "b\nx\ny"
 
 
 def test_head_has_the_headers_and_no_body(http: httpx.Client) -> None:
