@@ -28,6 +28,7 @@ __all__ = ["Realtime", "RealtimeSettings", "SettingsError"]
 logger = logging.getLogger(__name__)
 
 QUEUED_CHANGES = 20_000  # beyond that PostgreSQL keeps them
+START_SECONDS = 30.0
 POOL_CONNECTIONS = 4
 POOL_SECONDS = 10.0
 STATEMENT_SECONDS = 15
@@ -37,7 +38,8 @@ class Realtime:
     """An async context manager: while it is entered, its routes serve changes.
 
     `dsn_replication` is a user who may replicate, `dsn_admin` one who may become every role. When
-    a task of its own fails for good, the task that entered it is cancelled.
+    a task of its own fails for good, the task that entered it is cancelled. Entering raises
+    TimeoutError when changes cannot be streamed.
     """
 
     def __init__(
@@ -69,7 +71,12 @@ class Realtime:
             self._tasks.create_task(self._replicate(), name="realtime replication"),
             self._tasks.create_task(self._delivery.run(), name="realtime delivery"),
         ]
-        await self._streaming.wait()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._streaming.wait()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(

@@ -44,6 +44,26 @@ order by c.oid
 """
 
 
+# The stream gives the low half of a transaction id.
+_FINISHED = """
+select coalesce(bool_and(pg_xact_status((xmax - near)::text::xid8) <> 'in progress'), true)
+from (select xmax, diff - case when diff >= 2147483648 then 4294967296 else 0 end as near
+      from (select xmax, (xmax - x) & 4294967295 as diff
+            from pg_snapshot_xmax(pg_current_snapshot()) as s, lateral (
+              select s::text::bigint as xmax) as m, unnest(%s::bigint[]) as x) as d) as n
+"""
+
+
+async def finished(connection: Connection, xids: Collection[int]) -> bool:
+    """Whether all these committed transactions are visible to new queries.
+
+    A commit is written out, and so streamed, a moment before others can see its rows.
+    """
+    cursor = await connection.execute(_FINISHED, (list(xids),))
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def describe(
     connection: Connection, oids: Collection[int], roles: Collection[str]
 ) -> dict[int, Table]:

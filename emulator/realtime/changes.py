@@ -13,6 +13,7 @@ from emulator.realtime.pgoutput import (
     Delete,
     Insert,
     Message,
+    ProtocolError,
     Relation,
     Row,
     Unchanged,
@@ -34,6 +35,7 @@ class Change:
 
     action: Action
     relation: Relation
+    xid: int
     commit_micros: int
     new: Row | None = None
     old: Row | None = None
@@ -77,13 +79,13 @@ class Transactions:
     """Joins the messages of the stream to changes."""
 
     relations: dict[int, Relation] = field(default_factory=dict)
-    commit_micros: int = 0
+    begin: Begin | None = None
 
     def change(self, message: Message) -> Change | None:
-        """The change that `message` completes, if it is one."""
+        """The change that `message` is, if it is one. Raises ProtocolError."""
         match message:
             case Begin():
-                self.commit_micros = message.commit_micros
+                self.begin = message
             case Relation():
                 self.relations[message.oid] = message
             case Insert(oid, new):
@@ -97,7 +99,10 @@ class Transactions:
         return None
 
     def _made(self, action: Action, oid: int, new: Row | None, old: Row | None) -> Change:
-        return Change(action, self.relations[oid], self.commit_micros, new, old)
+        if self.begin is None or oid not in self.relations:
+            raise ProtocolError(f"{action} of a table or transaction that was not announced")
+        begin, relation = self.begin, self.relations[oid]
+        return Change(action, relation, begin.xid, begin.commit_micros, new, old)
 
 
 def timestamp(micros: int) -> str:

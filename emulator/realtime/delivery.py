@@ -26,6 +26,7 @@ from emulator.realtime.typed import Typed
 logger = logging.getLogger(__name__)
 
 IDLE_POLLS = 5  # an idle poller waits that many times longer
+VISIBLE_SECONDS = 0.001
 PARTLY_IDLE_POLLS = 1.75  # changes came, but for nobody
 
 Pool = AsyncConnectionPool[catalog.Connection]
@@ -98,7 +99,10 @@ class Delivery:
 
     async def _ask(self, changes: Sequence[Change], audience: Audience) -> Fanout:
         roles = {subscriber.viewer.role for them in audience.values() for subscriber in them}
+        xids = {change.xid for change in changes}
         async with self._pool.connection() as connection:
+            while not await catalog.finished(connection, xids):  # noqa: ASYNC110
+                await asyncio.sleep(VISIBLE_SECONDS)
             tables = await catalog.describe(connection, audience, roles)
             await self._typed.learn(
                 connection,

@@ -45,7 +45,7 @@ grant all on all tables in schema public to anon, authenticated, service_role;
 """
 NUMBERS = count(1)
 DEADLINE_SECONDS = 10
-QUIET_SECONDS = 0.3
+BARRIER_SECONDS = 1
 USER = "11111111-1111-1111-1111-111111111111"
 OTHER_USER = "22222222-2222-2222-2222-222222222222"
 
@@ -96,13 +96,6 @@ class Client:
     async def receive(self) -> Any:
         return json.loads(await self.raw())
 
-    async def nothing(self) -> None:
-        """Nothing comes before the reply to a heartbeat that is sent after a moment."""
-        await asyncio.sleep(QUIET_SECONDS)
-        await self.send("phoenix", "heartbeat", {}, ref="quiet")
-        frame = await self.receive()
-        assert (frame[1] if self.vsn == "2.0.0" else frame["ref"]) == "quiet", frame
-
     async def start_join(self, topic: str, *bindings: object, **payload: object) -> str:
         ref = str(next(self.refs))
         config = {
@@ -143,6 +136,7 @@ class Server:
     database: Database
     writer: psycopg.AsyncConnection
     stack: AsyncExitStack
+    barrier: Client | None = None
 
     async def sql(self, statement: str, *parameters: object) -> None:
         await self.writer.execute(statement.encode(), parameters or None)
@@ -152,6 +146,33 @@ class Server:
         address += f"/realtime/v1/websocket?vsn={vsn}&apikey={key or self.keys.publishable}"
         connection = await self.stack.enter_async_context(connect(address, max_size=None))
         return Client(connection, vsn)
+
+    async def settled(self) -> None:
+        """Wait until all that was committed before has been sent, or lost."""
+        if self.barrier is None:
+            self.barrier = await self.client(self.keys.secret)
+            await self.barrier.join("barrier", {"schema": "public", "table": "barrier"})
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await self._passed_barrier(self.barrier):
+                pass  # a poll that is lost takes the barrier along
+
+    async def _passed_barrier(self, client: Client) -> bool:
+        cursor = await self.writer.execute("insert into barrier default values returning id")
+        ((number,),) = await cursor.fetchall()
+        try:
+            async with asyncio.timeout(BARRIER_SECONDS):
+                while (await client.change())["record"]["id"] < number:
+                    pass
+        except TimeoutError:
+            return False
+        return True
+
+    async def nothing_for(self, client: Client) -> None:
+        """Nothing of what was committed before, and no other frame, is on its way to `client`."""
+        await self.settled()
+        await client.send("phoenix", "heartbeat", {}, ref="quiet")
+        frame = await client.receive()
+        assert (frame[1] if client.vsn == "2.0.0" else frame["ref"]) == "quiet", frame
 
     def user(self, subject: str = USER, **more: Any) -> str:
         return self.keys.mint("authenticated", subject=subject, **more)
@@ -211,24 +232,20 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def shared_server(recorded_schema: Database) -> AsyncIterator[tuple[Server, Client]]:
+async def shared_server(recorded_schema: Database) -> AsyncIterator[Server]:
     database = recorded_schema.clone("recordings_shared")
     async with serving(database, RealtimeSettings.prompt()) as server:
-        barrier = await server.client(server.keys.secret)
-        await barrier.join("barrier", {"event": "*", "schema": "public", "table": "barrier"})
-        yield server, barrier
+        yield server
     database.drop()
 
 
 @pytest.fixture
-async def server(shared_server: tuple[Server, Client]) -> AsyncIterator[Server]:
+async def server(shared_server: Server) -> AsyncIterator[Server]:
     """A server without delays whose tables are empty and whose earlier changes are all sent."""
-    shared, barrier = shared_server
-    await shared.sql(RESET)
-    await shared.sql("insert into barrier default values")
-    assert (await barrier.change())["table"] == "barrier"
+    await shared_server.sql(RESET)
+    await shared_server.settled()
     async with AsyncExitStack() as stack:
-        yield replace(shared, stack=stack)
+        yield replace(shared_server, stack=stack)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_joining_a_topic_again_closes_the_former_channel_after_the_reply(
     ]
     await server.sql("insert into hotspots (name) values ('once')")
     assert (await client.change())["record"]["name"] == "once"
-    await client.nothing()
+    await server.nothing_for(client)
 
 
 async def test_after_leaving_nothing_arrives(server: Server) -> None:
@@ -61,7 +61,7 @@ async def test_after_leaving_nothing_arrives(server: Server) -> None:
     await client.send("realtime:t", "phx_leave", {}, ref="2", join_ref="1")
     assert [(await client.receive())["event"] for _ in range(2)] == ["phx_reply", "phx_close"]
     await server.sql("insert into hotspots (name) values ('x')")
-    await client.nothing()
+    await server.nothing_for(client)
 
 
 async def test_topics_of_one_socket_get_their_own_frames(server: Server) -> None:
@@ -80,7 +80,7 @@ async def test_frames_that_mean_nothing_are_ignored(server: Server) -> None:
     await client.connection.send(b"\x00\x01")
     await client.send("realtime:t", "foo", {"a": 1}, ref="3", join_ref="1")
     await client.send("realtime:t", "heartbeat", {}, ref="6")
-    await client.nothing()
+    await server.nothing_for(client)
 
 
 @pytest.mark.parametrize(
