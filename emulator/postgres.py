@@ -116,6 +116,8 @@ class Postgres:
         """
         self._stopping.set()
         if self._thread is not None:
+            if self._process is not None:
+                self._end(self._process)
             self._thread.join()
             self._thread = None
         shutil.rmtree(self.places.sockets, ignore_errors=True)
@@ -137,13 +139,18 @@ class Postgres:
         try:
             self._keep_running(process)
         except (OSError, StartFailed, leftovers.StillRunning) as error:
-            self.on_failure(f"PostgreSQL died and cannot be brought back: {error}")
+            if not self._stopping.is_set():
+                self.on_failure(f"PostgreSQL died and cannot be brought back: {error}")
 
     def _keep_running(self, process: subprocess.Popen[bytes]) -> None:
         deaths: deque[float] = deque(maxlen=RESTARTS)
-        while self._alive(process):
-            pass
-        while not self._stopping.is_set():
+        while True:
+            if self._stopping.is_set():  # stop() may have come before there was a process to end
+                self._end(process)
+                return
+            process.wait()
+            if self._stopping.is_set():
+                return
             now = time.monotonic()
             if len(deaths) == RESTARTS and now - deaths[0] < RESTART_WINDOW_SECONDS:
                 raise StartFailed(f"it died {RESTARTS + 1} times in a row:\n{self._log_tail()}")
@@ -154,17 +161,6 @@ class Postgres:
             process = self._spawn()
             self._wait_ready(process)
             self.restarts += 1
-            while self._alive(process):
-                pass
-        self._end(process)
-
-    def _alive(self, process: subprocess.Popen[bytes]) -> bool:
-        """Wait a little; False once the server has ended or shall be stopped."""
-        try:
-            process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            return not self._stopping.is_set()
-        return False
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         sockets = str(self.places.sockets)
