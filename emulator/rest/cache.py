@@ -21,6 +21,7 @@ class SchemaCache:
         self._pool = pool
         self._name = name
         self._schema: Schema | None = None
+        self._changes = 0
         self._reading = asyncio.Lock()
 
     async def current(self) -> Schema:
@@ -32,13 +33,18 @@ class SchemaCache:
     async def newer_than(self, seen: Schema | None) -> Schema:
         """A schema read after `seen`; requests that wait for one share the reading."""
         async with self._reading:
-            if self._schema is None or self._schema is seen:
-                self._schema = await self._read()
-            return self._schema
+            if self._schema is not None and self._schema is not seen:
+                return self._schema
+            changes = self._changes
+            schema = await self._read()
+            # What was announced meanwhile may be missing: good for this request, not for the next.
+            self._schema = schema if changes == self._changes else None
+            return schema
 
     def forget(self) -> None:
         """Make the next request read the schema again."""
         self._schema = None
+        self._changes += 1
 
     async def _read(self) -> Schema:
         async with connection(self._pool) as held:

@@ -26,7 +26,7 @@ async def listen(dsn: str, cache: SchemaCache) -> NoReturn:
         try:
             await _listen_once(dsn, cache)
         except psycopg.OperationalError as error:
-            logger.info("not listening for schema changes: %s", error)
+            logger.debug("not listening for schema changes: %s", error)
         cache.forget()
         await asyncio.sleep(RETRY_SECONDS)
 
