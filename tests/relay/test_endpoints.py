@@ -1,0 +1,288 @@
+"""Rows written by SQL, as they reach clients of the three endpoints."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from emulator.running import Emulator
+from relay.close import CloseCode
+from tests.relay.clients import Tables, change, frame, greeted, live_relay
+
+STAMPS = {"version", "tx", "changed_at"}
+
+
+async def test_a_row_arrives_on_its_endpoint_in_both_formats(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator) as relay,
+        relay.follow("hotspots") as hotspot_events,
+        relay.follow("hotspots", events=False) as hotspot_rows,
+        relay.follow("alerts", events=False) as alert_rows,
+        relay.follow("recommendations") as recommendation_events,
+    ):
+        hello, synced = await greeted(hotspot_events)
+        assert (hello["resumed"], hello["reason"]) == (False, "no_cursor")
+        assert synced["complete"] is True
+        await greeted(recommendation_events)
+        hotspot = tables.hotspot("critical")
+        alert = tables.alert(hotspot, "critical")
+        recommendation = tables.recommendation(hotspot)
+        row = await frame(hotspot_rows)
+        assert row == {
+            "id": hotspot,
+            "entity": "SUP-1",
+            "entity_type": "supplier",
+            "event_type": "logistics",
+            "predicted_co2": 12.5,
+            "baseline_co2": 10,
+            "percent_above": 25,
+            "severity": "critical",
+            "status": "active",
+            "event_id": None,
+            "created_at": row["created_at"],
+            "resolved_at": None,
+        }
+        event = await change(hotspot_events)
+        assert (event["type"], event["record"], event["version"]) == ("INSERT", row, 1)
+        assert (await frame(alert_rows))["id"] == alert
+        advice = (await change(recommendation_events))["record"]
+        assert (advice["id"], advice["status"]) == (recommendation, "pending")
+        assert not STAMPS & (row.keys() | advice.keys())
+
+
+async def test_updates_and_deletions_follow(emulator: Emulator, tables: Tables) -> None:
+    async with (
+        live_relay(emulator) as relay,
+        relay.follow("hotspots") as events,
+        relay.follow("hotspots", events=False) as rows,
+    ):
+        await greeted(events)
+        hotspot = tables.hotspot()
+        assert (await frame(rows))["status"] == "active"
+        tables.execute("update hotspots set status = 'resolved' where id = %s", hotspot)
+        assert (await frame(rows))["status"] == "resolved"
+        tables.execute("delete from hotspots where id = %s", hotspot)
+        assert await frame(rows) == {"id": hotspot, "deleted": True}
+        seen = [await change(events) for _ in range(3)]
+        assert [(event["type"], event["version"]) for event in seen] == [
+            ("INSERT", 1),
+            ("UPDATE", 2),
+            ("DELETE", 3),
+        ]
+        assert [event["old_record"] for event in seen] == [None, {"id": hotspot}, {"id": hotspot}]
+
+
+async def test_no_version_comes_twice_when_both_sources_bring_it(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.1") as relay,
+        relay.follow("hotspots") as events,
+        relay.follow("hotspots", events=False) as rows,
+    ):
+        await greeted(events)
+        ids = [tables.hotspot() for _ in range(60)]
+        tables.execute("update hotspots set status = 'resolved'")
+        tables.execute("delete from hotspots where id = %s", ids[-1])
+        seen: Counter[tuple[int, int]] = Counter()
+        bare: Counter[tuple[int, str]] = Counter()
+        last = None
+        while last != {"id": ids[-1], "deleted": True}:
+            last = await frame(rows)
+            bare[last["id"], last.get("status", "deleted")] += 1
+        while (event := await change(events))["type"] != "DELETE":
+            seen[event["record"]["id"], event["version"]] += 1
+        assert {version for _, version in seen} <= {1, 2}
+        assert {row_id for row_id, version in seen if version == 2} >= set(ids[:-1])
+        assert set(seen.values()) | set(bare.values()) == {1}
+
+
+async def test_a_client_gets_what_is_there_and_then_what_changes(
+    emulator: Emulator, tables: Tables
+) -> None:
+    first, second, third = (tables.hotspot() for _ in range(3))
+    tables.execute("update hotspots set status = 'resolved' where id = %s", second)
+    async with live_relay(emulator) as relay:
+        async with relay.follow("hotspots") as events:
+            _, *rows, synced = await greeted(events)
+            assert [(row["type"], row["record"]["id"]) for row in rows] == [
+                ("INSERT", first),
+                ("UPDATE", second),
+                ("INSERT", third),
+            ]
+            assert synced["complete"] is True
+            assert synced["cursor"]
+        async with relay.follow("hotspots?last=1") as events:
+            _, *rows, synced = await greeted(events)
+            assert [row["record"]["id"] for row in rows] == [first, third]
+            assert synced["complete"] is False
+        async with relay.follow("hotspots?last=2", events=False) as bare:
+            assert [(await frame(bare))["id"] for _ in range(2)] == [second, third]
+
+
+async def test_a_filter_lets_through_what_matches_and_tells_what_leaves(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator) as relay,
+        relay.follow("hotspots?severity=warn,critical&status=active") as events,
+        relay.follow("hotspots?severity=critical", events=False) as rows,
+    ):
+        await greeted(events)
+        tables.hotspot("info")
+        warn, critical = tables.hotspot("warn"), tables.hotspot("critical")
+        tables.execute("update hotspots set status = 'resolved' where id = %s", warn)
+        seen = [await change(events) for _ in range(3)]
+        assert [event["record"]["id"] for event in seen[:2]] == [warn, critical]
+        assert {key: seen[2][key] for key in ("type", "table", "id", "version")} == {
+            "type": "LEAVE",
+            "table": "hotspots",
+            "id": warn,
+            "version": 2,
+        }
+        assert (await frame(rows))["id"] == critical
+
+
+async def test_the_severity_of_alerts_is_their_level(emulator: Emulator, tables: Tables) -> None:
+    hotspot = tables.hotspot()
+    wanted = tables.alert(hotspot, "critical")
+    tables.alert(hotspot, "info")
+    async with live_relay(emulator) as relay, relay.follow("alerts?severity=critical") as events:
+        _, row, _ = await greeted(events)
+        assert row["record"]["id"] == wanted
+
+
+async def test_a_hundred_clients_share_the_reads(emulator: Emulator, tables: Tables) -> None:
+    ids = [tables.hotspot() for _ in range(20)]
+    async with live_relay(emulator) as relay:
+        before = emulator_reads(tables)
+        clients = await asyncio.gather(*(relay.follow("hotspots") for _ in range(100)))
+        for found in await asyncio.gather(*(greeted(client) for client in clients)):
+            assert [row["record"]["id"] for row in found[1:-1]] == ids
+        tables.execute("select pg_stat_force_next_flush()")
+        assert emulator_reads(tables) - before <= 12
+        extra = tables.hotspot()
+        events = await asyncio.gather(*(change(client) for client in clients))
+        assert {event["record"]["id"] for event in events} == {extra}
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+def emulator_reads(tables: Tables) -> int:
+    """Scans of the table hotspots, by sequence or index, as PostgreSQL counts them."""
+    found: int = tables.execute(
+        "select coalesce(seq_scan, 0) + coalesce(idx_scan, 0) from pg_stat_user_tables"
+        " where relname = 'hotspots'"
+    )
+    return found
+
+
+async def test_a_cursor_is_answered_by_reset_and_the_state(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    async with live_relay(emulator) as relay:
+        async with relay.follow("hotspots") as events:
+            cursor = (await greeted(events))[-1]["cursor"]
+        for presented, endpoint, reason in (
+            (cursor, "hotspots", "expired"),
+            (cursor, "alerts", "mismatch"),
+            ("garbage", "hotspots", "invalid"),
+        ):
+            async with relay.follow(f"{endpoint}?cursor={presented}") as events:
+                hello, reset, *rows, synced = await greeted(events)
+                assert (hello["resumed"], hello["reason"]) == (False, reason)
+                assert reset == {"type": "reset", "reason": reason}
+                expected = [hotspot] if endpoint == "hotspots" else []
+                assert [row["record"]["id"] for row in rows] == expected
+                assert synced["cursor"]
+
+
+async def test_a_new_cursor_comes_after_what_it_stands_for(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.2") as relay,
+        relay.follow("hotspots") as events,
+    ):
+        first = (await greeted(events))[-1]["cursor"]
+        hotspot = tables.hotspot()
+        seen: list[dict[str, object]] = []
+        while not seen or seen[-1]["type"] != "cursor" or hotspot not in ids_of(seen):
+            seen.append(await frame(events))
+        assert seen[-1]["cursor"] != first
+
+
+def ids_of(frames: list[dict[str, object]]) -> list[object]:
+    records = [each["record"] for each in frames if "record" in each]
+    return [record["id"] for record in records if isinstance(record, dict)]
+
+
+async def test_ping_is_answered_and_a_token_accepted(emulator: Emulator) -> None:
+    async with live_relay(emulator) as relay, relay.follow("alerts") as events:
+        await greeted(events)
+        await events.send('{"type":"ping"}')
+        assert await change(events) == {"type": "pong"}
+        await events.send('{"type":"auth","token":"a.b.c"}')
+        assert await change(events) == {"type": "authenticated", "expires_in": None}
+
+
+@pytest.mark.parametrize(
+    "message", ["hello", '{"type":"ping","more":"' + "x" * 4096 + '"}', b"\x00", '{"type":"x"}']
+)
+async def test_other_messages_end_the_connection(emulator: Emulator, message: str | bytes) -> None:
+    async with live_relay(emulator) as relay, relay.follow("alerts") as events:
+        await greeted(events)
+        await events.send(message)
+        await events.wait_closed()
+        assert events.close_code == CloseCode.BAD_MESSAGE
+
+
+async def test_who_gets_bare_rows_may_say_what_it_likes_up_to_a_limit(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator) as relay,
+        relay.follow("hotspots", events=False) as rows,
+    ):
+        for message in ("hello", b"\x00", "x" * 4096):
+            await rows.send(message)
+        hotspot = tables.hotspot()
+        assert (await frame(rows))["id"] == hotspot
+        await rows.send("x" * 4097)
+        await rows.wait_closed()
+        assert rows.close_code == CloseCode.BAD_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("path", "events"),
+    [("hotspots?colour=red", True), ("hotspots?last=1001", False), ("alerts?cursor=a.b", False)],
+)
+async def test_a_bad_parameter_is_told_after_the_handshake(
+    emulator: Emulator, path: str, events: bool
+) -> None:
+    async with live_relay(emulator) as relay, relay.follow(path, events=events) as client:
+        await client.wait_closed()
+        assert client.close_code == CloseCode.BAD_PARAMETER
+        assert client.close_reason
+
+
+async def test_an_unknown_subprotocol_is_refused(emulator: Emulator) -> None:
+    async with live_relay(emulator) as relay:
+        client = await relay.follow("hotspots", subprotocol="relay.v9")
+        await client.wait_closed()
+        assert client.close_code == CloseCode.BAD_PARAMETER
+        assert "relay.v1" in (client.close_reason or "")
+
+
+async def test_a_page_of_another_site_is_refused_before_the_upgrade(emulator: Emulator) -> None:
+    async with live_relay(emulator) as relay:
+        for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+            with pytest.raises(InvalidStatus) as refused:
+                await relay.follow("hotspots", additional_headers=headers)
+            assert refused.value.response.status_code == 403
+        own = {"Origin": "http://localhost:5173"}
+        async with relay.follow("hotspots", additional_headers=own) as client:
+            assert (await frame(client))["type"] == "hello"

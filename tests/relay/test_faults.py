@@ -1,0 +1,213 @@
+"""What clients get while one source, or both, are away."""
+
+import asyncio
+import socket
+
+from emulator.running import Emulator
+from tests.relay.clients import (
+    Frame,
+    Running,
+    Tables,
+    change,
+    frame,
+    greeted,
+    live_relay,
+    relay_of,
+)
+from tests.relay.proxy import proxy_to
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+async def test_without_a_live_lane_rows_and_deletions_arrive_by_catch_up(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        relay_of(emulator, RELAY_REALTIME_URL=f"{NOWHERE}/realtime/v1") as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        hotspot = tables.hotspot()
+        first = await change(events)
+        assert (first["type"], first["record"]["id"]) == ("INSERT", hotspot)
+        tables.execute("delete from hotspots where id = %s", hotspot)
+        assert (await change(events))["type"] == "DELETE"
+        health = await relay.health()
+        assert health["live"]["proven"] is False
+        assert any("live lane" in reason for reason in health["reasons"])
+
+
+async def test_rows_committed_while_realtime_is_away_arrive_once(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, RELAY_REALTIME_URL=f"{proxy.url}/realtime/v1") as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        ids = [tables.hotspot()]
+        assert (await change(events))["record"]["id"] == ids[0]
+        proxy.cut()
+        ids += [tables.hotspot() for _ in range(5)]
+        seen = [await frame(events)]
+        while {"type": "status", "upstream": "degraded"} not in seen:
+            seen.append(await frame(events))
+        proxy.open = True
+        await relay.until(lambda health: health["upstream"] == "live")
+        ids.append(tables.hotspot())
+        while rows_of(seen)[-1:] != ids[-1:]:
+            seen.append(await frame(events))
+        assert rows_of(seen) == ids[1:]
+
+
+def rows_of(frames: list[Frame]) -> list[int]:
+    return [each["record"]["id"] for each in frames if "record" in each]
+
+
+async def test_rest_that_is_down_at_start_is_said_and_waited_for(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    async with proxy_to(emulator.url) as proxy:
+        proxy.open = False
+        async with (
+            relay_of(emulator, SUPABASE_URL=proxy.url) as relay,
+            relay.follow("hotspots") as events,
+        ):
+            health = await relay.until(lambda health: health["upstream"] == "down")
+            assert health["ready"] is False
+            assert any("catch-up" in reason for reason in health["reasons"])
+            assert (await frame(events))["type"] == "hello"
+            while (told := await frame(events)) != {"type": "status", "upstream": "down"}:
+                assert told["type"] == "status"
+            proxy.open = True
+            row, synced = await greeted(events)
+            assert row["record"]["id"] == hotspot
+            assert synced["complete"] is True
+            await relay.until(lambda health: health["ready"])
+
+
+async def test_live_rows_flow_while_rest_is_down(emulator: Emulator, tables: Tables) -> None:
+    realtime = f"{emulator.url}/realtime/v1"
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, SUPABASE_URL=proxy.url, RELAY_REALTIME_URL=realtime) as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        proxy.cut()
+        hotspot = tables.hotspot()
+        assert (await change(events))["record"]["id"] == hotspot
+
+
+async def test_a_large_value_left_out_by_realtime_is_read_again(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_CATCH_UP_SECONDS="60") as relay,
+        relay.follow("recommendations") as events,
+    ):
+        await greeted(events)
+        recommendation = tables.recommendation(tables.hotspot())
+        cause = "".join(chr(33 + number * 7919 % 90) for number in range(20_000))
+        tables.execute("alter table recommendations alter root_cause set storage external")
+        tables.execute(
+            "update recommendations set root_cause = %s where id = %s", cause, recommendation
+        )
+        tables.execute(
+            "update recommendations set status = 'approved' where id = %s", recommendation
+        )
+        while (last := await change(events))["version"] < 3:
+            pass
+        assert (last["record"]["status"], last["record"]["root_cause"]) == ("approved", cause)
+
+
+async def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with live_relay(emulator, RELAY_MAX_BEHIND_BYTES="200000") as relay:
+        stalled = await handshaken(relay, "alerts")
+        hotspot = tables.hotspot()
+        async with relay.follow("alerts", events=False) as rows:
+            received = 0
+            for _ in range(40):
+                tables.execute(
+                    "insert into alerts (hotspot_id, level, message)"
+                    " select %s, 'warn', repeat('x', 10000) from generate_series(1, 20)",
+                    hotspot,
+                )
+                for _ in range(20):
+                    assert (await frame(rows))["hotspot_id"] == hotspot
+                    received += 1
+                if (await relay.health())["clients"] == 1:
+                    break
+            await relay.until(lambda health: health["clients"] == 1)
+            tables.alert(hotspot)
+            assert (await frame(rows))["message"] == "text"
+        stalled.close()
+
+
+async def handshaken(relay: Running, endpoint: str) -> socket.socket:
+    """A raw client of bare rows with little room that never reads."""
+    host, port = relay.host.split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(raw, (host, int(port)))
+    request = (
+        f"GET /ws/{endpoint} HTTP/1.1\r\nHost: {relay.host}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await loop.sock_sendall(raw, request.encode())
+    assert (await loop.sock_recv(raw, 4096)).startswith(b"HTTP/1.1 101")
+    return raw
+
+
+async def test_an_event_client_that_fell_behind_starts_anew(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_MAX_BEHIND_BYTES="70000") as relay,
+        relay.follow("alerts") as events,
+    ):
+        await greeted(events)
+        hotspot = tables.hotspot()
+        tables.execute(  # more at once than a client may be behind
+            "insert into alerts (hotspot_id, level, message, acknowledged)"
+            " select %s, 'warn', repeat('x', 2000), true from generate_series(1, 100)",
+            hotspot,
+        )
+        held: set[int] = set()
+        resets = []
+        while len(held) < 100:
+            message = await frame(events)
+            if message["type"] == "reset":
+                resets.append(message["reason"])
+                held.clear()
+            elif "record" in message:
+                held.add(message["record"]["id"])
+        assert resets == ["overflow"]
+
+
+async def test_another_history_of_the_database_makes_event_clients_start_anew(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    async with (
+        live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.2") as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        tables.execute(
+            "create or replace function relay_epoch() returns text language sql stable"
+            " set search_path = '' as $$ select 'another' $$"
+        )
+        while (told := await frame(events))["type"] != "reset":
+            assert told["type"] in ("cursor", "status")
+        assert told["reason"] == "epoch"
+        row, synced = await greeted(events)
+        assert row["record"]["id"] == hotspot
+        assert synced["complete"] is True
