@@ -35,8 +35,8 @@ async def _works(url: str, endpoint: str, wait: float) -> bool:
             _say(endpoint, "connected")
             rows, complete = await _state(following)
             _say(endpoint, f"{rows} rows{'' if complete else ', the newest and the open ones'}")
-            changes = await _show(following, endpoint, wait)
             if wait:
+                changes = await _show(following, endpoint, wait)
                 _say(endpoint, f"{changes} changes within {wait:g} s")
     except Lost as error:
         _say(endpoint, f"failed: {error}")
