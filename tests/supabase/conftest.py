@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.postgres import Postgres
+import emulator.database
 from tests.supabase import servers
 from tests.supabase.servers import Database
 
@@ -27,17 +27,17 @@ def version(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def server(version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A server whose template database holds the migrated schema."""
-    with servers.running(version) as running:
-        servers.make_template(running, tmp_path_factory.mktemp("template"))
-        yield running
+def migrated(version: int, request: pytest.FixtureRequest) -> emulator.database.Database:
+    """The database with the schema and without rows that the others are copied from."""
+    name = "template" if version == 18 else "template_15"
+    template: emulator.database.Database = request.getfixturevalue(name)
+    return template
 
 
 @pytest.fixture(scope="session")
-def _reused(server: Postgres) -> Iterator[Database]:
-    with servers.fresh(server) as fresh:
-        yield fresh
+def _reused(migrated: emulator.database.Database) -> Iterator[Database]:
+    with servers.opened(migrated.clone(servers.fresh_name())) as database:
+        yield database
 
 
 @pytest.fixture
@@ -49,7 +49,15 @@ def database(_reused: Database) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def shared(server: Postgres) -> Iterator[Database]:
+def shared(migrated: emulator.database.Database) -> Iterator[Database]:
     """The migrated schema for tests of one module that do not mind each other's rows."""
-    with servers.fresh(server) as fresh:
-        yield fresh
+    with servers.opened(migrated.clone(servers.fresh_name())) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def bare(migrated: emulator.database.Database) -> Iterator[Database]:
+    """A database with nothing in it, on a server that has the roles."""
+    made = emulator.database.Database(migrated.server, "").create(servers.fresh_name())
+    with servers.opened(made) as database:
+        yield database

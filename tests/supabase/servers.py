@@ -16,21 +16,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
-from emulator import cluster, migrations
+import emulator.database
+from emulator import cluster, launch
 from emulator.account import make_private, unprivileged
-from emulator.binaries import find
 from emulator.postgres import Postgres
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 PROJECT = Path(__file__).parents[2] / "supabase"
-TEMPLATE = "migrated"
-PARAMETERS = {
-    "max_prepared_transactions": "20",
-    "deadlock_timeout": "100ms",
-    "fsync": "off",  # nothing here has to survive the machine
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-}
 # What projects made before 2026 do to each new table, sequence and function.
 OLD_DEFAULTS: LiteralString = """
     alter default privileges for role postgres in schema public
@@ -94,29 +86,18 @@ class Database:
 @contextlib.contextmanager
 def running(version: int, tcp_port: int | None = None) -> Iterator[Postgres]:
     """A fresh server of a major version, gone at the end with all that it wrote."""
-    data = Path(tempfile.mkdtemp(prefix="hr-test-"))
-    data.chmod(0o755)  # the user that runs PostgreSQL has to pass
-    account = unprivileged()
-    binaries = find(DEBIAN if version == 15 else None, account)
-    assert binaries.version == version
+    directory = Path(tempfile.mkdtemp(prefix="hr-test-"))
+    make_private(directory, unprivileged())
     try:
-        places = cluster.choose(data, account)
-        cluster.make(places, binaries, account, sync=False)
-        server = Postgres(
-            binaries=binaries,
-            places=places,
-            account=account,
-            log=data / "postgres.log",
-            parameters=PARAMETERS,
-            tcp_port=tcp_port,
-        )
+        pg_bin = DEBIAN if version == 15 else None
+        server = launch.server(directory, pg_bin=pg_bin, tcp_port=tcp_port, parameters=launch.FAST)
         server.start()
         try:
             yield server
         finally:
             server.stop()
     finally:
-        shutil.rmtree(data)
+        shutil.rmtree(directory)
 
 
 def start_again(server: Postgres) -> None:
@@ -125,28 +106,20 @@ def start_again(server: Postgres) -> None:
     server.start()
 
 
-def make_template(server: Postgres, scratch: Path) -> None:
-    """Make the database that `fresh` copies: bootstrapped and migrated, without sample rows."""
-    directory = scratch / "migrations"
-    shutil.copytree(PROJECT / "migrations", directory)
-    execute(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
-    migrations.bootstrap(server.dsn(cluster.SUPERUSER, TEMPLATE))
-    migrations.migrate(server.dsn("postgres", TEMPLATE), directory)
-
-
 @contextlib.contextmanager
-def fresh(server: Postgres, template: str = TEMPLATE) -> Iterator[Database]:
-    """A database of its own, copied from `template`, dropped at the end."""
-    name = f"test_{secrets.token_hex(6)}"
-    copy = "create database {} template {} owner {}"
-    owner = sql.Identifier("postgres" if template == TEMPLATE else cluster.SUPERUSER)
-    execute(server, sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(template), owner))
-    database = Database(server, name)
+def opened(made: emulator.database.Database) -> Iterator[Database]:
+    """A database that was made for us, dropped at the end."""
+    database = Database(made.server, made.name)
     try:
         yield database
     finally:
         database.close()
-        execute(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        made.drop()
+
+
+def fresh_name() -> str:
+    """A name that no other database of a server has."""
+    return f"schema_{secrets.token_hex(6)}"
 
 
 def clear(database: Database) -> None:

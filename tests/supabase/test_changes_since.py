@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any, LiteralString
@@ -9,6 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+import emulator.database
 from tests.supabase import rows, servers
 from tests.supabase.reader import Ledger, Reader, constantly, fetch, pages, truth
 from tests.supabase.rows import TABLES
@@ -206,15 +208,17 @@ def test_the_epoch_names_the_cluster_and_its_timeline(database: Database) -> Non
 
 
 def test_a_standby_refuses_and_its_promotion_begins_an_epoch(version: int, tmp_path: Path) -> None:
+    directory = tmp_path / "migrations"
+    shutil.copytree(servers.PROJECT / "migrations", directory)
     with servers.running(version) as server:
-        servers.make_template(server, tmp_path)
-        with psycopg.connect(server.dsn("postgres", servers.TEMPLATE)) as connection:
+        project = emulator.database.Database(server, "postgres")
+        project.prepare(directory)
+        with psycopg.connect(project.dsn()) as connection:
             before = connection.execute("select public.changes_since(null)").fetchone()
         server.stop()
         (server.places.cluster / "standby.signal").touch()
         servers.start_again(server)
-        admin = server.dsn("supabase_admin", servers.TEMPLATE)
-        with psycopg.connect(admin, autocommit=True) as connection:
+        with psycopg.connect(project.dsn("supabase_admin"), autocommit=True) as connection:
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="on the primary"):
                 connection.execute("select public.changes_since(null)")
             connection.execute("select pg_promote()")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import LiteralString
 
 from tests.supabase.reader import Ledger, NaiveReader, Reader, randomly, truth
-from tests.supabase.servers import Database, one
+from tests.supabase.servers import Database
 from tests.supabase.writer import Writer
 
 WRITERS = 8
 READERS = 4
+PREPARED: LiteralString = "select 1 from pg_prepared_xacts where database = current_database()"
 
 
 def run(
@@ -35,7 +37,7 @@ def run(
     done = sum((writer.done for writer in writers), Counter[str]())
     with database.connect("service_role") as connection:
         connection.execute("set timezone = 'UTC'")
-        assert one(connection, "select count(*) from pg_prepared_xacts") == 0
+        assert connection.execute(PREPARED).fetchall() == []
         return [reader.ledger for reader in readers], truth(connection), done
 
 

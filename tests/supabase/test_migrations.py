@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import emulator.database
 from emulator import migrations, sql_text
-from emulator.postgres import Postgres
 from tests.supabase import access, servers
 from tests.supabase.reader import fetch
 from tests.supabase.servers import Connection, Database, one
@@ -25,9 +25,9 @@ FILES = sorted((servers.PROJECT / "migrations").glob("*.sql"))
 
 
 @pytest.fixture
-def empty(server: Postgres) -> Iterator[Database]:
+def empty(migrated: emulator.database.Database) -> Iterator[Database]:
     """A database as the emulator makes it, before its first migration."""
-    with servers.fresh(server, "template0") as database:
+    with servers.opened(migrated.create(servers.fresh_name())) as database:
         migrations.bootstrap(database.dsn("supabase_admin"))
         yield database
 

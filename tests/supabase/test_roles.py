@@ -8,10 +8,8 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from emulator import migrations
-from emulator.postgres import Postgres
 from tests.supabase import access, rows, servers
 from tests.supabase.rows import TABLES
 from tests.supabase.servers import Connection, Database, one
@@ -19,23 +17,21 @@ from tests.supabase.servers import Connection, Database, one
 
 @pytest.fixture(scope="module", params=["new project", "older project"])
 def project(
-    request: pytest.FixtureRequest, server: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
-    """The migrated schema where the emulator prepared the database, or an older hosted project."""
+    request: pytest.FixtureRequest, version: int, tmp_path_factory: pytest.TempPathFactory
+) -> Database:
+    """The migrated schema where the emulator prepared the database, or an older hosted project.
+
+    `version` is here to be seen when the tests are collected.
+    """
     if request.param == "new project":
-        with servers.fresh(server) as database:
-            yield database
-        return
-    with servers.fresh(server, "template0") as database:
-        servers.execute(
-            server,
-            sql.SQL("alter database {} owner to postgres").format(sql.Identifier(database.name)),
-        )
-        database.connect().execute(servers.OLD_DEFAULTS)
-        directory = tmp_path_factory.mktemp("older") / "migrations"
-        shutil.copytree(servers.PROJECT / "migrations", directory)
-        migrations.migrate(database.dsn(), directory)
-        yield database
+        prepared: Database = request.getfixturevalue("shared")
+        return prepared
+    older: Database = request.getfixturevalue("bare")
+    older.connect().execute(servers.OLD_DEFAULTS)
+    directory = tmp_path_factory.mktemp("older") / "migrations"
+    shutil.copytree(servers.PROJECT / "migrations", directory)
+    migrations.migrate(older.dsn(), directory)
+    return older
 
 
 @pytest.fixture
