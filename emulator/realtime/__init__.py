@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from types import TracebackType
 
@@ -10,7 +11,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emulator.identity import InvalidToken, Keys
 from emulator.realtime import phoenix
@@ -120,7 +121,7 @@ class Realtime:
         query = websocket.query_params
         vsn = phoenix.version(query.get("vsn"))
         if vsn is None:
-            await websocket.send_denial_response(Response(status_code=403))
+            await _deny(websocket, Response(status_code=403))
             return
         headers = websocket.headers
         key = headers.get("x-api-key") or headers.get("apikey") or query.get("apikey")
@@ -130,12 +131,26 @@ class Realtime:
             self._keys.identify(key)
         except InvalidToken as error:
             await asyncio.sleep(self._settings.connect_refusal_ms / 1000)
-            await websocket.send_denial_response(JSONResponse({"error": str(error)}, 401))
+            await _deny(websocket, JSONResponse({"error": str(error)}, 401))
             return
         await websocket.accept()
         channels = Channels(key, self._keys.identify, self._settings.max_channels)
-        await Session(websocket, vsn, channels, self._delivery, self._pool, self._settings).run()
+        session = Session(
+            websocket,
+            vsn,
+            channels,
+            self._delivery,
+            self._pool,
+            self._settings,
+            self._keys.clock,
+        )
+        await session.run()
 
 
 async def _unknown_path(websocket: WebSocket) -> None:
-    await websocket.send_denial_response(PlainTextResponse("Not Found", 404))
+    await _deny(websocket, PlainTextResponse("Not Found", 404))
+
+
+async def _deny(websocket: WebSocket, response: Response) -> None:
+    with contextlib.suppress(WebSocketDisconnect):  # the client did not wait for it
+        await websocket.send_denial_response(response)

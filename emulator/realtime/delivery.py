@@ -101,6 +101,7 @@ class Delivery:
         roles = {subscriber.viewer.role for them in audience.values() for subscriber in them}
         xids = {change.xid for change in changes}
         async with self._pool.connection() as connection:
+            # PostgreSQL has no event for this, and it takes microseconds.
             while not await catalog.finished(connection, xids):  # noqa: ASYNC110
                 await asyncio.sleep(VISIBLE_SECONDS)
             tables = await catalog.describe(connection, audience, roles)
@@ -121,7 +122,7 @@ class Delivery:
 def _types(changes: Iterable[Change], tables: Mapping[int, Table]) -> dict[int, str]:
     """SQL names of the types in `changes`; raises PollLost when a table is not the same now."""
     types: dict[int, str] = {}
-    for relation in {change.relation.oid: change.relation for change in changes}.values():
+    for relation in {id(change.relation): change.relation for change in changes}.values():
         table = tables.get(relation.oid)
         for column in relation.columns:
             now = table.column(column.name) if table is not None else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -49,6 +48,7 @@ class Session:
         delivery: Delivery,
         pool: Pool,
         settings: RealtimeSettings,
+        clock: Callable[[], float],
     ) -> None:
         self._websocket = websocket
         self._vsn = vsn
@@ -56,6 +56,7 @@ class Session:
         self._delivery = delivery
         self._pool = pool
         self._settings = settings
+        self._clock = clock
         self._outbox = Outbox(settings.max_queued_frames, settings.max_queued_characters)
         self._subscribing: dict[Channel, asyncio.Task[None]] = {}
         self._subscribers: dict[Channel, Subscriber] = {}
@@ -167,11 +168,11 @@ class Session:
             former.cancel()
         if (expires := tokens.expires_at(channel.identity)) is not None:
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(max(0, expires - time.time()), self._expire, channel)
+            timer = loop.call_later(max(0, expires - self._clock()), self._expire, channel)
             self._expiries[channel] = timer
 
     def _expire(self, channel: Channel) -> None:
-        late = time.time() - (tokens.expires_at(channel.identity) or 0)
+        late = self._clock() - (tokens.expires_at(channel.identity) or 0)
         self._apply(self._channels.expired(channel, max(0, int(late))))
 
     def _forget(self, channel: Channel) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from emulator.database import Database
+from emulator.cluster import SUPERUSER
+from emulator.postgres import Postgres
 from emulator.realtime import values
 
 SAMPLES = {
@@ -33,13 +34,13 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_json_of_a_text_is_that_of_the_database(recorded: Database, kind: str) -> None:
+def test_json_of_a_text_is_that_of_the_database(postgres: Postgres, kind: str) -> None:
     options = " ".join(f"-c {name}={value}" for name, value in values.SESSION.items())
     query = (
         f"select format('%%s', %s::{kind}), to_jsonb(%s::{kind})::text, %s::regtype::oid::bigint"
     )
     known = 0
-    with psycopg.connect(recorded.dsn(), options=options) as connection:
+    with psycopg.connect(postgres.dsn(SUPERUSER, "postgres"), options=options) as connection:
         for sample in SAMPLES[kind]:
             row = connection.execute(query.encode(), (sample, sample, kind)).fetchone()
             assert row is not None
