@@ -280,6 +280,23 @@ def test_an_episode_that_somebody_opened_meanwhile_refuses_the_whole_batch(worke
     assert outcome(worker.connection) == before
 
 
+def test_a_commit_that_waits_for_a_person_is_refused(shared: Database, worker: Worker) -> None:
+    row = open_episode(worker)
+    events = add(worker.connection)
+    batch = worker.claim()["batch"]
+    sent = result(events, episodes=[episode(0, id=row["id"], version=1, predicted_co2=300.0)])
+    person = shared.connect("authenticated")
+    with ThreadPoolExecutor(1) as pool:
+        with person.transaction():
+            one(person, "select id from public.resolve_hotspot(%s)", row["id"])
+            late = pool.submit(worker.commit, batch, sent)
+            wait_until_blocked(person, worker.connection)
+        with pytest.raises(Refused) as refusal:
+            late.result(timeout=10)
+    assert hint_of(refusal) == ("PT409", "episode")
+    assert len(queue(worker.connection)) == 1
+
+
 @pytest.mark.parametrize("shape", ["one short", "one twice", "a foreign one", "in both lists"])
 def test_events_that_are_not_those_of_the_batch_are_refused(worker: Worker, shape: str) -> None:
     events = add(worker.connection, 3)

@@ -117,6 +117,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.timeout(4 * INSTALL_SECONDS)
 def test_the_supabase_cli_applies_them_to_an_older_project(
     npx: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
