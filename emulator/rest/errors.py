@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass
+@dataclass(eq=False)
 class ApiError(Exception):
     """An answer other than success; `details` may be any JSON value."""
 
@@ -31,7 +31,7 @@ class ApiError(Exception):
         return [("Proxy-Status", f"PostgREST; error={self.code}"), *self.headers]
 
 
-@dataclass
+@dataclass(eq=False)
 class GatewayError(Exception):
     """Refused by the gateway in front of PostgREST, whose bodies have another shape."""
 

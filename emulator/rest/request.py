@@ -58,16 +58,43 @@ class Plan:
 
 def plan(request: Request, schema: Schema) -> Plan:
     """What to do for `request`; raises ApiError when it makes no sense."""
-    segments = request.path.strip("/").split("/")
-    if segments == [""]:
-        raise errors.no_root_document()
-    is_call = len(segments) == 2 and segments[0] == "rpc"
-    if not is_call and len(segments) != 1:
-        raise errors.invalid_path()
+    name, is_call = _place(request.path)
     _check_method(request.method, is_call=is_call)
     profile = _profile(request, schema)
-    by_get = request.method in READS
-    parsed = query.parse(request.parameters, arguments=is_call and by_get)
+    understood = _understand(request, schema, is_call=is_call)
+    table = function = None
+    if is_call:
+        function, statement = understood.call(name)
+    else:
+        table, statement = understood.access(name)
+    return Plan(
+        request.method,
+        statement,
+        understood.query,
+        understood.rows,
+        understood.preferences,
+        understood.format,
+        profile,
+        query.canonical(request.parameters),
+        table,
+        function,
+    )
+
+
+def _place(path: str) -> tuple[str, bool]:
+    """The table or function that a path names, and whether it is a function."""
+    segments = path.strip("/").split("/")
+    if segments == [""]:
+        raise errors.no_root_document()
+    if len(segments) == 2 and segments[0] == "rpc":
+        return segments[1], True
+    if len(segments) != 1:
+        raise errors.invalid_path()
+    return segments[0], False
+
+
+def _understand(request: Request, schema: Schema, *, is_call: bool) -> _Understood:
+    parsed = query.parse(request.parameters, arguments=is_call and request.method in READS)
     header = request.headers.get("range") if request.method == "GET" else None
     rows = ranges.requested(header, parsed.limit, parsed.offset)
     if request.method == "PUT" and rows != ranges.ALL:
@@ -76,24 +103,7 @@ def plan(request: Request, schema: Schema) -> Plan:
     wanted = media.negotiate(request.headers.get("accept"))
     if preferred.strict and preferred.unknown:
         raise errors.invalid_preferences(preferred.unknown)
-    understood = _Understood(request, schema, parsed, rows, preferred, wanted)
-    table = function = None
-    if is_call:
-        function, statement = understood.call(segments[1])
-    else:
-        table, statement = understood.access(segments[0])
-    return Plan(
-        request.method,
-        statement,
-        parsed,
-        rows,
-        preferred,
-        wanted,
-        profile,
-        query.canonical(request.parameters),
-        table,
-        function,
-    )
+    return _Understood(request, schema, parsed, rows, preferred, wanted)
 
 
 def _check_method(method: str, *, is_call: bool) -> None:

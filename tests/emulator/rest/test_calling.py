@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from postgrest.exceptions import APIError
+from supabase import AsyncClientOptions, acreate_client
+
+if TYPE_CHECKING:
+    from tests.emulator.rest.conftest import Served
 
 PLANTS = ["ash", "birch", "cedar"]
 
@@ -78,7 +83,7 @@ def test_only_functions_that_may_write_get_a_transaction_that_does(service: Any)
     assert call(service, "request_of_writer") == "off"
 
 
-def test_a_function_sees_the_request(served: Any, http: httpx.Client) -> None:
+def test_a_function_sees_the_request(served: Served, http: httpx.Client) -> None:
     seen = http.get("/rpc/request", headers={"X-Agent": "probe", "Cookie": "c=d"}).json()
     assert seen == {
         "user": "service_role",
@@ -191,3 +196,14 @@ def test_max_affected_needs_a_set(http: httpx.Client) -> None:
     assert http.post("/rpc/add", json={"a": 1}, headers=strict).json()["code"] == "PGRST128"
     assert http.post("/rpc/many", json={"n": 3}, headers=strict).json()["code"] == "PGRST124"
     assert http.post("/rpc/many", json={"n": 2}, headers=strict).json() == [1, 2]
+
+
+async def test_the_asynchronous_client_is_served_alike(served: Served) -> None:
+    async with httpx.AsyncClient(verify=False) as transport:  # noqa: S501 no TLS
+        options = AsyncClientOptions(httpx_client=transport)
+        client: Any = await acreate_client(served.url, served.keys.secret, options)
+        calls = (client.rpc("add", {"a": number}).execute() for number in range(20))
+        assert [answer.data for answer in await asyncio.gather(*calls)] == list(range(2, 22))
+        with pytest.raises(APIError) as refused:
+            await client.rpc("fail", {"code": "PT409", "message": "lost"}).execute()
+        assert refused.value.code == "PT409"
