@@ -1,4 +1,8 @@
-"""The stand-in for Supabase Realtime: postgres_changes over the Phoenix channel protocol."""
+"""The stand-in for Supabase Realtime: postgres_changes over the Phoenix channel protocol.
+
+Broadcast, presence and private channels are not imitated: who asks for them gets an error that says
+so. Nor are the rate limit, cold starts, and tables that are published while a client is joined.
+"""
 
 from __future__ import annotations
 

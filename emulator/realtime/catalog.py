@@ -86,7 +86,8 @@ def _table(rows: list[tuple[Any, ...]], roles: list[str]) -> Table:
         role: frozenset(row[3] for row in rows if row[8][number])
         for number, role in enumerate(roles)
     }
-    return Table(oid, name, rls, columns, selectable)
+    keys = frozenset(column.name for column in columns if column.key)
+    return Table(oid, name, rls, columns, selectable, keys)
 
 
 async def resolve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from emulator.realtime.changes import Change, Shape, refused
@@ -43,6 +44,12 @@ class Subscriber:
     push: Callable[[str], None] = field(repr=False)
 
 
+class _Verdict(Enum):
+    SHOWN = "shown"
+    HIDDEN = "hidden"
+    REFUSED = "refused"
+
+
 class Fanout:
     """The changes of one poll, with the tables and answers that belong to that moment.
 
@@ -59,42 +66,67 @@ class Fanout:
         self._answers = answers
         self._visible = visible
         self._shapes: dict[tuple[int, str, Selection], tuple[object, Shape]] = {}
+        self._rendered: dict[tuple[str, Selection], str] = {}
+        self._rendered_change: Change | None = None
 
     def offer(self, change: Change, subscribers: Sequence[Subscriber]) -> None:
         """Push `change` to those that want it and may see it."""
-        data: dict[tuple[str, Selection], str] = {}
+        table = self._tables[change.relation.oid]
+        verdicts: dict[Viewer, _Verdict] = {}
         frames: dict[tuple[object, ...], str] = {}
         for subscriber in subscribers:
-            role = subscriber.viewer.role
-            for select, ids in self._matches(change, subscriber).items():
-                if (role, select) not in data:
-                    data[role, select] = self._data(change, role, select)
-                key = (subscriber.vsn, subscriber.topic, tuple(ids), role, select)
-                if key not in frames:
-                    frames[key] = _frame(subscriber, data[role, select], ids)
-                subscriber.push(frames[key])
+            viewer = subscriber.viewer
+            if viewer not in verdicts:
+                verdicts[viewer] = self._verdict(change, table, viewer)
+            verdict = verdicts[viewer]
+            if verdict is _Verdict.HIDDEN:
+                continue
+            unreadable = verdict is _Verdict.REFUSED
+            for select, ids in self._matches(change, subscriber, unreadable).items():
+                key = (subscriber.vsn, subscriber.topic, ids, viewer.role, select)
+                frame = frames.get(key)
+                if frame is None:
+                    data = self._data(change, viewer.role, select)
+                    frame = frames[key] = _frame(subscriber, data, ids)
+                subscriber.push(frame)
 
-    def _matches(self, change: Change, subscriber: Subscriber) -> dict[Selection, list[int]]:
-        """The ids of the bindings that get the change, apart for each selection of columns."""
-        table, viewer = self._tables[change.relation.oid], subscriber.viewer
-        unreadable = refusal(change, table, viewer.role) is not None
-        groups: dict[Selection, list[int]] = {}
-        for id_, binding in reversed(subscriber.tables[table.oid]):
+    def _verdict(self, change: Change, table: Table, viewer: Viewer) -> _Verdict:
+        if refusal(change, table, viewer.role) is not None:
+            return _Verdict.REFUSED
+        if not table.rls or change.action == "DELETE":
+            return _Verdict.SHOWN
+        row = (table.oid, primary_key(change, table))
+        return _Verdict.SHOWN if row in self._visible.get(viewer, ()) else _Verdict.HIDDEN
+
+    def _matches(
+        self, change: Change, subscriber: Subscriber, unreadable: bool
+    ) -> dict[Selection, tuple[int, ...]]:
+        """The ids of the bindings that get the change, apart for each selection of columns.
+
+        The real server tells everyone about a refusal, whatever their filters are.
+        """
+        groups: dict[Selection, tuple[int, ...]] = {}
+        for id_, binding in subscriber.tables[change.relation.oid]:
             if binding.action not in (None, change.action):
                 continue
-            # The real server tells everyone about an error, whatever their filters are.
-            if unreadable or self._passes(change, binding):
-                groups.setdefault(binding.select, []).append(id_)
-        if not groups or unreadable or not table.rls or change.action == "DELETE":
-            return groups
-        row = (table.oid, primary_key(change, table))
-        return groups if row in self._visible.get(viewer, ()) else {}
+            if unreadable or not binding.filters or self._passes(change, binding):
+                groups[binding.select] = (id_, *groups.get(binding.select, ()))
+        return groups
 
     def _passes(self, change: Change, binding: Binding) -> bool:
         tests = (filter_test(change, filter_) for filter_ in binding.filters)
         return all(test is not None and self._answers.passes(test) for test in tests)
 
     def _data(self, change: Change, role: str, select: Selection) -> str:
+        """The `data` of the message, remembered for the change that is being offered."""
+        if self._rendered_change is not change:
+            self._rendered_change = change
+            self._rendered.clear()
+        if (role, select) not in self._rendered:
+            self._rendered[role, select] = self._render(change, role, select)
+        return self._rendered[role, select]
+
+    def _render(self, change: Change, role: str, select: Selection) -> str:
         relation, table = change.relation, self._tables[change.relation.oid]
         if (error := refusal(change, table, role)) is not None:
             return refused(change, error)

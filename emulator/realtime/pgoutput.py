@@ -180,36 +180,23 @@ def _column(reader: _Reader) -> Column:
 def _update(reader: _Reader) -> Update:
     relation, tag = reader.int32(), reader.letter()
     if tag in "KO":
-        old: Row | None = _row(reader)
+        old: Row | None = reader.row()
         tag = reader.letter()
     else:
         old = None
     if tag != "N":
         raise ProtocolError(f"UPDATE without a new row: {tag!r}")
-    return Update(relation, old, _row(reader))
+    return Update(relation, old, reader.row())
 
 
 def _tagged_row(reader: _Reader, tags: str) -> Row:
     tag = reader.letter()
     if tag not in tags:
         raise ProtocolError(f"unexpected row {tag!r}")
-    return _row(reader)
+    return reader.row()
 
 
-def _row(reader: _Reader) -> Row:
-    return tuple(_value(reader) for _ in range(reader.int16()))
-
-
-def _value(reader: _Reader) -> Value:
-    match reader.letter():
-        case "t":
-            return reader.take(reader.int32()).decode()
-        case "n":
-            return None
-        case "u":
-            return UNCHANGED
-        case other:
-            raise ProtocolError(f"unknown kind of value {other!r}")
+_TEXT, _NULL, _UNCHANGED = b"tnu"
 
 
 class _Reader:
@@ -232,6 +219,29 @@ class _Reader:
         end = self._frame.index(0, self._at)
         start, self._at = self._at, end + 1
         return self._frame[start:end].decode()
+
+    def row(self) -> Row:
+        """The values of a row; without calls per value, for most of the stream is values."""
+        frame = self._frame
+        values: list[Value] = []
+        count, at = self.int16(), self._at
+        for _ in range(count):
+            kind = frame[at]
+            at += 1
+            if kind == _TEXT:
+                start = at + 4
+                at = start + int.from_bytes(frame[at:start], "big")
+                values.append(frame[start:at].decode())
+            elif kind == _NULL:
+                values.append(None)
+            elif kind == _UNCHANGED:
+                values.append(UNCHANGED)
+            else:
+                raise ProtocolError(f"unknown kind of value {chr(kind)!r}")
+        if at > len(frame):
+            raise ValueError("too short")
+        self._at = at
+        return tuple(values)
 
     def int8(self) -> int:
         return self.take(1)[0]

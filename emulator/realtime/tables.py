@@ -23,18 +23,17 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`selectable`: the columns that each role may read; `rls`: row level security is on."""
+    """`selectable`: the columns that each role may read; `rls`: row level security is on.
+
+    `keys`: the columns of the primary key; empty when there is none.
+    """
 
     oid: int
     sql_name: str
     rls: bool
     columns: tuple[TableColumn, ...]
     selectable: Mapping[str, frozenset[str]]
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The columns of the primary key; empty when there is none."""
-        return frozenset(column.name for column in self.columns if column.key)
+    keys: frozenset[str]
 
     def column(self, name: str) -> TableColumn | None:
         """The column of that name, if there is one now."""

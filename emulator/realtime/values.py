@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from json.encoder import encode_basestring
 
 BOOL, BYTEA, CHAR, NAME, INT8, INT2, INT4, TEXT, OID = 16, 17, 18, 19, 20, 21, 23, 25, 26
 FLOAT4, FLOAT8, NUMERIC = 700, 701, 1700
@@ -32,7 +32,7 @@ SESSION = {
 
 def quoted(text: str) -> str:
     """`text` as a JSON string, escaped as jsonb does."""
-    return json.dumps(text, ensure_ascii=False)
+    return encode_basestring(text)
 
 
 def known(type_oid: int, text: str) -> str | None:

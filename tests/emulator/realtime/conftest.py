@@ -55,14 +55,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def recorded_schema(postgres: Postgres) -> Database:
-    template = Database(postgres, "postgres").create("template_recordings")
+def recorded_schema_on(server: Postgres) -> Database:
+    template = Database(server, "postgres").create("template_recordings")
     migrations.bootstrap(template.dsn("supabase_admin"))
     with psycopg.connect(template.dsn(), autocommit=True) as connection:
         connection.execute(SCHEMA.read_bytes())
         connection.execute(ADDITIONS)
     return template
+
+
+@pytest.fixture(scope="session")
+def recorded_schema(postgres: Postgres) -> Database:
+    return recorded_schema_on(postgres)
+
+
+@pytest.fixture(scope="session")
+def recorded_schema_15(postgres_15: Postgres) -> Database:
+    return recorded_schema_on(postgres_15)
 
 
 @pytest.fixture

@@ -32,6 +32,18 @@ async def test_an_interrupted_stream_comes_back_and_the_socket_stays(own_server:
     assert (await client.change())["record"]["name"] == "after"
 
 
+async def test_postgresql_15_serves_as_well(recorded_schema_15: Database) -> None:
+    """The newest server is what the other tests run on."""
+    alerts = {**HOTSPOTS, "table": "alerts", "filter": "level=eq.warn"}
+    async with serving(recorded_schema_15, RealtimeSettings.prompt()) as server:
+        hidden, client = await server.client(), await server.client(server.user())
+        await hidden.join("t", alerts)
+        await client.join("t", alerts)
+        await server.sql("insert into alerts (id, level) values (1, 'warn'), (2, 'info')")
+        assert (await client.change())["record"]["id"] == 1
+        await server.nothing_for(hidden)
+
+
 async def test_more_rows_than_a_poll_holds_arrive_in_order(recorded: Database) -> None:
     settings = RealtimeSettings(poll_ms=10, join_ms=0)
     async with serving(recorded, settings) as server:
