@@ -1,0 +1,75 @@
+"""The project's texts agree with its code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import emulator.settings
+import relay.settings
+import worker.settings
+from relay.close import CloseCode
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text()
+REQUIRED = {"SUPABASE_URL": "http://127.0.0.1:8010", "SUPABASE_SECRET_KEY": "sb_secret_x"}
+
+
+class Recording(Mapping[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return REQUIRED[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(REQUIRED)
+
+    def __len__(self) -> int:
+        return len(REQUIRED)
+
+
+def variables_of_the_code() -> set[str]:
+    environment = Recording()
+    emulator.settings.Settings.from_env(environment)
+    listed = (*relay.settings.VARIABLES, *worker.settings.VARIABLES)
+    return environment.asked | {variable.name for variable in listed}
+
+
+def variables_of_the_example() -> dict[str, str]:
+    pattern = re.compile(r"^#?([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
+    return dict(pattern.findall((PROJECT / ".env.example").read_text()))
+
+
+def test_env_example_names_exactly_what_the_settings_read() -> None:
+    assert set(variables_of_the_example()) == variables_of_the_code()
+
+
+def test_env_example_works_as_it_is_once_the_keys_are_filled_in() -> None:
+    environment = {n: v for n, v in variables_of_the_example().items() if v} | REQUIRED
+    for settings in (relay.settings, worker.settings, emulator.settings):
+        assert settings.Settings.from_env(environment) == settings.Settings.from_env(REQUIRED)
+
+
+def test_readme_explains_every_variable() -> None:
+    explained = set(re.findall(r"`([A-Z][A-Z_]+)`", README))
+    assert variables_of_the_code() <= explained
+
+
+@pytest.mark.parametrize("code", list(CloseCode))
+def test_readme_lists_every_close_code(code: CloseCode) -> None:
+    row = re.search(rf"^\| {code.value} \|.*$", README, re.MULTILINE)
+    assert row is not None
+    assert ("come back" in row.group()) == code.come_back
+
+
+@pytest.mark.parametrize("path", ["supabase", "tests", "bench", ".ci"])
+def test_folders_that_are_no_packages_hold_no_package_marker(path: str) -> None:
+    """`supabase/__init__.py` would hide the package of that name."""
+    assert not (PROJECT / path / "__init__.py").exists()
