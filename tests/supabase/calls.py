@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.supabase.servers import Connection, one
@@ -73,3 +74,42 @@ class Worker:
         """End the scan and give the lease back."""
         query: LiteralString = "select public.finish_scan(%s, %s, %s, %s) as it"
         return call(self.connection, query, self.holder, self.token, Jsonb(counts), error)["it"]
+
+
+OUTCOME: tuple[LiteralString, ...] = (
+    "select * from public.hotspots order by id",
+    "select * from public.alerts order by id",
+    "select * from public.recommendations order by id",
+    "select * from public.predictions order by event_id",
+    "select * from public.baselines order by entity",
+    "select * from public.event_queue order by event_id",
+    "select * from public.batches order by claimed_at",
+)
+
+
+def add(connection: Connection, count: int = 1, supplier: str = "Foundry") -> list[int]:
+    """Insert events; their ids in order of arrival."""
+    found = connection.execute(
+        "insert into public.events_normalized (event_type, supplier_id, timestamp, route_id)"
+        " select 'factory', %s, now(), repeat('r', 100) from generate_series(1, %s) returning id",
+        (supplier, count),
+    )
+    return sorted(row["id"] for row in found)
+
+
+def queue(connection: Connection) -> list[tuple[Any, ...]]:
+    """Every event that is still to be worked off: id, state, attempts, last error."""
+    found = connection.execute(
+        "select event_id, state, attempts, last_error from public.event_queue order by event_id"
+    )
+    return [tuple(row.values()) for row in found]
+
+
+def outcome(connection: Connection) -> list[Any]:
+    """Every row that a commit may write."""
+    return [connection.execute(query).fetchall() for query in OUTCOME]
+
+
+def hint_of(refusal: pytest.ExceptionInfo[Refused]) -> tuple[str | None, str | None]:
+    """The SQLSTATE and the hint of a refusal."""
+    return refusal.value.code, refusal.value.hint

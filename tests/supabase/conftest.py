@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
 import emulator.database
 from tests.supabase import servers
+from tests.supabase.calls import Worker
 from tests.supabase.servers import Database
 
 needs_debian = pytest.mark.skipif(
@@ -61,3 +63,15 @@ def bare(migrated: emulator.database.Database) -> Iterator[Database]:
     made = emulator.database.Database(migrated.server, "").create(servers.fresh_name())
     with servers.opened(made) as database:
         yield database
+
+
+@pytest.fixture
+def worker(shared: Database) -> Iterator[Worker]:
+    """Holds the lease of a database without events, episodes and baselines."""
+    with shared.connect("service_role") as connection:
+        for table in ("events_normalized", "hotspots", "baselines", "batches", "scans"):
+            connection.execute(f"delete from public.{table}")  # noqa: S608
+        connection.execute("update public.leases set holder = null, until = '-infinity'")
+        worker = Worker(connection, str(uuid4()))
+        worker.start()
+        yield worker
