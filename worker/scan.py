@@ -90,7 +90,11 @@ async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event)
         raise
     finally:
         summary.seconds = time.monotonic() - began
-    error = "stopped before all events were worked off" if summary.outcome == "stopped" else None
+    error = (
+        "stopped on request; the rest is left to the next scan"
+        if summary.outcome == "stopped"
+        else None
+    )
     await _finish(database, lease, summary.counts, error)
     return summary
 
