@@ -89,9 +89,7 @@ class _Schedule:
         else:
             self._reached = True
             self._note("")
-            # Finding nothing, or another worker at it, is what most polls do.
-            quiet = summary.outcome in ("held", "idle")
-            logger.log(logging.DEBUG if quiet else logging.INFO, "%s", summary)
+            logger.log(logging.DEBUG if summary.routine else logging.INFO, "%s", summary)
 
     def _note(self, trouble: str) -> None:
         """Log trouble once when it begins, and once when it has passed."""

@@ -43,6 +43,12 @@ class Summary:
     seconds: float = 0.0
     detail: str = ""
 
+    @property
+    def routine(self) -> bool:
+        """Whether it changed nothing that anybody would look for in a log."""
+        changed = any(self.counts[name] for name in ("failed", "opened", "resolved", "alerts"))
+        return self.outcome in ("idle", "held", "done") and not changed
+
     def __str__(self) -> str:
         match self.outcome:
             case "idle":
