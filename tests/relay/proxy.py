@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, refused and stalled."""
+"""A TCP proxy that can be cut, and that counts requests."""
 
 import asyncio
 import socket
@@ -15,7 +15,13 @@ class Proxy:
         self._target = (parts.hostname or "", parts.port or 80)
         self.url = f"http://127.0.0.1:{port}"
         self.open = True
+        self.counted = b""
+        self.count = 0
         self._writers: set[asyncio.StreamWriter] = set()
+
+    def count_requests(self, beginning: bytes) -> None:
+        """Counts in `count`, from now on, what begins like this."""
+        self.counted, self.count = beginning, 0
 
     def cut(self) -> None:
         """Resets every connection and refuses new ones until `open` is set again."""
@@ -36,22 +42,27 @@ class Proxy:
         both = {writer, there}
         self._writers |= both
         try:
-            await asyncio.gather(_pass(reader, there), _pass(there_reader, writer))
+            await asyncio.gather(
+                self._pass(reader, there, counting=True), self._pass(there_reader, writer)
+            )
         finally:
             self._writers -= both
             for each in both:
                 each.transport.abort()
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counting: bool = False
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                if counting and self.counted:
+                    self.count += data.count(self.counted)
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
