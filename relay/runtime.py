@@ -40,6 +40,7 @@ class Relay:
         self._intake = Intake(self._streams)
         self._upstream = Upstream(started_at=now())
         self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
+        self._announced = self._upstream.state(now())
         self._places = Places(settings.cursor_key or settings.supabase_key, identity, self._intake)
         self._rest = Rest(settings.supabase_url, settings.supabase_key)
         self._states = States(
@@ -70,7 +71,7 @@ class Relay:
                 streams=self._streams,
                 states=self._states,
                 places=self._places,
-                upstream_state=lambda: self._upstream.state(now()),
+                upstream_state=lambda: self._announced,
                 now=now,
                 max_behind_bytes=settings.max_behind_bytes,
             ),
@@ -102,15 +103,15 @@ class Relay:
         return report(self._upstream, self._streams, len(self.sockets), self._now())
 
     async def _watch(self) -> NoReturn:
-        told, ticks = self._upstream.state(self._now()), 0
+        ticks = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             state = self._upstream.state(self._now())
-            if state is not told:
+            if state is not self._announced:
                 logger.info("upstream is %s", state)
+                self._announced = state
                 for stream in self._streams:
                     stream.announce(frames.status(state))
-                told = state
             ticks += 1
             if ticks % TICKS_PER_SECOND == 0:
                 self.sockets.tick()

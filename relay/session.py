@@ -9,10 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from relay import frames
 from relay.close import CloseCode
+from relay.connection import Cut, Disconnected, Socket
 from relay.errors import Unavailable
 from relay.groups import Format, Group, Streams
 from relay.log import Overflow
@@ -29,37 +30,6 @@ STALLED_SECONDS: Final = 20.0
 RETRY_SECONDS: Final = 1.0
 
 
-class Disconnected(Exception):
-    """The connection is gone; the text says how."""
-
-
-class Cut(Exception):
-    """The relay ends the connection."""
-
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code: Final = code
-        self.reason: Final = reason
-
-
-class Socket(Protocol):
-    """An accepted WebSocket."""
-
-    async def send(self, text: str) -> None:
-        """Sends a text frame.
-
-        Raises:
-            Disconnected: the connection is gone.
-        """
-
-    async def receive(self) -> str | bytes:
-        """The next message.
-
-        Raises:
-            Disconnected: the connection is gone.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all sessions share."""
@@ -67,7 +37,7 @@ class Surroundings:
     streams: Streams
     states: States
     places: Places
-    upstream_state: Callable[[], UpstreamState]
+    upstream_state: Callable[[], UpstreamState]  # the one that was announced last
     now: Callable[[], float]
     max_behind_bytes: int
 
@@ -88,6 +58,7 @@ class Session:
         self._position = self._group.log.head
         self._awake = asyncio.Event()
         self._answers: deque[str] = deque()
+        self._told: UpstreamState | None = UpstreamState.LIVE
         self._sending_since: float | None = None
         self._cut: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self.messages = 0
@@ -181,6 +152,7 @@ class Session:
 
     async def _restart(self, reason: str) -> None:
         self._generation = self._group.generation
+        self._told = None
         await self._send(frames.reset(reason))
         await self._send_state(MOST_ROWS)
 
@@ -195,19 +167,22 @@ class Session:
             if number % BATCH_FRAMES == 0:
                 await self._send_answers()
         if events:
+            await self._tell_upstream()  # it may have changed before the state's position
             await self._send(frames.synced(state.cursor, complete=complete))
 
     async def _state(self) -> State:
-        told = UpstreamState.LIVE
         while True:
-            upstream = self._shared.upstream_state()
-            if upstream is not told and self._format is Format.EVENTS:
-                await self._send(frames.status(upstream))
-                told = upstream
+            await self._tell_upstream()
             try:
                 return await self._shared.states.get(self._group)
             except Unavailable:
                 await self._wait_answering(RETRY_SECONDS)
+
+    async def _tell_upstream(self) -> None:
+        upstream = self._shared.upstream_state()
+        if upstream is not self._told and self._format is Format.EVENTS:
+            self._told = upstream
+            await self._send(frames.status(upstream))
 
     async def _wait_answering(self, seconds: float) -> None:
         end = self._shared.now() + seconds

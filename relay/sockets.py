@@ -9,6 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relay.close import CloseCode
+from relay.connection import Cut, Disconnected
 from relay.endpoints import Endpoint
 from relay.errors import BadParameter
 from relay.frames import SUBPROTOCOL
@@ -17,7 +18,7 @@ from relay.journal import Journal
 from relay.origins import Allows, is_addressed_locally, is_foreign
 from relay.parameters import parse
 from relay.protocol import CUT_OFF
-from relay.session import Cut, Disconnected, Session, Surroundings
+from relay.session import Session, Surroundings
 
 logger = logging.getLogger(__name__)
 
