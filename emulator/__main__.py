@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from emulator import account, binaries, cluster, instance, keys_file, leftovers, migrations
+from emulator import (
+    account,
+    binaries,
+    cluster,
+    instance,
+    keys_file,
+    leftovers,
+    migrations,
+    signing,
+)
 from emulator.database import Database
 from emulator.identity import Keys
 from emulator.postgres import StartFailed
@@ -30,6 +39,7 @@ EXPECTED = (
     migrations.MigrationFailed,
     ServingFailed,
     SettingsError,
+    signing.UnknownKey,
     StartFailed,
     OSError,  # a directory or file named on the command line cannot be used
 )
@@ -43,6 +53,8 @@ def main() -> int:
         options = parser(settings).parse_args()
         if options.command == "token":
             return mint(options)
+        if options.command == "rotate":
+            return rotate(options)
         return serve(options, settings)
     except EXPECTED as error:
         print(f"emulator: {error}", file=sys.stderr)
@@ -85,13 +97,18 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     token.add_argument("--subject", metavar="UUID", help="the user's id, auth.uid()")
     token.add_argument("--seconds", type=int, default=3600, help="how long it is valid (3600)")
     token.add_argument("--algorithm", choices=("ES256", "HS256"), default="ES256")
-    token.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="directory of the emulator whose key signs",
+    rotation = commands.add_parser("rotate", help="sign users' tokens with a new key from now on")
+    rotation.add_argument(
+        "--revoke", metavar="KEY", help="instead: refuse what that former key signed"
     )
+    for command in (token, rotation):
+        command.add_argument(
+            "--data",
+            type=Path,
+            metavar="DIR",
+            default=argparse.SUPPRESS,
+            help="directory of the emulator whose key it is",
+        )
     return parser
 
 
@@ -114,12 +131,7 @@ def loopback(text: str) -> str:
 
 
 def mint(options: argparse.Namespace) -> int:
-    path = options.data / instance.KEYS
-    try:
-        keys = keys_file.load(path)
-    except FileNotFoundError:
-        print(f"emulator: no keys in {path}; start it once, or name its --data", file=sys.stderr)
-        return 1
+    keys = kept_keys(options)
     print(
         keys.mint(
             options.role,
@@ -129,6 +141,27 @@ def mint(options: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def rotate(options: argparse.Namespace) -> int:
+    """Change the signing keys, also of an emulator that is running, and list them."""
+    keys = kept_keys(options).signing
+    if options.revoke is None:
+        keys.rotate()
+    else:
+        keys.revoke(options.revoke)
+    for key in keys.listed:
+        print(f"{key.id}  {'signs' if key == keys.current else 'verifies'}")
+    return 0
+
+
+def kept_keys(options: argparse.Namespace) -> Keys:
+    path = options.data / instance.KEYS
+    try:
+        return keys_file.load(path)
+    except FileNotFoundError as error:
+        remedy = "start it once, or name its --data"
+        raise keys_file.KeysUnreadable(f"no keys in {path}; {remedy}") from error
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:

@@ -43,10 +43,8 @@ def _health(request: Request) -> Response:
 
 
 def _serve_jwks(keys: Keys) -> Any:
-    body = keys.jwks()
-
     def jwks(request: Request) -> Response:
-        return JSONResponse(body, headers={"Cache-Control": "public, max-age=600"})
+        return JSONResponse(keys.jwks(), headers={"Cache-Control": "public, max-age=600"})
 
     return jwks
 

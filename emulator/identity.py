@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from emulator.signing import SigningKey, SigningKeys
 
 Algorithm = Literal["ES256", "HS256"]
 Reason = Literal["malformed", "signature", "expired", "early", "claims"]
@@ -48,25 +47,18 @@ class Keys:
     publishable: str = field(repr=False)
     secret: str = field(repr=False)
     jwt_secret: str = field(repr=False)
-    signing_key: str = field(repr=False)  # PEM of the ES256 private key
-    signing_key_id: str
+    signing: SigningKeys = field(repr=False, compare=False)  # ES256
     database_password: str = field(repr=False)
     clock: Callable[[], float] = field(default=time.time, repr=False, compare=False)
 
     @classmethod
     def generate(cls) -> Keys:
         """New random keys, each unguessable."""
-        private = ec.generate_private_key(ec.SECP256R1())
         return cls(
             publishable=f"sb_publishable_{secrets.token_urlsafe(24)}",
             secret=f"sb_secret_{secrets.token_urlsafe(24)}",
             jwt_secret=secrets.token_urlsafe(40),
-            signing_key=private.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ).decode(),
-            signing_key_id=secrets.token_hex(16),
+            signing=SigningKeys([SigningKey.generate()]),
             database_password=secrets.token_urlsafe(24),
         )
 
@@ -108,62 +100,32 @@ class Keys:
         payload |= claims
         if algorithm == "HS256":
             return jwt.encode(payload, self.jwt_secret, algorithm="HS256")
-        headers = {"kid": self.signing_key_id}
-        return jwt.encode(payload, self._private, algorithm="ES256", headers=headers)
+        key = self.signing.current
+        return jwt.encode(payload, key.pair, algorithm="ES256", headers={"kid": key.id})
 
     def legacy_key(self, role: Literal["anon", "service_role"]) -> str:
         """An API key of the older kind: a JWT over the shared secret, valid for ten years."""
         return self.mint(role, seconds=LEGACY_KEY_SECONDS, algorithm="HS256", iss="supabase")
 
     def jwks(self) -> dict[str, Any]:
-        """The public half of the signing key, as `/auth/v1/.well-known/jwks.json` serves it."""
-        numbers = self._private.public_key().public_numbers()
-        return {
-            "keys": [
-                {
-                    "kty": "EC",
-                    "crv": "P-256",
-                    "alg": "ES256",
-                    "use": "sig",
-                    "key_ops": ["verify"],
-                    "ext": True,
-                    "kid": self.signing_key_id,
-                    "x": _coordinate(numbers.x),
-                    "y": _coordinate(numbers.y),
-                }
-            ]
-        }
-
-    @cached_property
-    def _private(self) -> ec.EllipticCurvePrivateKey:
-        key = serialization.load_pem_private_key(self.signing_key.encode(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError("the signing key is not an elliptic curve key")
-        return key
+        """The public halves, the one that signs first: what `jwks.json` serves."""
+        return {"keys": [key.published() for key in self.signing.listed]}
 
     def _verified(self, token: str) -> dict[str, Any]:
         try:
-            algorithm = jwt.get_unverified_header(token).get("alg")
+            header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError as error:
             raise InvalidToken("The token provided is not a valid JWT", "malformed") from error
-        # The header only picks one of our two keys; each key accepts its own algorithm alone.
-        key = self.jwt_secret if algorithm == "HS256" else self._private.public_key()
-        allowed = ["HS256"] if algorithm == "HS256" else ["ES256"]
-        options: jwt.types.Options = {
-            "verify_signature": True,
-            "verify_aud": False,  # the API serves every audience of its own project
-            "verify_exp": False,  # see _check_time
-            "verify_nbf": False,
-            "verify_iat": False,
-            "verify_sub": False,
-            "verify_jti": False,
-        }
-        try:
-            return jwt.decode(token, key, algorithms=allowed, options=options)
-        except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
-            raise InvalidToken("Failed to validate JWT signature", "signature") from error
-        except jwt.InvalidTokenError as error:
-            raise InvalidToken("The token provided is not a valid JWT", "malformed") from error
+        # The header only picks among our keys; each key accepts its own algorithm alone.
+        if header.get("alg") == "HS256":
+            return _decoded(token, self.jwt_secret, "HS256")
+        refusal = InvalidToken("Failed to validate JWT signature", "signature")
+        for key in self.signing.candidates(header.get("kid")):
+            try:
+                return _decoded(token, key.pair.public_key(), "ES256")
+            except InvalidToken as error:
+                refusal = error
+        raise refusal
 
     def _check_time(self, expires: float, not_before: object) -> None:
         now = self.clock()
@@ -173,13 +135,27 @@ class Keys:
             raise InvalidToken("Token is not valid yet", "early")
 
 
+def _decoded(token: str, key: str | ec.EllipticCurvePublicKey, algorithm: str) -> dict[str, Any]:
+    options: jwt.types.Options = {
+        "verify_signature": True,
+        "verify_aud": False,  # the API serves every audience of its own project
+        "verify_exp": False,  # see Keys._check_time
+        "verify_nbf": False,
+        "verify_iat": False,
+        "verify_sub": False,
+        "verify_jti": False,
+    }
+    try:
+        return jwt.decode(token, key, algorithms=[algorithm], options=options)
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
+        raise InvalidToken("Failed to validate JWT signature", "signature") from error
+    except jwt.InvalidTokenError as error:
+        raise InvalidToken("The token provided is not a valid JWT", "malformed") from error
+
+
 def _same(given: str, key: str) -> bool:
     return secrets.compare_digest(given.encode(), key.encode())
 
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _coordinate(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()

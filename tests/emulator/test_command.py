@@ -268,6 +268,18 @@ def test_token_is_one_that_the_emulator_accepts(plain: Path) -> None:
         assert claims["exp"] - claims["iat"] == 60
 
 
+def test_rotate_changes_the_key_that_signs_and_lists_all(plain: Path) -> None:
+    keys = keys_file.load_or_create(plain / "keys.json")
+    token, former = keys.mint("authenticated", subject=USER), keys.signing.current.id
+    status, output = run(plain, "rotate")
+    fresh = keys.signing.current.id
+    assert (status, output) == (0, f"{fresh}  signs\n{former}  verifies\n")
+    assert keys.identify(token).claims["sub"] == USER
+    assert run(plain, "rotate", "--revoke", former) == (0, f"{fresh}  signs\n")
+    status, output = run(plain, "rotate", "--revoke", former)
+    assert (status, f"there is no signing key {former}" in output) == (1, True)
+
+
 def test_token_without_keys_says_what_to_do(tmp_path: Path) -> None:
     status, output = run(tmp_path / "none", "token")
     assert (status, "start it once, or name its --data" in output) == (1, True)

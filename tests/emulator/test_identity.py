@@ -13,6 +13,7 @@ import pytest
 
 from emulator import keys_file
 from emulator.identity import InvalidToken, Keys
+from emulator.signing import SigningKeys, UnknownKey
 
 NOW = 1_800_000_000
 USER = "7f9c24e8-3b12-4f6a-9d5e-0a1b2c3d4e5f"
@@ -127,7 +128,8 @@ def test_the_token_does_not_choose_how_it_is_verified(keys: Keys) -> None:
 
 def test_secrets_do_not_show_in_repr(keys: Keys) -> None:
     shown = repr(keys)
-    for secret in (keys.secret, keys.jwt_secret, keys.signing_key, keys.database_password):
+    private = keys.signing.current.private
+    for secret in (keys.secret, keys.jwt_secret, private, keys.database_password):
         assert secret not in shown
 
 
@@ -136,6 +138,7 @@ def test_keys_survive_in_a_file_that_only_its_owner_can_read(tmp_path: Path) -> 
     made = keys_file.load_or_create(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert keys_file.load_or_create(path) == made == keys_file.load(path)
+    assert keys_file.load(path).signing.listed == made.signing.listed
     assert [entry.name for entry in tmp_path.iterdir()] == ["keys.json"]
 
 
@@ -144,3 +147,50 @@ def test_a_file_without_keys_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text('{"publishable": "x"}')
     with pytest.raises(keys_file.KeysUnreadable, match=r"keys\.json holds no keys"):
         keys_file.load(path)
+
+
+def test_after_a_rotation_the_new_key_signs_and_the_old_one_still_verifies(keys: Keys) -> None:
+    rotated = replace(keys, signing=SigningKeys(keys.signing.listed))
+    before = rotated.mint("authenticated", subject=USER)
+    former, fresh = rotated.signing.current, rotated.signing.rotate()
+    after = rotated.mint("authenticated", subject=USER)
+    assert [key["kid"] for key in rotated.jwks()["keys"]] == [fresh.id, former.id]
+    assert jwt.get_unverified_header(after)["kid"] == fresh.id != former.id
+    assert rotated.identify(before) == rotated.identify(after)
+    nameless = jwt.encode({"role": "anon", "exp": NOW + 9}, former.pair, algorithm="ES256")
+    assert rotated.identify(nameless).role == "anon"
+    rotated.signing.revoke(former.id)
+    for token in (before, nameless):
+        with pytest.raises(InvalidToken, match="Failed to validate JWT signature"):
+            rotated.identify(token)
+    assert rotated.identify(after).role == "authenticated"
+    with pytest.raises(UnknownKey, match="rotate first"):
+        rotated.signing.revoke(fresh.id)
+    with pytest.raises(UnknownKey, match="no signing key"):
+        rotated.signing.revoke(former.id)
+
+
+def test_a_token_cannot_borrow_the_name_of_another_key(keys: Keys) -> None:
+    rotated = replace(keys, signing=SigningKeys(keys.signing.listed))
+    former, fresh = rotated.signing.current, rotated.signing.rotate()
+    claims = {"role": "service_role", "exp": NOW + 60}
+    for name in (fresh.id, "another"):
+        forged = jwt.api_jws.encode(
+            json.dumps(claims).encode(), former.pair, algorithm="ES256", headers={"kid": name}
+        )
+        with pytest.raises(InvalidToken, match="Failed to validate JWT signature"):
+            rotated.identify(forged)
+
+
+def test_a_rotation_in_the_file_reaches_who_has_read_it_before(tmp_path: Path) -> None:
+    running = keys_file.load_or_create(tmp_path / "keys.json")
+    token = running.mint("authenticated", subject=USER)
+    other = keys_file.load(tmp_path / "keys.json")
+    fresh = other.signing.rotate()
+    assert running.signing.current == fresh
+    assert running.identify(token).claims["sub"] == USER
+    assert other == running, "the other keys stay"
+    running.signing.revoke(other.signing.listed[1].id)
+    with pytest.raises(InvalidToken):
+        other.identify(token)
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
