@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from relay import check, serve, tail
+from relay import serve
 from relay.errors import SettingsError
 from relay.settings import Settings
+from relay.terminal import check, tail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

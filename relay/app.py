@@ -12,9 +12,9 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import WebSocketRoute
 
-from relay.behalf import Behalf
-from relay.commands import router
-from relay.endpoints import ENDPOINTS
+from relay.changes.endpoints import ENDPOINTS
+from relay.commands.behalf import Behalf
+from relay.commands.routes import router
 from relay.origins import allowing
 from relay.runtime import Relay
 from relay.settings import Settings

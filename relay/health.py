@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from relay.groups import Streams
-from relay.upstream import Upstream
+from relay.changes.groups import Streams
+from relay.upstream.sources import Upstream
 
 
 def report(upstream: Upstream, streams: Streams, clients: int, now: float) -> dict[str, Any]:

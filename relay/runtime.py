@@ -6,22 +6,22 @@ import time
 import uuid
 from typing import Any, Final, NoReturn
 
-from relay import frames
-from relay.catch_up import CatchUp
-from relay.groups import Format, LogLimits, Streams
+from relay.changes import frames
+from relay.changes.groups import Format, LogLimits, Streams
+from relay.changes.intake import Intake
+from relay.clients.places import Identity, Places
+from relay.clients.session import Surroundings
+from relay.clients.sockets import Sockets
+from relay.clients.states import States
 from relay.health import report
-from relay.heartbeat import Heartbeat
-from relay.intake import Intake
-from relay.live import Address, LiveLane
 from relay.origins import Allows
-from relay.places import Identity, Places
-from relay.realtime_patches import apply
-from relay.rest import Rest
-from relay.session import Surroundings
 from relay.settings import Settings
-from relay.sockets import Sockets
-from relay.states import States
-from relay.upstream import Upstream
+from relay.upstream.catch_up import CatchUp
+from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.live import Address, LiveLane
+from relay.upstream.realtime_patches import apply
+from relay.upstream.rest import Rest
+from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
 

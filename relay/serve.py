@@ -8,9 +8,9 @@ from collections.abc import Callable
 import uvicorn
 
 from relay.app import create_app
-from relay.endpoints import ENDPOINTS
-from relay.frames import HEARTBEAT_SECONDS
-from relay.protocol import CuttableProtocol
+from relay.changes.endpoints import ENDPOINTS
+from relay.changes.frames import HEARTBEAT_SECONDS
+from relay.clients.protocol import CuttableProtocol
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)

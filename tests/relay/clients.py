@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from emulator.running import Emulator
-from relay.frames import SUBPROTOCOL
+from relay.changes.frames import SUBPROTOCOL
 from relay.serve import server_of
 from relay.settings import Settings
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from relay.endpoints import HOTSPOTS
-from relay.records import Change
-from relay.snapshot import Snapshot
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
 
 
 @dataclass

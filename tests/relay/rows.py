@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from relay.endpoints import HOTSPOTS, Endpoint
-from relay.records import Change
+from relay.changes.endpoints import HOTSPOTS, Endpoint
+from relay.changes.records import Change
 
 
 def hotspot(row_id: int = 7, version: int = 1, tx: int = 100, **columns: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from emulator.running import Emulator
 from relay.app import create_app
-from relay.behalf import Behalf
-from relay.commands import router
+from relay.commands.behalf import Behalf
+from relay.commands.routes import router
 from relay.origins import allowing
 from relay.settings import Settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.asked import notes, query
-from relay.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS
+from relay.changes.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS
+from relay.commands.asked import notes, query
 from relay.errors import Refused
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from relay.behalf import Behalf, refusal
+from relay.commands.behalf import Behalf, refusal
 from tests.relay.serving import commands
 
 NOWHERE = "http://127.0.0.1:1"

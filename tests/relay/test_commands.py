@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from emulator.running import Emulator
-from relay.behalf import Behalf
+from relay.commands.behalf import Behalf
 from tests.relay.serving import commands
 
 Database = psycopg.Connection[dict[str, Any]]

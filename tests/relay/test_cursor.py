@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, refusal
-from relay.endpoints import ALERTS, HOTSPOTS
-from relay.filters import Filter
-from relay.snapshot import Snapshot
+from relay.changes.endpoints import ALERTS, HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.snapshot import Snapshot
+from relay.clients.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, refusal
 
 SIGNER = Signer("key")
 CURSOR = Cursor(

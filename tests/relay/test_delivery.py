@@ -13,14 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.endpoints import HOTSPOTS
-from relay.filters import Filter
-from relay.frames import event
-from relay.groups import Format, Group, Streams
-from relay.intake import Intake
-from relay.records import Change
-from relay.snapshot import Snapshot
-from relay.state import merge
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.frames import event
+from relay.changes.groups import Format, Group, Streams
+from relay.changes.intake import Intake
+from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
+from relay.clients.state import merge
 from tests.relay.model import Database, Transaction
 
 STATUSES = st.sampled_from(["active", "resolved", None])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.endpoints import ALERTS
-from relay.feed import Feed
-from relay.snapshot import Snapshot
+from relay.changes.endpoints import ALERTS
+from relay.changes.feed import Feed
+from relay.changes.snapshot import Snapshot
 from tests.relay.rows import change
 
 

@@ -2,9 +2,9 @@
 
 import json
 
-from relay import frames
-from relay.endpoints import RECOMMENDATIONS
-from relay.records import from_row
+from relay.changes import frames
+from relay.changes.endpoints import RECOMMENDATIONS
+from relay.changes.records import from_row
 from tests.relay.rows import change, hotspot
 
 

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from relay import frames
-from relay.endpoints import ALERTS, HOTSPOTS
-from relay.filters import Filter
-from relay.groups import Format, Group, Stream, Streams
+from relay.changes import frames
+from relay.changes.endpoints import ALERTS, HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.groups import Format, Group, Stream, Streams
 from tests.relay.rows import change
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from relay.journal import LINES_PER_SECOND, Journal
+from relay.clients.journal import LINES_PER_SECOND, Journal
 
 
 def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) -> None:

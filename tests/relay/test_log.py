@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.log import Log, Overflow
+from relay.changes.log import Log, Overflow
 
 
 def test_a_reader_gets_what_follows_its_position() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.messages import BadMessage, Said, check_size, parse
+from relay.clients.messages import BadMessage, Said, check_size, parse
 
 
 def test_ping_and_auth_are_understood() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS, Endpoint
+from relay.changes.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS, Endpoint
+from relay.clients.parameters import Parameters, parse
 from relay.errors import BadParameter
-from relay.parameters import Parameters, parse
 
 
 def test_nothing_is_needed() -> None:

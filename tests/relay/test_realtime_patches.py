@@ -8,8 +8,8 @@ import pytest
 from realtime import AsyncRealtimeClient
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from relay import realtime_patches
-from relay.live import LONGEST_PAUSE_SECONDS, pause
+from relay.upstream import realtime_patches
+from relay.upstream.live import LONGEST_PAUSE_SECONDS, pause
 
 module: Any = importlib.import_module("realtime._async.client")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.endpoints import ALERTS, HOTSPOTS
-from relay.records import Incomplete, encode, from_caught, from_live, from_row
+from relay.changes.endpoints import ALERTS, HOTSPOTS
+from relay.changes.records import Incomplete, encode, from_caught, from_live, from_row
 from tests.relay.rows import hotspot
 
 

@@ -1,8 +1,8 @@
 """What a new client gets first."""
 
-from relay.endpoints import HOTSPOTS
-from relay.filters import Filter
-from relay.state import State, StateRow, merge
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.clients.state import State, StateRow, merge
 from tests.relay.rows import change
 
 ALL = Filter(HOTSPOTS)

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from emulator.running import Emulator
-from relay import check, tail
+from relay.terminal import check, tail
 from tests.relay.serving import relaying
 
 DEADLINE = 15

@@ -1,6 +1,6 @@
 """What the relay says about itself, second by second."""
 
-from relay.upstream import PROVEN_SECONDS, STALE_SECONDS, START_SECONDS, State, Upstream
+from relay.upstream.sources import PROVEN_SECONDS, STALE_SECONDS, START_SECONDS, State, Upstream
 
 
 def test_a_relay_that_starts_is_not_ready_yet() -> None:

@@ -1,6 +1,6 @@
 """Frames in words."""
 
-from relay.wording import describe, ending, printable
+from relay.terminal.wording import describe, ending, printable
 
 HOTSPOT = {
     "id": 41,

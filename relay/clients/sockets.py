@@ -8,17 +8,17 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from relay.changes.endpoints import Endpoint
+from relay.changes.frames import SUBPROTOCOL
+from relay.changes.groups import Format
+from relay.clients.connection import Cut, Disconnected
+from relay.clients.journal import Journal
+from relay.clients.parameters import parse
+from relay.clients.protocol import CUT_OFF
+from relay.clients.session import Session, Surroundings
 from relay.close import CloseCode
-from relay.connection import Cut, Disconnected
-from relay.endpoints import Endpoint
 from relay.errors import BadParameter
-from relay.frames import SUBPROTOCOL
-from relay.groups import Format
-from relay.journal import Journal
 from relay.origins import Allows, is_addressed_locally, is_foreign
-from relay.parameters import parse
-from relay.protocol import CUT_OFF
-from relay.session import Session, Surroundings
 
 logger = logging.getLogger(__name__)
 

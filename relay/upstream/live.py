@@ -18,13 +18,13 @@ from typing import Any, Final, NoReturn
 from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 from realtime.types import RealtimeSubscribeStates
 
-from relay.catch_up import CatchUp
-from relay.endpoints import ENDPOINTS
-from relay.heartbeat import Heartbeat
-from relay.intake import Intake
-from relay.realtime_patches import dispose, listening
-from relay.records import Change, Incomplete, from_live
-from relay.upstream import Upstream
+from relay.changes.endpoints import ENDPOINTS
+from relay.changes.intake import Intake
+from relay.changes.records import Change, Incomplete, from_live
+from relay.upstream.catch_up import CatchUp
+from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.realtime_patches import dispose, listening
+from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
 

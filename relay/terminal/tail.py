@@ -5,9 +5,9 @@ import json
 import os
 import sys
 
-from relay.endpoints import BY_NAME
-from relay.following import DEFAULT_URL, Following, Lost, follow
-from relay.wording import describe, printable
+from relay.changes.endpoints import BY_NAME
+from relay.terminal.following import DEFAULT_URL, Following, Lost, follow
+from relay.terminal.wording import describe, printable
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
 

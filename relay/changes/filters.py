@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relay.endpoints import Endpoint
+from relay.changes.endpoints import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

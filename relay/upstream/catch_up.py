@@ -11,11 +11,11 @@ import logging
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from relay.changes.intake import Intake
+from relay.changes.snapshot import Snapshot
 from relay.errors import Unavailable
-from relay.intake import Intake
-from relay.rest import Page, Rest
-from relay.snapshot import Snapshot
-from relay.upstream import Upstream
+from relay.upstream.rest import Page, Rest
+from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from relay.endpoints import Endpoint
+from relay.changes.endpoints import Endpoint
+from relay.changes.records import STAMPS
 from relay.errors import Refused
-from relay.records import STAMPS
 
 MAX_BODY_BYTES: Final = 4096
 MAX_NOTES: Final = 2000

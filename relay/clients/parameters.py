@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from relay.cursor import MAX_BYTES as MAX_CURSOR_BYTES
-from relay.endpoints import Endpoint
+from relay.changes.endpoints import Endpoint
+from relay.changes.filters import Filter
+from relay.clients.cursor import MAX_BYTES as MAX_CURSOR_BYTES
 from relay.errors import BadParameter
-from relay.filters import Filter
 
 MOST_ROWS: Final = 1000
 MAX_VALUES: Final = 50

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from relay.clients.places import Identity
 from relay.errors import Unavailable
-from relay.places import Identity
-from relay.rest import Rest
+from relay.upstream.rest import Rest
 
 logger = logging.getLogger(__name__)
 

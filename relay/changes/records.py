@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from relay.endpoints import BY_NAME, BY_NUMBER, Endpoint
+from relay.changes.endpoints import BY_NAME, BY_NUMBER, Endpoint
 
 STAMPS: Final = ("version", "tx", "changed_at")
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from relay.errors import RelayError
-from relay.wording import ending
+from relay.terminal.wording import ending
 
 DEFAULT_URL = "ws://127.0.0.1:8003"
 GREETING_SECONDS = 10

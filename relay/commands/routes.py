@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from relay.asked import MAX_BODY_BYTES, notes, query, without_stamps
-from relay.behalf import TOKEN, Behalf
-from relay.endpoints import BY_NAME
+from relay.changes.endpoints import BY_NAME
+from relay.commands.asked import MAX_BODY_BYTES, notes, query, without_stamps
+from relay.commands.behalf import TOKEN, Behalf
 from relay.errors import Refused
 from relay.origins import Allows, cors, is_addressed_locally, is_foreign
 

@@ -8,8 +8,8 @@ shows are stale, and their entries can be forgotten: the map holds only what is 
 
 from dataclasses import dataclass
 
-from relay.records import Change
-from relay.snapshot import Snapshot
+from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

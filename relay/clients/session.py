@@ -11,18 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from relay import frames
+from relay.changes import frames
+from relay.changes.groups import Format, Group, Streams
+from relay.changes.log import Overflow
+from relay.clients.connection import Cut, Disconnected, Socket
+from relay.clients.messages import BadMessage, Said, check_size, parse
+from relay.clients.parameters import MOST_ROWS, Parameters
+from relay.clients.places import Places
+from relay.clients.state import State
+from relay.clients.states import States
 from relay.close import CloseCode
-from relay.connection import Cut, Disconnected, Socket
 from relay.errors import Unavailable
-from relay.groups import Format, Group, Streams
-from relay.log import Overflow
-from relay.messages import BadMessage, Said, check_size, parse
-from relay.parameters import MOST_ROWS, Parameters
-from relay.places import Places
-from relay.state import State
-from relay.states import States
-from relay.upstream import State as UpstreamState
+from relay.upstream.sources import State as UpstreamState
 
 BATCH_FRAMES: Final = 256
 MOST_ANSWERS: Final = 64

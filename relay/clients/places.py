@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from relay.cursor import Cursor, Signer, refusal
-from relay.filters import Filter
-from relay.intake import Intake
+from relay.changes.filters import Filter
+from relay.changes.intake import Intake
+from relay.clients.cursor import Cursor, Signer, refusal
 
 
 @dataclass(slots=True)

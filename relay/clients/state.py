@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from relay.filters import Filter
-from relay.records import Change
+from relay.changes.filters import Filter
+from relay.changes.records import Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from relay.filters import Filter
-from relay.records import encode
-from relay.snapshot import Snapshot
+from relay.changes.filters import Filter
+from relay.changes.records import encode
+from relay.changes.snapshot import Snapshot
 
 MAX_BYTES: Final = 4096
 _VERSION: Final = 1

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from relay import frames
-from relay.endpoints import ENDPOINTS, Endpoint
-from relay.filters import Filter
-from relay.log import Log
-from relay.records import Change
+from relay.changes import frames
+from relay.changes.endpoints import ENDPOINTS, Endpoint
+from relay.changes.filters import Filter
+from relay.changes.log import Log
+from relay.changes.records import Change
 
 
 class Format(enum.Enum):

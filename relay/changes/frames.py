@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from relay.records import Change, encode
+from relay.changes.records import Change, encode
 
 SUBPROTOCOL: Final = "relay.v1"
 HEARTBEAT_SECONDS: Final = 25

@@ -4,15 +4,15 @@ import asyncio
 from collections import OrderedDict
 from typing import Final
 
-from relay import frames
+from relay.changes import frames
+from relay.changes.groups import Format, Group, Stream
+from relay.changes.intake import Intake
+from relay.changes.records import Change
+from relay.clients.parameters import MOST_ROWS
+from relay.clients.places import Places
+from relay.clients.state import State, StateRow, merge
 from relay.errors import Unavailable
-from relay.groups import Format, Group, Stream
-from relay.intake import Intake
-from relay.parameters import MOST_ROWS
-from relay.places import Places
-from relay.records import Change
-from relay.rest import Rest
-from relay.state import State, StateRow, merge
+from relay.upstream.rest import Rest
 
 MOST_OPEN_ROWS: Final = 10_000
 MOST_READS: Final = 4

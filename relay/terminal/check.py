@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 
-from relay.endpoints import BY_NAME
-from relay.following import DEFAULT_URL, Following, Lost, follow, greeting
-from relay.wording import describe, printable
+from relay.changes.endpoints import BY_NAME
+from relay.terminal.following import DEFAULT_URL, Following, Lost, follow, greeting
+from relay.terminal.wording import describe, printable
 
 SYNCED_SECONDS = 10
 

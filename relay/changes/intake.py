@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from relay.feed import Feed
-from relay.groups import Streams
-from relay.records import Change
-from relay.snapshot import Snapshot
+from relay.changes.feed import Feed
+from relay.changes.groups import Streams
+from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
 
 
 class Intake:

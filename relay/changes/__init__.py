@@ -1,0 +1,1 @@
+"""What a change is, and its way from all sources into the logs. Pure."""

@@ -1,0 +1,1 @@
+"""Who is connected, from the handshake to the close code."""

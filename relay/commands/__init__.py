@@ -1,0 +1,1 @@
+"""Commands and lists over HTTP, under the caller's own token."""

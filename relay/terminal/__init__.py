@@ -1,0 +1,1 @@
+"""The relay's commands for people: tail and check."""

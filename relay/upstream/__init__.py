@@ -1,0 +1,1 @@
+"""Where changes come from: Realtime for speed, the tables themselves for certainty."""
