@@ -15,8 +15,10 @@ from emulator import sql_text
 
 logger = logging.getLogger(__name__)
 
-BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
-PROJECT = Path(__file__).parent.parent / "supabase"
+HERE = Path(__file__).parent
+PARTITIONS = HERE / "partitions.sql"
+BOOTSTRAP = (HERE / "bootstrap.sql", HERE / "broadcast.sql", PARTITIONS)
+PROJECT = HERE.parent / "supabase"
 FILE_NAME = re.compile(r"(?P<version>\d+)_(?P<name>.+)\.sql")
 
 BOOKS: LiteralString = """
@@ -47,7 +49,8 @@ def bootstrap(dsn: str) -> None:
     """Give the database what every hosted project has. `dsn` is a superuser's."""
     with psycopg.connect(dsn, autocommit=True) as connection, connection.transaction():
         connection.execute("set local client_min_messages = warning")
-        connection.execute(BOOTSTRAP.read_bytes())
+        for path in BOOTSTRAP:
+            connection.execute(path.read_bytes())
 
 
 def migrate(dsn: str, directory: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""The stand-in for Supabase Realtime: postgres_changes over the Phoenix channel protocol.
+"""The stand-in for Supabase Realtime: postgres_changes and broadcast over Phoenix channels.
 
-Broadcast, presence and private channels are not imitated: who asks for them gets an error that says
+Presence and the replay of broadcasts are not imitated: who asks for them gets an error that says
 so. Nor are the rate limit, cold starts, and tables that are published while a client is joined.
 """
 
@@ -12,13 +12,15 @@ import logging
 from types import TracebackType
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emulator.identity import InvalidToken, Keys
-from emulator.realtime import phoenix
+from emulator.migrations import PARTITIONS
+from emulator.realtime import messages, phoenix
+from emulator.realtime.broadcasts import Listeners
 from emulator.realtime.catalog import Connection
 from emulator.realtime.changes import Change, Transactions
 from emulator.realtime.channel import Channels
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 QUEUED_CHANGES = 20_000  # beyond that PostgreSQL keeps them
 START_SECONDS = 30.0
 POOL_CONNECTIONS = 4
+UPKEEP_SECONDS = 3600.0
 POOL_SECONDS = 10.0
 STATEMENT_SECONDS = 15
 
@@ -65,7 +68,8 @@ class Realtime:
             check=AsyncConnectionPool.check_connection,
         )
         self._delivery = Delivery(self._pool, self._changes, settings)
-        self._streaming = asyncio.Event()
+        self._listeners = Listeners()
+        self._streaming, self._broadcasting = asyncio.Event(), asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
 
@@ -75,10 +79,13 @@ class Realtime:
         self._running = [
             self._tasks.create_task(self._replicate(), name="realtime replication"),
             self._tasks.create_task(self._delivery.run(), name="realtime delivery"),
+            self._tasks.create_task(self._broadcast(), name="realtime broadcast"),
+            self._tasks.create_task(self._keep_partitions(), name="realtime partitions"),
         ]
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._streaming.wait()
+                await self._broadcasting.wait()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -121,6 +128,33 @@ class Realtime:
                 logger.warning("replication interrupted: %s", str(error).strip())
             await retry.pause()
 
+    async def _broadcast(self) -> None:
+        """The same for realtime.messages, whose rows go out as soon as they are read."""
+        retry = Retry()
+        while True:
+            rows = messages.Messages()
+            self._broadcasting.clear()
+            try:
+                async for message in stream(
+                    self._dsn_replication, messages.PUBLICATION, self._broadcasting
+                ):
+                    retry.reset()
+                    if (row := rows.stored(message)) is not None:
+                        self._listeners.deliver(row.topic, row.private, row.broadcast)
+            except psycopg.Error as error:
+                logger.warning("replication of broadcasts interrupted: %s", str(error).strip())
+            await retry.pause()
+
+    async def _keep_partitions(self) -> None:
+        """Make and drop the days of realtime.messages for ever; a failure is tried again later."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    await connection.execute(PARTITIONS.read_bytes())
+            except (psycopg.Error, PoolTimeout) as error:
+                logger.warning("no upkeep of realtime.messages: %s", str(error).strip())
+            await asyncio.sleep(UPKEEP_SECONDS)
+
     async def _connect(self, websocket: WebSocket) -> None:
         query = websocket.query_params
         vsn = phoenix.version(query.get("vsn"))
@@ -144,6 +178,7 @@ class Realtime:
             vsn,
             channels,
             self._delivery,
+            self._listeners,
             self._pool,
             self._settings,
             self._keys.clock,

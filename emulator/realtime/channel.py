@@ -10,77 +10,34 @@ from typing import Any
 
 from emulator.identity import Identity, InvalidToken
 from emulator.realtime import tokens
+from emulator.realtime.broadcasts import (
+    MAX_PAYLOAD_BYTES,
+    PREFIX,
+    Broadcast,
+    Enveloped,
+    Relayed,
+)
+from emulator.realtime.effects import (
+    Ask,
+    Channel,
+    Effect,
+    Listen,
+    Pause,
+    Publish,
+    Send,
+    Subscribe,
+    Unsubscribe,
+    Watch,
+)
+from emulator.realtime.options import Options, missing
 from emulator.realtime.phoenix import Message
+from emulator.realtime.policies import AWAY, Extension, Undecided, Verdict
 
-PREFIX = "realtime:"
 SUBSCRIBED = "Subscribed to PostgreSQL"
-
-
-@dataclass(eq=False, slots=True)
-class Channel:
-    """A joined topic; `bindings` are the client's parameters with the ids they were given."""
-
-    topic: str
-    join_ref: Any
-    token: str
-    identity: Identity
-    bindings: tuple[tuple[int, Mapping[str, Any]], ...]
-
-    @property
-    def name(self) -> str:
-        """The topic without its prefix, as system messages have it."""
-        return self.topic.removeprefix(PREFIX)
-
-    def system(self, status: str, text: str, extension: str = "postgres_changes") -> Message:
-        """A system message to this channel."""
-        payload = {
-            "message": text,
-            "status": status,
-            "extension": extension,
-            "channel": self.name,
-        }
-        return Message(self.topic, "system", payload, None, self.join_ref)
-
-    def closed(self) -> Message:
-        """The message that ends the channel; its ref is that of the join."""
-        return Message(self.topic, "phx_close", {}, self.join_ref, self.join_ref)
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send the message."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Send nothing more for the time that the real server lets a refused client wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Subscribe the channel's bindings for its identity, in the place of former ones."""
-
-    channel: Channel
-    renewal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Call `expired` when the channel's token ends."""
-
-    channel: Channel
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """Forget the channel."""
-
-    channel: Channel
-
-
-Effect = Send | Pause | Subscribe | Watch | Unsubscribe
+READY = "Replication connection established"
+REVOKED = "You no longer have permission to read from this Channel topic"
+TOO_LARGE = "payload_size_exceeded"
+READ: tuple[Extension, ...] = ("broadcast", "presence")
 
 
 @dataclass(slots=True)
@@ -108,17 +65,19 @@ class Channels:
             return [_unmatched(message)]
         if message.event == "access_token":
             return self._renew(channel, message.payload.get("access_token"))
-        if message.event in ("broadcast", "presence"):
-            return [_error(message, f"{message.event} is not imitated by this emulator")]
+        if message.event == "broadcast":
+            return self._broadcast(channel, message)
+        if message.event == "presence":
+            return [_error(message, "presence is not imitated by this emulator")]
         return []
 
     def subscribed(self, channel: Channel) -> list[Effect]:
         """What follows when the database accepted the bindings."""
-        return [Send(channel.system("ok", SUBSCRIBED))]
+        return [Send(channel.system("ok", SUBSCRIBED)), *_greeting(channel)]
 
     def rejected(self, channel: Channel, reason: str) -> list[Effect]:
         """What follows when it did not: the channel stays, without bindings."""
-        return [Send(channel.system("error", reason))]
+        return [Send(channel.system("error", reason)), *_greeting(channel)]
 
     def expired(self, channel: Channel, seconds: int) -> list[Effect]:
         """What follows when the channel's token ended `seconds` ago."""
@@ -126,21 +85,32 @@ class Channels:
 
     def _join(self, message: Message) -> list[Effect]:
         former = self.joined.pop(message.topic, None)
-        effects = self._joining(message)
-        if former is not None:
-            effects = [Unsubscribe(former), *effects]
-            # The client has to ignore this one: it carries the former join ref, after the reply.
-            at = next(i for i, effect in enumerate(effects) if isinstance(effect, Send)) + 1
-            effects.insert(at, Send(former.closed()))
-        return effects
+        before: list[Effect] = [] if former is None else [Unsubscribe(former)]
+        after: list[Effect] = [] if former is None else [Send(former.closed())]
+        if isinstance(joining := self._joining(message), list):
+            return [*before, *joining, *after]
+        channel = joining
+        if not channel.options.private:
+            return [*before, *self._joined(message, channel, after)]
 
-    def _joining(self, message: Message) -> list[Effect]:
+        def judged(verdict: Verdict) -> list[Effect]:
+            if isinstance(verdict, Undecided):
+                return [*_refuse(message, f"{verdict.code}: {verdict.text}"), *after]
+            if not verdict:
+                return [*_refuse(message, f"Unauthorized: {_not_readable(channel)}"), *after]
+            channel.reads = verdict
+            return self._joined(message, channel, after)
+
+        return [*before, Ask(channel, "read", _extensions(channel), judged)]
+
+    def _joining(self, message: Message) -> Channel | list[Effect]:
+        """The channel that is to be joined, or the refusal."""
         if message.topic == PREFIX:
             return _refuse(message, "TopicNameRequired: You must provide a topic name")
         if len(self.joined) >= self.limit:
             return _refuse(message, "ChannelRateLimitReached: Too many channels")
-        if (missing := not_imitated(message.payload)) is not None:
-            return [_error(message, missing)]
+        if (lack := missing(message.payload)) is not None:
+            return [_error(message, lack)]
         token = _token(message.payload) or self.key
         try:
             identity = self.identify(token)
@@ -149,11 +119,51 @@ class Channels:
             return _refuse(message, tokens.join_refusal(error))
         except TypeError as error:
             return _refuse(message, f"UnknownErrorOnChannel: {error}")
-        channel = Channel(message.topic, message.join_ref, token, identity, bindings)
+        options = Options.of(message.payload)
+        return Channel(message.topic, message.join_ref, token, identity, bindings, options)
+
+    def _joined(self, message: Message, channel: Channel, after: list[Effect]) -> list[Effect]:
+        """What a join leads to that nobody refuses.
+
+        Former channels on the topic end `after` the reply, with a message that carries the former
+        join ref and that the client has to ignore.
+        """
         self.joined[message.topic] = channel
+        bindings = channel.bindings
         echo = [{"id": id_, **dict(sorted(params.items()))} for id_, params in bindings]
-        effects: list[Effect] = [_ok(message, {"postgres_changes": echo}), Watch(channel)]
-        return [*effects, Subscribe(channel, renewal=False)] if bindings else effects
+        effects: list[Effect] = [_ok(message, {"postgres_changes": echo}), *after, Watch(channel)]
+        if "broadcast" in channel.reads:
+            effects.append(Listen(channel))
+        if channel.options.replication_ready:
+            effects.append(Send(channel.system("ok", READY, extension="system")))
+        if bindings:
+            return [*effects, Subscribe(channel, renewal=False)]
+        return [*effects, *_greeting(channel)]
+
+    def _broadcast(self, channel: Channel, message: Message) -> list[Effect]:
+        if not channel.options.private or channel.sends:
+            return self._publish(channel, message)
+        if channel.sends is False:
+            return []  # nothing is told to the client
+
+        def judged(verdict: Verdict) -> list[Effect]:
+            if isinstance(verdict, Undecided) or not self._has(channel):
+                return []
+            channel.sends = "broadcast" in verdict
+            return self._publish(channel, message) if channel.sends else []
+
+        return [Ask(channel, "write", ("broadcast",), judged)]
+
+    def _publish(self, channel: Channel, message: Message) -> list[Effect]:
+        broadcast: Broadcast
+        if (user := message.user) is not None:
+            broadcast = Enveloped(user.event, user.body)
+        else:
+            broadcast = Relayed(_sorted_json(message.payload))
+        if broadcast.size() <= MAX_PAYLOAD_BYTES:
+            effects: list[Effect] = [Publish(channel, broadcast)]
+            return [*effects, _ok(message, {})] if channel.options.acknowledge else effects
+        return [_reply(message, "error", TOO_LARGE)] if channel.options.acknowledge else []
 
     def _leave(self, message: Message, channel: Channel | None) -> list[Effect]:
         if channel is None:
@@ -169,31 +179,37 @@ class Channels:
         except InvalidToken as error:
             return self._shut(channel, tokens.push_refusal(error))
         channel.token, channel.identity = token, identity
-        watch: list[Effect] = [Watch(channel)]
-        return [*watch, Subscribe(channel, renewal=True)] if channel.bindings else watch
+        if not channel.options.private:
+            return self._renewed(channel)
+
+        def judged(verdict: Verdict) -> list[Effect]:
+            if not self._has(channel):
+                return []
+            if isinstance(verdict, Undecided):
+                return self._shut(channel, AWAY)
+            if not verdict:
+                return self._shut(channel, _not_readable(channel))
+            if channel.reads - verdict:
+                return self._shut(channel, f"{REVOKED}: {channel.name}")
+            channel.reads, channel.sends = verdict, None
+            return self._renewed(channel)
+
+        return [Ask(channel, "read", _extensions(channel), judged)]
+
+    def _has(self, channel: Channel) -> bool:
+        """Whether it is still there, for its token may have ended meanwhile."""
+        return self.joined.get(channel.topic) is channel
+
+    def _renewed(self, channel: Channel) -> list[Effect]:
+        effects: list[Effect] = [Watch(channel)]
+        if "broadcast" in channel.reads:
+            effects.append(Listen(channel))
+        return [*effects, Subscribe(channel, renewal=True)] if channel.bindings else effects
 
     def _shut(self, channel: Channel, reason: str) -> list[Effect]:
         del self.joined[channel.topic]
         message = channel.system("error", reason, extension="system")
         return [Unsubscribe(channel), Send(message), Send(channel.closed())]
-
-
-def not_imitated(payload: Mapping[str, Any]) -> str | None:
-    """What a join asks for that this emulator has not; None when it has all of it."""
-    config = payload.get("config", payload)
-    if config is payload:
-        return "a join without config is not imitated by this emulator"
-    if not isinstance(config, dict):
-        return None
-    broadcast, presence = config.get("broadcast") or {}, config.get("presence") or {}
-    if config.get("private"):
-        return "private channels are not imitated by this emulator"
-    if isinstance(presence, dict) and presence.get("enabled"):
-        return "presence is not imitated by this emulator"
-    for option in ("replay", "replication_ready"):
-        if isinstance(broadcast, dict) and broadcast.get(option):
-            return f"broadcast option {option} is not imitated by this emulator"
-    return None
 
 
 def binding_id(params: Mapping[str, Any]) -> int:
@@ -222,7 +238,28 @@ def _token(payload: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _reply(message: Message, status: str, response: Mapping[str, Any]) -> Send:
+def _extensions(channel: Channel) -> tuple[Extension, ...]:
+    return READ if channel.options.presence else ("broadcast",)
+
+
+def _not_readable(channel: Channel) -> str:
+    return f"You do not have permissions to read from this Channel topic: {channel.name}"
+
+
+def _greeting(channel: Channel) -> list[Effect]:
+    """Who is present, once: nobody, since presence cannot be tracked here."""
+    if not channel.options.presence or channel.greeted or "presence" not in channel.reads:
+        return []
+    channel.greeted = True
+    return [Send(Message(channel.topic, "presence_state", {}, None, channel.join_ref))]
+
+
+def _sorted_json(payload: Mapping[str, Any]) -> str:
+    """JSON with sorted keys, as Elixir writes maps of up to 32 entries."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _reply(message: Message, status: str, response: object) -> Send:
     payload = {"status": status, "response": response}
     return Send(Message(message.topic, "phx_reply", payload, message.ref, message.join_ref))
 

@@ -7,19 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from emulator.realtime import userbroadcast
+from emulator.realtime.userbroadcast import UserBroadcast
+
 Version = Literal["1.0.0", "2.0.0"]
 DEFAULT_VERSION: Version = "1.0.0"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One frame; a push has `ref` None, a reply has the `ref` of what it answers."""
+    """One frame; a push has `ref` None, a reply has the `ref` of what it answers.
+
+    `user` is what a client pushed in a binary frame, beside an empty `payload`.
+    """
 
     topic: str
     event: str
     payload: Mapping[str, Any]
     ref: Any = None
     join_ref: Any = None
+    user: UserBroadcast | None = None
 
 
 class MalformedFrame(Exception):
@@ -33,8 +40,10 @@ def version(requested: str | None) -> Version | None:
     return "2.0.0" if requested.startswith("2.0.") else None
 
 
-def decode(vsn: Version, frame: str) -> Message:
+def decode(vsn: Version, frame: str | bytes) -> Message:
     """The message in `frame`; raises MalformedFrame when there is none."""
+    if vsn == "2.0.0" and isinstance(frame, bytes):
+        return _decode_binary(frame)
     try:
         content = json.loads(frame)
     except (ValueError, RecursionError) as error:
@@ -47,6 +56,14 @@ def decode(vsn: Version, frame: str) -> Message:
         case _:
             raise MalformedFrame(f"not a message of protocol version {vsn}")
     return Message(topic, event, payload if isinstance(payload, dict) else {}, ref, join_ref)
+
+
+def _decode_binary(frame: bytes) -> Message:
+    try:
+        user = userbroadcast.parse(frame)
+    except userbroadcast.MalformedBinary as error:
+        raise MalformedFrame(str(error)) from error
+    return Message(user.topic, "broadcast", {}, user.ref, user.join_ref, user)
 
 
 def encode(vsn: Version, message: Message) -> str:

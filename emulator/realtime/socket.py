@@ -12,20 +12,25 @@ from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emulator.realtime import catalog, filters, phoenix, tokens
-from emulator.realtime.channel import (
+from emulator.realtime.broadcasts import Listener, Listeners
+from emulator.realtime.channel import Channels
+from emulator.realtime.delivery import Delivery, Pool
+from emulator.realtime.effects import (
+    Ask,
     Channel,
-    Channels,
     Effect,
+    Listen,
     Pause,
+    Publish,
     Send,
     Subscribe,
     Unsubscribe,
     Watch,
 )
-from emulator.realtime.delivery import Delivery, Pool
 from emulator.realtime.fanout import Subscriber
 from emulator.realtime.outbox import Outbox, Overflow
 from emulator.realtime.phoenix import Version
+from emulator.realtime.policies import Policies, Verdict
 from emulator.realtime.settings import RealtimeSettings
 from emulator.realtime.tables import viewer
 
@@ -46,6 +51,7 @@ class Session:
         vsn: Version,
         channels: Channels,
         delivery: Delivery,
+        listeners: Listeners,
         pool: Pool,
         settings: RealtimeSettings,
         clock: Callable[[], float],
@@ -54,12 +60,15 @@ class Session:
         self._vsn = vsn
         self._channels = channels
         self._delivery = delivery
+        self._listeners = listeners
         self._pool = pool
+        self._policies = Policies(pool)
         self._settings = settings
         self._clock = clock
         self._outbox = Outbox(settings.max_queued_frames, settings.max_queued_characters)
         self._subscribing: dict[Channel, asyncio.Task[None]] = {}
         self._subscribers: dict[Channel, Subscriber] = {}
+        self._listening: dict[Channel, Listener] = {}
         self._expiries: dict[Channel, asyncio.TimerHandle] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -68,7 +77,7 @@ class Session:
         code: int | None = None
         try:
             async with self._tasks:
-                sending = self._tasks.create_task(self._outbox.drain(self._websocket.send_text))
+                sending = self._tasks.create_task(self._outbox.drain(self._send))
                 watching = self._tasks.create_task(self._outbox.watch())
                 code = await self._read()
                 sending.cancel()
@@ -93,16 +102,34 @@ class Session:
                 return 1000
             if event["type"] == "websocket.disconnect":
                 return None
-            if (text := event.get("text")) is not None:
-                self._take(text)
+            text, content = event.get("text"), event.get("bytes")
+            if (frame := content if text is None else text) is not None:
+                await self._take(frame)
 
-    def _take(self, frame: str) -> None:
+    async def _send(self, frame: str | bytes) -> None:
+        if isinstance(frame, str):
+            await self._websocket.send_text(frame)
+        else:
+            await self._websocket.send_bytes(frame)
+
+    async def _take(self, frame: str | bytes) -> None:
         try:
             message = phoenix.decode(self._vsn, frame)
         except phoenix.MalformedFrame as error:
             logger.info("ignored a frame: %s", error)  # so does the real server
             return
-        self._apply(self._channels.receive(message))
+        for effect in self._channels.receive(message):
+            if isinstance(effect, Ask):
+                self._apply(effect.then(await self._answer(effect)))
+            else:
+                self._apply([effect])
+
+    async def _answer(self, question: Ask) -> Verdict:
+        channel = question.channel
+        caller = viewer(channel.identity.role, channel.identity.claims)
+        if question.action == "read":
+            return await self._policies.readable(caller, channel.name, question.extensions)
+        return await self._policies.writable(caller, channel.name)
 
     def _apply(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -117,6 +144,21 @@ class Session:
                     self._watch(channel)
                 case Unsubscribe(channel):
                     self._forget(channel)
+                case Listen(channel):
+                    self._listen(channel)
+                case Publish(channel, broadcast):
+                    options = channel.options
+                    but = None if options.to_self else self._listening.get(channel)
+                    self._listeners.deliver(channel.name, options.private, broadcast, but)
+                case Ask():
+                    raise TypeError("only what a client sends can lead to a question")
+
+    def _listen(self, channel: Channel) -> None:
+        if channel not in self._listening:
+            private = channel.options.private
+            listener = Listener(channel.name, private, self._vsn, self._outbox.put)
+            self._listening[channel] = listener
+            self._listeners.add(listener)
 
     def _start_subscribing(self, channel: Channel, renewal: bool) -> None:
         if (former := self._subscribing.pop(channel, None)) is not None:
@@ -182,9 +224,12 @@ class Session:
             timer.cancel()
         if (subscriber := self._subscribers.pop(channel, None)) is not None:
             self._delivery.remove(subscriber)
+        if (listener := self._listening.pop(channel, None)) is not None:
+            self._listeners.remove(listener)
 
     def _forget_all(self) -> None:
-        for channel in {*self._subscribing, *self._expiries, *self._subscribers}:
+        maps = (self._subscribing, self._expiries, self._subscribers, self._listening)
+        for channel in {channel for channels in maps for channel in channels}:
             self._forget(channel)
 
     async def _close(self, code: int) -> None:
