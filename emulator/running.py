@@ -24,6 +24,7 @@ from emulator.postgres import Postgres
 from emulator.project import Project
 from emulator.realtime.settings import RealtimeSettings
 from emulator.settings import Settings
+from emulator.wire import HttpConnection, WebSocketConnection
 
 logger = logging.getLogger(__name__)
 
@@ -196,6 +197,8 @@ def configuration(keys: Keys, routes: Sequence[BaseRoute]) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        http=HttpConnection,
+        ws=WebSocketConnection,
         ws_ping_interval=None,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from emulator.realtime.changes import Change, Shape, refused
 from emulator.realtime.filters import Binding, Filter
+from emulator.realtime.outbox import packed
 from emulator.realtime.phoenix import Version, encode_push
 from emulator.realtime.tables import Key, Table, Viewer
 
@@ -34,14 +35,14 @@ class Answers(Protocol):
 class Subscriber:
     """A subscribed channel: `tables` holds its bindings with their ids, for each table's oid.
 
-    `push` takes a frame and must not block.
+    `push` takes a packed frame and must not block.
     """
 
     topic: str
     vsn: Version
     viewer: Viewer
     tables: Mapping[int, Sequence[tuple[int, Binding]]]
-    push: Callable[[str], None] = field(repr=False)
+    push: Callable[[bytes], None] = field(repr=False)
 
 
 class _Verdict(Enum):
@@ -73,7 +74,7 @@ class Fanout:
         """Push `change` to those that want it and may see it."""
         table = self._tables[change.relation.oid]
         verdicts: dict[Viewer, _Verdict] = {}
-        frames: dict[tuple[object, ...], str] = {}
+        frames: dict[tuple[object, ...], bytes] = {}
         for subscriber in subscribers:
             viewer = subscriber.viewer
             if viewer not in verdicts:
@@ -137,9 +138,9 @@ class Fanout:
         return known[1].data(change, self._answers.json)
 
 
-def _frame(subscriber: Subscriber, data: str, ids: Sequence[int]) -> str:
+def _frame(subscriber: Subscriber, data: str, ids: Sequence[int]) -> bytes:
     payload = f'{{"data":{data},"ids":[{",".join(map(str, ids))}]}}'
-    return encode_push(subscriber.vsn, subscriber.topic, "postgres_changes", payload)
+    return packed(encode_push(subscriber.vsn, subscriber.topic, "postgres_changes", payload))
 
 
 def refusal(change: Change, table: Table, role: str) -> str | None:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from emulator import wire
 from emulator.realtime import catalog, filters, phoenix, tokens
 from emulator.realtime.broadcasts import Listener, Listeners
 from emulator.realtime.channel import Channels
@@ -57,6 +58,7 @@ class Session:
         clock: Callable[[], float],
     ) -> None:
         self._websocket = websocket
+        self._wire = wire.websocket(websocket.scope)
         self._vsn = vsn
         self._channels = channels
         self._delivery = delivery
@@ -77,7 +79,7 @@ class Session:
         code: int | None = None
         try:
             async with self._tasks:
-                sending = self._tasks.create_task(self._outbox.drain(self._send))
+                sending = self._tasks.create_task(self._outbox.drain(self._wire.write))
                 watching = self._tasks.create_task(self._outbox.watch())
                 code = await self._read()
                 sending.cancel()
@@ -105,12 +107,6 @@ class Session:
             text, content = event.get("text"), event.get("bytes")
             if (frame := content if text is None else text) is not None:
                 await self._take(frame)
-
-    async def _send(self, frame: str | bytes) -> None:
-        if isinstance(frame, str):
-            await self._websocket.send_text(frame)
-        else:
-            await self._websocket.send_bytes(frame)
 
     async def _take(self, frame: str | bytes) -> None:
         try:
@@ -196,7 +192,7 @@ class Session:
             for oid in oids:
                 tables.setdefault(oid, []).append(entry)
         seen = viewer(role, channel.identity.claims)
-        return Subscriber(channel.topic, self._vsn, seen, tables, self._outbox.put)
+        return Subscriber(channel.topic, self._vsn, seen, tables, self._outbox.put_packed)
 
     def _serve(self, channel: Channel, subscriber: Subscriber) -> None:
         if (former := self._subscribers.pop(channel, None)) is not None:

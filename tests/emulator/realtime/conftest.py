@@ -24,6 +24,7 @@ from emulator.database import Database
 from emulator.identity import Keys
 from emulator.postgres import Postgres
 from emulator.realtime import Realtime, RealtimeSettings
+from emulator.wire import WebSocketConnection
 
 SCHEMA = Path(__file__).parents[2] / "transcripts" / "schema.sql"
 # What a schema dump leaves out.
@@ -224,7 +225,7 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",
+        ws=WebSocketConnection,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

@@ -1,0 +1,60 @@
+"""The connections of uvicorn, with what the emulator does to them below HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from starlette.types import Scope
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from emulator.line import Line
+
+CONNECTION = "emulator.connection"
+GONE = 1006
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """A client's WebSocket. Compression must be off, since frames are written as they are."""
+
+    line: Line
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, CONNECTION: self}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Put a line between."""
+        self.line = Line(cast(asyncio.Transport, transport), self)
+        super().connection_made(self.line)
+
+    async def write(self, frames: bytes) -> None:
+        """Write encoded frames once there is room. Raises WebSocketDisconnect when it is over."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.transport.is_closing():
+            raise WebSocketDisconnect(GONE)
+        self.transport.write(frames)
+
+
+class HttpConnection(HttpToolsProtocol):
+    """A connection of HTTP requests."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, CONNECTION: self}
+
+    def cut(self) -> None:
+        """Reset the connection."""
+        Line(self.transport, self).cut()
+
+
+def websocket(scope: Scope) -> WebSocketConnection:
+    """The connection of a WebSocket's `scope`."""
+    return cast(WebSocketConnection, scope["state"][CONNECTION])
+
+
+def http(scope: Scope) -> HttpConnection:
+    """The connection of a request's `scope`."""
+    return cast(HttpConnection, scope["state"][CONNECTION])
