@@ -39,7 +39,7 @@ def create_app(keys: Keys, routes: Sequence[BaseRoute]) -> Starlette:
 
 
 def _health(request: Request) -> Response:
-    return JSONResponse({"name": "emulator", "description": "keys and tokens only, no sign-in"})
+    return JSONResponse({"name": "emulator", "description": "an emulated Supabase Auth"})
 
 
 def _serve_jwks(keys: Keys) -> Any:

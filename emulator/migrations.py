@@ -17,7 +17,13 @@ logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 PARTITIONS = HERE / "partitions.sql"
-BOOTSTRAP = (HERE / "bootstrap.sql", HERE / "broadcast.sql", PARTITIONS)
+BOOTSTRAP = (
+    HERE / "bootstrap.sql",
+    HERE / "auth.sql",
+    HERE / "broadcast.sql",
+    PARTITIONS,
+    HERE / "reload.sql",
+)
 PROJECT = HERE.parent / "supabase"
 FILE_NAME = re.compile(r"(?P<version>\d+)_(?P<name>.+)\.sql")
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.routing import BaseRoute, Mount
 
-from emulator import rest
+from emulator import auth, rest
 from emulator.cluster import SUPERUSER
 from emulator.project import Part, Project
 from emulator.realtime import Realtime
@@ -24,4 +24,4 @@ async def realtime_part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
         yield [Mount("/realtime/v1", routes=served.routes())]
 
 
-PARTS: tuple[Part, ...] = (rest.part, realtime_part)
+PARTS: tuple[Part, ...] = (rest.part, auth.part, realtime_part)

@@ -21,7 +21,7 @@ from emulator.database import Database
 from emulator.identity import Keys
 from emulator.parts import PARTS
 from emulator.postgres import Postgres
-from emulator.project import Project
+from emulator.project import Part, Project
 from emulator.realtime.settings import RealtimeSettings
 from emulator.settings import Settings
 from emulator.wire import HttpConnection, WebSocketConnection
@@ -44,6 +44,7 @@ class Emulator:
     project: Project
     listener: socket.socket = field(repr=False)
     ended: threading.Event = field(repr=False)
+    parts: Sequence[Part] = field(default=PARTS, repr=False)
     _failures: list[str] = field(default_factory=list, init=False, repr=False)
     _server: uvicorn.Server | None = field(default=None, init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
@@ -113,10 +114,12 @@ class Emulator:
         settings: Settings | None = None,
         listener: socket.socket | None = None,
         ended: threading.Event | None = None,
+        parts: Sequence[Part] = PARTS,
     ) -> Iterator[Emulator]:
         """Serve `database` until the block ends. Raises ServingFailed when it cannot begin.
 
-        `ended` is set when serving is over, be it by `fail` or by the end of the block.
+        `parts` may be less than all. `ended` is set when serving is over, be it by `fail` or by
+        the end of the block.
         """
         require(database)
         listener = listener or listen("127.0.0.1", 0)
@@ -126,7 +129,7 @@ class Emulator:
             settings=settings or Settings(realtime=RealtimeSettings.prompt()),
             url=address(listener),
         )
-        emulator = cls(project, listener, ended or threading.Event())
+        emulator = cls(project, listener, ended or threading.Event(), parts)
         ready = threading.Event()
         thread = threading.Thread(target=emulator._run, args=(ready,), name="emulator", daemon=True)
         thread.start()
@@ -164,7 +167,7 @@ class Emulator:
         self._opening, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
             routes: list[BaseRoute] = []
-            for part in PARTS:
+            for part in self.parts:
                 routes += await stack.enter_async_context(part(self.project))
             self._server = server = _Server(configuration(self.keys, routes), ready)
             if self._stopping:  # before there was a server to tell

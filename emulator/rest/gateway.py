@@ -22,10 +22,10 @@ def authenticate(keys: Keys, apikey: str | None, authorization: str | None) -> I
     Raises GatewayError 401 unless `apikey` is a key of the project, ApiError 401 when the Bearer
     token is neither that key nor a valid JWT.
     """
-    holder = _holder(keys, apikey)
-    token = _bearer(authorization)
+    identity = holder(keys, apikey)
+    token = bearer(authorization)
     if token is None or token == apikey:
-        return holder
+        return identity
     parts = len(token.split("."))
     if parts != 3:
         message = f"Expected 3 parts in JWT; got {parts}" if token else "Empty JWT is sent in"
@@ -37,7 +37,8 @@ def authenticate(keys: Keys, apikey: str | None, authorization: str | None) -> I
         raise _refusal(code, message) from error
 
 
-def _holder(keys: Keys, apikey: str | None) -> Identity:
+def holder(keys: Keys, apikey: str | None) -> Identity:
+    """Who has `apikey`; raises GatewayError 401 unless it is a key of the project."""
     if not apikey:
         raise GatewayError(
             401,
@@ -61,7 +62,8 @@ def _unknown_key() -> GatewayError:
     )
 
 
-def _bearer(authorization: str | None) -> str | None:
+def bearer(authorization: str | None) -> str | None:
+    """The token in an Authorization header; None when it has none."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

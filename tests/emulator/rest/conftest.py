@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from supabase import Client, ClientOptions, create_client
 
-from emulator import rest, running
+from emulator import rest
 from emulator.database import Database
 from emulator.identity import Keys
 from emulator.postgres import Postgres
+from emulator.running import Emulator
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 ROWS = Path(__file__).with_name("rows.sql").read_text()
@@ -44,10 +45,8 @@ def serving(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (directory / "20260101000000_schema.sql").write_text(SCHEMA.read_text())
     database = Database(postgres, "postgres").create("rest")
     database.prepare(directory)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "PARTS", (rest.part,))
-        with running.Emulator.running(database) as emulator:
-            yield Served(emulator.url, emulator.keys, database)
+    with Emulator.running(database, parts=(rest.part,)) as emulator:
+        yield Served(emulator.url, emulator.keys, database)
     database.drop()
 
 

@@ -25,6 +25,7 @@ from emulator.account import make_private, unprivileged
 from emulator.database import Database
 from emulator.identity import Keys
 from emulator.postgres import Postgres
+from emulator.running import Emulator
 
 if TYPE_CHECKING:
     from tests.emulator.rest.conftest import Served
@@ -100,14 +101,13 @@ def test_new_tables_columns_and_functions_are_found_at_once(
         served.sql("drop function if exists public.fresh_one; drop table public.fresh")
 
 
-def test_a_notification_makes_a_change_known(served: Served, http: httpx.Client) -> None:
+def test_a_changed_function_is_known_without_being_announced(served: Served, http: httpx.Client) -> None:
     served.sql("create function public.changed() returns int language sql as 'select 1'")
     try:
         assert http.post("/rpc/changed").json() == 1
         served.sql(
             "drop function public.changed;"
-            "create function public.changed() returns setof int language sql as 'select 1';"
-            "notify pgrst, 'reload schema'"
+            "create function public.changed() returns setof int language sql as 'select 1'"
         )
         eventually(lambda: http.post("/rpc/changed").json() == [1])
     finally:
@@ -135,15 +135,14 @@ def own_server() -> Iterator[Postgres]:
 
 
 def test_without_a_database_answers_are_503_until_it_is_back(
-    own_server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_server: Postgres, tmp_path: Path
 ) -> None:
     (tmp_path / "20260101000000_one.sql").write_text(
         "create function public.one() returns int language sql as 'select 1'"
     )
     database = Database(own_server, "postgres")
     database.prepare(tmp_path)
-    monkeypatch.setattr(running, "PARTS", (rest.part,))
-    with running.Emulator.running(database) as emulator:
+    with Emulator.running(database, parts=(rest.part,)) as emulator:
         url, headers = f"{emulator.url}/rest/v1/rpc/one", {"apikey": emulator.keys.secret}
 
         def call() -> httpx.Response:

@@ -1,0 +1,37 @@
+"""Auth as a part of an emulated project."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from starlette.routing import BaseRoute
+
+from emulator.auth.routes import Endpoints
+from emulator.auth.service import Pool, Service
+from emulator.cluster import SUPERUSER
+from emulator.project import Project
+
+CONNECTIONS = 4
+WAIT_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Serves /auth/v1 while it is entered."""
+    pool: Pool = AsyncConnectionPool(
+        project.database.dsn(SUPERUSER),
+        min_size=0,  # most projects never sign anybody in
+        max_size=CONNECTIONS,
+        timeout=WAIT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
+        check=AsyncConnectionPool.check_connection,
+        connection_class=AsyncConnection,
+        open=False,
+        name="auth",
+    )
+    async with pool:
+        yield Endpoints(Service(pool, project.keys, f"{project.url}/auth/v1")).routes()
