@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from emulator.faults import Faults, gate
 from emulator.identity import InvalidToken, Keys
 from emulator.migrations import PARTITIONS
-from emulator.realtime import messages, phoenix
+from emulator.realtime import messages, phoenix, publication
 from emulator.realtime.broadcasts import Listeners
 from emulator.realtime.catalog import Connection
-from emulator.realtime.changes import Change, Transactions
 from emulator.realtime.channel import Channels
 from emulator.realtime.delivery import Delivery
-from emulator.realtime.replication import Retry, session_options, stream
+from emulator.realtime.feed import Feed
+from emulator.realtime.pgoutput import Commit
+from emulator.realtime.rate import RateCounter
+from emulator.realtime.replication import session_options, stream
 from emulator.realtime.settings import RealtimeSettings, SettingsError
 from emulator.realtime.socket import Session
 from emulator.realtime.values import SESSION
@@ -34,12 +39,13 @@ __all__ = ["Realtime", "RealtimeSettings", "SettingsError"]
 
 logger = logging.getLogger(__name__)
 
-QUEUED_CHANGES = 20_000  # beyond that PostgreSQL keeps them
 START_SECONDS = 30.0
 POOL_CONNECTIONS = 4
 UPKEEP_SECONDS = 3600.0
-POOL_SECONDS = 10.0
-STATEMENT_SECONDS = 15
+# After that the pool gives up, and tries anew for the next who asks: at once when all is well.
+RECONNECT_SECONDS = 1.0
+BROADCASTS = "realtime_broadcast"
+TENANT_PATIENCE = 1.5  # times as long as others wait for a connection
 
 
 class Realtime:
@@ -51,25 +57,39 @@ class Realtime:
     """
 
     def __init__(
-        self, dsn_replication: str, dsn_admin: str, keys: Keys, settings: RealtimeSettings
+        self,
+        dsn_replication: str,
+        dsn_admin: str,
+        keys: Keys,
+        settings: RealtimeSettings,
+        faults: Faults | None = None,
     ) -> None:
         self._dsn_replication = dsn_replication
         self._keys = keys
         self._settings = settings
-        self._changes: asyncio.Queue[Change] = asyncio.Queue(QUEUED_CHANGES)
-        options = {**SESSION, "statement_timeout": f"{STATEMENT_SECONDS}s"}
+        timeout_ms = max(1, round(settings.poll_seconds * 1000))
+        options = {**SESSION, "statement_timeout": f"{timeout_ms}ms"}
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn_admin,
-            kwargs={"autocommit": True, "options": session_options(options)},
+            kwargs={
+                "autocommit": True,
+                "application_name": "realtime_subscription_manager",
+                "options": session_options(options),
+            },
             min_size=1,
             max_size=POOL_CONNECTIONS,
-            timeout=POOL_SECONDS,
+            timeout=settings.database_ms / 1000,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             check=AsyncConnectionPool.check_connection,
         )
-        self._delivery = Delivery(self._pool, self._changes, settings)
-        self._listeners = Listeners()
-        self._streaming, self._broadcasting = asyncio.Event(), asyncio.Event()
+        self._faults = Faults() if faults is None else faults
+        self._feed = Feed(dsn_replication, settings, self._faults)
+        self._delivery = Delivery(self._pool, self._feed, settings, self._faults)
+        self._listeners = Listeners(
+            RateCounter(settings.rate_limit, settings.rate_tick_seconds, time.monotonic)
+        )
+        self._broadcasting = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
 
@@ -77,14 +97,20 @@ class Realtime:
         await self._pool.open()
         await self._tasks.__aenter__()
         self._running = [
-            self._tasks.create_task(self._replicate(), name="realtime replication"),
+            self._tasks.create_task(
+                self._feed.run(self._delivery.forget_all), name="realtime replication"
+            ),
+            self._tasks.create_task(
+                publication.watch(self._pool, self._settings, self._delivery.renew_all),
+                name="realtime publication",
+            ),
             self._tasks.create_task(self._delivery.run(), name="realtime delivery"),
             self._tasks.create_task(self._broadcast(), name="realtime broadcast"),
             self._tasks.create_task(self._keep_partitions(), name="realtime partitions"),
         ]
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._streaming.wait()
+                await self._feed.running.wait()
                 await self._broadcasting.wait()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
@@ -111,39 +137,34 @@ class Realtime:
             WebSocketRoute("/{path:path}", _unknown_path),
         ]
 
-    async def _replicate(self) -> None:
-        """Stream for ever. What is committed while there is no stream is lost without a word."""
-        retry = Retry()
-        while True:
-            transactions = Transactions()
-            self._streaming.clear()
-            try:
-                async for message in stream(
-                    self._dsn_replication, self._settings.publication, self._streaming
-                ):
-                    retry.reset()
-                    if (change := transactions.change(message)) is not None:
-                        await self._changes.put(change)
-            except psycopg.Error as error:
-                logger.warning("replication interrupted: %s", str(error).strip())
-            await retry.pause()
-
     async def _broadcast(self) -> None:
-        """The same for realtime.messages, whose rows go out as soon as they are read."""
-        retry = Retry()
+        """Stream realtime.messages for ever, whose rows go out as soon as they are read.
+
+        What is committed while there is no stream is lost without a word.
+        """
         while True:
-            rows = messages.Messages()
+            rows, batch = messages.Messages(), list[messages.Stored]()
             self._broadcasting.clear()
             try:
                 async for message in stream(
-                    self._dsn_replication, messages.PUBLICATION, self._broadcasting
+                    self._dsn_replication, messages.PUBLICATION, self._broadcasting, BROADCASTS
                 ):
-                    retry.reset()
                     if (row := rows.stored(message)) is not None:
-                        self._listeners.deliver(row.topic, row.private, row.broadcast)
+                        batch.append(row)
+                    elif isinstance(message, Commit):
+                        await self._spread(batch)
+                        batch.clear()
             except psycopg.Error as error:
                 logger.warning("replication of broadcasts interrupted: %s", str(error).strip())
-            await retry.pause()
+            await asyncio.sleep(self._settings.broadcast_reconnect_ms / 1000)
+
+    async def _spread(self, rows: Sequence[messages.Stored]) -> None:
+        passages = [gate.Passage(row, row.broadcast.id) for row in rows]
+        passing = gate.passing(self._faults, "broadcast", passages)
+        if seconds := gate.late(self._faults, "broadcast", len(passing)):
+            await asyncio.sleep(seconds)
+        for row in passing:
+            self._listeners.deliver(row.topic, row.private, row.broadcast)
 
     async def _keep_partitions(self) -> None:
         """Make and drop the days of realtime.messages for ever; a failure is tried again later."""
@@ -154,6 +175,16 @@ class Realtime:
             except (psycopg.Error, PoolTimeout) as error:
                 logger.warning("no upkeep of realtime.messages: %s", str(error).strip())
             await asyncio.sleep(UPKEEP_SECONDS)
+
+    async def _tenant_is_known(self) -> bool:
+        """From memory for a while, then only with the database."""
+        if self._feed.away_seconds() < self._settings.tenant_seconds:
+            return True
+        try:
+            async with self._pool.connection(self._settings.database_ms * TENANT_PATIENCE / 1000):
+                return True
+        except (psycopg.OperationalError, PoolTimeout):
+            return False
 
     async def _connect(self, websocket: WebSocket) -> None:
         query = websocket.query_params
@@ -170,6 +201,9 @@ class Realtime:
         except InvalidToken as error:
             await asyncio.sleep(self._settings.connect_refusal_ms / 1000)
             await _deny(websocket, JSONResponse({"error": str(error)}, 401))
+            return
+        if not await self._tenant_is_known():
+            await _deny(websocket, HTMLResponse("Internal Server Error", 500))
             return
         await websocket.accept()
         channels = Channels(key, self._keys.identify, self._settings.max_channels)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulator.realtime.phoenix import Version, encode_push
+from emulator.realtime.rate import RateCounter
 from emulator.realtime.userbroadcast import Oversized, UserBroadcast, frame
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ class Listener:
 class Listeners:
     """All listeners; public and private channels of one topic do not hear each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: RateCounter) -> None:
+        self._rate = rate
         self._by_topic: dict[tuple[str, bool], dict[Listener, None]] = {}
 
     def add(self, listener: Listener) -> None:
@@ -102,7 +104,13 @@ class Listeners:
     def deliver(
         self, topic: str, private: bool, broadcast: Broadcast, but: Listener | None = None
     ) -> None:
-        """Push to everybody on `topic`, which has no prefix, except `but`."""
+        """Push to everybody on `topic`, which has no prefix, except `but`.
+
+        Over the rate limit it is dropped without a word, like all others.
+        """
+        if self._rate.exceeded():
+            return
+        self._rate.add(1)
         frames: dict[Version, Frame | None] = {}
         for listener in self._by_topic.get((topic, private), ()):
             if listener is but:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from emulator.faults import Faults, gate
 from emulator.realtime import catalog, rls
+from emulator.realtime.backoff import Backoff
 from emulator.realtime.changes import Change
 from emulator.realtime.fanout import (
     Fanout,
@@ -19,6 +23,8 @@ from emulator.realtime.fanout import (
     primary_key,
     refusal,
 )
+from emulator.realtime.feed import Feed
+from emulator.realtime.rate import RateCounter
 from emulator.realtime.settings import RealtimeSettings
 from emulator.realtime.tables import Key, Table, Viewer
 from emulator.realtime.typed import Typed
@@ -27,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 IDLE_POLLS = 5  # an idle poller waits that many times longer
 VISIBLE_SECONDS = 0.001
+MIXED_SECONDS = 0.05  # so long changes gather that are to be reordered
+LONGEST_RETRY_MS = 5_000
 PARTLY_IDLE_POLLS = 1.75  # changes came, but for nobody
 
 Pool = AsyncConnectionPool[catalog.Connection]
@@ -38,16 +46,29 @@ class PollLost(Exception):
 
 
 class Delivery:
-    """Subscribers, and the loop that serves them from a queue of changes."""
+    """The subscriptions, and the loop that serves them what the feed brings."""
 
-    def __init__(
-        self, pool: Pool, changes: asyncio.Queue[Change], settings: RealtimeSettings
-    ) -> None:
+    def __init__(self, pool: Pool, feed: Feed, settings: RealtimeSettings, faults: Faults) -> None:
         self._pool = pool
-        self._changes = changes
+        self._feed = feed
         self._settings = settings
+        self._faults = faults
         self._typed = Typed()
+        self._rate = RateCounter(settings.rate_limit, settings.rate_tick_seconds, time.monotonic)
         self._by_table: dict[int, dict[Subscriber, None]] = {}
+        self._left: dict[Subscriber, asyncio.TimerHandle] = {}
+        self._warm = False
+
+    async def warm(self) -> None:
+        """Wait until there is a poller; who comes first starts it."""
+        if self._warm:
+            return
+        self._feed.wake()
+        await asyncio.sleep(self._settings.cold_join_ms / 1000)
+        with contextlib.suppress(TimeoutError):  # whoever asks the database next is told
+            async with asyncio.timeout(self._settings.database_ms / 1000):
+                await self._feed.running.wait()
+                self._warm = True
 
     def add(self, subscriber: Subscriber) -> None:
         """Serve `subscriber` what is polled from now on."""
@@ -56,15 +77,52 @@ class Delivery:
 
     def remove(self, subscriber: Subscriber) -> None:
         """Serve it no more, at once."""
+        subscriber.gone = True
+        self._drop(subscriber)
+
+    def replace(self, former: Subscriber, subscriber: Subscriber) -> None:
+        """Serve `subscriber` in its place; a poll that has begun still counts for `former`."""
+        self._drop(former)
+        self.add(subscriber)
+
+    def _drop(self, subscriber: Subscriber) -> None:
+        self._left.pop(subscriber, None)
         for oid in subscriber.tables:
             others = self._by_table.get(oid, {})
             others.pop(subscriber, None)
             if not others:
                 self._by_table.pop(oid, None)
 
+    def leave(self, subscriber: Subscriber) -> None:
+        """Serve it no more. The policies are asked for it a while longer."""
+        subscriber.gone = True
+        if self._settings.unsubscribe_ms == 0:
+            self.remove(subscriber)
+        elif subscriber not in self._left:
+            later = asyncio.get_running_loop().call_later
+            timer = later(self._settings.unsubscribe_ms / 1000, self.remove, subscriber)
+            self._left[subscriber] = timer
+
+    def forget_all(self) -> None:
+        """End all subscriptions without a word to anybody."""
+        self._warm = False
+        for subscriber in {s for them in self._by_table.values() for s in them}:
+            subscriber.gone = True
+        self._by_table.clear()
+        for timer in self._left.values():
+            timer.cancel()
+        self._left.clear()
+
+    def renew_all(self) -> None:
+        """Have all bindings looked up again."""
+        for subscriber in {s: None for them in self._by_table.values() for s in them}:
+            if not subscriber.gone:
+                subscriber.renew()
+
     async def run(self) -> None:
         """Poll for ever. A poll that fails is lost for all subscribers, as in the real server."""
         factor: float = IDLE_POLLS
+        backoff = Backoff(self._settings.poll_retry_ms, LONGEST_RETRY_MS)
         while True:
             await asyncio.sleep(self._settings.poll_ms * factor / 1000)
             batch = await self._poll()
@@ -72,15 +130,23 @@ class Delivery:
             try:
                 if await self._serve(batch):
                     factor = 0
+                backoff.reset()
             except (psycopg.Error, PoolTimeout, PollLost) as error:
+                self._faults.lost["poll"] += len(batch)
                 logger.warning("a poll with %d changes is lost: %s", len(batch), error)
+                if isinstance(error, psycopg.OperationalError):  # also when it took too long
+                    self._feed.restart()
+                await backoff.pause()
 
     async def _poll(self) -> list[Change]:
         batch: list[Change] = []
+        changes = self._feed.changes
         if self._settings.poll_ms == 0:
-            batch.append(await self._changes.get())
-        while not self._changes.empty() and len(batch) < self._settings.max_changes_per_poll:
-            batch.append(self._changes.get_nowait())
+            batch.append(await changes.get())
+        if self._faults.active("reorder"):
+            await asyncio.sleep(MIXED_SECONDS)
+        while not changes.empty() and len(batch) < self._settings.max_changes_per_poll:
+            batch.append(changes.get_nowait())
         return batch
 
     async def _serve(self, batch: Sequence[Change]) -> bool:
@@ -88,13 +154,23 @@ class Delivery:
         oids = {change.relation.oid for change in batch} & self._by_table.keys()
         if not oids:
             return False
+        wanted = [change for change in batch if change.relation.oid in oids]
+        if self._rate.exceeded():
+            self._faults.lost["rate"] += len(wanted)
+            return True
         # Who joins while the database is being asked gets nothing of this poll.
         audience = {oid: tuple(self._by_table[oid]) for oid in oids}
-        wanted = [change for change in batch if change.relation.oid in oids]
         fanout = await self._ask(wanted, audience)
-        for change in wanted:
-            present = self._by_table.get(change.relation.oid, {})
-            fanout.offer(change, [s for s in audience[change.relation.oid] if s in present])
+        passing: Sequence[Change] = wanted
+        if self._faults.active(*gate.NAMES):
+            passages = [_passage(change) for change in wanted]
+            passing = gate.passing(self._faults, "postgres_changes", passages)
+        if seconds := gate.late(self._faults, "postgres_changes", len(passing)):
+            await asyncio.sleep(seconds)
+        for change in passing:
+            those = audience[change.relation.oid]
+            listening = [s for s in those if not s.gone]
+            self._rate.add(fanout.offer(change, listening))
         return True
 
     async def _ask(self, changes: Sequence[Change], audience: Audience) -> Fanout:
@@ -117,6 +193,14 @@ class Delivery:
                 for viewer, keys in questions.items()
             }
         return Fanout(tables, self._typed, visible)
+
+
+def _passage(change: Change) -> gate.Passage[Change]:
+    """Changes of one row are those with the same key."""
+    columns = change.relation.columns
+    row = change.new or change.old or ()
+    key = tuple(v for column, v in zip(columns, row, strict=False) if column.key)
+    return gate.Passage(change, (change.relation.oid, key), change.relation.table)
 
 
 def _types(changes: Iterable[Change], tables: Mapping[int, Table]) -> dict[int, str]:

@@ -35,7 +35,8 @@ class Answers(Protocol):
 class Subscriber:
     """A subscribed channel: `tables` holds its bindings with their ids, for each table's oid.
 
-    `push` takes a packed frame and must not block.
+    `push` takes a packed frame and must not block; `renew` is called when the bindings may mean
+    other tables than before.
     """
 
     topic: str
@@ -43,6 +44,8 @@ class Subscriber:
     viewer: Viewer
     tables: Mapping[int, Sequence[tuple[int, Binding]]]
     push: Callable[[bytes], None] = field(repr=False)
+    renew: Callable[[], None] = field(repr=False)
+    gone: bool = False  # it gets nothing of a poll that has begun
 
 
 class _Verdict(Enum):
@@ -70,8 +73,9 @@ class Fanout:
         self._rendered: dict[tuple[str, Selection], str] = {}
         self._rendered_change: Change | None = None
 
-    def offer(self, change: Change, subscribers: Sequence[Subscriber]) -> None:
-        """Push `change` to those that want it and may see it."""
+    def offer(self, change: Change, subscribers: Sequence[Subscriber]) -> int:
+        """Push `change` to those that want it and may see it; how many bindings it was for."""
+        served = 0
         table = self._tables[change.relation.oid]
         verdicts: dict[Viewer, _Verdict] = {}
         frames: dict[tuple[object, ...], bytes] = {}
@@ -90,6 +94,8 @@ class Fanout:
                     data = self._data(change, viewer.role, select)
                     frame = frames[key] = _frame(subscriber, data, ids)
                 subscriber.push(frame)
+                served += len(ids)
+        return served
 
     def _verdict(self, change: Change, table: Table, viewer: Viewer) -> _Verdict:
         if refusal(change, table, viewer.role) is not None:

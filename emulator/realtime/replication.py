@@ -22,17 +22,23 @@ from emulator.realtime.values import SESSION
 logger = logging.getLogger(__name__)
 
 STATUS_SECONDS = 10.0  # wal_sender_timeout is 60 s
-FIRST_RETRY_SECONDS = 0.1
-MAX_RETRY_SECONDS = 2.0
 XLOG_HEADER_BYTES = 25
 
 
-async def stream(dsn: str, publication: str, started: asyncio.Event) -> AsyncIterator[Message]:
+async def stream(
+    dsn: str, publication: str, started: asyncio.Event, name: str
+) -> AsyncIterator[Message]:
     """The messages of one temporary slot, until the connection ends.
 
-    Sets `started` when every later commit will come. Raises psycopg.Error, and ProtocolError.
+    Sets `started` when every later commit will come. `name` is the connection's in PostgreSQL.
+    Raises psycopg.Error, and ProtocolError.
     """
-    conninfo = make_conninfo(dsn, replication="database", options=session_options(SESSION))
+    conninfo = make_conninfo(
+        dsn,
+        replication="database",
+        application_name=name,
+        options=session_options(SESSION),
+    )
     connection = await AsyncConnection.connect(conninfo, autocommit=True)
     try:
         slot = f"emulator_realtime_{secrets.token_hex(8)}"
@@ -46,22 +52,6 @@ async def stream(dsn: str, publication: str, started: asyncio.Event) -> AsyncIte
             yield message
     finally:
         await connection.close()
-
-
-class Retry:
-    """Growing pauses between attempts; `reset` after a success."""
-
-    def __init__(self) -> None:
-        self._seconds = FIRST_RETRY_SECONDS
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause."""
-        self._seconds = FIRST_RETRY_SECONDS
-
-    async def pause(self) -> None:
-        """Wait, longer each time."""
-        await asyncio.sleep(self._seconds)
-        self._seconds = min(self._seconds * 2, MAX_RETRY_SECONDS)
 
 
 def session_options(parameters: Mapping[str, str]) -> str:

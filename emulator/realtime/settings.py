@@ -18,13 +18,26 @@ class RealtimeSettings:
     poll_ms: float = 100
     max_changes_per_poll: int = 100
     join_ms: float = 10  # between the reply to a join and "Subscribed to PostgreSQL"
+    cold_join_ms: float = 1_400  # the same for whoever starts the poller, in addition
     token_ms: float = 2_000  # until a new access token counts
     connect_refusal_ms: float = 2_000
     join_refusal_ms: float = 5_000  # nothing else leaves the socket meanwhile
+    poll_seconds: float = 15  # a poll that takes longer is lost, with the stream
+    poll_retry_ms: float = 100  # first pause after a lost poll
+    reconnect_ms: float = 500  # first pause before a new stream of changes
+    longest_reconnect_ms: float = 30_000
+    broadcast_reconnect_ms: float = 12_000
+    give_up_seconds: float = 60  # without a stream: then all subscriptions are forgotten
+    unsubscribe_ms: float = 13_000  # so long the policies are asked for who has left
+    publication_ms: float = 60_000  # between looks at what is published
+    database_ms: float = 10_000  # how long one waits for a connection
+    tenant_seconds: float = 30  # so long sockets are accepted without a database
+    rate_limit: float | None = None  # events a second, on average
+    rate_tick_seconds: float = 1  # the window has 60 of them
     idle_seconds: float = 66
     max_channels: int = 100
     max_queued_frames: int = 20_000
-    max_queued_characters: int = 64 * 1024 * 1024
+    max_queued_bytes: int = 64 * 1024 * 1024
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> RealtimeSettings:
@@ -37,12 +50,26 @@ class RealtimeSettings:
                 env, "EMULATOR_CONNECT_REFUSAL_MS", cls.connect_refusal_ms
             ),
             join_refusal_ms=_milliseconds(env, "EMULATOR_JOIN_REFUSAL_MS", cls.join_refusal_ms),
+            cold_join_ms=_milliseconds(env, "EMULATOR_COLD_JOIN_MS", cls.cold_join_ms),
+            rate_limit=_rate(env, "EMULATOR_RATE_LIMIT"),
         )
 
     @classmethod
     def prompt(cls) -> RealtimeSettings:
         """Without any imitated delay, for tests."""
-        return cls(poll_ms=0, join_ms=0, token_ms=0, connect_refusal_ms=0, join_refusal_ms=0)
+        return cls(
+            poll_ms=0,
+            join_ms=0,
+            cold_join_ms=0,
+            token_ms=0,
+            connect_refusal_ms=0,
+            join_refusal_ms=0,
+            poll_retry_ms=0,
+            reconnect_ms=100,
+            longest_reconnect_ms=1_000,
+            broadcast_reconnect_ms=100,
+            unsubscribe_ms=0,
+        )
 
 
 def _milliseconds(env: Mapping[str, str], name: str, default: float) -> float:
@@ -55,4 +82,19 @@ def _milliseconds(env: Mapping[str, str], name: str, default: float) -> float:
         value = -1
     if not 0 <= value < 3_600_000:
         raise SettingsError(f"{name} is {text!r}: give milliseconds from 0 to 3600000")
+    return value
+
+
+def _rate(env: Mapping[str, str], name: str) -> float | None:
+    text = env.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value < 1_000_000_000:
+        raise SettingsError(
+            f"{name} is {text!r}: give events a second over 0; the real one has 100"
+        )
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -67,7 +68,7 @@ class Session:
         self._policies = Policies(pool)
         self._settings = settings
         self._clock = clock
-        self._outbox = Outbox(settings.max_queued_frames, settings.max_queued_characters)
+        self._outbox = Outbox(settings.max_queued_frames, settings.max_queued_bytes)
         self._subscribing: dict[Channel, asyncio.Task[None]] = {}
         self._subscribers: dict[Channel, Subscriber] = {}
         self._listening: dict[Channel, Listener] = {}
@@ -165,6 +166,7 @@ class Session:
 
     async def _subscribe(self, channel: Channel, delay_seconds: float) -> None:
         await asyncio.sleep(delay_seconds)
+        await self._delivery.warm()
         while True:
             try:
                 subscriber = await self._accepted(channel)
@@ -192,13 +194,15 @@ class Session:
             for oid in oids:
                 tables.setdefault(oid, []).append(entry)
         seen = viewer(role, channel.identity.claims)
-        return Subscriber(channel.topic, self._vsn, seen, tables, self._outbox.put_packed)
+        renew = functools.partial(self._start_subscribing, channel, False)
+        return Subscriber(channel.topic, self._vsn, seen, tables, self._outbox.put_packed, renew)
 
     def _serve(self, channel: Channel, subscriber: Subscriber) -> None:
         if (former := self._subscribers.pop(channel, None)) is not None:
-            self._delivery.remove(former)
+            self._delivery.replace(former, subscriber)
+        else:
+            self._delivery.add(subscriber)
         self._subscribers[channel] = subscriber
-        self._delivery.add(subscriber)
         self._apply(self._channels.subscribed(channel))
 
     def _watch(self, channel: Channel) -> None:
@@ -219,7 +223,7 @@ class Session:
         if (timer := self._expiries.pop(channel, None)) is not None:
             timer.cancel()
         if (subscriber := self._subscribers.pop(channel, None)) is not None:
-            self._delivery.remove(subscriber)
+            self._delivery.leave(subscriber)
         if (listener := self._listening.pop(channel, None)) is not None:
             self._listeners.remove(listener)
 
