@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import shutil
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
 from realtime import RealtimePostgresChangesListenEvent
 from supabase import AsyncClient, acreate_client
 
 from tests.emulator.realtime.conftest import DEADLINE_SECONDS, USER, Server
+from tests.node import JAVASCRIPT, install, node
 
-JAVASCRIPT = Path(__file__).parents[2] / "js"
-INSTALL_SECONDS = 90
 EVERY = RealtimePostgresChangesListenEvent.All
 ALERTS = {"event": "*", "schema": "public", "table": "alerts"}
 
@@ -55,42 +50,17 @@ async def test_realtime_py_follows_insert_update_and_delete(server: Server) -> N
     assert (deleted["type"], deleted["old_record"]) == ("DELETE", {"id": 7})
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Node with the client's package beside the script, installed when it is not there yet."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        pytest.skip("node and npm are not installed")
-    return program
-
-
-async def installed() -> None:
-    """Install the locked packages, once for all test workers."""
-    with (JAVASCRIPT / "package-lock.json").open() as lock:
-        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        done = JAVASCRIPT / "node_modules" / ".package-lock.json"
-        newest = (JAVASCRIPT / "package-lock.json").stat().st_mtime
-        if done.exists() and done.stat().st_mtime >= newest:
-            return
-        async with asyncio.timeout(INSTALL_SECONDS):
-            command = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=JAVASCRIPT, stdout=PIPE, stderr=PIPE
-            )
-            _, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-
-
 async def entries(process: Process) -> AsyncIterator[dict[str, Any]]:
     assert process.stdout is not None
     async for line in process.stdout:
         yield json.loads(line)
 
 
-async def test_supabase_js_follows_insert_update_and_delete(server: Server, node: str) -> None:
-    await installed()
+async def test_supabase_js_follows_insert_update_and_delete(server: Server) -> None:
+    program = node()
+    await asyncio.to_thread(install, JAVASCRIPT)
     process = await asyncio.create_subprocess_exec(
-        node,
+        program,
         str(JAVASCRIPT / "follow.mjs"),
         server.url,
         server.keys.publishable,
