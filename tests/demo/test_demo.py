@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
 
 from tests.demo.running import PROJECT, Demo, demo, wait_for
 
@@ -57,9 +58,9 @@ def listen(shown: Demo, endpoint: str, *subprotocols: str, query: str = "") -> C
     )
 
 
-def held(socket: ClientConnection) -> set[int]:
+def held(socket: Connection) -> set[int]:
     """Ids of the rows that a resumable client holds once it is synced."""
-    ids = set()
+    ids: set[int] = set()
     while (frame := json.loads(socket.recv(timeout=10)))["type"] != "synced":
         if frame.get("record"):
             ids.add(frame["record"]["id"])
