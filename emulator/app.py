@@ -12,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from emulator.faults import Faults
+from emulator.faults.requests import FaultyRest
 from emulator.identity import Keys
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 SERVICES = ("auth", "rest", "realtime", "storage", "functions", "graphql")
 
 
-def create_app(keys: Keys, routes: Sequence[BaseRoute]) -> Starlette:
+def create_app(keys: Keys, routes: Sequence[BaseRoute], faults: Faults) -> Starlette:
     """The application with the parts' `routes`. Like a hosted project it serves any origin."""
     cors = Middleware(
         CORSMiddleware,
@@ -34,7 +36,9 @@ def create_app(keys: Keys, routes: Sequence[BaseRoute]) -> Starlette:
     ]
     # The handler also covers what the parts' routers do not find below their own paths.
     return Starlette(
-        routes=[*routes, *own], middleware=[cors], exception_handlers={404: _not_found}
+        routes=[*routes, *own],
+        middleware=[cors, Middleware(FaultyRest, faults=faults)],
+        exception_handlers={404: _not_found},
     )
 
 

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Mount
 
 from emulator import auth, rest
 from emulator.cluster import SUPERUSER
+from emulator.faults import actions
 from emulator.project import Part, Project
 from emulator.realtime import Realtime
 
@@ -18,10 +19,14 @@ async def realtime_part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
     """Serves /realtime/v1 while it is entered."""
     database = project.database
     served = Realtime(
-        database.dsn("postgres"), database.dsn(SUPERUSER), project.keys, project.settings.realtime
+        database.dsn("postgres"),
+        database.dsn(SUPERUSER),
+        project.keys,
+        project.settings.realtime,
+        project.faults,
     )
     async with served:
         yield [Mount("/realtime/v1", routes=served.routes())]
 
 
-PARTS: tuple[Part, ...] = (rest.part, auth.part, realtime_part)
+PARTS: tuple[Part, ...] = (rest.part, auth.part, realtime_part, actions.part)

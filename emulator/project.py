@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
 from emulator.database import Database
+from emulator.faults import Faults
 from emulator.identity import Keys
 from emulator.settings import Settings
 
@@ -21,6 +22,7 @@ class Project:
     keys: Keys
     settings: Settings
     url: str
+    faults: Faults = field(default_factory=Faults)
 
 
 # A part opens what it needs (pools, tasks) when entered, on the server's event loop, yields the

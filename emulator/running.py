@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 
 from emulator.app import create_app
 from emulator.database import Database
+from emulator.faults import Faults
 from emulator.identity import Keys
 from emulator.parts import PARTS
 from emulator.postgres import Postgres
@@ -60,6 +61,11 @@ class Emulator:
     def keys(self) -> Keys:
         """API keys, and `mint` for users' tokens."""
         return self.project.keys
+
+    @property
+    def faults(self) -> Faults:
+        """What misbehaves on purpose; nothing until it is switched on here."""
+        return self.project.faults
 
     @property
     def database(self) -> Database:
@@ -169,7 +175,7 @@ class Emulator:
             routes: list[BaseRoute] = []
             for part in self.parts:
                 routes += await stack.enter_async_context(part(self.project))
-            self._server = server = _Server(configuration(self.keys, routes), ready)
+            self._server = server = _Server(configuration(self.keys, routes, self.faults), ready)
             if self._stopping:  # before there was a server to tell
                 server.should_exit = True
             serving = asyncio.create_task(server.serve([self.listener]), name="serve")
@@ -190,10 +196,10 @@ class _Server(uvicorn.Server):
         self._ready.set()
 
 
-def configuration(keys: Keys, routes: Sequence[BaseRoute]) -> uvicorn.Config:
+def configuration(keys: Keys, routes: Sequence[BaseRoute], faults: Faults) -> uvicorn.Config:
     """How uvicorn serves: no WebSocket pings or compression, since the real server has neither."""
     return uvicorn.Config(
-        create_app(keys, routes),
+        create_app(keys, routes, faults),
         lifespan="off",
         log_config=None,
         log_level="warning",

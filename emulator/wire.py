@@ -37,6 +37,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             raise WebSocketDisconnect(GONE)
         self.transport.write(frames)
 
+    def end(self, code: int) -> None:
+        """Close with `code` without waiting for the client."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+            self.conn.send_close(code)
+            self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
 
 class HttpConnection(HttpToolsProtocol):
     """A connection of HTTP requests."""

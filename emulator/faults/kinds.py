@@ -54,6 +54,14 @@ def one_of(*words: str) -> Callable[[Any], Any]:
     return check
 
 
+def close_code(value: Any) -> Any:
+    """A code that a close frame can carry, or 1006 for an end without such a frame."""
+    sendable = (*range(1000, 1004), *range(1006, 1015), *range(3000, 5000))
+    if isinstance(value, bool) or value not in sendable:
+        raise ValueError("a close code: 1000 to 1003, 1006 to 1014, 3000 to 4999")
+    return value
+
+
 def name_or_none(value: Any) -> Any:
     """A name, or None for all."""
     if value is not None and not isinstance(value, str):
@@ -63,11 +71,11 @@ def name_or_none(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One sort of fault; `once`: it happens to what is there when it starts, and is over."""
+    """One sort of fault; `lasts`: when its count is reached it goes on for those that it met."""
 
     says: str
     options: Mapping[str, Option] = field(default_factory=dict)
-    once: bool = False
+    lasts: bool = False
 
 
 _LANE = {
@@ -86,14 +94,15 @@ KINDS: Mapping[str, Kind] = {
     "delay": Kind(
         "changes come `by` seconds later", {**_LANE, "by": Option(1.0, number(0.001, 3600))}
     ),
-    "reset": Kind("Realtime's sockets are reset (RST)", once=True),
+    "reset": Kind("Realtime's sockets are reset (RST)"),
     "close": Kind(
         "Realtime's sockets are closed with `code`",
-        {"code": Option(1012, whole(1000, 4999))},
-        once=True,
+        {"code": Option(1012, close_code)},
     ),
-    "stall": Kind("Realtime's sockets neither read nor write, and then go on"),
-    "half-open": Kind("nothing more passes over Realtime's sockets, and no end is told"),
+    "stall": Kind("Realtime's sockets neither read nor write, and then go on", lasts=True),
+    "half-open": Kind(
+        "nothing more passes over Realtime's sockets, and no end is told", lasts=True
+    ),
     "refuse": Kind(
         "new Realtime sockets are answered with `status`, or reset when it is 0",
         {"status": Option(503, whole(0, 599))},
@@ -108,9 +117,15 @@ KINDS: Mapping[str, Kind] = {
     "rest-slow": Kind(
         "REST answers `by` seconds later", {**_PATH, "by": Option(1.0, number(0.001, 3600))}
     ),
-    "rest-hang": Kind("REST does not answer while it lasts, and then resets", _PATH),
+    "rest-hang": Kind("REST does not answer while it lasts, and then resets", _PATH, lasts=True),
     "rest-reset": Kind("REST connections are reset before the request is executed", _PATH),
     "rest-lost": Kind("REST executes the request and resets instead of answering", _PATH),
+    "terminate": Kind(
+        "Realtime's connections to PostgreSQL are terminated: of `what` lane, or all",
+        {"what": Option("poller", one_of("poller", "broadcast", "all"))},
+    ),
+    "postgres-kill": Kind("PostgreSQL is killed (-9), and starts again"),
+    "postgres-stop": Kind("PostgreSQL is stopped, for a time, and started again", lasts=True),
 }
 
 

@@ -52,7 +52,7 @@ class Faults:
     lost: Counter[str] = field(default_factory=Counter)
     _running: dict[int, Fault] = field(default_factory=dict)
     _ended: deque[Fault] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _told: list[Callable[[], None]] = field(default_factory=list)
+    _told: list[Callable[[], object]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _number: int = 0
 
@@ -125,7 +125,7 @@ class Faults:
             fault.hits += hits
             if fault.left is not None:
                 fault.left -= hits
-                if fault.left == 0:
+                if fault.left == 0 and not KINDS[fault.name].lasts:
                     self._end(fault)
         if fault.ended:
             self._tell()
@@ -137,9 +137,13 @@ class Faults:
             ends = [fault.until for fault in self._running.values() if fault.until is not None]
             return min(ends, default=None)
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Call `tell` whenever one starts or ends otherwise than by time, in that thread."""
+    def on_change(self, tell: Callable[[], object]) -> Callable[[], None]:
+        """Call `tell` whenever one starts or ends otherwise than by time, in that thread.
+
+        What is returned ends that.
+        """
         self._told.append(tell)
+        return lambda: self._told.remove(tell)
 
     def _end(self, fault: Fault) -> None:
         if self._running.pop(fault.id, None) is not None:
@@ -147,7 +151,7 @@ class Faults:
             self._ended.append(fault)
 
     def _tell(self) -> None:
-        for tell in self._told:
+        for tell in [*self._told]:
             tell()
 
 

@@ -19,7 +19,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from emulator import wire
 from emulator.faults import Faults, gate
+from emulator.faults.sockets import Sockets
 from emulator.identity import InvalidToken, Keys
 from emulator.migrations import PARTITIONS
 from emulator.realtime import messages, phoenix, publication
@@ -90,10 +92,13 @@ class Realtime:
             RateCounter(settings.rate_limit, settings.rate_tick_seconds, time.monotonic)
         )
         self._broadcasting = asyncio.Event()
+        self._sockets = Sockets(self._faults)
+        self._stack = contextlib.ExitStack()
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Realtime:
+        self._stack.enter_context(self._sockets.following())
         await self._pool.open()
         await self._tasks.__aenter__()
         self._running = [
@@ -123,6 +128,7 @@ class Realtime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._stack.close()
         for task in self._running:
             task.cancel()
         try:
@@ -187,6 +193,10 @@ class Realtime:
             return False
 
     async def _connect(self, websocket: WebSocket) -> None:
+        for refusal in self._faults.active("refuse"):
+            if self._faults.hit(refusal):
+                await _refuse(websocket, refusal.options["status"])
+                return
         query = websocket.query_params
         vsn = phoenix.version(query.get("vsn"))
         if vsn is None:
@@ -206,6 +216,7 @@ class Realtime:
             await _deny(websocket, HTMLResponse("Internal Server Error", 500))
             return
         await websocket.accept()
+        connection = wire.websocket(websocket.scope)
         channels = Channels(key, self._keys.identify, self._settings.max_channels)
         session = Session(
             websocket,
@@ -217,7 +228,17 @@ class Realtime:
             self._settings,
             self._keys.clock,
         )
-        await session.run()
+        with self._sockets.open(connection):
+            await session.run()
+
+
+async def _refuse(websocket: WebSocket, status: int) -> None:
+    if status:
+        await _deny(websocket, PlainTextResponse("", status))
+        return
+    wire.websocket(websocket.scope).line.cut()
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass  # the server has to notice
 
 
 async def _unknown_path(websocket: WebSocket) -> None:

@@ -132,7 +132,7 @@ class Delivery:
                     factor = 0
                 backoff.reset()
             except (psycopg.Error, PoolTimeout, PollLost) as error:
-                self._faults.lost["poll"] += len(batch)
+                self._faults.lost["poll"] += sum(c.relation.oid in self._by_table for c in batch)
                 logger.warning("a poll with %d changes is lost: %s", len(batch), error)
                 if isinstance(error, psycopg.OperationalError):  # also when it took too long
                     self._feed.restart()
