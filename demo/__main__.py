@@ -54,16 +54,35 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--data", type=Path, default=".emulator", help="where the database lives (.emulator)"
     )
     parser.add_argument(
-        "--emulator-port", type=int, default=environment.get("EMULATOR_PORT", "8010")
+        "--emulator-port",
+        type=port,
+        default=environment.get("EMULATOR_PORT", "8010"),
+        metavar="PORT",
+        help="port of the embedded Supabase (EMULATOR_PORT, 8010)",
     )
-    parser.add_argument("--relay-port", type=int, default=environment.get("PORT", "8003"))
+    parser.add_argument(
+        "--relay-port",
+        type=port,
+        default=environment.get("PORT", "8003"),
+        metavar="PORT",
+        help="port of the relay and its page (PORT, 8003)",
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("feed", help="only write events (used by the demo itself)")
     return parser
 
 
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
 def positive(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
     if not 0 < rate <= 10_000:
         raise argparse.ArgumentTypeError("give a rate above 0 and up to 10000")
     return rate

@@ -7,7 +7,7 @@ import logging
 
 import httpx
 from postgrest.exceptions import APIError
-from supabase import AsyncClient
+from supabase import AsyncClient, AsyncClientOptions
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,8 @@ EVERY_SECONDS = 300
 
 async def prune_for_ever(url: str, key: str) -> None:
     """Prune every five minutes until cancelled; a time when Supabase is away is skipped."""
-    client = AsyncClient(url, key)
+    http = httpx.AsyncClient(trust_env=False)
+    client = AsyncClient(url, key, AsyncClientOptions(httpx_client=http))
     while True:
         try:
             await client.rpc("prune", {"keep": KEEP}).execute()

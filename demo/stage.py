@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -67,11 +69,13 @@ class Stage:
         return status
 
     async def _show(self) -> None:
+        refuse_taken(self.ports)
         env_file = self.data / "demo.env"
-        env_file.unlink(missing_ok=True)
+        former = state_of(env_file)
         url = f"http://127.0.0.1:{self.ports.emulator}"
         relay = f"http://127.0.0.1:{self.ports.relay}"
-        base = dict(self.environment) | {"PYTHONUNBUFFERED": "1"}
+        # All of them talk to this machine only: a proxy would send them astray.
+        base = dict(self.environment) | {"PYTHONUNBUFFERED": "1", "NO_PROXY": "*", "no_proxy": "*"}
         async with asyncio.TaskGroup() as parts:
 
             def start(name: str, *arguments: str, environment: dict[str, str]) -> None:
@@ -81,8 +85,9 @@ class Stage:
 
             emulator = ("emulator", "--port", str(self.ports.emulator), "--data", str(self.data))
             start("emulator", *emulator, "--env", str(env_file), environment={})
-            # The file first: another emulator might answer at this port.
-            await appear(env_file)
+            # The file first: another emulator might answer at this port. Where one works on the
+            # same data, the file is that one's, and stays.
+            await rewritten(env_file, former)
             await answer(f"{url}/auth/v1/health", "the embedded Supabase")
             keys = read_env(env_file)
             writer = mint(keys["SUPABASE_JWT_SECRET"], "event_writer")
@@ -149,10 +154,34 @@ async def answer(url: str, name: str) -> None:
     raise StageError(f"{name} was not ready within {READY_SECONDS:g} s, see its lines above")
 
 
-async def appear(path: Path) -> None:
-    """Return when `path` exists. Raises StageError when it does not in time."""
+def refuse_taken(ports: Ports) -> None:
+    """Raise StageError when a port cannot be had: whoever has it might be taken for ours."""
+    for name, port in (("emulator", ports.emulator), ("relay", ports.relay)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                why = "is in use" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
+                raise StageError(
+                    f"127.0.0.1:{port} {why}; stop the other program or choose another port"
+                    f" with --{name}-port"
+                ) from None
+
+
+def state_of(path: Path) -> tuple[int, int] | None:
+    """What changes whenever the file is replaced; None while there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+async def rewritten(path: Path, former: tuple[int, int] | None) -> None:
+    """Return when `path` is there and not as before. Raises StageError when it is not in time."""
     deadline = time.monotonic() + READY_SECONDS
-    while not await asyncio.to_thread(path.exists):
+    while await asyncio.to_thread(state_of, path) in (None, former):
         if time.monotonic() > deadline:
             raise StageError(f"{path} was not written within {READY_SECONDS:g} s")
         await asyncio.sleep(0.05)

@@ -23,6 +23,7 @@ from demo.stage import read_env
 
 PROJECT = Path(__file__).parents[2]
 MARK = "HOTSPOT_DEMO_UNDER_TEST"
+NOWHERE = "http://127.0.0.1:9"
 
 
 def free_port() -> int:
@@ -128,7 +129,8 @@ def demo(data: Path) -> Iterator[Demo]:
             *("--emulator-port", str(ports[0]), "--relay-port", str(ports[1])),
         ],
         cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", MARK: mark},
+        # A proxy of the user's is not asked for what is on this machine.
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", MARK: mark, "HTTP_PROXY": NOWHERE},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
-from tests.demo.running import PROJECT, Demo, demo, wait_for
+from tests.demo.running import PROJECT, Demo, demo, free_port, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -214,20 +213,36 @@ def test_ctrl_c_ends_everything_and_the_data_is_kept(
         shutil.rmtree(directory)
 
 
-def test_port_in_use_is_said_and_ends_the_demo(shown: Demo, tmp_path: Path) -> None:
-    started = time.monotonic()
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "demo", "--data", str(tmp_path / "other")),
-            *("--emulator-port", str(shown.emulator_port), "--relay-port", "0"),
-        ],
+def another(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A demo that cannot start, from its start to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "demo", *arguments],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("taken", ["emulator", "relay"])
+def test_port_in_use_is_said_before_anything_starts(
+    shown: Demo, tmp_path: Path, taken: str
+) -> None:
+    ports = {"emulator": free_port(), "relay": free_port()}
+    ports[taken] = {"emulator": shown.emulator_port, "relay": shown.relay_port}[taken]
+    options = (f"--{name}-port={port}" for name, port in ports.items())
+    result = another("--data", str(tmp_path / "other"), *options)
     assert result.returncode == 1
-    assert f"{shown.emulator_port}" in result.stdout
-    assert "in use" in result.stdout
-    assert time.monotonic() - started < 45
+    assert f"127.0.0.1:{ports[taken]} is in use" in result.stdout
+    assert f"--{taken}-port" in result.stdout
+    assert "ready" not in result.stdout
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_second_demo_on_the_same_data_leaves_the_first_one_its_variables(shown: Demo) -> None:
+    ports = (f"--emulator-port={free_port()}", f"--relay-port={free_port()}")
+    result = another("--data", str(shown.data), *ports)
+    assert result.returncode == 1
+    assert "is in use by another emulator" in result.stdout
+    assert shown.variables()["SUPABASE_URL"].endswith(f":{shown.emulator_port}")
