@@ -60,7 +60,7 @@ class _Control:
             given = json.loads(await request.body())
             if not isinstance(given, dict) or not isinstance(given.get("name"), str):
                 raise InvalidFault('the body is JSON like {"name": "withhold", "seconds": 5}')
-            fault = self._faults.start(**given)
+            fault = self._faults.start(given.pop("name"), **given)
         except (ValueError, RecursionError):
             return JSONResponse({"message": "the body is not JSON"}, 400)
         except InvalidFault as error:

@@ -57,7 +57,7 @@ class Faults:
     _number: int = 0
 
     def start(
-        self, name: str, *, seconds: float | None = None, count: int | None = None, **given: Any
+        self, name: str, /, *, seconds: float | None = None, count: int | None = None, **given: Any
     ) -> Fault:
         """Switch a fault on: for a time, for so many hits, until stopped. Raises InvalidFault."""
         chosen = options(name, given)
@@ -87,7 +87,7 @@ class Faults:
         self._tell()
 
     @contextlib.contextmanager
-    def during(self, name: str, **given: Any) -> Iterator[Fault]:
+    def during(self, name: str, /, **given: Any) -> Iterator[Fault]:
         """Switched on within the block."""
         fault = self.start(name, **given)
         try:
