@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -73,3 +75,25 @@ def test_readme_lists_every_close_code(code: CloseCode) -> None:
 def test_folders_that_are_no_packages_hold_no_package_marker(path: str) -> None:
     """`supabase/__init__.py` would hide the package of that name."""
     assert not (PROJECT / path / "__init__.py").exists()
+
+
+def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1 $2" = "-m venv" ]; then mkdir -p .venv/bin && cp "$0" .venv/bin/python; fi\n'
+        'if [ "$2" = pip ]; then echo installing; test -e network; fi\n'
+    )
+    python.chmod(0o755)
+
+    def make() -> subprocess.CompletedProcess[str]:
+        command = ["make", ".venv", f"PYTHON={python}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert make().returncode != 0
+    (tmp_path / "network").touch()
+    again = make()
+    assert (again.returncode, "installing" in again.stdout.splitlines()) == (0, True)
+    assert "installing" not in make().stdout.splitlines()
