@@ -28,7 +28,7 @@ class Behalf:
     def __init__(self, supabase_url: str, publishable_key: str) -> None:
         self._key = publishable_key
         self._client = httpx.AsyncClient(
-            base_url=f"{supabase_url}/rest/v1/", timeout=TIMEOUT, limits=LIMITS
+            base_url=f"{supabase_url}/rest/v1/", timeout=TIMEOUT, limits=LIMITS, trust_env=False
         )
 
     async def __aenter__(self) -> Self:

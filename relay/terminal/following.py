@@ -85,6 +85,7 @@ async def _open(address: str, query: str) -> ClientConnection:
             address + query,
             subprotocols=[Subprotocol("relay.v1")],
             open_timeout=GREETING_SECONDS,
+            proxy=None,
             max_size=MAX_FRAME_BYTES,
         )
     except InvalidURI as error:

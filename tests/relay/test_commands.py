@@ -79,6 +79,15 @@ async def test_a_scan_is_queued_once_and_its_state_can_be_read(
     assert (state["id"], state["status"], state["counts"]) == (scan["id"], "queued", None)
 
 
+async def test_no_proxy_is_asked_for_the_project(
+    emulator: Emulator, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    project = Behalf(emulator.url, emulator.keys.publishable)
+    async with project:
+        assert await project.rows(token, "hotspots", {"limit": "1"}) == []
+
+
 @pytest.mark.parametrize(
     ("decision", "status", "body"),
     [
