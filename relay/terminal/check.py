@@ -46,13 +46,17 @@ async def _works(url: str, endpoint: str, wait: float) -> bool:
 
 async def _state(following: Following) -> tuple[int, bool]:
     """The number of rows that the relay starts with, and whether those are all."""
-    rows = 0
+    rows, upstream = 0, "live"
     try:
         async with asyncio.timeout(SYNCED_SECONDS):
             while (frame := await following.next_frame())["type"] != "synced":
                 rows += frame["type"] in ("INSERT", "UPDATE")
+                upstream = frame["upstream"] if frame["type"] == "status" else upstream
     except TimeoutError as error:
-        raise Lost(f"no synced within {SYNCED_SECONDS} s, after {rows} rows") from error
+        raise Lost(
+            f"no synced within {SYNCED_SECONDS} s, after {rows} rows; upstream is {upstream},"
+            " /readyz of the relay says why"
+        ) from error
     return rows, bool(frame["complete"])
 
 

@@ -96,6 +96,29 @@ async def test_check_shows_what_arrives_while_it_waits(
     assert "hotspots        1 changes within 3 s" in capsys.readouterr().out
 
 
+async def test_check_asks_no_proxy_for_a_relay(
+    relay: str, nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, nowhere.replace("ws", "http", 1))
+    assert await checked("--url", relay) == 0
+
+
+async def test_check_says_what_the_relay_says_about_its_own_supply(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setattr(check, "SYNCED_SECONDS", 0.2)
+
+    async def wait(connection: ServerConnection) -> None:
+        await connection.send('{"type":"hello","resumed":false}')
+        await connection.send('{"type":"status","upstream":"down"}')
+        await connection.wait_closed()
+
+    async with serve(wait, "127.0.0.1", 0, subprotocols=["relay.v1"]) as server:  # type: ignore[list-item]
+        assert await checked("--url", f"ws://127.0.0.1:{port_of(server)}") == 1
+    assert capsys.readouterr().out.count("upstream is down") == 3
+
+
 async def test_check_names_what_failed_and_why(nowhere: str, capsys: Output) -> None:
     assert await checked("--url", nowhere) == 1
     output = capsys.readouterr().out
