@@ -20,11 +20,11 @@ class Journal:
         """A client connected."""
         if self._room():
             logger.info(
-                "connected client=%s endpoint=%s format=%s filter=%s",
+                "connected client=%s endpoint=%s format=%s filter=%r",
                 client,
                 endpoint,
                 format,
-                filter or "-",
+                filter,
             )
         else:
             self._came += 1

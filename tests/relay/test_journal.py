@@ -24,3 +24,10 @@ def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCapture
     assert caplog.messages == [
         "left client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5 seconds=1.5"
     ]
+
+
+def test_a_filter_cannot_write_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Journal().came("127.0.0.1:1", "hotspots", "rows", "entity=a\nleft \x1b[31m")
+    (line,) = caplog.messages
+    assert line.endswith(r"format=rows filter='entity=a\nleft \x1b[31m'")
