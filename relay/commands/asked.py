@@ -69,9 +69,10 @@ def without_stamps(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= MAX_LIMIT):
+    digits = value.lstrip("0") if value.isascii() and value.isdigit() else ""
+    if not 0 < len(digits) <= len(str(MAX_LIMIT)) or int(digits) > MAX_LIMIT:
         raise Refused(422, f"limit must be a whole number from 1 to {MAX_LIMIT}")
-    return int(value)
+    return int(digits)
 
 
 def _one_of(endpoint: Endpoint, name: str, value: str) -> str:

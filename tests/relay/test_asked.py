@@ -61,7 +61,9 @@ def test_filters_become_quoted_lists_of_the_columns_values() -> None:
     assert query(ALERTS, [("severity", "info")])["level"] == 'in.("info")'
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "-1", "", "ten", "1.5", "\u0661", "9" * 5000])
+@pytest.mark.parametrize(
+    "limit", ["0", "1001", "-1", "", "ten", "1.5", "\u0661", "000000100999", "9" * 5000]
+)
 def test_a_limit_is_a_number_from_1_to_1000(limit: str) -> None:
     with pytest.raises(Refused, match="1 to 1000") as refused:
         query(HOTSPOTS, [("limit", limit)])
