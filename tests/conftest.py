@@ -24,6 +24,9 @@ from emulator import account, launch, migrations
 from emulator.database import Database
 from emulator.postgres import Postgres
 from emulator.running import Emulator
+from tests.emulator.realtime.transcript_summary import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]  # a hook, found here by the process that runs the workers
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 NUMBERS = itertools.count(1)

@@ -151,9 +151,7 @@ async def test_a_silent_socket_is_closed_in_order(recorded: Database) -> None:
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"private": True}, "private channels"),
-        ({"presence": {"key": "", "enabled": True}}, "presence"),
-        ({"broadcast": {"replication_ready": True}}, "replication_ready"),
+        ({"private": True, "broadcast": {"replay": {"since": 1}}}, "replay"),
     ],
 )
 async def test_what_is_not_imitated_is_said_in_the_reply(
@@ -166,12 +164,13 @@ async def test_what_is_not_imitated_is_said_in_the_reply(
     assert named in reply["payload"]["response"]["reason"]
 
 
-async def test_a_broadcast_is_answered_with_an_error(server: Server) -> None:
+async def test_presence_cannot_be_tracked(server: Server) -> None:
     client = await server.client()
     await client.join("t")
-    await client.send("realtime:t", "broadcast", {"event": "x", "payload": {}}, ref="9")
+    await client.send("realtime:t", "presence", {"event": "track", "payload": {}}, ref="9")
     reply = await client.receive()
     assert (reply["ref"], reply["payload"]["status"]) == ("9", "error")
+    assert "presence is not imitated" in reply["payload"]["response"]["reason"]
 
 
 async def test_a_client_that_reads_nothing_is_dropped_and_others_are_served(
