@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from worker.severity import Thresholds
 
@@ -61,15 +61,25 @@ class Settings:
         )
 
 
-def _text(text: str) -> str:
+def _key(text: str) -> str:
+    # It travels in a header; the library's own error would show it.
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("has characters that no key has")
     return text
 
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _port_fits(parts):
         raise ValueError("must be an address such as https://abc.supabase.co")
     return text.rstrip("/")
+
+
+def _port_fits(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _optional_url(text: str) -> str:
@@ -137,7 +147,7 @@ VARIABLES = (
         "SUPABASE_SECRET_KEY",
         None,
         "secret key (sb_secret_...) or legacy service_role key of the project",
-        _text,
+        _key,
         secret=True,
     ),
     Variable(

@@ -29,6 +29,7 @@ def test_a_missing_variable_is_named(name: str, value: str | None) -> None:
     [
         ("SUPABASE_URL", "localhost:8010"),
         ("SUPABASE_URL", "https://"),
+        ("SUPABASE_URL", "http://127.0.0.1:80100"),
         ("WORKER_REALTIME_URL", "nowhere"),
         ("WORKER_SCAN_SECONDS", "0"),
         ("WORKER_SCAN_SECONDS", "nan"),
@@ -48,6 +49,13 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 
 def test_the_key_shows_neither_in_the_settings_nor_in_errors() -> None:
     assert "sb_secret_x" not in repr(Settings.from_env(ENV))
+
+
+@pytest.mark.parametrize("key", ["sb_secret_\u00e9", "sb_secret x", "sb_secret\nx"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="SUPABASE_SECRET_KEY") as refused:
+        Settings.from_env(ENV | {"SUPABASE_SECRET_KEY": key})
+    assert key not in str(refused.value)
 
 
 def test_every_default_is_valid_and_every_variable_explained() -> None:
