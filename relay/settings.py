@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from relay.errors import SettingsError
 
@@ -17,6 +17,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    # It travels in a header; the library's own error would show it.
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("has characters that no key has")
+    return text
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -25,7 +32,16 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.netloc):
         raise ValueError("has to begin with http:// or https:// and name a host")
+    if not _port_fits(parts):
+        raise ValueError("names a port that cannot be")
     return text.rstrip("/")
+
+
+def _port_fits(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _loopback(text: str) -> str:
@@ -94,17 +110,19 @@ class Variable:
 
 VARIABLES: Final = (
     Variable("SUPABASE_URL", None, "the address of the Supabase project", _url),
-    Variable("SUPABASE_SECRET_KEY", "", "the secret key of the project", secret=True),
+    Variable("SUPABASE_SECRET_KEY", "", "the secret key of the project", _secret, secret=True),
     Variable(
         "SUPABASE_PUBLISHABLE_KEY",
         "",
         "the publishable key of the project, which commands are sent with",
+        _secret,
         secret=True,
     ),
     Variable(
         "RELAY_SUPABASE_KEY",
         "",
         "a key with less rights than the secret one, for the relay alone",
+        _secret,
         secret=True,
     ),
     Variable(
@@ -119,7 +137,9 @@ VARIABLES: Final = (
     Variable("HOST", "127.0.0.1", "the address to listen on", _loopback),
     Variable("PORT", "8003", "the port to listen on; 0 takes a free one", _whole(0, 65535)),
     Variable("RELAY_AUTH", "off", "who may connect: off lets everybody in", _one_of("off")),
-    Variable("RELAY_LOCAL_TOKEN", "", "the user token of commands that bring none", secret=True),
+    Variable(
+        "RELAY_LOCAL_TOKEN", "", "the user token of commands that bring none", _secret, secret=True
+    ),
     Variable(
         "RELAY_ALLOWED_ORIGINS",
         "",

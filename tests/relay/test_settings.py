@@ -45,6 +45,7 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
     ("name", "value"),
     [
         ("SUPABASE_URL", "localhost:8010"),
+        ("SUPABASE_URL", "http://127.0.0.1:80100"),
         ("RELAY_REALTIME_URL", "ws://127.0.0.1"),
         ("PORT", "65536"),
         ("PORT", "http"),
@@ -57,6 +58,17 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
 def test_a_bad_value_is_named_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
         Settings.from_env(ENV | {name: value})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SUPABASE_SECRET_KEY", "SUPABASE_PUBLISHABLE_KEY", "RELAY_SUPABASE_KEY", "RELAY_LOCAL_TOKEN"],
+)
+@pytest.mark.parametrize("value", ["key\u00e9", "a key", "key\nkey"])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.from_env(ENV | {name: value})
+    assert value not in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.org"])  # noqa: S104
