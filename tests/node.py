@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 JAVASCRIPT = Path(__file__).parent / "js"
-INSTALL_SECONDS = 110
+INSTALL_SECONDS = 240
 
 
 def node() -> str:

@@ -80,10 +80,9 @@ async def run(
                 response.check(plan, answer)
                 if undo:
                     await held.execute("set constraints all immediate")
-                answered = response.build(plan, answer)
         except psycopg.Error as error:
             raise sqlstates.answer_to(error, identity.role) from error
-    return answered
+    return response.build(plan, answer)
 
 
 async def _answer(held: Connection, plan: Plan) -> Answer:

@@ -34,7 +34,9 @@ def authenticate(keys: Keys, apikey: str | None, authorization: str | None) -> I
         return keys.identify(token)
     except InvalidToken as error:
         code, message = WORDING.get(error.reason, ("PGRST301", "JWT couldn't be decoded"))
-        raise _refusal(code, message) from error
+        unknown = error.reason == "signature"
+        details = "None of the keys was able to decode the JWT" if unknown else None
+        raise _refusal(code, message, details) from error
 
 
 def holder(keys: Keys, apikey: str | None) -> Identity:
@@ -68,6 +70,6 @@ def bearer(authorization: str | None) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _refusal(code: str, message: str) -> ApiError:
+def _refusal(code: str, message: str, details: str | None = None) -> ApiError:
     challenge = f'Bearer error="invalid_token", error_description="{message}"'
-    return ApiError(401, code, message, headers=(("WWW-Authenticate", challenge),))
+    return ApiError(401, code, message, details, headers=(("WWW-Authenticate", challenge),))

@@ -38,8 +38,8 @@ def check(plan: Plan, answer: Answer) -> None:
 def build(plan: Plan, answer: Answer) -> Response:
     """The response to a statement that succeeded.
 
-    Raises ApiError for an offset beyond the counted rows, and when a function has set
-    `response.status` or `response.headers` to nonsense.
+    An offset beyond the counted rows is told with all headers of a success. Raises ApiError when
+    a function has set `response.status` or `response.headers` to nonsense.
     """
     if plan.function is not None:
         response = _of_call(plan, answer)
@@ -51,30 +51,31 @@ def build(plan: Plan, answer: Answer) -> Response:
 
 
 def _of_read(plan: Plan, answer: Answer) -> Response:
-    status, headers = _ranged(plan, answer)
+    status, headers, body = _ranged(plan, answer)
     location = "/" + (plan.table.name if plan.table else "")
     if plan.canonical:
         location += f"?{plan.canonical}"
     headers.append(("Content-Location", location))
     headers += _content(plan) + _applied(plan)
-    return Response(status, headers, answer.body)
+    return Response(status, headers, body)
 
 
 def _of_call(plan: Plan, answer: Answer) -> Response:
-    status, headers = _ranged(plan, answer)
+    status, headers, body = _ranged(plan, answer)
     headers += _applied(plan)
     if plan.function is not None and plan.function.returns == "void":
         return Response(204, headers)
-    return Response(status, headers + _content(plan), answer.body)
+    return Response(status, headers + _content(plan), body)
 
 
-def _ranged(plan: Plan, answer: Answer) -> tuple[int, Headers]:
+def _ranged(plan: Plan, answer: Answer) -> tuple[int, Headers, bytes]:
     first = plan.rows.offset
     status = ranges.status(first, answer.rows, answer.total)
+    body = answer.body
     if status == 416:
-        raise errors.out_of_bounds(first, answer.total or 0)
+        body = errors.out_of_bounds(first, answer.total or 0).body()
     rows = ranges.content_range(first, first + answer.rows - 1, answer.total)
-    return status, [("Content-Range", rows)]
+    return status, [("Content-Range", rows)], body
 
 
 def _of_write(plan: Plan, answer: Answer) -> Response:

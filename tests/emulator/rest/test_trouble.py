@@ -101,7 +101,9 @@ def test_new_tables_columns_and_functions_are_found_at_once(
         served.sql("drop function if exists public.fresh_one; drop table public.fresh")
 
 
-def test_a_changed_function_is_known_without_being_announced(served: Served, http: httpx.Client) -> None:
+def test_a_changed_function_is_known_without_being_announced(
+    served: Served, http: httpx.Client
+) -> None:
     served.sql("create function public.changed() returns int language sql as 'select 1'")
     try:
         assert http.post("/rpc/changed").json() == 1
