@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 30.0
 POOL_CONNECTIONS = 4
 UPKEEP_SECONDS = 3600.0
+SPREAD_ROWS = 100  # of one transaction, that large ones need no room
 # After that the pool gives up, and tries anew for the next who asks: at once when all is well.
 RECONNECT_SECONDS = 1.0
 BROADCASTS = "realtime_broadcast"
@@ -157,7 +158,7 @@ class Realtime:
                 ):
                     if (row := rows.stored(message)) is not None:
                         batch.append(row)
-                    elif isinstance(message, Commit):
+                    if batch and (isinstance(message, Commit) or len(batch) == SPREAD_ROWS):
                         await self._spread(batch)
                         batch.clear()
             except psycopg.Error as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from emulator.realtime.outbox import packed
 from emulator.realtime.phoenix import Version, encode_push
 from emulator.realtime.rate import RateCounter
 from emulator.realtime.userbroadcast import Oversized, UserBroadcast, frame
@@ -74,12 +75,12 @@ class Enveloped:
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """A joined channel; `push` takes a frame and must not block."""
+    """A joined channel; `push` takes a packed frame and must not block."""
 
     topic: str
     private: bool
     vsn: Version
-    push: Callable[[Frame], None] = field(repr=False)
+    push: Callable[[bytes], None] = field(repr=False)
 
 
 class Listeners:
@@ -111,7 +112,7 @@ class Listeners:
         if self._rate.exceeded():
             return
         self._rate.add(1)
-        frames: dict[Version, Frame | None] = {}
+        frames: dict[Version, bytes | None] = {}
         for listener in self._by_topic.get((topic, private), ()):
             if listener is but:
                 continue
@@ -121,9 +122,10 @@ class Listeners:
                 listener.push(ready)
 
 
-def _encoded(broadcast: Broadcast, listener: Listener) -> Frame | None:
+def _encoded(broadcast: Broadcast, listener: Listener) -> bytes | None:
     try:
-        return broadcast.encoded(listener.vsn, PREFIX + listener.topic)
+        encoded = broadcast.encoded(listener.vsn, PREFIX + listener.topic)
+        return None if encoded is None else packed(encoded)
     except Oversized as error:
         logger.warning("a broadcast cannot be sent in protocol version 2: %s", error)
         return None

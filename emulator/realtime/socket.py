@@ -153,7 +153,7 @@ class Session:
     def _listen(self, channel: Channel) -> None:
         if channel not in self._listening:
             private = channel.options.private
-            listener = Listener(channel.name, private, self._vsn, self._outbox.put)
+            listener = Listener(channel.name, private, self._vsn, self._outbox.put_packed)
             self._listening[channel] = listener
             self._listeners.add(listener)
 
