@@ -1,7 +1,11 @@
 """The page in a real browser, from a row in the database to a decision and back."""
 
+import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -103,6 +107,56 @@ async def test_a_row_that_is_written_appears_with_its_figures_and_goes_when_dele
     await expect(page.locator("#hotspots .head")).to_contain_text("1 active")
     db.execute("delete from public.hotspots where id = %s", (id,))
     await expect(card).to_have_count(0, timeout=SOON)
+
+
+@asynccontextmanager
+async def worker(emulator: Emulator, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m worker` on the emulator; stopped at the end of the block if it still runs."""
+    variables = {
+        "SUPABASE_URL": emulator.url,
+        "SUPABASE_SECRET_KEY": emulator.keys.secret,
+        "WORKER_POLL_SECONDS": "0.5",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker", *arguments, env=variables
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def done(emulator: Emulator, *arguments: str) -> None:
+    async with worker(emulator, *arguments) as process:
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["service", "cron"])
+async def test_the_events_of_a_file_become_hotspots_on_the_page(
+    page: Page, emulator: Emulator, tmp_path: Path, running: bool
+) -> None:
+    """Both ways to run the worker: for ever, and once in a while without the other."""
+    file = tmp_path / "events.csv"
+    trips = [("Own_Fleet", kilometres) for kilometres in (100, 101, 99, 100, 102, 100, 250)]
+    file.write_text(
+        "supplier_id,event_type,timestamp,distance_km\n"
+        + "".join(f"{fleet},logistics,2026-01-05 09:00:00,{km}\n" for fleet, km in trips)
+    )
+    card = page.locator("#hotspots .card")
+    if running:
+        async with worker(emulator, "run"):
+            await done(emulator, "ingest", str(file))
+            await expect(card).to_contain_text("Own_Fleet", timeout=SOON)
+    else:
+        await done(emulator, "ingest", str(file))
+        await expect(page.locator("#hotspots .empty")).to_be_visible()
+        await done(emulator, "scan")
+        await expect(card).to_contain_text("Own_Fleet", timeout=SOON)
+    for text in ("critical", "+150.0 %", "active"):
+        await expect(card).to_contain_text(text)
+    await expect(page.locator("#recommendations .card").first).to_contain_text("pending")
 
 
 async def test_approving_by_button_shows_the_row_approved_within_two_seconds(
