@@ -24,6 +24,7 @@ from emulator import (
     signing,
 )
 from emulator.database import Database
+from emulator.faults import command as command_line
 from emulator.identity import Keys
 from emulator.postgres import StartFailed
 from emulator.running import Emulator, ServingFailed, address, listen
@@ -31,6 +32,7 @@ from emulator.settings import HIGHEST_PORT, Settings, SettingsError
 
 EXPECTED = (
     account.PlaceRefused,
+    command_line.CommandFailed,
     binaries.BinariesMissing,
     cluster.ClusterRefused,
     instance.InUse,
@@ -55,6 +57,8 @@ def main() -> int:
             return mint(options)
         if options.command == "rotate":
             return rotate(options)
+        if options.command == "fault":
+            return fault(options)
         return serve(options, settings)
     except EXPECTED as error:
         print(f"emulator: {error}", file=sys.stderr)
@@ -101,7 +105,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     rotation.add_argument(
         "--revoke", metavar="KEY", help="instead: refuse what that former key signed"
     )
-    for command in (token, rotation):
+    faults = commands.add_parser("fault", help="switch a fault of a running emulator on or off")
+    command_line.add_options(faults)
+    for command in (token, rotation, faults):
         command.add_argument(
             "--data",
             type=Path,
@@ -162,6 +168,18 @@ def kept_keys(options: argparse.Namespace) -> Keys:
     except FileNotFoundError as error:
         remedy = "start it once, or name its --data"
         raise keys_file.KeysUnreadable(f"no keys in {path}; {remedy}") from error
+
+
+def fault(options: argparse.Namespace) -> int:
+    path = options.data / instance.KEYS
+    try:
+        keys = keys_file.load(path)
+    except FileNotFoundError:
+        print(f"emulator: no keys in {path}; name the --data of the running one", file=sys.stderr)
+        return 1
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    print(command_line.run(options, f"http://{host}:{options.port}", keys.secret))
+    return 0
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:

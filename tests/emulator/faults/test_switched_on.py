@@ -194,6 +194,23 @@ async def test_connections_are_refused_by_a_reset(ground: Ground, faults: Faults
     assert await (await ground.client()).is_answered()
 
 
+async def test_what_is_committed_while_sockets_are_refused_is_lost(
+    ground: Ground, client: Client, faults: Faults
+) -> None:
+    async with writing(ground.emulator.database, TICKING) as ledger:
+        await until(lambda: len(client.ids) > 3)
+        faults.start("refuse", status=0, seconds=0.3)
+        faults.start("reset")
+        await until(lambda: client.closed == 1006)
+        await until(lambda: not faults.active("refuse"))
+        again = await ground.client()
+        await again.join("t", TICKS)
+        await ledger.healed(again)
+    arrived = {*client.ids, *again.ids}
+    lost = [id_ for id_ in ledger.committed if id_ not in arrived and id_ < max(arrived)]
+    assert len(lost) > 10
+
+
 async def test_the_pollers_connection_is_terminated(
     ground: Ground, client: Client, faults: Faults
 ) -> None:
