@@ -46,6 +46,8 @@ def decode(vsn: Version, frame: str | bytes) -> Message:
         return _decode_binary(frame)
     try:
         content = json.loads(frame)
+        # Half of a surrogate pair is JSON for Python alone: it could be written to nobody.
+        _json(content).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedFrame("not JSON") from error
     match content:
