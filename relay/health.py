@@ -1,16 +1,24 @@
 """What `/readyz` says: whether clients get every change in time, and if not, why. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from relay.changes.groups import Streams
 from relay.upstream.sources import Upstream
 
 
-def report(upstream: Upstream, streams: Streams, clients: int, now: float) -> dict[str, Any]:
+def report(
+    upstream: Upstream,
+    streams: Streams,
+    clients: int,
+    resumes: Mapping[str, int],
+    now: float,
+) -> dict[str, Any]:
     """The state of the relay at `now`.
 
     `lag_seconds` of an endpoint: everything that was committed up to that long ago has been sent;
-    null before the first catch-up.
+    null before the first catch-up. `resumes` counts the clients that went on from their cursor, by
+    where the relay found what they missed.
     """
     covered_at = upstream.catch_up.covered_at
     lag = None if covered_at is None else round(now - covered_at, 3)
@@ -24,7 +32,9 @@ def report(upstream: Upstream, streams: Streams, clients: int, now: float) -> di
             "attempts": upstream.live.attempts,
         },
         "clients": clients,
+        "resumes": dict(resumes),
         "endpoints": {
-            stream.endpoint.name: {"lag_seconds": lag, "sent": stream.seq} for stream in streams
+            stream.endpoint.name: {"lag_seconds": lag, "sent": stream.seq - stream.first_seq}
+            for stream in streams
         },
     }

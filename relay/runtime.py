@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 import uuid
 from typing import Any, Final, NoReturn
@@ -9,10 +10,13 @@ from typing import Any, Final, NoReturn
 from relay.changes import frames
 from relay.changes.groups import Format, LogLimits, Streams
 from relay.changes.intake import Intake
+from relay.clients.beats import Beats
+from relay.clients.missed import MissedReads
 from relay.clients.places import Identity, Places
-from relay.clients.session import Surroundings
+from relay.clients.resumes import Resumes
 from relay.clients.sockets import Sockets
 from relay.clients.states import States
+from relay.clients.writing import Surroundings
 from relay.health import report
 from relay.origins import Allows
 from relay.settings import Settings
@@ -36,13 +40,28 @@ class Relay:
         now = time.monotonic
         identity = Identity(str(uuid.uuid4()))
         self._now = now
-        self._streams = Streams(LogLimits(max_bytes=settings.log_bytes))
+        # What another relay, or another run, called by the same seq must not look like ours.
+        first_seq = random.SystemRandom().randrange(2**32, 2**51)
+        self._streams = Streams(LogLimits(max_bytes=settings.log_bytes), first_seq)
         self._intake = Intake(self._streams)
         self._upstream = Upstream(started_at=now())
         self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
         self._announced = self._upstream.state(now())
-        self._places = Places(settings.cursor_key or settings.supabase_key, identity, self._intake)
+        self._places = Places(
+            settings.cursor_key or settings.supabase_key,
+            identity,
+            self._intake,
+            clock=time.time,
+            seconds=settings.resume_seconds,
+        )
         self._rest = Rest(settings.supabase_url, settings.supabase_key)
+        self._resumes = Resumes(
+            self._intake,
+            self._places,
+            Beats(self._rest, self._places, now),
+            MissedReads(self._rest, self._intake, now=now, most_rows=settings.resume_rows),
+            now,
+        )
         self._states = States(
             self._rest,
             self._intake,
@@ -56,6 +75,7 @@ class Relay:
             period=settings.catch_up_seconds,
             now=now,
             moved=self._announce_cursors,
+            anew=self._resumes.forget,
         )
         self._heartbeat = Heartbeat(self._rest, identity, now)
         self._live = LiveLane(
@@ -70,7 +90,7 @@ class Relay:
             Surroundings(
                 streams=self._streams,
                 states=self._states,
-                places=self._places,
+                resumes=self._resumes,
                 upstream_state=lambda: self._announced,
                 now=now,
                 max_behind_bytes=settings.max_behind_bytes,
@@ -96,11 +116,14 @@ class Relay:
             raise RuntimeError("all parts of the relay ended")
         finally:
             await self._states.close()
+            await self._resumes.close()
             await self._rest.close()
 
     def health(self) -> dict[str, Any]:
         """What `/readyz` answers."""
-        return report(self._upstream, self._streams, len(self.sockets), self._now())
+        return report(
+            self._upstream, self._streams, len(self.sockets), self._resumes.kinds, self._now()
+        )
 
     async def _watch(self) -> NoReturn:
         ticks = 0

@@ -156,6 +156,18 @@ VARIABLES: Final = (
         "RELAY_CATCH_UP_SECONDS", "5", "seconds between reads of what Realtime lost", _seconds
     ),
     Variable(
+        "RELAY_RESUME_SECONDS",
+        "86400",
+        "how old a cursor may be, in seconds",
+        _whole(1, 30 * 86400),
+    ),
+    Variable(
+        "RELAY_RESUME_ROWS",
+        "200000",
+        "changes that a resuming client may have missed when the database has to be asked",
+        _whole(1000, 1_000_000),
+    ),
+    Variable(
         "RELAY_MAX_BEHIND_BYTES",
         "8388608",
         "bytes that a slow client may be behind",
@@ -178,6 +190,8 @@ class Settings:
     port: int = 8003
     allowed_origins: tuple[str, ...] = ()
     catch_up_seconds: float = 5.0
+    resume_seconds: int = 86400
+    resume_rows: int = 200_000
     max_behind_bytes: int = 8 * 1024 * 1024
 
     @property
@@ -215,5 +229,7 @@ class Settings:
             port=values["PORT"],
             allowed_origins=values["RELAY_ALLOWED_ORIGINS"],
             catch_up_seconds=values["RELAY_CATCH_UP_SECONDS"],
+            resume_seconds=values["RELAY_RESUME_SECONDS"],
+            resume_rows=values["RELAY_RESUME_ROWS"],
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
         )

@@ -3,9 +3,11 @@
 `rows` is a bare row and nothing else; `relay.v1` has a type in each message.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from relay.changes.filters import Filter
 from relay.changes.records import Change, encode
 
 SUBPROTOCOL: Final = "relay.v1"
@@ -37,11 +39,20 @@ def event(change: Change, seq: int, encoded_row: str | None = None) -> str:
     )
 
 
-def leave(change: Change, seq: int) -> str:
+def leave(table: str, row_id: int, version: int, seq: int) -> str:
     """The row changed and does not match the client's filter any more."""
-    return _message(
-        "LEAVE", table=change.endpoint.name, id=change.id, version=change.version, seq=seq
-    )
+    return _message("LEAVE", table=table, id=row_id, version=version, seq=seq)
+
+
+def filtered(events: Iterable[str], wanted: Filter) -> Iterator[str]:
+    """What a client with that filter gets instead of these events of all rows."""
+    for text in events:
+        message = json.loads(text)
+        record, version = message["record"], message["version"]
+        if record is None or wanted.matches(record):
+            yield text
+        elif version > 1 and wanted.may_have_matched(record):
+            yield leave(message["table"], record["id"], version, message["seq"])
 
 
 def hello(endpoint: str, *, resumed: bool, reason: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from relay.changes import frames
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.filters import Filter
+from relay.changes.history import Seqs
 from relay.changes.log import Log
 from relay.changes.records import Change
 
@@ -37,10 +38,10 @@ class LogLimits:
 class Group:
     """One log and those who read it; `generation` rises when all of them have to start anew."""
 
-    def __init__(self, format: Format, wanted: Filter, limits: LogLimits) -> None:
+    def __init__(self, format: Format, wanted: Filter, limits: LogLimits, seq: int) -> None:
         self.format: Final = format
         self.wanted: Final = wanted
-        self.log: Final = Log(max_frames=limits.max_frames, max_bytes=limits.max_bytes)
+        self.log: Final = Log(max_frames=limits.max_frames, max_bytes=limits.max_bytes, seq=seq)
         self.members: Final[set[Member]] = set()
         self.generation = 0
 
@@ -51,19 +52,27 @@ class Group:
 
 
 class Stream:
-    """The changes of one endpoint, encoded once and appended to each group that wants them."""
+    """The changes of one endpoint, encoded once and appended to each group that wants them.
 
-    def __init__(self, endpoint: Endpoint, limits: LogLimits | None = None) -> None:
+    `seq` is that of the newest change; the first one gets the one after `seq`.
+    """
+
+    def __init__(self, endpoint: Endpoint, limits: LogLimits | None = None, seq: int = 0) -> None:
         self.endpoint: Final = endpoint
-        self.seq = 0
+        self.seq = self.first_seq = seq
         self._limits = limits or LogLimits()
         # The groups without a filter stay, so that their logs have no gaps.
         self._lasting = {
-            self._key(format, Filter(endpoint)): Group(format, Filter(endpoint), self._limits)
+            self._key(format, Filter(endpoint)): self._group(format, Filter(endpoint))
             for format in Format
         }
         self._groups = dict(self._lasting)
         self._recorders: list[dict[int, Change]] = []
+
+    @property
+    def everything(self) -> Group:
+        """The events without a filter."""
+        return self._lasting[self._key(Format.EVENTS, Filter(self.endpoint))]
 
     def groups(self) -> Iterator[Group]:
         """All groups."""
@@ -74,7 +83,7 @@ class Stream:
         key = self._key(format, wanted)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(format, wanted, self._limits)
+            group = self._groups[key] = self._group(format, wanted)
         group.members.add(member)
         return group
 
@@ -125,20 +134,23 @@ class Stream:
         for group in self._groups.values():
             if change.record is None or group.wanted.matches(change.record):
                 if group.format is Format.ROWS:
-                    group.log.append(row)
+                    group.log.append(row, self.seq)
                 else:
                     event = event or frames.event(change, self.seq, row)
-                    group.log.append(event)
+                    group.log.append(event, self.seq)
             elif (
                 group.format is Format.EVENTS
                 and change.version > 1
                 and group.wanted.may_have_matched(change.record)
             ):
-                left = left or frames.leave(change, self.seq)
-                group.log.append(left)
+                left = left or frames.leave(self.endpoint.name, change.id, change.version, self.seq)
+                group.log.append(left, self.seq)
             else:
                 continue
             yield group
+
+    def _group(self, format: Format, wanted: Filter) -> Group:
+        return Group(format, wanted, self._limits, self.seq)
 
     @staticmethod
     def _key(format: Format, wanted: Filter) -> tuple[Format, Filter]:
@@ -148,14 +160,27 @@ class Stream:
 class Streams:
     """The streams of all endpoints."""
 
-    def __init__(self, limits: LogLimits | None = None) -> None:
-        self._by_number = {each.number: Stream(each, limits) for each in ENDPOINTS}
+    def __init__(self, limits: LogLimits | None = None, seq: int = 0) -> None:
+        self._by_number = {each.number: Stream(each, limits, seq) for each in ENDPOINTS}
 
     def __getitem__(self, endpoint: Endpoint) -> Stream:
         return self._by_number[endpoint.number]
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(self._by_number.values())
+
+    @property
+    def generation(self) -> int:
+        """Rises when all clients have to start anew."""
+        return sum(stream.everything.generation for stream in self)
+
+    def by_number(self, number: int) -> Stream:
+        """The stream of the endpoint with that number."""
+        return self._by_number[number]
+
+    def seqs(self) -> Seqs:
+        """Where all streams are."""
+        return {number: stream.seq for number, stream in self._by_number.items()}
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Publishes each change on its endpoint."""

@@ -1,18 +1,27 @@
 """An append-only ring of encoded frames that many readers share; a reader is a position in it."""
 
+from bisect import bisect_right
+
 
 class Overflow(Exception):
     """Frames after the reader's position have left the ring."""
 
 
 class Log:
-    """Keeps the newest frames within `max_frames` and `max_bytes`; positions only grow."""
+    """Keeps the newest frames within `max_frames` and `max_bytes`; positions only grow.
 
-    def __init__(self, *, max_frames: int, max_bytes: int) -> None:
+    A frame is a change, which has the next higher `seq` of its stream, or an announcement, which
+    has none. The log holds each change that it ought to hold after `seq`.
+    """
+
+    def __init__(self, *, max_frames: int, max_bytes: int, seq: int = 0) -> None:
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._frames: list[str] = []
         self._ends: list[int] = []  # bytes ever appended up to and with each frame
+        self._seqs: list[int] = []  # of the newest change up to and with each frame
+        self._seq = seq
+        self._gone_seq = seq  # of the newest change that left the ring
         self._first = 0  # position of self._frames[0]
         self._before_first = 0  # bytes ever appended before it
         self._tail = 0
@@ -28,13 +37,18 @@ class Log:
         """The oldest position that can still be read from."""
         return self._tail
 
-    def append(self, frame: str) -> None:
-        """Adds a frame and lets the oldest go where a limit is passed; the newest always stays."""
+    def append(self, frame: str, seq: int | None = None) -> None:
+        """Adds a change, or an announcement without `seq`, and lets the oldest go where a limit is
+        passed; the newest always stays."""
         self._bytes += _size(frame)
+        self._seq = self._seq if seq is None else seq
         self._frames.append(frame)
         self._ends.append(self._bytes)
+        self._seqs.append(self._seq)
         while self._too_long():
-            self._frames[self._tail - self._first] = ""
+            gone = self._tail - self._first
+            self._frames[gone] = ""
+            self._gone_seq = self._seqs[gone]
             self._tail += 1
         self._compact()
 
@@ -55,6 +69,31 @@ class Log:
         start = position - self._first
         return self._frames[start : None if limit is None else start + limit]
 
+    def changes(self, position: int, stop: int) -> list[str]:
+        """The frames from `position` up to, without, `stop` that are changes.
+
+        Raises:
+            Overflow: some of them have left the ring.
+        """
+        if position < self._tail:
+            raise Overflow
+        start, end = position - self._first, stop - self._first
+        before = self._seqs[start - 1] if position > self._tail else self._gone_seq
+        found = []
+        for index in range(start, min(end, len(self._frames))):
+            if self._seqs[index] != before:
+                found.append(self._frames[index])
+                before = self._seqs[index]
+        return found
+
+    def covers(self, seq: int) -> bool:
+        """Whether no change after `seq` has left the ring."""
+        return seq >= self._gone_seq
+
+    def after(self, seq: int) -> int:
+        """The position of the first change after `seq`, which has to be covered."""
+        return self._first + bisect_right(self._seqs, seq, lo=self._tail - self._first)
+
     def _too_long(self) -> bool:
         kept = self.head - self._tail
         return kept > 1 and (
@@ -68,6 +107,7 @@ class Log:
             self._before_first = self._ends[gone - 1]
             del self._frames[:gone]
             del self._ends[:gone]
+            del self._seqs[:gone]
             self._first = self._tail
 
 

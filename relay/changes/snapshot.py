@@ -1,5 +1,6 @@
 """PostgreSQL snapshots: which transactions were visible at a moment."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -35,3 +36,20 @@ class Snapshot:
     def covers(self, other: "Snapshot") -> bool:
         """Whether everything that `other` shows is visible here too."""
         return self.xmax >= other.xmax and not any(other.shows(tx) for tx in self.running)
+
+    def narrowed(self, most_running: int) -> "Snapshot":
+        """A snapshot with that many running transactions at most, which shows less: nothing from
+        the first one on that it cannot list."""
+        if len(self.running) <= most_running:
+            return self
+        listed = sorted(self.running)[: most_running + 1]
+        xmax = listed.pop()
+        return Snapshot(min(self.xmin, xmax), xmax, frozenset(listed))
+
+
+def common(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The snapshot that shows what all of these show, of which there is one at least."""
+    found = list(snapshots)
+    xmax = min(snapshot.xmax for snapshot in found)
+    running = frozenset(tx for snapshot in found for tx in snapshot.running if tx < xmax)
+    return Snapshot(min(running, default=xmax), xmax, running)

@@ -23,7 +23,10 @@ class InvalidCursor(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Everything that `snapshot` shows of the endpoint's rows has been delivered."""
+    """Everything that `snapshot` shows of the endpoint's rows has been delivered.
+
+    `filter` is what `bound` makes of it, `issued` the time in seconds since 1970.
+    """
 
     snapshot: Snapshot
     epoch: str
@@ -31,6 +34,7 @@ class Cursor:
     beat: int
     endpoint: str
     filter: str
+    issued: int
 
 
 class Signer:
@@ -39,23 +43,14 @@ class Signer:
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), b"hotspot-relay cursor", hashlib.sha256)
 
-    def sign(self, cursor: Cursor) -> str | None:
-        """The cursor as text; None when it would be longer than 4 KB."""
-        body = _base64(
-            encode(
-                [
-                    _VERSION,
-                    str(cursor.snapshot),
-                    cursor.epoch,
-                    cursor.instance,
-                    cursor.beat,
-                    cursor.endpoint,
-                    cursor.filter,
-                ]
-            ).encode()
-        )
-        text = f"{body}.{self._signature(body)}"
-        return text if len(text) <= MAX_BYTES else None
+    def sign(self, cursor: Cursor) -> str:
+        """The cursor as text; where that would be longer than 4 KB, one that covers less."""
+        text = self._text(cursor, cursor.snapshot)
+        most_running = len(cursor.snapshot.running)
+        while len(text) > MAX_BYTES:
+            most_running //= 2
+            text = self._text(cursor, cursor.snapshot.narrowed(most_running))
+        return text
 
     def read(self, text: str) -> Cursor:
         """The cursor that was signed.
@@ -76,24 +71,33 @@ class Signer:
         except (ValueError, TypeError, binascii.Error) as error:
             raise InvalidCursor from error
 
+    def _text(self, cursor: Cursor, snapshot: Snapshot) -> str:
+        body = _base64(
+            encode(
+                [
+                    _VERSION,
+                    str(snapshot),
+                    cursor.epoch,
+                    cursor.instance,
+                    cursor.beat,
+                    cursor.endpoint,
+                    cursor.filter,
+                    cursor.issued,
+                ]
+            ).encode()
+        )
+        return f"{body}.{self._signature(body)}"
+
     def _signature(self, body: str) -> str:
         digest = hmac.digest(self._key, body.encode(errors="replace"), hashlib.sha256)
         return _base64(digest[:_SIGNATURE_BYTES])
 
 
-def refusal(signer: Signer, text: str, wanted: Filter, epoch: str | None) -> str:
-    """Why a presented cursor is answered by a reset: `invalid`, `mismatch`, `epoch`, `expired`.
-
-    A cursor that is good in every respect counts as expired: this version keeps no history that
-    it could be resumed from.
-    """
-    try:
-        cursor = signer.read(text)
-    except InvalidCursor:
-        return "invalid"
-    if (cursor.endpoint, cursor.filter) != (wanted.endpoint.name, str(wanted)):
-        return "mismatch"
-    return "epoch" if epoch is not None and cursor.epoch != epoch else "expired"
+def bound(wanted: Filter) -> str:
+    """A short name of the filter; that of another filter is another one."""
+    if not wanted.terms:
+        return ""
+    return _base64(hashlib.sha256(encode(wanted.terms).encode()).digest()[:12])
 
 
 def _base64(value: bytes) -> str:

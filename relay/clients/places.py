@@ -1,11 +1,12 @@
-"""The cursors that this relay hands out."""
+"""The cursors that this relay hands out, and the reading of those that clients present."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from relay.changes.filters import Filter
 from relay.changes.intake import Intake
-from relay.clients.cursor import Cursor, Signer, refusal
+from relay.clients.cursor import Cursor, InvalidCursor, Signer, bound
 
 
 @dataclass(slots=True)
@@ -16,13 +17,34 @@ class Identity:
     beat: int = 0
 
 
-class Places:
-    """Cursors for the last completed catch-up, bound to this instance and its confirmed beat."""
+class Unresumable(Exception):
+    """The cursor is answered by a reset with this `reason`."""
 
-    def __init__(self, secret: str, identity: Identity, intake: Intake) -> None:
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason: Final = reason
+
+
+class Places:
+    """Cursors for the last completed catch-up, bound to this instance and its confirmed beat.
+
+    `clock` tells the seconds since 1970; a cursor is good for `seconds`.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        identity: Identity,
+        intake: Intake,
+        *,
+        clock: Callable[[], float],
+        seconds: float,
+    ) -> None:
         self._signer: Final = Signer(secret)
         self._identity: Final = identity
         self._intake: Final = intake
+        self._clock: Final = clock
+        self._seconds: Final = seconds
 
     def cursor(self, wanted: Filter) -> str | None:
         """Where clients of that filter are; None before the first catch-up and heartbeat."""
@@ -36,10 +58,28 @@ class Places:
                 instance=self._identity.instance,
                 beat=self._identity.beat,
                 endpoint=wanted.endpoint.name,
-                filter=str(wanted),
+                filter=bound(wanted),
+                issued=int(self._clock()),
             )
         )
 
-    def refusal(self, presented: str, wanted: Filter) -> str:
-        """Why the presented cursor is answered by a reset."""
-        return refusal(self._signer, presented, wanted, self._intake.epoch)
+    def read(self, presented: str, wanted: Filter) -> Cursor:
+        """The presented cursor, which this relay or another one with the same key handed out for
+        that filter.
+
+        Raises:
+            Unresumable: it is invalid, a mismatch, or expired.
+        """
+        try:
+            cursor = self._signer.read(presented)
+        except InvalidCursor:
+            raise Unresumable("invalid") from None
+        if (cursor.endpoint, cursor.filter) != (wanted.endpoint.name, bound(wanted)):
+            raise Unresumable("mismatch")
+        if self._clock() - cursor.issued > self._seconds:
+            raise Unresumable("expired")
+        return cursor
+
+    def is_own(self, cursor: Cursor) -> bool:
+        """Whether this process handed it out, so that it knows what `seq` means."""
+        return cursor.instance == self._identity.instance and cursor.beat <= self._identity.beat

@@ -15,7 +15,8 @@ from relay.clients.connection import Cut, Disconnected
 from relay.clients.journal import Journal
 from relay.clients.parameters import parse
 from relay.clients.protocol import CUT_OFF
-from relay.clients.session import Session, Surroundings
+from relay.clients.session import Session
+from relay.clients.writing import Surroundings
 from relay.close import CloseCode
 from relay.errors import BadParameter
 from relay.origins import Allows, is_addressed_locally, is_foreign
@@ -43,6 +44,7 @@ class Sockets:
     def tick(self) -> None:
         """A second has passed: looks for clients that do not read."""
         self._journal.tick()
+        self._shared.resumes.tick()
         for session in self._sessions:
             session.check()
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
 from relay.errors import Unavailable
@@ -25,7 +26,8 @@ LEAST_PAUSE_SECONDS: Final = 0.02
 
 
 class CatchUp:
-    """Runs changes_since; calls `moved` after each run whose snapshot is a newer one."""
+    """Runs changes_since; calls `moved` after each run whose snapshot is a newer one, and `anew`
+    when the database has another history."""
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class CatchUp:
         period: float,
         now: Callable[[], float],
         moved: Callable[[], None],
+        anew: Callable[[], None],
     ) -> None:
         self._rest = rest
         self._intake = intake
@@ -43,6 +46,7 @@ class CatchUp:
         self._period = period
         self._now = now
         self._moved = moved
+        self._anew = anew
         self._requested = asyncio.Event()
 
     def request(self) -> None:
@@ -65,21 +69,21 @@ class CatchUp:
         Raises:
             Unavailable: a request failed or was answered by something else than the primary.
         """
-        sent_at = self._now()
+        sent_at, seqs = self._now(), self._intake.streams.seqs()
         since = self._intake.feed.snapshot
         if since is None:
             first = await self._rest.changes_since(None, epoch=None, page=1)
-            self._intake.begin(first.epoch, first.snapshot)
+            self._intake.begin(first.epoch, first.snapshot, seqs)
         else:
-            await self._read(since)
+            await self._read(since, seqs)
         self._upstream.catch_up.completed(sent_at)
         if self._intake.feed.snapshot != since:
             self._moved()
 
-    async def _read(self, since: Snapshot) -> None:
+    async def _read(self, since: Snapshot, seqs: Seqs) -> None:
         page = await self._rest.changes_since(since, epoch=self._intake.epoch)
         if page.reset:
-            self._start_anew(page)
+            self._start_anew(page, seqs)
             return
         upto = page.snapshot
         if not upto.covers(since):
@@ -90,18 +94,19 @@ class CatchUp:
                 since, epoch=self._intake.epoch, upto=upto, after=page.after
             )
             if page.reset:
-                self._start_anew(page)
+                self._start_anew(page, seqs)
                 return
             self._intake.take(page.changes)
-        self._intake.feed.complete(upto)
+        self._intake.complete(upto, seqs)
 
-    def _start_anew(self, page: Page) -> None:
+    def _start_anew(self, page: Page, seqs: Seqs) -> None:
         logger.warning(
             "the database has another history (%s, before %s): clients start anew",
             page.epoch,
             self._intake.epoch,
         )
-        self._intake.begin(page.epoch, page.snapshot)
+        self._intake.begin(page.epoch, page.snapshot, seqs)
+        self._anew()
 
     async def _try(self) -> None:
         before = self._upstream.catch_up.trouble

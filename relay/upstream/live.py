@@ -24,11 +24,11 @@ from relay.changes.records import Change, Incomplete, from_live
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.realtime_patches import dispose, listening
+from relay.upstream.rest import HEARTBEATS
 from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
 
-HEARTBEATS: Final = "relay_heartbeats"
 QUEUE_ROWS: Final = 10_000
 BATCH_ROWS: Final = 500
 READY_SECONDS: Final = 20.0

@@ -17,6 +17,7 @@ from relay.errors import Unavailable
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
 PAGE: Final = 1000
+HEARTBEATS: Final = "relay_heartbeats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,19 @@ class Rest:
             Unavailable: no answer, or an error.
         """
         await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
+
+    async def beat(self, instance: str) -> int | None:
+        """The beat of a relay's heartbeat row; None when there is no such row.
+
+        Raises:
+            Unavailable: no answer, or not the expected one.
+        """
+        query = self._client.table(HEARTBEATS).select("beat").eq("instance", instance)
+        answer = await _answer(HEARTBEATS, query)
+        try:
+            return int(answer[0]["beat"]) if answer else None
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise Unavailable(f"{HEARTBEATS}: unexpected answer ({error})") from error
 
     async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
         """The newest `count` rows that match, and whether there are older ones.

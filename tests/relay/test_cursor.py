@@ -8,25 +8,27 @@ from hypothesis import strategies as st
 
 from relay.changes.endpoints import ALERTS, HOTSPOTS
 from relay.changes.filters import Filter
+from relay.changes.groups import Streams
+from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
-from relay.clients.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, refusal
+from relay.clients.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, bound
+from relay.clients.places import Identity, Places, Unresumable
 
 SIGNER = Signer("key")
+CRITICAL = Filter.of(HOTSPOTS, {"severity": frozenset({"critical"})})
 CURSOR = Cursor(
     snapshot=Snapshot(90, 120, frozenset({90, 100})),
     epoch="7771138252333731916.00000001",
     instance="c849101d-771a-421e-9df5-729c9f95a7ff",
     beat=12,
     endpoint="hotspots",
-    filter="severity=critical",
+    filter=bound(CRITICAL),
+    issued=1000,
 )
-CRITICAL = Filter.of(HOTSPOTS, {"severity": frozenset({"critical"})})
 
 
 def signed(cursor: Cursor) -> str:
-    text = SIGNER.sign(cursor)
-    assert text is not None
-    return text
+    return SIGNER.sign(cursor)
 
 
 def test_a_relay_with_the_same_key_understands_it() -> None:
@@ -54,18 +56,50 @@ def test_any_other_text_is_invalid(text: str) -> None:
         SIGNER.read(text)
 
 
-def test_a_cursor_that_would_be_too_long_is_not_given_out() -> None:
-    running = frozenset(range(1_000_000, 1_002_000, 2))
-    long = dataclasses.replace(CURSOR, snapshot=Snapshot(1_000_000, 2_000_000, running))
-    assert SIGNER.sign(long) is None
-    assert len(signed(CURSOR)) < 400 < MAX_BYTES
+@given(st.integers(0, 3000), st.integers(1, 2**62))
+def test_with_too_many_running_transactions_it_covers_less(count: int, first: int) -> None:
+    running = frozenset(range(first, first + 2 * count, 2))
+    whole = Snapshot(first, first + 2 * count, running)
+    text = SIGNER.sign(dataclasses.replace(CURSOR, snapshot=whole))
+    assert len(text) <= MAX_BYTES
+    read = SIGNER.read(text)
+    assert whole.covers(read.snapshot)
+    assert count > 100 or read.snapshot == whole
+    assert dataclasses.replace(read, snapshot=CURSOR.snapshot) == CURSOR
 
 
-def test_the_reason_of_a_reset() -> None:
-    text = signed(CURSOR)
-    assert refusal(SIGNER, text, CRITICAL, CURSOR.epoch) == "expired"
-    assert refusal(SIGNER, text, CRITICAL, None) == "expired"
-    assert refusal(SIGNER, text, CRITICAL, "8.00000001") == "epoch"
-    assert refusal(SIGNER, text, Filter(HOTSPOTS), CURSOR.epoch) == "mismatch"
-    assert refusal(SIGNER, text, Filter(ALERTS), CURSOR.epoch) == "mismatch"
-    assert refusal(SIGNER, "x.y", CRITICAL, CURSOR.epoch) == "invalid"
+def places(now: float = 1000, key: str = "key") -> Places:
+    return Places(key, Identity("i"), Intake(Streams()), clock=lambda: now, seconds=60)
+
+
+def test_a_good_cursor_is_read() -> None:
+    assert places().read(signed(CURSOR), CRITICAL) == CURSOR
+
+
+@pytest.mark.parametrize(
+    ("presented", "wanted", "now", "reason"),
+    [
+        (signed(CURSOR), Filter(HOTSPOTS), 1000, "mismatch"),
+        (signed(CURSOR), Filter(ALERTS), 1000, "mismatch"),
+        (signed(CURSOR), CRITICAL, 1061, "expired"),
+        ("x.y", CRITICAL, 1000, "invalid"),
+    ],
+)
+def test_why_another_one_is_not(presented: str, wanted: Filter, now: float, reason: str) -> None:
+    with pytest.raises(Unresumable) as refused:
+        places(now).read(presented, wanted)
+    assert refused.value.reason == reason
+
+
+def test_filters_that_read_alike_are_not_the_same() -> None:
+    one = Filter.of(HOTSPOTS, {"entity": frozenset({"a&status=active"})})
+    other = Filter.of(HOTSPOTS, {"entity": frozenset({"a"}), "status": frozenset({"active"})})
+    assert str(one) == str(other)
+    assert bound(one) != bound(other)
+
+
+def test_who_handed_it_out_knows_its_own() -> None:
+    own = dataclasses.replace(CURSOR, instance="i", beat=0)
+    assert places().is_own(own)
+    assert not places().is_own(dataclasses.replace(own, beat=1))
+    assert not places().is_own(CURSOR)

@@ -1,13 +1,10 @@
 """Every interleaving that hypothesis finds: clients end up with what the database holds.
 
-Transactions commit out of order; the live lane delays, reorders, repeats and loses; catch-ups
-page while both go on; clients come at any time and read at their own pace. At each step no
-client sees a version again or an older one after a newer one.
+Transactions commit out of order; the live lanes of two relays delay, reorder, repeat and lose;
+catch-ups page while both go on; clients come at any time, read at their own pace, fall behind, go
+away, and come back with their cursor to either relay or with another filter. At each step no
+client that stays sees a version again, and none ever takes an older one after a newer one.
 """
-
-import json
-from dataclasses import dataclass, field
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,67 +12,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.frames import event
-from relay.changes.groups import Format, Group, Streams
-from relay.changes.intake import Intake
-from relay.changes.records import Change
-from relay.changes.snapshot import Snapshot
-from relay.clients.state import merge
 from tests.relay.model import Database, Transaction
+from tests.relay.nodes import Client, Node
 
 STATUSES = st.sampled_from(["active", "resolved", None])
 FILTERS = (Filter(HOTSPOTS), Filter.of(HOTSPOTS, {"status": frozenset({"active"})}))
-
-
-@dataclass(eq=False)
-class Client:
-    """What an application would hold, and its place in the log of its group."""
-
-    wanted: Filter
-    group: Group | None = None
-    position: int = 0
-    held: dict[int, dict[str, Any]] = field(default_factory=dict)
-    versions: dict[int, int] = field(default_factory=dict)
-
-    def wake(self) -> None:
-        """Reads when the machine says so."""
-
-    def take(self, frame: str) -> None:
-        message = json.loads(frame)
-        row_id = (
-            message["id"]
-            if message["type"] == "LEAVE"
-            else (message["record"] or message["old_record"])["id"]
-        )
-        assert message["version"] > self.versions.get(row_id, 0)
-        self.versions[row_id] = message["version"]
-        if message["type"] in ("INSERT", "UPDATE"):
-            self.held[row_id] = message["record"]
-        else:
-            self.held.pop(row_id, None)
-
-
-@dataclass
-class Reading:
-    """A read of the state that is under way: what it found, and what was published since."""
-
-    client: Client
-    published: dict[int, Change]
-    found: list[Change] | None = None
+NODES = st.sampled_from([0, 0, 1])
 
 
 class Delivery(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.database = Database()
-        self.intake = Intake(Streams())
-        self.stream = self.intake.streams[HOTSPOTS]
-        self.intake.begin("epoch", self.database.snapshot())
-        self.live: list[Change] = []
-        self.pages: list[Change] = []
-        self.upto: Snapshot | None = None
-        self.readings: list[Reading] = []
-        self.clients: list[Client] = []
+        self.nodes = [Node(self.database, 1000), Node(self.database, 1_000_000)]
+        self.away: list[Client] = []
 
     @rule()
     def begin(self) -> None:
@@ -84,158 +34,167 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: self.database.running)
     @rule(data=st.data(), status=STATUSES, new=st.booleans())
     def write(self, data: st.DataObject, status: str | None, new: bool) -> None:
-        transaction = self.some_transaction(data)
-        if new or self.database.next_id == 1:
-            self.database.insert(transaction, status or "active")
-        else:
-            row_id = data.draw(st.integers(1, self.database.next_id - 1))
-            self.database.change(transaction, row_id, status)
+        self.put(self.some_transaction(data), data, status, new)
 
     @precondition(lambda self: self.database.running)
     @rule(data=st.data(), commit=st.sampled_from([True, True, True, False]))
     def end(self, data: st.DataObject, commit: bool) -> None:
-        written = self.database.end(self.some_transaction(data), commit=commit)
-        # A live deletion has no version and is read again: the lane brings none.
-        self.live += [change for change in written if change.record is not None]
+        self.finish(self.some_transaction(data), commit=commit)
 
-    @rule(data=st.data(), status=STATUSES, new=st.booleans(), delivered=st.booleans())
+    @rule(data=st.data(), status=STATUSES, new=st.booleans(), delivered=st.integers(0, 3))
     def write_and_commit(
-        self, data: st.DataObject, status: str | None, new: bool, delivered: bool
+        self, data: st.DataObject, status: str | None, new: bool, delivered: int
     ) -> None:
         transaction = self.database.begin()
+        self.put(transaction, data, status, new)
+        written = self.database.end(transaction, commit=True)
+        for number, node in enumerate(self.nodes):
+            if delivered >> number & 1:
+                node.intake.take(change for change in written if change.record is not None)
+
+    @rule(
+        data=st.data(),
+        number=NODES,
+        count=st.integers(1, 3),
+        lost=st.booleans(),
+        again=st.booleans(),
+    )
+    def deliver(
+        self, data: st.DataObject, number: int, count: int, lost: bool, again: bool
+    ) -> None:
+        node = self.nodes[number]
+        if not node.live:
+            return
+        place = data.draw(st.integers(0, len(node.live) - 1))
+        rows = node.live[place : place + count]
+        if not again:
+            del node.live[place : place + count]
+        if not lost:
+            node.intake.take(rows)
+
+    @rule(number=NODES)
+    def catch_up(self, number: int) -> None:
+        if self.nodes[number].upto is None:
+            self.nodes[number].begin_catch_up()
+
+    @rule(number=NODES, count=st.integers(1, 4), fail=st.sampled_from([False, False, False, True]))
+    def read_page(self, number: int, count: int, fail: bool) -> None:
+        node = self.nodes[number]
+        if fail:
+            node.upto = None
+        elif node.upto is not None:
+            node.read_page(count)
+
+    @rule(number=NODES)
+    def catch_up_at_once(self, number: int) -> None:
+        node = self.nodes[number]
+        if node.upto is None:
+            node.begin_catch_up()
+            node.read_page(100)
+
+    @rule(number=NODES, wanted=st.sampled_from(FILTERS))
+    def come(self, number: int, wanted: Filter) -> None:
+        self.nodes[number].come(Client(wanted))
+
+    @rule(number=NODES, wanted=st.sampled_from(FILTERS))
+    def come_and_get_the_state(self, number: int, wanted: Filter) -> None:
+        node = self.nodes[number]
+        node.come(Client(wanted))
+        node.read(node.readings[-1])
+        node.finish(node.readings[-1])
+
+    @rule(data=st.data(), number=NODES)
+    def go(self, data: st.DataObject, number: int) -> None:
+        node = self.nodes[number]
+        if node.clients:
+            client = data.draw(st.sampled_from(node.clients))
+            node.leave(client)
+            self.away.append(client)
+
+    @precondition(lambda self: self.away)
+    @rule(data=st.data(), number=NODES, other_filter=st.sampled_from([False, False, True]))
+    def come_back(self, data: st.DataObject, number: int, other_filter: bool) -> None:
+        client = data.draw(st.sampled_from(self.away))
+        self.away.remove(client)
+        if other_filter:  # a mismatch: reset
+            client.wanted = data.draw(st.sampled_from(FILTERS))
+            client.cursor = None
+        if client.cursor is None:
+            self.nodes[number].come(client)
+        else:
+            self.nodes[number].come_back(client)
+
+    @rule(data=st.data(), number=NODES)
+    def be_answered(self, data: st.DataObject, number: int) -> None:
+        node = self.nodes[number]
+        if node.readings:
+            reading = data.draw(st.sampled_from(node.readings))
+            if reading.found is None:
+                node.read(reading)
+            else:
+                node.finish(reading)
+
+    @rule(data=st.data(), number=NODES, count=st.integers(1, 5))
+    def read_log(self, data: st.DataObject, number: int, count: int) -> None:
+        node = self.nodes[number]
+        if node.clients:
+            node.advance(data.draw(st.sampled_from(node.clients)), count)
+
+    @invariant()
+    def the_map_holds_only_what_the_last_catch_up_did_not_show(self) -> None:
+        for node in self.nodes:
+            newer = {
+                change.id
+                for change in self.database.committed
+                if not node.intake.feed.snapshot or not node.intake.feed.snapshot.shows(change.tx)
+            }
+            assert len(node.intake.feed) <= len(newer)
+
+    def teardown(self) -> None:
+        for transaction in list(self.database.running.values()):
+            self.finish(transaction, commit=True)
+        for client in self.away:
+            node = self.nodes[0]
+            node.come(client) if client.cursor is None else node.come_back(client)
+        for node in self.nodes:
+            node.upto = None
+            self.answer_all(node)
+            node.begin_catch_up()
+            node.read_page(1000)
+            node.intake.take(node.live)  # the lane's last rows are late: stale, all of them
+            for client in list(node.clients):
+                node.advance(client, None)
+                self.answer_all(node)  # who fell behind starts anew
+                node.advance(client, None)
+                assert client.held == {
+                    row.id: row.record
+                    for row in self.database.rows()
+                    if row.record is not None and client.wanted.matches(row.record)
+                }
+
+    def answer_all(self, node: Node) -> None:
+        while node.readings:
+            node.read(node.readings[0])
+            node.finish(node.readings[0])
+
+    def put(
+        self, transaction: Transaction, data: st.DataObject, status: str | None, new: bool
+    ) -> None:
         if new or self.database.next_id == 1:
             self.database.insert(transaction, status or "active")
         else:
             row_id = data.draw(st.integers(1, self.database.next_id - 1))
             self.database.change(transaction, row_id, status)
-        written = self.database.end(transaction, commit=True)
-        if delivered:
-            self.intake.take(change for change in written if change.record is not None)
 
-    @precondition(lambda self: self.live)
-    @rule(data=st.data(), count=st.integers(1, 3), lost=st.booleans(), again=st.booleans())
-    def deliver(self, data: st.DataObject, count: int, lost: bool, again: bool) -> None:
-        place = data.draw(st.integers(0, len(self.live) - 1))
-        rows = self.live[place : place + count]
-        if not again:
-            del self.live[place : place + count]
-        if not lost:
-            self.intake.take(rows)
-
-    @precondition(lambda self: self.upto is None)
-    @rule()
-    def catch_up(self) -> None:
-        since = self.intake.feed.snapshot
-        assert since is not None
-        self.upto = self.database.snapshot()
-        self.pages = self.database.changes_since(since, self.upto)
-
-    @precondition(lambda self: self.upto is not None)
-    @rule(count=st.integers(1, 4), fail=st.sampled_from([False, False, False, True]))
-    def read_page(self, count: int, fail: bool) -> None:
-        if fail:
-            self.upto = None
-            return
-        # The next page is read later: it no longer holds what changed in between.
-        newest = self.database.newest()
-        page, self.pages = self.pages[:count], self.pages[count:]
-        self.intake.take([change for change in page if newest[change.id] == change])
-        if not self.pages and self.upto is not None:
-            self.intake.feed.complete(self.upto)
-            self.upto = None
-
-    @rule(wanted=st.sampled_from(FILTERS))
-    def come(self, wanted: Filter) -> None:
-        client = Client(wanted)
-        client.group = self.stream.join(Format.EVENTS, wanted, client)
-        self.clients.append(client)
-        self.readings.append(Reading(client, self.stream.record()))
-
-    @precondition(lambda self: any(reading.found is None for reading in self.readings))
-    @rule()
-    def read_state(self) -> None:
-        reading = next(reading for reading in self.readings if reading.found is None)
-        reading.found = [
-            row
-            for row in self.database.rows()
-            if row.record is not None and reading.client.wanted.matches(row.record)
-        ]
-
-    @precondition(lambda self: any(reading.found is not None for reading in self.readings))
-    @rule()
-    def get_state(self) -> None:
-        reading = next(reading for reading in self.readings if reading.found is not None)
-        self.readings.remove(reading)
-        assert reading.found is not None
-        self.intake.take(reading.found)
-        self.stream.stop_recording(reading.published)
-        client = reading.client
-        for change in merge(reading.found, reading.published, client.wanted):
-            client.take(event(change, self.stream.seq))
-        assert client.group is not None
-        client.position = client.group.log.head
-
-    @rule(wanted=st.sampled_from(FILTERS))
-    def come_and_get_state(self, wanted: Filter) -> None:
-        if not self.readings:
-            self.come(wanted)
-            self.read_state()
-            self.get_state()
-
-    @precondition(lambda self: self.upto is None)
-    @rule()
-    def catch_up_at_once(self) -> None:
-        self.catch_up()
-        self.read_page(100, fail=False)
-
-    @precondition(lambda self: self.clients)
-    @rule(data=st.data(), count=st.integers(1, 5))
-    def read_log(self, data: st.DataObject, count: int) -> None:
-        self.advance(data.draw(st.sampled_from(self.clients)), count)
-
-    @invariant()
-    def the_map_holds_only_what_the_last_catch_up_did_not_show(self) -> None:
-        newer = {
-            change.id
-            for change in self.database.committed
-            if not self.intake.feed.snapshot or not self.intake.feed.snapshot.shows(change.tx)
-        }
-        assert len(self.intake.feed) <= len(newer)
-
-    def teardown(self) -> None:
-        for transaction in list(self.database.running.values()):
-            self.end_all(transaction)
-        while any(reading.found is None for reading in self.readings):
-            self.read_state()
-        while self.readings:
-            self.get_state()
-        self.upto = None
-        self.catch_up()
-        while self.upto is not None:
-            self.read_page(100, fail=False)
-        self.intake.take(self.live)  # the lane's last rows are late: stale, all of them
-        for client in self.clients:
-            self.advance(client, None)
-            assert client.held == {
-                row.id: row.record
-                for row in self.database.rows()
-                if row.record is not None and client.wanted.matches(row.record)
-            }
-
-    def end_all(self, transaction: Transaction) -> None:
-        self.live += self.database.end(transaction, commit=True)
-
-    def advance(self, client: Client, count: int | None) -> None:
-        assert client.group is not None
-        if any(reading.client is client for reading in self.readings):
-            return
-        for frame in client.group.log.since(client.position, count):
-            client.take(frame)
-            client.position += 1
+    def finish(self, transaction: Transaction, *, commit: bool) -> None:
+        written = self.database.end(transaction, commit=commit)
+        for node in self.nodes:
+            # A live deletion has no version and is read again: the lane brings none.
+            node.live += [change for change in written if change.record is not None]
 
     def some_transaction(self, data: st.DataObject) -> Transaction:
         return self.database.running[data.draw(st.sampled_from(sorted(self.database.running)))]
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestDelivery.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -173,7 +173,7 @@ async def test_a_hundred_clients_share_the_reads(emulator: Emulator, tables: Tab
         await asyncio.gather(*(client.close() for client in clients))
 
 
-async def test_a_cursor_is_answered_by_reset_and_the_state(
+async def test_a_bad_cursor_is_answered_by_reset_and_the_state(
     emulator: Emulator, tables: Tables
 ) -> None:
     hotspot = tables.hotspot()
@@ -181,15 +181,16 @@ async def test_a_cursor_is_answered_by_reset_and_the_state(
         async with relay.follow("hotspots") as events:
             cursor = (await greeted(events))[-1]["cursor"]
         for presented, endpoint, reason in (
-            (cursor, "hotspots", "expired"),
+            (cursor, "hotspots?severity=warn", "mismatch"),
             (cursor, "alerts", "mismatch"),
             ("garbage", "hotspots", "invalid"),
         ):
-            async with relay.follow(f"{endpoint}?cursor={presented}") as events:
+            path = f"{endpoint}{'&' if '?' in endpoint else '?'}cursor={presented}"
+            async with relay.follow(path) as events:
                 hello, reset, *rows, synced = await greeted(events)
                 assert (hello["resumed"], hello["reason"]) == (False, reason)
                 assert reset == {"type": "reset", "reason": reason}
-                expected = [hotspot] if endpoint == "hotspots" else []
+                expected = [] if endpoint == "alerts" else [hotspot]
                 assert [row["record"]["id"] for row in rows] == expected
                 assert synced["cursor"]
 

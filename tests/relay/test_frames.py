@@ -3,7 +3,8 @@
 import json
 
 from relay.changes import frames
-from relay.changes.endpoints import RECOMMENDATIONS
+from relay.changes.endpoints import HOTSPOTS, RECOMMENDATIONS
+from relay.changes.filters import Filter
 from relay.changes.records import from_row
 from tests.relay.rows import change, hotspot
 
@@ -59,7 +60,7 @@ def test_the_other_messages() -> None:
         '{"type":"hello","endpoint":"hotspots","resumed":false,"reason":"no_cursor",'
         '"heartbeat_seconds":25}'
     )
-    assert frames.leave(change(7, 4), 90414) == (
+    assert frames.leave("hotspots", 7, 4, 90414) == (
         '{"type":"LEAVE","table":"hotspots","id":7,"version":4,"seq":90414}'
     )
     assert frames.synced("abc", complete=True) == '{"type":"synced","cursor":"abc","complete":true}'
@@ -67,3 +68,23 @@ def test_the_other_messages() -> None:
     assert frames.reset("epoch") == '{"type":"reset","reason":"epoch"}'
     assert frames.status("live") == '{"type":"status","upstream":"live"}'
     assert frames.PONG == '{"type":"pong"}'
+
+
+def test_a_filter_is_applied_to_events_as_it_is_to_rows() -> None:
+    active = Filter.of(HOTSPOTS, {"status": frozenset({"active"})})
+    events = [
+        frames.event(each, seq)
+        for seq, each in enumerate(
+            [
+                change(1, 1),
+                change(2, 1, status="resolved"),
+                change(3, 2, status="resolved"),
+                change(4, 3, deleted=True),
+            ]
+        )
+    ]
+    assert list(frames.filtered(events, active)) == [
+        events[0],
+        frames.leave("hotspots", 3, 2, 2),
+        events[3],
+    ]

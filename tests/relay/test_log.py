@@ -56,3 +56,29 @@ def test_it_is_the_end_of_all_that_was_appended(
         longer = frames[log.tail - 1 :]
         too_big = sum(len(frame.encode()) for frame in longer) > max_bytes
         assert len(longer) > max_frames or too_big
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=200),
+    st.integers(1, 30),
+    st.data(),
+)
+def test_changes_are_found_by_their_number(
+    appended: list[tuple[bool, int]], max_frames: int, data: st.DataObject
+) -> None:
+    log = Log(max_frames=max_frames, max_bytes=10_000, seq=100)
+    changes: list[tuple[int, int]] = []  # position and seq
+    seq = 100
+    for position, (is_change, step) in enumerate(appended):
+        if is_change:
+            seq += step  # those in between did not pass the filter
+            changes.append((position, seq))
+        log.append(f"{'change' if is_change else 'other'} {position}", seq if is_change else None)
+    gone = [number for position, number in changes if position < log.tail]
+    after = data.draw(st.integers(95, seq + 2))
+    assert log.covers(after) == (after >= (gone[-1] if gone else 100))
+    if log.covers(after):
+        position = log.after(after)
+        assert log.changes(position, log.head) == [
+            f"change {place}" for place, number in changes if number > after
+        ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.changes.snapshot import Snapshot
+from relay.changes.snapshot import Snapshot, common
 
 
 @st.composite
@@ -40,3 +40,17 @@ def test_covers_another_one_when_all_of_that_is_visible(one: Snapshot, other: Sn
 def test_other_text_is_no_snapshot(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         Snapshot.parse(text)
+
+
+@given(snapshots(), st.integers(0, 6))
+def test_a_narrowed_one_shows_less(snapshot: Snapshot, most: int) -> None:
+    narrowed = snapshot.narrowed(most)
+    assert len(narrowed.running) <= most
+    assert visible(narrowed) <= visible(snapshot)
+    assert Snapshot.parse(str(narrowed)) == narrowed
+
+
+@given(st.lists(snapshots(), min_size=1, max_size=4))
+def test_what_several_have_in_common(several: list[Snapshot]) -> None:
+    assert visible(common(several)) == set.intersection(*map(visible, several))
+    assert Snapshot.parse(str(common(several))) == common(several)

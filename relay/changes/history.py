@@ -1,0 +1,58 @@
+"""Which past snapshots a client can be resumed from with what the logs still hold. Pure.
+
+Everything that was sent on before a catch-up's request was sent is visible in the snapshot that it
+brought. So what that snapshot does not show follows in the logs after where they were THEN; where
+they are when the answer has been worked off would be too far.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from relay.changes.snapshot import Snapshot
+
+MOST_MARKS: Final = 4096
+
+Seqs = Mapping[int, int]
+"""The seq of the newest change of each endpoint, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """All that `snapshot` does not show comes after `seqs`."""
+
+    snapshot: Snapshot
+    seqs: Seqs
+
+
+class History:
+    """The snapshots of completed catch-ups, each showing all that the ones before show."""
+
+    def __init__(self) -> None:
+        self._marks: list[Mark] = []
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def remember(self, snapshot: Snapshot, seqs: Seqs) -> None:
+        """A catch-up completed whose request was sent when the logs were at `seqs`."""
+        if self._marks and self._marks[-1].seqs == seqs:
+            return  # the earlier one stands for the same changes and serves more cursors
+        self._marks.append(Mark(snapshot, seqs))
+        if len(self._marks) > MOST_MARKS:
+            del self._marks[: MOST_MARKS // 2]
+
+    def best(self, snapshot: Snapshot) -> Mark | None:
+        """The newest mark that shows nothing which `snapshot` does not show."""
+        low, high = 0, len(self._marks)
+        while low < high:  # who covers a mark covers all before it
+            middle = (low + high) // 2
+            if snapshot.covers(self._marks[middle].snapshot):
+                low = middle + 1
+            else:
+                high = middle
+        return self._marks[low - 1] if low else None
+
+    def forget(self) -> None:
+        """Another epoch: snapshots of before mean nothing."""
+        self._marks.clear()

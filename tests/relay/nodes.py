@@ -1,0 +1,228 @@
+"""A relay in miniature around the real feed, logs and history, and its clients."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.changes import frames
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.groups import Format, Group, LogLimits, Streams
+from relay.changes.history import Seqs
+from relay.changes.intake import Intake
+from relay.changes.log import Overflow
+from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
+from relay.clients.state import merge
+from tests.relay.model import Database
+
+LIMITS = LogLimits(max_frames=24)
+NUMBER = HOTSPOTS.number
+
+
+@dataclass(eq=False)
+class Client:
+    """What an application holds that follows the protocol."""
+
+    wanted: Filter
+    group: Group | None = None
+    position: int = 0
+    cursor: Snapshot | None = None
+    seq: int | None = None
+    home: "Node | None" = None  # where cursor and seq are from
+    held: dict[int, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    travelled: bool = False  # may know what the relay that it is on does not know yet
+
+    def wake(self) -> None:
+        """Reads when the test says so."""
+
+    def reset(self) -> None:
+        """Discards everything."""
+        self.held, self.versions, self.cursor, self.travelled = {}, {}, None, False
+
+    def take(self, frame: str, *, again: bool = False) -> None:
+        """A frame; one that brings nothing new is a fault unless it may come `again`."""
+        message = json.loads(frame)
+        if message["type"] == "cursor":
+            self.cursor = Snapshot.parse(message["cursor"])
+            return
+        self.seq = message["seq"] or self.seq
+        row_id = (
+            message["id"]
+            if message["type"] == "LEAVE"
+            else (message["record"] or message["old_record"])["id"]
+        )
+        if message["version"] <= self.versions.get(row_id, 0):
+            assert again or self.travelled
+            return
+        self.versions[row_id] = message["version"]
+        if message["type"] in ("INSERT", "UPDATE"):
+            self.held[row_id] = message["record"]
+        else:
+            self.held.pop(row_id, None)
+
+
+@dataclass
+class Reading:
+    """A read for one client that is under way; `since` is its cursor, None for the state."""
+
+    client: Client
+    since: Snapshot | None
+    seqs: Seqs
+    published: dict[int, Change]
+    found: list[Change] | None = None
+
+
+class Node:
+    """One relay; every method is one step that the real one makes without a pause."""
+
+    def __init__(self, database: Database, first_seq: int) -> None:
+        self.database = database
+        self.intake = Intake(Streams(LIMITS, first_seq))
+        self.stream = self.intake.streams[HOTSPOTS]
+        self.intake.begin("epoch", database.snapshot(), self.intake.streams.seqs())
+        self.live: list[Change] = []
+        self.pages: list[Change] = []
+        self.upto: Snapshot | None = None
+        self.sent_at: Seqs = {}
+        self.readings: list[Reading] = []
+        self.clients: list[Client] = []
+
+    def begin_catch_up(self) -> None:
+        """Sends the request."""
+        since = self.intake.feed.snapshot
+        assert since is not None
+        self.sent_at = self.intake.streams.seqs()
+        self.upto = self.database.snapshot()
+        self.pages = self.database.changes_since(since, self.upto)
+
+    def read_page(self, count: int) -> None:
+        """Works an answer off; the last one completes the catch-up."""
+        assert self.upto is not None
+        # The next page is read later: it no longer holds what changed in between.
+        newest = self.database.newest()
+        page, self.pages = self.pages[:count], self.pages[count:]
+        self.intake.take([change for change in page if newest[change.id] == change])
+        if self.pages:
+            return
+        self.intake.complete(self.upto, self.sent_at)
+        for group in self.stream.groups():
+            if group.format is Format.EVENTS:
+                group.log.append(frames.cursor(str(self.upto)))
+        self.upto = None
+
+    def come(self, client: Client) -> None:
+        """A client without a cursor."""
+        client.reset()
+        client.group = self.stream.join(Format.EVENTS, client.wanted, client)
+        self.clients.append(client)
+        self._start_reading(client, None)
+
+    def come_back(self, client: Client) -> None:
+        """A client with a cursor, and perhaps the last seq."""
+        assert client.cursor is not None
+        client.travelled |= client.home is not self
+        client.group = self.stream.join(Format.EVENTS, client.wanted, client)
+        self.clients.append(client)
+        seq = client.seq if client.home is self else None
+        if seq is None or not self._holds(seq):
+            newest = self.intake.feed.snapshot
+            assert newest is not None
+            mark = self.intake.history.best(client.cursor)
+            ahead = client.cursor.xmax > newest.xmax
+            seq = None if mark is None or ahead else mark.seqs[NUMBER]
+        if seq is not None and self._holds(seq):
+            self._replay(client, [], seq)
+        else:
+            self._start_reading(client, client.cursor)
+
+    def leave(self, client: Client) -> None:
+        """The client is gone."""
+        assert client.group is not None
+        self.stream.leave(client.group, client)
+        self.clients.remove(client)
+        for reading in [each for each in self.readings if each.client is client]:
+            self.readings.remove(reading)
+            self.stream.stop_recording(reading.published)
+
+    def read(self, reading: Reading) -> None:
+        """The database answers."""
+        if reading.since is None:
+            reading.found = [
+                row
+                for row in self.database.rows()
+                if row.record is not None and reading.client.wanted.matches(row.record)
+            ]
+        else:
+            upto = self.database.snapshot()
+            reading.found = self.database.changes_since(reading.since, upto)
+
+    def finish(self, reading: Reading) -> None:
+        """Works the answer off."""
+        client = reading.client
+        assert reading.found is not None
+        assert client.group is not None
+        self.readings.remove(reading)
+        self.intake.take(reading.found)
+        self.stream.stop_recording(reading.published)
+        if reading.since is None:
+            for change in merge(reading.found, reading.published, client.wanted):
+                client.take(frames.event(change, 0))
+            self._synced(client, client.group.log.head)
+            return
+        seq = reading.seqs[NUMBER]
+        if not self._holds(seq):
+            self.overflow(client)
+            return
+        newer = reading.published
+        before = [
+            frames.event(change, 0)
+            for change in reading.found
+            if change.id not in newer or newer[change.id].version < change.version
+        ]
+        self._replay(client, before, seq)
+
+    def advance(self, client: Client, count: int | None) -> None:
+        """The client reads from the log."""
+        assert client.group is not None
+        if any(reading.client is client for reading in self.readings):
+            return
+        try:
+            following = client.group.log.since(client.position, count)
+        except Overflow:
+            self.overflow(client)
+            return
+        for frame in following:
+            client.take(frame)
+            client.position += 1
+
+    def overflow(self, client: Client) -> None:
+        """The log has moved on: reset."""
+        client.reset()
+        self._start_reading(client, None)
+
+    def _start_reading(self, client: Client, since: Snapshot | None) -> None:
+        self.readings.append(
+            Reading(client, since, self.intake.streams.seqs(), self.stream.record())
+        )
+
+    def _holds(self, seq: int) -> bool:
+        return seq <= self.stream.seq and self.stream.everything.log.covers(seq)
+
+    def _replay(self, client: Client, before: list[str], seq: int) -> None:
+        assert client.group is not None
+        log = client.group.log
+        replayed = list(frames.filtered(before, client.wanted))
+        if log.covers(seq):
+            replayed += log.changes(log.after(seq), log.head)
+        else:
+            whole = self.stream.everything.log
+            replayed += frames.filtered(whole.changes(whole.after(seq), whole.head), client.wanted)
+        for frame in replayed:
+            client.take(frame, again=True)
+        self._synced(client, log.head)
+
+    def _synced(self, client: Client, position: int) -> None:
+        client.position = position
+        client.cursor, client.home = self.intake.feed.snapshot, self

@@ -1,0 +1,330 @@
+"""Clients that come back with a cursor: what they missed, all of it, or a reset."""
+
+import asyncio
+import dataclasses
+import time
+from typing import Any
+
+import pytest
+
+from emulator.running import Emulator
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.snapshot import Snapshot
+from relay.clients.cursor import Cursor, Signer, bound
+from tests.relay.clients import Frame, Running, Tables, frame, greeted, live_relay, relay_of
+from tests.relay.proxy import proxy_to
+
+SELDOM = {"RELAY_CATCH_UP_SECONDS": "60"}
+
+
+class Holder:
+    """What an application holds that follows the protocol, also over several connections."""
+
+    def __init__(self, path: str = "hotspots") -> None:
+        self.path = path
+        self.cursor: str | None = None
+        self.seq: int | None = None
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.versions: dict[int, int] = {}
+
+    def address(self, *, seq: bool = False) -> str:
+        """Where to come back to."""
+        mark = "&" if "?" in self.path else "?"
+        place = f"cursor={self.cursor}" + (f"&seq={self.seq}" if seq else "")
+        return self.path if self.cursor is None else f"{self.path}{mark}{place}"
+
+    def take(self, frames: list[Frame]) -> int:
+        """How many of the frames brought something new."""
+        return sum(self._take(each) for each in frames)
+
+    def _take(self, message: Frame) -> bool:
+        kind = message["type"]
+        if kind == "reset":
+            self.rows, self.versions = {}, {}
+        if kind in ("synced", "cursor"):
+            self.cursor = message["cursor"]
+        if "version" not in message:
+            return False
+        self.seq = message["seq"]
+        row_id = message["id"] if kind == "LEAVE" else id_of(message)
+        if message["version"] <= self.versions.get(row_id, 0):
+            return False
+        self.versions[row_id] = message["version"]
+        if kind in ("INSERT", "UPDATE"):
+            self.rows[row_id] = message["record"]
+        else:
+            self.rows.pop(row_id, None)
+        return True
+
+
+def id_of(message: Frame) -> int:
+    found: int = (message["record"] or message["old_record"])["id"]
+    return found
+
+
+async def visit(relay: Running, holder: Holder, *, seq: bool = False) -> list[Frame]:
+    """Everything up to `synced`, taken."""
+    async with relay.follow(holder.address(seq=seq)) as events:
+        found = await greeted(events)
+    holder.take(found)
+    return found
+
+
+async def kinds(relay: Running) -> dict[str, int]:
+    found: dict[str, int] = (await relay.health())["resumes"]
+    return found
+
+
+def make_gap(tables: Tables, ids: list[int]) -> list[int]:
+    """Changes, deletes and adds rows; the ids that are left."""
+    tables.execute("update hotspots set severity = 'critical' where id = %s", ids[0])
+    tables.execute("update hotspots set status = 'resolved' where id = %s", ids[1])
+    tables.execute("delete from hotspots where id = %s", ids[2])
+    return [*(each for each in ids if each != ids[2]), tables.hotspot(), tables.hotspot()]
+
+
+async def test_on_the_same_relay_from_memory(emulator: Emulator, tables: Tables) -> None:
+    ids = [tables.hotspot() for _ in range(4)]
+    async with live_relay(emulator) as relay:
+        every, active = Holder(), Holder("hotspots?status=active")
+        for holder in (every, active):
+            await visit(relay, holder)
+            assert sorted(holder.rows) == ids
+        async with relay.follow("hotspots?last=0&status=ignored") as other:
+            await greeted(other)
+            left = make_gap(tables, ids)
+            while (await frame(other))["type"] != "DELETE":  # catch-up brings it, with the rest
+                pass
+            await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 5)
+        hello, *missed, synced = await visit(relay, every)
+        assert (hello["resumed"], hello["reason"]) == (True, None)
+        assert sorted(each["type"] for each in missed) == [
+            *("DELETE", "INSERT", "INSERT", "UPDATE", "UPDATE")
+        ]
+        assert synced["complete"] is True
+        assert sorted(every.rows) == left
+        _, *missed, _ = await visit(relay, active)
+        assert sorted(each["type"] for each in missed) == [
+            *("DELETE", "INSERT", "INSERT", "LEAVE", "UPDATE")
+        ]
+        assert sorted(active.rows) == [each for each in left if each != ids[1]]
+        assert (await kinds(relay)) == {"memory": 2}
+
+
+async def test_a_place_in_the_stream_is_exact(emulator: Emulator, tables: Tables) -> None:
+    async with live_relay(emulator, **SELDOM) as relay:
+        holder = Holder()
+        async with relay.follow("hotspots") as events:
+            holder.take(await greeted(events))
+            first, second = tables.hotspot(), tables.hotspot()
+            while sorted(holder.rows) != [first, second]:
+                holder.take([await frame(events)])
+        assert holder.seq is not None
+        hello, synced = await visit(relay, holder, seq=True)
+        assert (hello["resumed"], synced["type"]) == (True, "synced")
+        seq, holder.seq = holder.seq, 4  # of another relay
+        _, *again, _ = await visit(relay, holder, seq=True)
+        assert [id_of(each) for each in again] == [first, second]
+        assert again[-1]["seq"] == seq
+        assert (await kinds(relay)) == {"seq": 1, "memory": 1}
+
+
+async def test_on_another_relay_from_its_memory(emulator: Emulator, tables: Tables) -> None:
+    ids = [tables.hotspot() for _ in range(4)]
+    quick = {"RELAY_CATCH_UP_SECONDS": "0.1"}
+    async with live_relay(emulator, **quick) as one, live_relay(emulator, **quick) as other:
+        holder = Holder()
+        await visit(one, holder)
+        # The other one has to know a snapshot which shows nothing that the cursor does not show.
+        async with other.follow("hotspots?last=0&status=ignored") as idle:
+            await greeted(idle)
+            left = make_gap(tables, ids)
+            while (await frame(idle))["type"] != "cursor":
+                pass
+        hello, *_ = await visit(other, holder)
+        assert hello["resumed"] is True
+        assert sorted(holder.rows) == left
+        assert (await kinds(other)) == {"memory": 1}
+
+
+async def test_a_thousand_changes_on_a_restarted_relay(emulator: Emulator, tables: Tables) -> None:
+    ids = [tables.hotspot() for _ in range(4)]
+    every, active = Holder(), Holder("hotspots?status=active")
+    async with live_relay(emulator) as relay:
+        await visit(relay, every)
+        await visit(relay, active)
+    left = make_gap(tables, ids)
+    tables.execute(
+        "insert into hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+        " percent_above, severity) select 'S' || n, 'supplier', 'logistics', 2, 1, 100, 'warn'"
+        " from generate_series(1, 1000) n"
+    )
+    async with live_relay(emulator) as relay:
+        hello, *missed, _ = await visit(relay, every)
+        assert hello["resumed"] is True
+        assert len(missed) == 1005
+        assert set(left) < set(every.rows)
+        assert len(every.rows) == len(left) + 1000
+        hello, *missed, _ = await visit(relay, active)
+        assert hello["resumed"] is True
+        assert len(missed) == 1005
+        assert every.rows.keys() - active.rows.keys() == {ids[1]}
+        assert (await kinds(relay)) == {"rest": 2}
+        tables.hotspot()
+        hello, *missed, _ = await visit(relay, every)
+        assert hello["resumed"] is True
+
+
+async def test_what_comes_while_a_replay_is_read_is_in_it_once(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with live_relay(emulator) as relay:
+        holder = Holder()
+        await visit(relay, holder)
+    tables.execute(
+        "insert into hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+        " percent_above, severity) select 'S' || n, 'supplier', 'logistics', 2, 1, 100, 'warn'"
+        " from generate_series(1, 3000) n"
+    )
+    async with live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.1") as relay:
+        async with relay.follow(holder.address()) as events:
+            greeting = asyncio.create_task(greeted(events))
+            for number in range(50):
+                tables.execute(
+                    "update hotspots set severity = 'info' where entity = %s", f"S{number + 1}"
+                )
+                await asyncio.sleep(0)
+            hello, *missed, _ = await greeting
+            assert hello["resumed"] is True
+            assert holder.take(missed) == len(missed)
+            last = tables.hotspot()
+            while last not in holder.rows:
+                found = await frame(events)
+                assert holder.take([found]) == ("version" in found)
+        severities = [row["severity"] for row in holder.rows.values()]
+        assert (len(severities), severities.count("info")) == (3001, 50)
+
+
+async def test_many_clients_of_a_dead_relay_cost_a_few_reads(
+    emulator: Emulator, tables: Tables
+) -> None:
+    holders = [Holder(("hotspots", "hotspots?status=active")[n % 2]) for n in range(60)]
+    async with live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.2") as relay:
+        for number in range(0, 60, 20):
+            await asyncio.gather(*(visit(relay, each) for each in holders[number : number + 20]))
+            async with relay.follow("hotspots") as events:
+                await greeted(events)
+                tables.hotspot()  # so that the cursors differ
+                while (await frame(events))["type"] != "cursor":
+                    pass
+    assert len({holder.cursor for holder in holders}) > 3
+    missed = tables.hotspot()
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, SUPABASE_URL=proxy.url, **SELDOM) as relay,
+    ):
+        proxy.count_requests(b" /rest/v1/")
+        found = await asyncio.gather(*(visit(relay, holder) for holder in holders))
+        assert all(frames[0]["resumed"] for frames in found)
+        assert all(missed in holder.rows for holder in holders)
+        assert proxy.count < 10
+        assert (await kinds(relay)) == {"rest": 60}
+
+
+KEY = "a key of the test"
+
+
+def forged(emulator: Emulator, **changed: Any) -> str:
+    """A cursor as a relay of this database would sign it."""
+    good = Cursor(
+        snapshot=Snapshot(3, 3),
+        epoch="",
+        instance="00000000-0000-4000-8000-000000000001",
+        beat=7,
+        endpoint="hotspots",
+        filter=bound(Filter(HOTSPOTS)),
+        issued=int(time.time()),
+    )
+    return Signer(KEY).sign(dataclasses.replace(good, **changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, None),
+        ({"epoch": "1.00000001"}, "epoch"),
+        ({"beat": 8}, "epoch"),
+        ({"instance": "00000000-0000-4000-8000-000000000002"}, "epoch"),
+        ({"snapshot": Snapshot(2**40 + 5, 2**40 + 5)}, "epoch"),
+        ({"issued": 0}, "expired"),
+        ({"filter": "x"}, "mismatch"),
+    ],
+)
+async def test_whether_a_signed_cursor_is_honoured(
+    emulator: Emulator, tables: Tables, changed: dict[str, Any], reason: str | None
+) -> None:
+    hotspot = tables.hotspot()
+    tables.execute("select relay_heartbeat('00000000-0000-4000-8000-000000000001', 7)")
+    epoch = tables.execute("select relay_epoch()")
+    presented = forged(emulator, **({"epoch": epoch} | changed))
+    async with relay_of(emulator, RELAY_CURSOR_KEY=KEY) as relay:
+        await relay.until(lambda health: health["endpoints"]["hotspots"]["lag_seconds"] is not None)
+        async with relay.follow(f"hotspots?cursor={presented}") as events:
+            hello, *frames = await greeted(events)
+    assert (hello["resumed"], hello["reason"]) == (reason is None, reason)
+    assert [each["reason"] for each in frames if each["type"] == "reset"] == [reason][
+        : len(frames) - 2
+    ]
+    assert [id_of(each) for each in frames if "record" in each] == [hotspot]
+
+
+async def test_too_much_is_answered_by_a_reset(emulator: Emulator, tables: Tables) -> None:
+    async with live_relay(emulator) as relay:
+        old, new = Holder(), Holder()
+        await visit(relay, old)
+        tables.execute(
+            "insert into hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+            " percent_above, severity) select 'S' || n, 'supplier', 'logistics', 2, 1, 100, 'warn'"
+            " from generate_series(1, 1500) n"
+        )
+        await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 1500)
+        async with relay.follow("hotspots?last=0&status=ignored") as events:
+            await greeted(events)
+            tables.hotspot()
+            while (await frame(events))["type"] != "cursor":
+                pass
+        await visit(relay, new)
+        tables.hotspot()
+    async with live_relay(emulator, RELAY_RESUME_ROWS="1000") as relay:
+        first, second = await asyncio.gather(visit(relay, old), visit(relay, new))
+        assert (first[0]["resumed"], first[0]["reason"]) == (False, "expired")
+        assert second[0]["resumed"] is True
+        assert len(second) == 3  # and one change
+
+
+async def test_who_comes_back_while_rest_is_down_is_kept_and_served_later(
+    emulator: Emulator, tables: Tables
+) -> None:
+    holder = Holder()
+    async with live_relay(emulator) as relay:
+        await visit(relay, holder)
+    missed = tables.hotspot()
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(
+            emulator, SUPABASE_URL=proxy.url, RELAY_REALTIME_URL=f"{emulator.url}/realtime/v1"
+        ) as relay,
+    ):
+        proxy.cut()
+        async with relay.follow(holder.address()) as events:
+            await events.send('{"type":"ping"}')
+            hello = await frame(events)
+            assert (hello["type"], hello["resumed"]) == ("hello", True)
+            told = {(await frame(events))["type"], (await frame(events))["type"]}
+            assert told == {"pong", "status"}
+            proxy.open = True
+            found = await greeted(events)
+            holder.take(found)
+            assert holder.rows.keys() == {missed}
+            assert found[-1]["cursor"]
