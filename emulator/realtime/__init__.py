@@ -1,7 +1,7 @@
 """The stand-in for Supabase Realtime: postgres_changes and broadcast over Phoenix channels.
 
 Presence and the replay of broadcasts are not imitated: who asks for them gets an error that says
-so. Nor are the rate limit, cold starts, and tables that are published while a client is joined.
+so. Changes are lost as the real server loses them; emulator/README.md lists when.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from emulator import keys_file
 from tests.emulator.faults.conftest import Client, until
 from tests.emulator.test_command import Command, alive, emulator, place
 
-ATTEMPTS = 5  # a busy machine is slow at times
+ATTEMPTS = 3  # a busy machine is slow at times
 BINDING = {"event": "*", "schema": "public", "table": "hotspots"}
 
 
