@@ -1,6 +1,8 @@
-// The rows that a list shows: the newest, at most `limit`, open ones kept before others.
+// The rows that a list shows: the newest, at most `limit`, open ones kept before others; and how
+// many are open, shown or not.
 export class Newest {
   #rows = new Map();
+  #open = new Set(); // ids
   #limit;
   #isOpen;
 
@@ -11,15 +13,19 @@ export class Newest {
 
   set(row) {
     this.#rows.set(row.id, row);
+    if (this.#isOpen(row)) this.#open.add(row.id);
+    else this.#open.delete(row.id);
     if (this.#rows.size > this.#limit) this.#rows.delete(this.#leastWorth());
   }
 
   delete(id) {
     this.#rows.delete(id);
+    this.#open.delete(id);
   }
 
   clear() {
     this.#rows.clear();
+    this.#open.clear();
   }
 
   get(id) {
@@ -27,7 +33,7 @@ export class Newest {
   }
 
   get openCount() {
-    return [...this.#rows.values()].filter(this.#isOpen).length;
+    return this.#open.size;
   }
 
   // Newest first: ids grow with time.

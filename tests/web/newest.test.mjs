@@ -25,6 +25,16 @@ test("beyond the limit the oldest row that is not open goes, and an open one onl
   assert.deepEqual(ids(holding(2, [1, true], [2, true], [3, true])), [3, 2]);
 });
 
+test("open rows count although they are beyond the limit, until they are closed or deleted", () => {
+  const newest = holding(2, [1, true], [2, true], [3, true], [4, true]);
+  assert.equal(newest.openCount, 4);
+  newest.set({ id: 1, open: false });
+  newest.delete(2);
+  assert.equal(newest.openCount, 2);
+  newest.clear();
+  assert.equal(newest.openCount, 0);
+});
+
 test("deleted and cleared rows are gone", () => {
   const newest = holding(9, [1, true], [2, true]);
   newest.delete(1);
