@@ -90,6 +90,9 @@ def _table(rows: list[tuple[Any, ...]], roles: list[str]) -> Table:
     return Table(oid, name, rls, columns, selectable, keys)
 
 
+NUL = 'ERROR 22021 (character_not_in_repertoire) invalid byte sequence for encoding "UTF8": 0x00'
+
+
 async def resolve(
     connection: Connection, publication: str, role: str, bindings: Iterable[Binding]
 ) -> list[frozenset[int]]:
@@ -104,6 +107,8 @@ async def resolve(
 async def _resolve(
     connection: Connection, publication: str, role: str, binding: Binding
 ) -> frozenset[int]:
+    if "\0" in f"{binding.schema}{binding.table}{role}":
+        raise _exception(binding, NUL)  # the driver would not even send it
     names = (publication, *(binding.schema,) * 2, *(binding.table,) * 2)
     cursor = await connection.execute(_PUBLISHED, names)
     oids = frozenset(row[0] for row in await cursor.fetchall())

@@ -1,7 +1,7 @@
 """Whatever arrives, nothing crashes, nothing is injected, and no answer is one of our accidents.
 
-`FUZZ=50000 pytest tests/emulator/fuzz` makes that many attempts, otherwise they are few. The seed is
-fixed, or SEED.
+`FUZZ=50000 pytest tests/emulator/fuzz` makes that many attempts, otherwise they are few. The
+seed is fixed, or SEED.
 """
 
 from __future__ import annotations
