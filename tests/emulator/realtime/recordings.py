@@ -72,8 +72,9 @@ class Recording:
     on delays. `tokens_at`: when the access token with that ref counts. `header`: the API key is in
     a header. `lifetimes`: shorter ones for tokens. `expired`: when all those have ended. `forged`:
     the pushed token has a foreign signature. `closes`: the server closes the connection. `schema`:
-    it changes the schema. `settings`: other ones than `RealtimeSettings.prompt`. `prelude`: lines
-    that were not recorded.
+    it changes the schema. `settings`: other ones than `RealtimeSettings.prompt`. `terminates`:
+    which of Realtime's connections to PostgreSQL a fault terminates. `lost`: what is written before
+    it is back. `prelude`: lines that were not recorded.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Recording:
     closes: bool = False
     schema: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    terminates: str = ""
+    lost: str = ""
 
     def statement(self, step: Step) -> str:
         return self.sql.get(step.content["sql"], step.content["sql"])
@@ -174,19 +177,23 @@ def _token(description: str, keys: Keys, lifetimes: Mapping[str, str]) -> str:
     return keys.mint(role, subject=words.get("sub"), seconds=seconds, algorithm="HS256", **claims)
 
 
-def shortened(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Without the later ones of many frames of one shape that follow each other."""
-    kept: list[Step] = []
-    run: dict[str, tuple[object, int]] = {}
+def shortened(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Without the later ones of many changes that follow each other.
+
+    Where connections are shown the same, they keep the same.
+    """
+    showing: dict[str, set[str]] = {}
     for step in steps:
-        if step.direction == "recv" and "raw" in step.content:
-            now = shape(step.frame)
-            former, count = run.get(step.connection, (None, 0))
-            count = count + 1 if now == former else 1
-            run[step.connection] = now, count
-            if count > LONGEST_RUN:
-                continue
-        elif step.direction in ("send", "note"):
-            run.clear()
-        kept.append(step)
-    return tuple(kept)
+        if (data := step.data()) is not None:
+            showing.setdefault(step.connection, set()).add(json.dumps(data))
+    common = set.intersection(*showing.values()) if showing else set()
+    first, chosen, run = next(iter(showing), None), set[str](), 0
+    for step in steps:
+        data = step.data()
+        if step.direction in ("send", "note", "fault"):
+            run = 0
+        elif data is not None and step.connection == first and json.dumps(data) in common:
+            run += 1
+            if run <= LONGEST_RUN:
+                chosen.add(json.dumps(data))
+    return tuple(s for s in steps if (data := s.data()) is None or json.dumps(data) in chosen)

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import psycopg
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -94,6 +95,8 @@ class Replay:
                     await self._send(step)
             case "recv":
                 await self._receive(step)
+            case "fault":
+                await self._terminate()
             case "make":
                 await unrecorded.make(self.server, step.content["data"])
             case "http_error":
@@ -230,6 +233,24 @@ class Replay:
             return await client.raw()
         except (TimeoutError, ConnectionClosed) as error:
             raise Differs(f"at {step.at}: nothing came for {step.frame[:300]}") from error
+
+    async def _terminate(self) -> None:
+        """End connections of Realtime's, and write what it then misses."""
+        admin = self.server.database.dsn("supabase_admin")
+        async with await psycopg.AsyncConnection.connect(admin, autocommit=True) as connection:
+            found = await connection.execute(
+                "select pid, pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and application_name like %s",
+                (self.recording.terminates,),
+            )
+            ended = [pid for pid, _ in await found.fetchall()]
+            assert ended
+            there = "select from pg_stat_activity where pid = any (%s)"
+            while (await connection.execute(there, (ended,))).rowcount:
+                pass  # the database has no event for it, and it takes a millisecond
+        if self.recording.lost:
+            await self.server.sql(self.recording.lost)
+            await self.server.settled()
 
     async def _closed(self, step: Step) -> None:
         """The server closes, without a word before."""
