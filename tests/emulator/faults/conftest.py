@@ -135,7 +135,7 @@ class Ledger:
     def lost(self, client: Client) -> list[int]:
         """What was committed, but did not come although something later did."""
         arrived = set(client.ids)
-        newest = max(arrived)
+        newest = max(arrived, default=0)
         return [id_ for id_ in self.committed if id_ < newest and id_ not in arrived]
 
     async def written(self, count: int) -> int:

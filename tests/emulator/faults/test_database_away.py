@@ -62,8 +62,7 @@ async def test_what_is_committed_after_postgresql_is_back_is_lost_until_the_poll
             await until(lambda: len(client.ids) > 3)
             name = "postgres-kill" if seconds is None else "postgres-stop"
             fault = ground.emulator.faults.start(name, seconds=seconds)
-            await until(lambda: fault.ended)
-            await ledger.healed(client)
+            await until(lambda: fault.ended and bool(ledger.lost(client)))
         lost = ledger.lost(client)
         assert len(lost) > 3
         assert await client.is_answered()
