@@ -1,0 +1,146 @@
+// Everyday features of supabase-js on the project's own schema. The environment names the project, a user and an entity.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+
+import { createClient } from "@supabase/supabase-js";
+import ws from "ws";
+
+const { SUPABASE_URL, PUBLISHABLE_KEY, SECRET_KEY, EMAIL, PASSWORD, ENTITY } = process.env;
+const options = { realtime: { transport: ws }, auth: { persistSession: false, autoRefreshToken: false } };
+const clients = [];
+const client = (key) => {
+  clients.push(createClient(SUPABASE_URL, key, options));
+  return clients.at(-1);
+};
+const service = client(SECRET_KEY);
+const anon = client(PUBLISHABLE_KEY);
+const hotspot = (more) => ({
+  entity: ENTITY,
+  entity_type: "supplier",
+  event_type: "logistics",
+  predicted_co2: 90.5,
+  baseline_co2: 60,
+  percent_above: 50.8,
+  severity: "critical",
+  ...more,
+});
+const of = async (request) => {
+  const { data, error } = await request;
+  assert.equal(error, null);
+  return data;
+};
+
+async function user() {
+  const signedIn = client(PUBLISHABLE_KEY);
+  const { data, error } = await signedIn.auth.signInWithPassword({ email: EMAIL, password: PASSWORD });
+  assert.equal(error, null);
+  assert.equal(data.user.email, EMAIL);
+  return signedIn;
+}
+
+// Resolves with the first `count` messages that `bind` passes on; `ready` when the server says so.
+function listen(channel, bind, count, isReady) {
+  const heard = [];
+  let done, ready;
+  const all = new Promise((resolve) => (done = resolve));
+  const started = new Promise((resolve) => (ready = resolve));
+  bind(channel, (message) => heard.push(message) === count && done(heard));
+  channel.on("system", {}, (system) => system.status === "ok" && ready());
+  channel.subscribe((state) => isReady(state) && ready());
+  return { all, started };
+}
+
+after(async () => {
+  await service.from("hotspots").delete().eq("entity", ENTITY);
+  for (const each of clients) await each.removeAllChannels();
+});
+
+test("rows are inserted, found, counted, changed and deleted", async () => {
+  const kinds = ["logistics", "factory", "delivery"];
+  const rows = await of(service.from("hotspots").insert(kinds.map((event_type) => hotspot({ event_type }))).select());
+  assert.deepEqual(rows.map((row) => row.event_type), kinds);
+  const found = await service
+    .from("hotspots")
+    .select("event_type", { count: "exact" })
+    .eq("entity", ENTITY)
+    .or("event_type.eq.factory,event_type.like.deliv*")
+    .order("event_type", { ascending: false })
+    .range(0, 0);
+  assert.deepEqual([found.count, found.data], [2, [{ event_type: "factory" }]]);
+  const counted = await service.from("hotspots").select("*", { count: "exact", head: true }).eq("entity", ENTITY);
+  assert.deepEqual([counted.count, counted.data], [3, null]);
+  const changed = await of(
+    service.from("hotspots").update({ severity: "warn" }).eq("id", rows[0].id).select("severity,version").single(),
+  );
+  assert.deepEqual(changed, { severity: "warn", version: 2 });
+  assert.equal((await of(service.from("hotspots").delete().eq("entity", ENTITY).select("id"))).length, 3);
+  assert.equal(await of(service.from("hotspots").select("id").eq("entity", ENTITY).maybeSingle()), null);
+});
+
+test("refusals carry the database's words", async () => {
+  const signedIn = await user();
+  const refused = [
+    [anon.from("hotspots").select(), "42501", 401],
+    [signedIn.from("hotspots").insert(hotspot()), "42501", 403],
+    [service.from("hotspots").insert(hotspot({ severity: "mild" })), "23514", 400],
+    [service.from("no_such_table").select(), "PGRST205", 404],
+    [service.rpc("no_such_function"), "PGRST202", 404],
+    [service.from("hotspots").select().eq("entity", "nobody").single(), "PGRST116", 406],
+    [signedIn.rpc("decide_recommendation", { id: -1, decision: "approved" }), "PT404", 404],
+  ];
+  for (const [request, code, status] of refused) {
+    const answer = await request;
+    assert.deepEqual([answer.error.code, answer.status], [code, status]);
+  }
+});
+
+test("a user signs in, is known, refreshes, changes and signs out", async () => {
+  const signedIn = await user();
+  const before = (await signedIn.auth.getSession()).data.session;
+  assert.equal((await signedIn.auth.getUser()).data.user.id, before.user.id);
+  const { data, error } = await signedIn.auth.getClaims();
+  assert.equal(error, null);
+  assert.deepEqual([data.claims.role, data.claims.sub], ["authenticated", before.user.id]);
+  const refreshed = (await signedIn.auth.refreshSession()).data.session;
+  assert.notEqual(refreshed.refresh_token, before.refresh_token);
+  const changed = await signedIn.auth.updateUser({ data: { name: "Ada" } });
+  assert.equal(changed.data.user.user_metadata.name, "Ada");
+  assert.ok(Array.isArray(await of(signedIn.from("hotspots").select("id").limit(1))));
+  assert.equal((await signedIn.auth.signOut()).error, null);
+  assert.equal((await signedIn.auth.getSession()).data.session, null);
+  assert.equal((await signedIn.from("hotspots").select("id").limit(1)).status, 401);
+  const wrong = await signedIn.auth.signInWithPassword({ email: EMAIL, password: `not ${PASSWORD}` });
+  assert.deepEqual([wrong.error.code, wrong.error.status], ["invalid_credentials", 400]);
+});
+
+test("a signed-in user follows rows, whole ones, in order", async () => {
+  const signedIn = await user();
+  const binding = { event: "*", schema: "public", table: "hotspots", filter: `entity=eq.${ENTITY}` };
+  const { all, started } = listen(
+    signedIn.channel("followed"),
+    (channel, heard) => channel.on("postgres_changes", binding, heard),
+    2,
+    () => false,
+  );
+  await started;
+  const row = await of(service.from("hotspots").insert(hotspot()).select().single());
+  const changed = await of(service.from("hotspots").update({ status: "ignored" }).eq("id", row.id).select().single());
+  const changes = await all;
+  assert.deepEqual(changes.map((change) => change.eventType), ["INSERT", "UPDATE"]);
+  assert.deepEqual(changes.map((change) => change.new), [row, changed]);
+  assert.deepEqual(changes[1].old, { id: row.id });
+});
+
+test("clients of a topic hear each other, and themselves on demand", async () => {
+  const topic = `room ${ENTITY}`;
+  const joined = (state) => state === "SUBSCRIBED";
+  const bind = (channel, heard) => channel.on("broadcast", { event: "note" }, heard);
+  const own = anon.channel(topic, { config: { broadcast: { self: true, ack: true } } });
+  const mine = listen(own, bind, 1, joined);
+  const theirs = listen(service.channel(topic), bind, 1, joined);
+  await Promise.all([mine.started, theirs.started]);
+  assert.equal(await own.send({ type: "broadcast", event: "note", payload: { text: "héllo" } }), "ok");
+  for (const [message] of await Promise.all([mine.all, theirs.all])) {
+    assert.deepEqual([message.event, message.payload.text], ["note", "héllo"]);
+  }
+});
