@@ -262,7 +262,8 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def shared_server(recorded_schema: Database) -> AsyncIterator[Server]:
     database = recorded_schema.clone("recordings_shared")
-    async with serving(database, RealtimeSettings.prompt()) as server:
+    patient = replace(RealtimeSettings.prompt(), idle_seconds=600)  # the barrier never speaks
+    async with serving(database, patient) as server:
         yield server
     database.drop()
 
