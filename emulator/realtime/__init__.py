@@ -16,7 +16,7 @@ from types import TracebackType
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emulator import wire
@@ -31,6 +31,8 @@ from emulator.realtime.channel import Channels
 from emulator.realtime.delivery import Delivery
 from emulator.realtime.feed import Feed
 from emulator.realtime.pgoutput import Commit
+from emulator.realtime.policies import Policies
+from emulator.realtime.posted import Posted
 from emulator.realtime.rate import RateCounter
 from emulator.realtime.replication import session_options, stream
 from emulator.realtime.settings import RealtimeSettings, SettingsError
@@ -139,8 +141,10 @@ class Realtime:
 
     def routes(self) -> list[BaseRoute]:
         """What belongs under `/realtime/v1`."""
+        posted = Posted(self._keys.identify, Policies(self._pool), self._listeners)
         return [
             WebSocketRoute("/websocket", self._connect),
+            Mount("/api", routes=posted.routes()),
             WebSocketRoute("/{path:path}", _unknown_path),
         ]
 

@@ -129,3 +129,8 @@ def _encoded(broadcast: Broadcast, listener: Listener) -> bytes | None:
     except Oversized as error:
         logger.warning("a broadcast cannot be sent in protocol version 2: %s", error)
         return None
+
+
+def sorted_json(payload: object) -> str:
+    """JSON with sorted keys, as Elixir writes maps of up to 32 entries."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -16,6 +16,7 @@ from emulator.realtime.broadcasts import (
     Broadcast,
     Enveloped,
     Relayed,
+    sorted_json,
 )
 from emulator.realtime.effects import (
     Ask,
@@ -159,7 +160,7 @@ class Channels:
         if (user := message.user) is not None:
             broadcast = Enveloped(user.event, user.body)
         else:
-            broadcast = Relayed(_sorted_json(message.payload))
+            broadcast = Relayed(sorted_json(message.payload))
         if broadcast.size() <= MAX_PAYLOAD_BYTES:
             effects: list[Effect] = [Publish(channel, broadcast)]
             return [*effects, _ok(message, {})] if channel.options.acknowledge else effects
@@ -252,11 +253,6 @@ def _greeting(channel: Channel) -> list[Effect]:
         return []
     channel.greeted = True
     return [Send(Message(channel.topic, "presence_state", {}, None, channel.join_ref))]
-
-
-def _sorted_json(payload: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, as Elixir writes maps of up to 32 entries."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _reply(message: Message, status: str, response: object) -> Send:

@@ -48,7 +48,7 @@ def test_public_keys_are_served_without_an_api_key(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["auth/v1/recover", "storage/v1/bucket", "functions/v1/f", "realtime/v1/api/broadcast"]
+    "path", ["auth/v1/recover", "storage/v1/bucket", "functions/v1/f", "realtime/v1/api/tenants"]
 )
 def test_what_is_not_imitated_says_so(emulator: Emulator, path: str) -> None:
     with api(emulator, emulator.keys.secret) as client:
