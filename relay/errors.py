@@ -5,6 +5,7 @@ RelayError
 ├── BadParameter    a client asked for something that does not exist
 ├── Refused         a command cannot be carried out as it was asked; carries the HTTP status
 └── Unavailable     Supabase did not answer as it should; later may work
+    └── KeyRefused  it does not accept the relay's key
 """
 
 
@@ -22,6 +23,10 @@ class BadParameter(RelayError):
 
 class Unavailable(RelayError):
     """A request to Supabase failed; the text says what was asked and what came back."""
+
+
+class KeyRefused(Unavailable):
+    """Supabase does not accept the key; nothing works before somebody changes it."""
 
 
 class Refused(RelayError):

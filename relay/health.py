@@ -12,24 +12,27 @@ def report(
     streams: Streams,
     clients: int,
     resumes: Mapping[str, int],
+    healed: int,
     now: float,
 ) -> dict[str, Any]:
     """The state of the relay at `now`.
 
     `lag_seconds` of an endpoint: everything that was committed up to that long ago has been sent;
     null before the first catch-up. `resumes` counts the clients that went on from their cursor, by
-    where the relay found what they missed.
+    where the relay found what they missed; `healed` the changes that the live lane lost.
     """
     covered_at = upstream.catch_up.covered_at
     lag = None if covered_at is None else round(now - covered_at, 3)
     return {
         "ready": upstream.ready(now),
         "upstream": upstream.state(now),
+        "authentication": "refused" if upstream.refused else "accepted",
         "reasons": upstream.troubles(now),
         "live": {
             "lane": "postgres_changes",
             "proven": upstream.live.proven(now),
             "attempts": upstream.live.attempts,
+            "healed": healed,
         },
         "clients": clients,
         "resumes": dict(resumes),

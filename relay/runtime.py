@@ -21,6 +21,7 @@ from relay.health import report
 from relay.origins import Allows
 from relay.settings import Settings
 from relay.upstream.catch_up import CatchUp
+from relay.upstream.healing import Healing, Load, Rebuilds
 from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.live import Address, LiveLane
 from relay.upstream.realtime_patches import apply
@@ -38,7 +39,7 @@ class Relay:
 
     def __init__(self, settings: Settings, allows: Allows) -> None:
         now = time.monotonic
-        identity = Identity(str(uuid.uuid4()))
+        self._identity = identity = Identity(str(uuid.uuid4()))
         self._now = now
         # What another relay, or another run, called by the same seq must not look like ours.
         first_seq = random.SystemRandom().randrange(2**32, 2**51)
@@ -46,6 +47,9 @@ class Relay:
         self._intake = Intake(self._streams)
         self._upstream = Upstream(started_at=now())
         self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
+        self._healing = Healing()
+        self._rebuilds = Rebuilds()
+        self._load = Load()
         self._announced = self._upstream.state(now())
         self._places = Places(
             settings.cursor_key or settings.supabase_key,
@@ -72,16 +76,18 @@ class Relay:
             self._rest,
             self._intake,
             self._upstream,
+            self._healing,
             period=settings.catch_up_seconds,
             now=now,
             moved=self._announce_cursors,
-            anew=self._resumes.forget,
+            anew=self._begin_anew,
         )
         self._heartbeat = Heartbeat(self._rest, identity, now)
         self._live = LiveLane(
-            Address(settings.realtime_url, settings.supabase_key, identity.instance),
+            Address(settings.realtime_url, settings.supabase_key, identity),
             intake=self._intake,
             upstream=self._upstream,
+            healing=self._healing,
             heartbeat=self._heartbeat,
             catch_up=self._catch_up,
             now=now,
@@ -122,13 +128,19 @@ class Relay:
     def health(self) -> dict[str, Any]:
         """What `/readyz` answers."""
         return report(
-            self._upstream, self._streams, len(self.sockets), self._resumes.kinds, self._now()
+            self._upstream,
+            self._streams,
+            len(self.sockets),
+            self._resumes.kinds,
+            self._healing.total,
+            self._now(),
         )
 
     async def _watch(self) -> NoReturn:
         ticks = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            self._heal()
             state = self._upstream.state(self._now())
             if state is not self._announced:
                 logger.info("upstream is %s", state)
@@ -138,6 +150,28 @@ class Relay:
             ticks += 1
             if ticks % TICKS_PER_SECOND == 0:
                 self.sockets.tick()
+
+    def _heal(self) -> None:
+        now = self._now()
+        self._load.note(now, self._intake.published.total())
+        healed = self._healing.due(now)
+        if not healed:
+            return
+        trouble = f"it lost changes, {healed} of them just now"
+        self._upstream.live.unproven(trouble)
+        if self._load.heavy:
+            logger.warning("live lane: %s; so many changes look like a rate limit", trouble)
+        elif self._rebuilds.allows(now):
+            self._live.rebuild(trouble)
+        else:
+            logger.warning("live lane: %s", trouble)
+
+    def _begin_anew(self) -> None:
+        self._resumes.forget()
+        self._healing.forget()
+        self._identity.renew()
+        self._heartbeat.request()
+        self._live.rebuild("the database has another history")
 
     def _announce_cursors(self) -> None:
         for stream in self._streams:

@@ -3,13 +3,18 @@
 Sources bring the same changes in any order. What decides is (table, id, version): a version is
 sent on when nothing as new has been sent, and a deletion is final for its id. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
-shows are stale, and their entries can be forgotten: the map holds only what is newer than it.
+shows are stale, and their entries can be forgotten: the map holds only what is newer than it. The
+same holds for the pages of a long catch-up one by one. While no catch-up succeeds the map is
+bounded by forgetting what was sent first: that may then come twice, but is never lost.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
+
+MOST_SENT: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +27,21 @@ class _Sent:
 class Feed:
     """Knows what has been sent on since the last completed catch-up."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_sent: int = MOST_SENT) -> None:
+        self._most_sent = most_sent
         self._sent: dict[tuple[int, int], _Sent] = {}
         self._snapshot: Snapshot | None = None
+        self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
 
     @property
     def snapshot(self) -> Snapshot | None:
         """What the last completed catch-up showed; None before the first one."""
         return self._snapshot
+
+    @property
+    def reached(self) -> Snapshot | None:
+        """What has been brought for good, also by a catch-up that did not complete."""
+        return self._reached
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -39,11 +51,14 @@ class Feed:
         key = (change.endpoint.number, change.id)
         sent = self._sent.get(key)
         if sent is None:
-            if self._snapshot is not None and self._snapshot.shows(change.tx):
+            if self._reached is not None and self._reached.shows(change.tx):
                 return False
         elif sent.deleted or change.version <= sent.version:
             return False
+        self._sent.pop(key, None)  # so that the first one is always the one that was sent first
         self._sent[key] = _Sent(change.version, change.tx, change.record is None)
+        if len(self._sent) > self._most_sent:
+            del self._sent[next(iter(self._sent))]
         return True
 
     def complete(self, snapshot: Snapshot) -> None:
@@ -54,10 +69,16 @@ class Feed:
         """
         if self._snapshot is not None and not snapshot.covers(self._snapshot):
             raise ValueError(f"snapshot {snapshot} goes behind {self._snapshot}")
+        self.reach(snapshot)
         self._snapshot = snapshot
+
+    def reach(self, snapshot: Snapshot) -> None:
+        """A page of a catch-up has brought everything that `snapshot` shows, which covers the last
+        completed one."""
+        self._reached = snapshot
         self._sent = {key: sent for key, sent in self._sent.items() if not snapshot.shows(sent.tx)}
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""
         self._sent.clear()
-        self._snapshot = None
+        self._snapshot = self._reached = None

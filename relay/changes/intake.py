@@ -1,5 +1,7 @@
 """Where all sources meet: what the feed accepts goes to the streams."""
 
+import enum
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +12,14 @@ from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 
 
+class Source(enum.StrEnum):
+    """Where changes come from: the live lane, catch-up, or a read for clients."""
+
+    LIVE = "live"
+    CATCH_UP = "catch_up"
+    READ = "read"
+
+
 class Intake:
     """The feed and the streams behind it, and the epoch that their versions belong to."""
 
@@ -18,11 +28,16 @@ class Intake:
         self.feed: Final = Feed()
         self.history: Final = History()
         self.epoch: str | None = None
+        self.published: Final = Counter[Source]()
+        self.dropped: Final = Counter[Source]()
 
-    def take(self, changes: Iterable[Change]) -> list[Change]:
+    def take(self, changes: Iterable[Change], source: Source = Source.READ) -> list[Change]:
         """Publishes those changes that are new, in their order, and returns them."""
-        new = [change for change in changes if self.feed.accept(change)]
+        offered = list(changes)
+        new = [change for change in offered if self.feed.accept(change)]
         self.streams.publish(new)
+        self.published[source] += len(new)
+        self.dropped[source] += len(offered) - len(new)
         return new
 
     def begin(self, epoch: str, snapshot: Snapshot, seqs: Seqs) -> None:

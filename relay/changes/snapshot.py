@@ -37,6 +37,18 @@ class Snapshot:
         """Whether everything that `other` shows is visible here too."""
         return self.xmax >= other.xmax and not any(other.shows(tx) for tx in self.running)
 
+    def reached(self, upto: "Snapshot", tx: int) -> "Snapshot":
+        """What has been read of the way from here to `upto`, ordered by transaction, when all
+        before `tx` has been."""
+        if tx <= self.xmax:
+            return self._without({each for each in self.running if each < tx} - upto.running)
+        running = frozenset(each for each in upto.running if each < tx)
+        return Snapshot(min(running, default=tx), tx, running)
+
+    def _without(self, finished: set[int] | frozenset[int]) -> "Snapshot":
+        running = self.running - finished
+        return Snapshot(min(running, default=self.xmax), self.xmax, running)
+
     def narrowed(self, most_running: int) -> "Snapshot":
         """A snapshot with that many running transactions at most, which shows less: nothing from
         the first one on that it cannot list."""

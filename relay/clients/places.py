@@ -1,5 +1,6 @@
 """The cursors that this relay hands out, and the reading of those that clients present."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,10 @@ class Identity:
 
     instance: str
     beat: int = 0
+
+    def renew(self) -> None:
+        """The database has another history: cursors of before are another relay's."""
+        self.instance, self.beat = str(uuid.uuid4()), 0
 
 
 class Unresumable(Exception):

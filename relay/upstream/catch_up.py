@@ -1,20 +1,23 @@
 """Reads from the database what changed since the last time: it loses nothing.
 
 Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds
-while the live lane is proven, every second while it is not, and at once when asked. Each run
-pages up to the snapshot of its first page. The loop ends only when it is cancelled.
+while the live lane is proven, every second while it is not or owes something, and at once when
+asked. Each run pages up to the snapshot of its first page; one that fails on the way is continued
+from there. The loop ends only when it is cancelled.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from relay.changes.history import Seqs
-from relay.changes.intake import Intake
+from relay.changes.intake import Intake, Source
+from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
-from relay.errors import Unavailable
+from relay.errors import KeyRefused, Unavailable
+from relay.upstream.healing import Healing
 from relay.upstream.rest import Page, Rest
 from relay.upstream.sources import Upstream
 
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 UNPROVEN_SECONDS: Final = 1.0
 # Incomplete live rows ask for a run each; a flood of them must not turn into a flood of requests.
 LEAST_PAUSE_SECONDS: Final = 0.02
+CHUNK_ROWS: Final = 250
 
 
 class CatchUp:
@@ -34,6 +38,7 @@ class CatchUp:
         rest: Rest,
         intake: Intake,
         upstream: Upstream,
+        healing: Healing,
         *,
         period: float,
         now: Callable[[], float],
@@ -43,6 +48,7 @@ class CatchUp:
         self._rest = rest
         self._intake = intake
         self._upstream = upstream
+        self._healing = healing
         self._period = period
         self._now = now
         self._moved = moved
@@ -58,10 +64,13 @@ class CatchUp:
         while True:
             self._requested.clear()
             await self._try()
+            ended_at = self._now()
             await asyncio.sleep(LEAST_PAUSE_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
-                    await self._requested.wait()
+            while self._now() - ended_at < self._pause():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(UNPROVEN_SECONDS, self._pause())):
+                        await self._requested.wait()
+                        break
 
     async def once(self) -> None:
         """One complete run.
@@ -70,34 +79,43 @@ class CatchUp:
             Unavailable: a request failed or was answered by something else than the primary.
         """
         sent_at, seqs = self._now(), self._intake.streams.seqs()
-        since = self._intake.feed.snapshot
+        since, before = self._intake.feed.reached, self._intake.feed.snapshot
         if since is None:
             first = await self._rest.changes_since(None, epoch=None, page=1)
             self._intake.begin(first.epoch, first.snapshot, seqs)
         else:
             await self._read(since, seqs)
         self._upstream.catch_up.completed(sent_at)
-        if self._intake.feed.snapshot != since:
+        if self._intake.feed.snapshot != before:
             self._moved()
 
     async def _read(self, since: Snapshot, seqs: Seqs) -> None:
-        page = await self._rest.changes_since(since, epoch=self._intake.epoch)
-        if page.reset:
-            self._start_anew(page, seqs)
-            return
-        upto = page.snapshot
-        if not upto.covers(since):
-            raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
-        self._intake.take(page.changes)
-        while page.more:
+        # What was committed before the live lane was subscribed, it does not owe.
+        owed = self._upstream.covered_since_subscription()
+        upto: Snapshot | None = None
+        after, more = (0, 0, 0), True
+        while more:
             page = await self._rest.changes_since(
-                since, epoch=self._intake.epoch, upto=upto, after=page.after
+                since, epoch=self._intake.epoch, upto=upto, after=after
             )
             if page.reset:
                 self._start_anew(page, seqs)
                 return
-            self._intake.take(page.changes)
-        self._intake.complete(upto, seqs)
+            upto, after, more = page.snapshot, page.after, page.more
+            if not upto.covers(since):
+                raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
+            await self._take(page.changes, owed=owed)
+            self._intake.feed.reach(since.reached(upto, after[0]))
+        if upto is not None:
+            self._intake.complete(upto, seqs)
+
+    async def _take(self, changes: Sequence[Change], *, owed: bool) -> None:
+        # A page at once would keep live changes waiting.
+        for start in range(0, len(changes), CHUNK_ROWS):
+            new = self._intake.take(changes[start : start + CHUNK_ROWS], Source.CATCH_UP)
+            if owed:
+                self._healing.caught(new, self._now())
+            await asyncio.sleep(0)
 
     def _start_anew(self, page: Page, seqs: Seqs) -> None:
         logger.warning(
@@ -113,7 +131,7 @@ class CatchUp:
         try:
             await self.once()
         except Unavailable as error:
-            self._upstream.catch_up.failed(str(error))
+            self._upstream.catch_up.failed(str(error), refused=isinstance(error, KeyRefused))
             if before is None:
                 logger.warning("catch-up fails, trying on: %s", error)
         else:
@@ -121,7 +139,8 @@ class CatchUp:
                 logger.info("catch-up works again")
 
     def _pause(self) -> float:
-        proven = self._upstream.live.proven(self._now())
+        now = self._now()
+        proven = self._upstream.live.proven(now) and not self._healing.suspicious(now)
         if proven and self._upstream.catch_up.trouble is None:
             return self._period
         return min(self._period, UNPROVEN_SECONDS)

@@ -53,18 +53,19 @@ class Heartbeat:
                     await self._requested.wait()
 
     async def _beat(self) -> bool:
-        beat = self._identity.beat + 1
+        instance, beat = self._identity.instance, self._identity.beat + 1
         sent_at = self._now()
         # Waiting begins with the request: the row may come back before the answer to it.
         fresh = self._waiting_since is None
         if fresh:
             self._waiting_since = sent_at
         try:
-            await self._rest.heartbeat(self._identity.instance, beat)
+            await self._rest.heartbeat(instance, beat)
         except Unavailable as error:
             if fresh and self._waiting_since == sent_at:
                 self._waiting_since = None
             logger.debug("heartbeat not written: %s", error)
             return False
-        self._identity.beat = beat
+        if instance == self._identity.instance:
+            self._identity.beat = beat
         return True

@@ -11,6 +11,7 @@ client's reading without a word. The loops end only when they are cancelled.
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -18,10 +19,12 @@ from typing import Any, Final, NoReturn
 from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 from realtime.types import RealtimeSubscribeStates
 
-from relay.changes.endpoints import ENDPOINTS
-from relay.changes.intake import Intake
+from relay.changes.endpoints import BY_NAME, ENDPOINTS
+from relay.changes.intake import Intake, Source
 from relay.changes.records import Change, Incomplete, from_live
+from relay.clients.places import Identity
 from relay.upstream.catch_up import CatchUp
+from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.realtime_patches import dispose, listening
 from relay.upstream.rest import HEARTBEATS
@@ -34,6 +37,8 @@ BATCH_ROWS: Final = 500
 READY_SECONDS: Final = 20.0
 RETURN_SECONDS: Final = 15.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
+# What the real server and its gateway say about a key or token that they do not accept.
+REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized|API key")
 _ALL: Final = RealtimePostgresChangesListenEvent.All
 
 
@@ -43,11 +48,11 @@ class _Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Realtime is, and the row that belongs to this relay."""
+    """Where Realtime is, and who this relay is: one row of the heartbeats belongs to it."""
 
     url: str
     key: str
-    instance: str
+    identity: Identity
 
 
 class LiveLane:
@@ -59,6 +64,7 @@ class LiveLane:
         *,
         intake: Intake,
         upstream: Upstream,
+        healing: Healing,
         heartbeat: Heartbeat,
         catch_up: CatchUp,
         now: Callable[[], float],
@@ -66,17 +72,25 @@ class LiveLane:
         self._address = address
         self._intake = intake
         self._upstream = upstream
+        self._healing = healing
         self._heartbeat = heartbeat
         self._catch_up = catch_up
         self._now = now
         self._queue = asyncio.Queue[Mapping[str, Any]](maxsize=QUEUE_ROWS)
         self._failures = 0
         self._last_reason = ""
+        self._rebuilding: str | None = None
+        self.reread = 0
+
+    def rebuild(self, reason: str) -> None:
+        """Begins with a fresh client, within a second."""
+        self._rebuilding = reason
 
     async def run(self) -> NoReturn:
         """Connects again and again until cancelled."""
         while True:
             self._upstream.live.attempts += 1
+            self._rebuilding = None
             try:
                 await self._attempt()
             except _Lost as lost:
@@ -132,7 +146,7 @@ class LiveLane:
             self._put,
             table=HEARTBEATS,
             schema="public",
-            filter=f"instance=eq.{self._address.instance}",
+            filter=f"instance=eq.{self._address.identity.instance}",
         )
         try:
             async with asyncio.timeout(READY_SECONDS):
@@ -149,6 +163,8 @@ class LiveLane:
             await _first(lost, listening, seconds=1.0)
             if lost.done():
                 raise _Lost(lost.result())
+            if self._rebuilding is not None:
+                raise _Lost(self._rebuilding)
             if listening.done():
                 raise _Lost("the Realtime client stopped listening")
             if self._heartbeat.overdue_seconds() > RETURN_SECONDS:
@@ -166,12 +182,17 @@ class LiveLane:
             if message["table"] == HEARTBEATS:
                 continue
             try:
-                changes.append(from_live(message))
+                change = from_live(message)
             except Incomplete as incomplete:
                 logger.debug("reading again: %s", incomplete)
+                self.reread += 1
+                self._healing.glimpsed(*glimpse(message))
                 self._catch_up.request()
+            else:
+                self._healing.lived(change.endpoint.number, change.id, change.version)
+                changes.append(change)
         self._prove()
-        self._intake.take(changes)
+        self._intake.take(changes, Source.LIVE)
 
     def _prove(self) -> None:
         now = self._now()
@@ -183,10 +204,24 @@ class LiveLane:
         self._last_reason = ""
 
     def _note(self, reason: str) -> None:
-        self._upstream.live.lost(reason)
+        self._upstream.live.lost(reason, refused=REFUSAL.search(reason) is not None)
+        self._healing.forget()
         if reason != self._last_reason:  # for hours it may be the same
             logger.warning("live lane lost, trying on: %s", reason)
         self._last_reason = reason
+
+
+def glimpse(message: Mapping[str, Any]) -> tuple[int, int, int | None]:
+    """Table number, id and version of a row that did not arrive whole; 0 and None if unknown."""
+    endpoint = BY_NAME.get(message.get("table", ""))
+    record = message.get("record") or {}
+    row_id = record.get("id", (message.get("old_record") or {}).get("id"))
+    version = record.get("version")
+    return (
+        0 if endpoint is None else endpoint.number,
+        row_id if isinstance(row_id, int) else 0,
+        version if isinstance(version, int) else None,
+    )
 
 
 async def _first(*futures: asyncio.Future[Any], seconds: float | None = None) -> None:

@@ -12,7 +12,7 @@ from relay.changes.endpoints import Endpoint
 from relay.changes.filters import Filter
 from relay.changes.records import Change, Incomplete, from_caught, from_row
 from relay.changes.snapshot import Snapshot
-from relay.errors import Unavailable
+from relay.errors import KeyRefused, Unavailable
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
@@ -165,7 +165,10 @@ async def _answer(what: str, query: Query) -> Any:
     try:
         return (await query.execute()).data
     except APIError as error:
-        raise Unavailable(f"{what}: {error.code} {error.message}") from error
+        code = str(error.code or "")
+        refused = code == "401" or code.startswith("PGRST30") or "API key" in str(error.message)
+        kind = KeyRefused if refused else Unavailable
+        raise kind(f"{what}: {code} {error.message}") from error
     except httpx.HTTPError as error:
         raise Unavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
 

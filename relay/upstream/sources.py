@@ -29,11 +29,13 @@ class Live:
     proven_until: float = 0.0
     ever_proven: bool = False
     attempts: int = 0
+    refused: bool = False
     trouble: str | None = "not connected yet"
 
     def subscribed(self, now: float) -> None:
         """The server said that the subscription is ready; that proves nothing yet."""
         self.subscribed_at = now
+        self.refused = False
         self.trouble = "subscribed, waiting for the heartbeat row to come back"
 
     def proved(self, now: float) -> None:
@@ -43,9 +45,15 @@ class Live:
             self.ever_proven = True
             self.trouble = None
 
-    def lost(self, trouble: str) -> None:
-        """The connection or the subscription ended."""
+    def unproven(self, trouble: str) -> None:
+        """It lost a change, so that it has to prove itself again."""
+        self.proven_until = 0.0
+        self.trouble = trouble
+
+    def lost(self, trouble: str, *, refused: bool = False) -> None:
+        """The connection or the subscription ended; `refused` when the key was not accepted."""
         self.subscribed_at = None
+        self.refused = refused
         self.proven_until = 0.0
         self.trouble = trouble
 
@@ -60,15 +68,18 @@ class CatchUp:
 
     stale_seconds: float = STALE_SECONDS
     covered_at: float | None = None
+    refused: bool = False
     trouble: str | None = None
 
     def completed(self, sent_at: float) -> None:
         """Everything committed before `sent_at` has been published."""
         self.covered_at = sent_at
+        self.refused = False
         self.trouble = None
 
-    def failed(self, trouble: str) -> None:
+    def failed(self, trouble: str, *, refused: bool = False) -> None:
         """A request failed; what is missing stays missing until one succeeds."""
+        self.refused = refused
         self.trouble = trouble
 
     def works(self, now: float) -> bool:
@@ -92,7 +103,7 @@ class Upstream:
         """One word for clients."""
         proven, works = self.live.proven(now), self.catch_up.works(now)
         if proven and works:
-            return State.LIVE if self._covered_since_subscription() else State.CATCHING_UP
+            return State.LIVE if self.covered_since_subscription() else State.CATCHING_UP
         if proven or works:
             return State.DEGRADED if not self._starting(now) else State.CATCHING_UP
         return State.CATCHING_UP if self._starting(now) and not self._failed() else State.DOWN
@@ -103,9 +114,16 @@ class Upstream:
             return False
         return self.live.proven(now) or self.catch_up.works(now)
 
+    @property
+    def refused(self) -> bool:
+        """Whether Supabase does not accept the relay's key."""
+        return self.live.refused or self.catch_up.refused
+
     def troubles(self, now: float) -> list[str]:
         """What is wrong, for people."""
         found = []
+        if self.refused:
+            found.append("Supabase does not accept the relay's key: see SUPABASE_SECRET_KEY")
         if not self.live.proven(now):
             trouble = self.live.trouble or "nothing has come through it for a while"
             found.append(f"live lane not proven: {trouble}")
@@ -115,12 +133,13 @@ class Upstream:
             found.append("catch-up has not completed yet")
         return found
 
+    def covered_since_subscription(self) -> bool:
+        """Whether what was committed before the live lane was subscribed has been read."""
+        covered, subscribed = self.catch_up.covered_at, self.live.subscribed_at
+        return covered is not None and subscribed is not None and covered >= subscribed
+
     def _starting(self, now: float) -> bool:
         return not self.live.ever_proven and now - self.started_at < START_SECONDS
 
     def _failed(self) -> bool:
         return self.catch_up.trouble is not None
-
-    def _covered_since_subscription(self) -> bool:
-        covered, subscribed = self.catch_up.covered_at, self.live.subscribed_at
-        return covered is not None and subscribed is not None and covered >= subscribed

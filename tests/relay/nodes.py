@@ -84,6 +84,7 @@ class Node:
         self.intake.begin("epoch", database.snapshot(), self.intake.streams.seqs())
         self.live: list[Change] = []
         self.pages: list[Change] = []
+        self.since: Snapshot | None = None
         self.upto: Snapshot | None = None
         self.sent_at: Seqs = {}
         self.readings: list[Reading] = []
@@ -91,7 +92,7 @@ class Node:
 
     def begin_catch_up(self) -> None:
         """Sends the request."""
-        since = self.intake.feed.snapshot
+        since = self.since = self.intake.feed.reached
         assert since is not None
         self.sent_at = self.intake.streams.seqs()
         self.upto = self.database.snapshot()
@@ -104,6 +105,8 @@ class Node:
         newest = self.database.newest()
         page, self.pages = self.pages[:count], self.pages[count:]
         self.intake.take([change for change in page if newest[change.id] == change])
+        if page and self.since is not None:
+            self.intake.feed.reach(self.since.reached(self.upto, page[-1].tx))
         if self.pages:
             return
         self.intake.complete(self.upto, self.sent_at)

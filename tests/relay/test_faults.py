@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+import time
+
+from websockets.asyncio.client import ClientConnection
 
 from emulator.running import Emulator
 from tests.relay.clients import (
@@ -99,6 +102,98 @@ async def test_live_rows_flow_while_rest_is_down(emulator: Emulator, tables: Tab
         proxy.cut()
         hotspot = tables.hotspot()
         assert (await change(events))["record"]["id"] == hotspot
+
+
+async def test_with_realtime_down_a_change_takes_two_seconds_at_most(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, RELAY_REALTIME_URL=f"{proxy.url}/realtime/v1") as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        proxy.cut()
+        await relay.until(lambda health: health["upstream"] == "degraded")
+        for _ in range(3):
+            assert await seconds_to_arrive(tables, events) < 2
+
+
+async def seconds_to_arrive(tables: Tables, events: ClientConnection) -> float:
+    start = time.monotonic()
+    hotspot = tables.hotspot()
+    while (await change(events))["record"]["id"] != hotspot:
+        pass
+    return time.monotonic() - start
+
+
+async def test_realtime_that_withholds_everything_is_found_out(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with live_relay(emulator) as relay, relay.follow("hotspots") as events:
+        await greeted(events)
+        tables.execute("alter publication supabase_realtime drop table hotspots, relay_heartbeats")
+        assert await seconds_to_arrive(tables, events) < 6
+        for _ in range(3):
+            assert await seconds_to_arrive(tables, events) < 2
+        health = await relay.until(lambda health: health["live"]["healed"] > 0)
+        assert health["live"]["proven"] is False
+        assert any("lost changes" in reason for reason in health["reasons"])
+        await relay.until(lambda health: health["live"]["attempts"] > 1)
+
+
+async def test_with_both_down_clients_stay_and_get_everything_afterwards(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, SUPABASE_URL=proxy.url) as relay,
+        relay.follow("hotspots") as events,
+    ):
+        await greeted(events)
+        proxy.cut()
+        while (await frame(events)) != {"type": "status", "upstream": "down"}:
+            pass
+        ids = [tables.hotspot() for _ in range(5)]
+        tables.execute("delete from hotspots where id = %s", ids[0])
+        proxy.open = True
+        seen = [await change(events) for _ in range(5)]
+        assert sorted(each["type"] for each in seen) == ["DELETE", *["INSERT"] * 4]
+        assert rows_of([each for each in seen if each["record"]]) == ids[1:]
+        while (await frame(events)) != {"type": "status", "upstream": "live"}:
+            pass
+
+
+async def test_a_key_that_is_not_accepted_is_said(emulator: Emulator) -> None:
+    async with relay_of(emulator, SUPABASE_SECRET_KEY="sb_secret_of_another_project") as relay:
+        health = await relay.until(lambda health: health["authentication"] == "refused")
+        assert health["ready"] is False
+        assert any("does not accept the relay's key" in reason for reason in health["reasons"])
+
+
+async def test_a_long_backlog_is_read_while_live_rows_flow(
+    emulator: Emulator, tables: Tables
+) -> None:
+    realtime = f"{emulator.url}/realtime/v1"
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, SUPABASE_URL=proxy.url, RELAY_REALTIME_URL=realtime) as relay,
+        relay.follow("hotspots?entity=SUP-1", events=False) as rows,
+    ):
+        tables.execute("alter publication supabase_realtime drop table alerts")
+        proxy.cut()
+        hotspot = tables.hotspot()
+        assert (await frame(rows))["id"] == hotspot
+        tables.execute(
+            "insert into alerts (hotspot_id, level, message)"
+            " select %s, 'warn', 'text' from generate_series(1, 12000)",
+            hotspot,
+        )
+        proxy.open = True
+        await relay.until(lambda health: health["endpoints"]["alerts"]["sent"] > 0)
+        tables.execute("update hotspots set severity = 'critical' where id = %s", hotspot)
+        assert (await frame(rows))["severity"] == "critical"
+        await relay.until(lambda health: health["endpoints"]["alerts"]["sent"] == 12_000)
 
 
 async def test_a_large_value_left_out_by_realtime_is_read_again(

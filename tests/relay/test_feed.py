@@ -62,3 +62,29 @@ def test_another_epoch_begins_with_nothing() -> None:
     feed.forget()
     feed.complete(Snapshot(50, 50))
     assert feed.accept(change(7, 2, tx=60))
+
+
+def test_a_page_of_a_catch_up_is_as_good_as_all_of_it() -> None:
+    feed = Feed()
+    feed.complete(Snapshot(100, 100))
+    for row_id in range(1, 9):
+        feed.accept(change(row_id, 1, tx=100 + row_id))
+    feed.reach(Snapshot(106, 106))
+    assert len(feed) == 3
+    assert not feed.accept(change(1, 1, tx=101))
+    assert feed.snapshot == Snapshot(100, 100)
+    assert feed.reached == Snapshot(106, 106)
+    feed.complete(Snapshot(110, 110))
+    assert (len(feed), feed.snapshot) == (0, feed.reached)
+
+
+def test_while_no_catch_up_completes_it_keeps_the_newest_in_mind() -> None:
+    feed = Feed(most_sent=3)
+    for row_id in (1, 2, 3):
+        feed.accept(change(row_id, 1))
+    feed.accept(change(1, 2))
+    feed.accept(change(4, 1))
+    assert len(feed) == 3
+    assert not feed.accept(change(1, 1))
+    assert not feed.accept(change(3, 1))
+    assert feed.accept(change(2, 1))

@@ -54,3 +54,18 @@ def test_a_narrowed_one_shows_less(snapshot: Snapshot, most: int) -> None:
 def test_what_several_have_in_common(several: list[Snapshot]) -> None:
     assert visible(common(several)) == set.intersection(*map(visible, several))
     assert Snapshot.parse(str(common(several))) == common(several)
+
+
+@given(snapshots(), st.data())
+def test_what_is_reached_on_the_way_to_a_newer_one(since: Snapshot, data: st.DataObject) -> None:
+    xmax = data.draw(st.integers(since.xmax, 35))
+    may_run = since.running | set(range(since.xmax, xmax))
+    running = data.draw(st.frozensets(st.sampled_from(sorted(may_run)))) if may_run else frozenset()
+    upto = Snapshot(min(running, default=xmax), xmax, running)
+    tx = data.draw(st.integers(1, xmax))
+    reached = since.reached(upto, tx)
+    read = {each for each in visible(upto) - visible(since) if each < tx}
+    assert visible(reached) == visible(since) | read
+    assert upto.covers(reached)
+    assert reached.covers(since)
+    assert Snapshot.parse(str(reached)) == reached
