@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 1_000_000
 CONFLICTS_IN_A_ROW = 10  # so many mean a defect, not a busy person
+# A start under way when told to stop: its answer would come by then, a lease without one runs out.
+LAST_START_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class Summary:
                 return "nothing to do"
             case "held":
                 return f"another scan is running: {self.detail}"
+            case "stopped" if self.scan is None:
+                return "stopped before a scan began"
         counts = " ".join(f"{name}={self.counts[name]}" for name in COUNTED)
         return f"scan {self.scan} {self.outcome}: {counts} seconds={self.seconds:.1f}"
 
@@ -77,7 +81,9 @@ async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event)
     Raises Unavailable or Rejected after giving the lease back where that is possible.
     """
     began = time.monotonic()
-    answer = await database.start_scan(plan.holder, plan.lease_seconds, reason)
+    answer = await _started(database, plan, reason, stop)
+    if answer is None:
+        return Summary("stopped")
     if answer["status"] == "held":
         detail = f"{answer['holder']} has the lease until {answer['until']}"
         return Summary("held", detail=detail)
@@ -103,6 +109,22 @@ async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event)
     )
     await _finish(database, lease, summary.counts, error)
     return summary
+
+
+async def _started(
+    database: Database, plan: Plan, reason: str, stop: asyncio.Event
+) -> dict[str, Any] | None:
+    """Start a scan; None when `stop` is set while that is still being tried."""
+    starting = asyncio.ensure_future(database.start_scan(plan.holder, plan.lease_seconds, reason))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting}, timeout=LAST_START_SECONDS)
+        return starting.result() if starting.done() else None
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
 
 
 async def _work_off(

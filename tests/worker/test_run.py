@@ -114,6 +114,23 @@ def test_sigterm_commits_the_batch_in_flight(start: Start, tables: Table) -> Non
     assert tables.rows("select holder from leases") == [{"holder": None}]
 
 
+@pytest.mark.parametrize("command", ["run", "scan"])
+def test_without_supabase_it_stops_at_once_and_speaks_of_no_batch(
+    start: Start, command: str
+) -> None:
+    away = {"SUPABASE_URL": "http://127.0.0.1:1", "WORKER_RETRY_SECONDS": "60"}
+    process = start(command, WORKER_GRACE_SECONDS="30", WORKER_LOG_LEVEL="DEBUG", **away)
+    said = ""
+    while "trying again: " not in said:
+        said += process.stderr.readline() if process.stderr is not None else ""
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=SECONDS)
+    assert time.monotonic() - began < 5
+    assert "in the middle of a batch" not in err
+    assert "Traceback" not in err
+
+
 def test_a_batch_that_takes_too_long_is_given_up_when_stopping(start: Start, tables: Table) -> None:
     tables.insert([EVENT | {"distance_km": 1}])
     process = start("run", WORKER_GRACE_SECONDS="0.2", **QUICK)
