@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "bench" / "emulator_load.py"
+ROOT = Path(__file__).parents[2]
 
 
 def load(*options: str) -> dict[str, Any]:
-    command = [sys.executable, str(BENCHMARK), "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "bench.emulator_load", "--json", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
