@@ -85,7 +85,7 @@ class Rest:
         )
         try:
             return _page(answer, after)
-        except (KeyError, TypeError, ValueError, Incomplete) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as error:
             raise Unavailable(f"changes_since: unexpected answer ({error})") from error
 
     async def heartbeat(self, instance: str, beat: int) -> None:
