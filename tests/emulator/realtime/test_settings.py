@@ -21,3 +21,14 @@ def test_a_poll_of_zero_delivers_at_once() -> None:
 def test_an_unusable_value_is_refused_by_name(value: str) -> None:
     with pytest.raises(SettingsError, match="EMULATOR_POLL_MS"):
         RealtimeSettings.from_env({"EMULATOR_POLL_MS": value})
+
+
+def test_without_a_variable_there_is_no_rate_limit() -> None:
+    assert RealtimeSettings.from_env({}).rate_limit is None
+    assert RealtimeSettings.from_env({"EMULATOR_RATE_LIMIT": "100"}).rate_limit == 100
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "nan", "inf"])
+def test_an_unusable_rate_is_refused_by_name(value: str) -> None:
+    with pytest.raises(SettingsError, match="EMULATOR_RATE_LIMIT"):
+        RealtimeSettings.from_env({"EMULATOR_RATE_LIMIT": value})
