@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -68,6 +68,8 @@ class Endpoints:
             try:
                 gateway.holder(self._service.keys, _apikey(request))
                 return await answer(request)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody is there to read it
             except GatewayError as error:
                 return Response(error.body(), error.status, media_type="application/json")
             except AuthError as error:
