@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
 from relay.changes.endpoints import ENDPOINTS
@@ -45,6 +46,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
             await asyncio.gather(running, return_exceptions=True)
 
     app = FastAPI(title="Hotspot Relay", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.sockets = relay.sockets
     for endpoint in ENDPOINTS:
         app.router.routes.append(
             WebSocketRoute(f"/ws/{endpoint.name}", relay.sockets.at(endpoint), name=endpoint.name)
@@ -69,6 +71,10 @@ def _add_health(app: FastAPI, relay: Relay) -> None:
     async def readyz() -> JSONResponse:
         health: dict[str, Any] = relay.health()
         return JSONResponse(health, status_code=200 if health["ready"] else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(relay.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _report(task: asyncio.Task[Any], on_failure: Callable[[str], None]) -> None:

@@ -17,7 +17,9 @@ from relay.clients.resumes import Resumes
 from relay.clients.sockets import Sockets
 from relay.clients.states import States
 from relay.clients.writing import Surroundings
+from relay.counts import Counts
 from relay.health import report
+from relay.metrics import Measured, Metrics
 from relay.origins import Allows
 from relay.settings import Settings
 from relay.upstream.catch_up import CatchUp
@@ -44,7 +46,11 @@ class Relay:
         # What another relay, or another run, called by the same seq must not look like ours.
         first_seq = random.SystemRandom().randrange(2**32, 2**51)
         self._streams = Streams(LogLimits(max_bytes=settings.log_bytes), first_seq)
-        self._intake = Intake(self._streams)
+        self._counts = Counts()
+        self._intake = Intake(
+            self._streams,
+            lambda source, changes: self._counts.arrived(source, changes, time.time()),
+        )
         self._upstream = Upstream(started_at=now())
         self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
         self._healing = Healing()
@@ -98,10 +104,24 @@ class Relay:
                 states=self._states,
                 resumes=self._resumes,
                 upstream_state=lambda: self._announced,
+                counts=self._counts,
                 now=now,
+                clock=time.time,
                 max_behind_bytes=settings.max_behind_bytes,
             ),
             allows,
+        )
+        self.metrics: Final = Metrics(
+            Measured(
+                intake=self._intake,
+                streams=self._streams,
+                upstream=self._upstream,
+                healing=self._healing,
+                live=self._live,
+                resumes=self._resumes,
+                counts=self._counts,
+                now=now,
+            )
         )
 
     async def run(self) -> NoReturn:

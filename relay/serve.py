@@ -11,6 +11,7 @@ from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients.protocol import CuttableProtocol
+from relay.clients.sockets import Sockets
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -44,11 +45,13 @@ def run(settings: Settings) -> int:
     return 1 if failures or not server.started else 0
 
 
-def server_of(settings: Settings, on_failure: Callable[[str], None]) -> uvicorn.Server:
+def server_of(settings: Settings, on_failure: Callable[[str], None]) -> "Server":
     """A server that has not started; `on_failure` is called when a part of the relay died."""
-    return uvicorn.Server(
+    app = create_app(settings, on_failure=on_failure)
+    return Server(
+        app.state.sockets,
         uvicorn.Config(
-            create_app(settings, on_failure=on_failure),
+            app,
             ws=CuttableProtocol,
             ws_per_message_deflate=False,
             ws_max_size=MAX_FRAME_BYTES,
@@ -59,8 +62,25 @@ def server_of(settings: Settings, on_failure: Callable[[str], None]) -> uvicorn.
             log_config=None,
             log_level="warning",
             access_log=False,
-        )
+        ),
     )
+
+
+class Server(uvicorn.Server):
+    """Lets the clients of WebSockets go one after the other before it ends."""
+
+    def __init__(self, clients: Sockets, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._clients = clients
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting, closes the clients, then everything else."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        await self._clients.drain(lambda: self.force_exit)
+        await super().shutdown(sockets)
 
 
 def _say_hello(settings: Settings, listener: socket.socket) -> None:

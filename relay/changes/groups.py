@@ -36,7 +36,10 @@ class LogLimits:
 
 
 class Group:
-    """One log and those who read it; `generation` rises when all of them have to start anew."""
+    """One log and those who read it; `generation` rises when all of them have to start anew.
+
+    `newest` is the newest change in the log, whose frame ends at `newest_end`.
+    """
 
     def __init__(self, format: Format, wanted: Filter, limits: LogLimits, seq: int) -> None:
         self.format: Final = format
@@ -44,6 +47,13 @@ class Group:
         self.log: Final = Log(max_frames=limits.max_frames, max_bytes=limits.max_bytes, seq=seq)
         self.members: Final[set[Member]] = set()
         self.generation = 0
+        self.newest: Change | None = None
+        self.newest_end = 0
+
+    def append(self, frame: str, seq: int, change: Change) -> None:
+        """Adds a change to the log."""
+        self.log.append(frame, seq)
+        self.newest, self.newest_end = change, self.log.head
 
     def wake(self) -> None:
         """Tells every member that there is something to read."""
@@ -77,6 +87,13 @@ class Stream:
     def groups(self) -> Iterator[Group]:
         """All groups."""
         yield from self._groups.values()
+
+    def members(self) -> dict[Format, int]:
+        """How many clients each format has."""
+        found = dict.fromkeys(Format, 0)
+        for group in self._groups.values():
+            found[group.format] += len(group.members)
+        return found
 
     def join(self, format: Format, wanted: Filter, member: Member) -> Group:
         """The group of that format and filter, with the member in it from now on."""
@@ -134,17 +151,17 @@ class Stream:
         for group in self._groups.values():
             if change.record is None or group.wanted.matches(change.record):
                 if group.format is Format.ROWS:
-                    group.log.append(row, self.seq)
+                    group.append(row, self.seq, change)
                 else:
                     event = event or frames.event(change, self.seq, row)
-                    group.log.append(event, self.seq)
+                    group.append(event, self.seq, change)
             elif (
                 group.format is Format.EVENTS
                 and change.version > 1
                 and group.wanted.may_have_matched(change.record)
             ):
                 left = left or frames.leave(self.endpoint.name, change.id, change.version, self.seq)
-                group.log.append(left, self.seq)
+                group.append(left, self.seq, change)
             else:
                 continue
             yield group

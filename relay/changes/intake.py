@@ -2,7 +2,7 @@
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from relay.changes.feed import Feed
@@ -21,9 +21,15 @@ class Source(enum.StrEnum):
 
 
 class Intake:
-    """The feed and the streams behind it, and the epoch that their versions belong to."""
+    """The feed and the streams behind it, and the epoch that their versions belong to; `observe`
+    is told what each source brought first."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        observe: Callable[[Source, list[Change]], None] = lambda source, changes: None,
+    ) -> None:
+        self._observe = observe
         self.streams: Final = streams
         self.feed: Final = Feed()
         self.history: Final = History()
@@ -38,6 +44,7 @@ class Intake:
         self.streams.publish(new)
         self.published[source] += len(new)
         self.dropped[source] += len(offered) - len(new)
+        self._observe(source, new)
         return new
 
     def begin(self, epoch: str, snapshot: Snapshot, seqs: Seqs) -> None:

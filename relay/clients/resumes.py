@@ -74,9 +74,18 @@ class Resumes:
             Unresumable: the cursor is answered by a reset.
             Unavailable: it cannot be found out now.
         """
-        replay = await self._find(presented, seq, group)
+        try:
+            replay = await self._find(presented, seq, group)
+        except Unresumable:
+            self.kinds["none"] += 1
+            raise
         self.kinds[replay.kind] += 1
         return replay
+
+    @property
+    def reads(self) -> int:
+        """How many requests were made for resuming clients."""
+        return self._missed.count
 
     def tick(self) -> None:
         """Lets go of what nobody asked for lately; called every second."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,9 @@ CLOSE_SECONDS: Final = 1.0
 # A closing handshake may take uvicorn's ten seconds; who has not answered then never will.
 LINGER_SECONDS: Final = 12.0
 MOST_REASON_BYTES: Final = 120
+DRAIN_SECONDS: Final = 3.0
+DRAIN_PAUSE: Final = 0.005  # for each client, as long as there are few
+DRAIN_STEP: Final = 0.05
 
 
 class Sockets:
@@ -47,6 +51,20 @@ class Sockets:
         self._shared.resumes.tick()
         for session in self._sessions:
             session.check()
+
+    async def drain(self, gives_up: Callable[[], bool]) -> None:
+        """Closes all clients because the relay ends, spread over a few seconds, so that they do
+        not all come back at once."""
+        leaving = list(self._sessions)
+        random.shuffle(leaving)
+        steps = max(1, round(min(DRAIN_SECONDS, len(leaving) * DRAIN_PAUSE) / DRAIN_STEP))
+        size = -(-len(leaving) // steps)
+        for start in range(0, len(leaving), size or 1):
+            if gives_up():
+                return
+            for session in leaving[start : start + size]:
+                session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+            await asyncio.sleep(DRAIN_STEP)
 
     def at(self, endpoint: Endpoint) -> ASGIApp:
         """The ASGI application of one endpoint."""
@@ -84,7 +102,8 @@ class Sockets:
         except Disconnected as gone:
             reason = str(gone)
         except Cut as cut:
-            reason = f"{cut.code}: {cut.reason}"
+            restarting = cut.code is CloseCode.RESTARTING
+            reason = "relay restarts" if restarting else f"{cut.code}: {cut.reason}"
             await _close(scope, send, cut.code, cut.reason)
         finally:
             session.close()

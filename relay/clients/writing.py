@@ -20,6 +20,7 @@ from relay.clients.resumes import Replay, Resumes
 from relay.clients.state import State
 from relay.clients.states import States
 from relay.close import CloseCode
+from relay.counts import Counts, written_at
 from relay.errors import Unavailable
 from relay.upstream.sources import State as UpstreamState
 
@@ -39,7 +40,9 @@ class Surroundings:
     states: States
     resumes: Resumes
     upstream_state: Callable[[], UpstreamState]  # the one that was announced last
+    counts: Counts
     now: Callable[[], float]
+    clock: Callable[[], float]  # seconds since 1970
     max_behind_bytes: int
 
 
@@ -165,6 +168,7 @@ class Writer:
     async def _restart(self, reason: str) -> None:
         self._generation = self._group.generation
         self._told = None
+        self._shared.counts.resets[reason] += 1
         await self._send(frames.reset(reason))
         await self._send_state(MOST_ROWS)
 
@@ -221,7 +225,17 @@ class Writer:
         for frame in batch:
             await self._send(frame)
             self._position += 1
+        if batch:
+            self._count(len(batch))
         return bool(batch)
+
+    def _count(self, frames_sent: int) -> None:
+        group, counts = self._group, self._shared.counts
+        counts.deliveries[group.format.value] += frames_sent
+        if group.newest is not None and group.newest_end == self._position:
+            written = written_at(group.newest)
+            if written is not None:
+                counts.to_socket.observe(self._shared.clock() - written)
 
     async def _overflow(self) -> bool:
         if not self._events:
@@ -238,6 +252,7 @@ class Writer:
             await self._send(text)
             if number % BATCH_FRAMES == 0:
                 await self._send_answers()
+        self._shared.counts.deliveries[self._group.format.value] += len(texts)
 
     async def _send(self, frame: str) -> None:
         self.sending_since = self._shared.now()

@@ -10,20 +10,19 @@ from typing import Any
 
 import httpx
 import psycopg
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from emulator.running import Emulator
 from relay.changes.frames import SUBPROTOCOL
-from relay.serve import server_of
+from relay.serve import Server, server_of
 from relay.settings import Settings
 
 SECONDS = 20.0
 Frame = dict[str, Any]
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -32,8 +31,13 @@ class _Server(uvicorn.Server):
 class Running:
     """A relay that serves; `host` is its address and port."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, server: Server) -> None:
         self.host = host
+        self._server = server
+
+    def stop(self) -> None:
+        """Tells it to end, as a signal would."""
+        self._server.should_exit = True
 
     def follow(
         self, path: str, *, events: bool = True, subprotocol: str = SUBPROTOCOL, **options: Any
@@ -74,7 +78,7 @@ async def relay_of(emulator: Emulator, **variables: str) -> AsyncIterator[Runnin
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield Running(f"127.0.0.1:{listener.getsockname()[1]}")
+            yield Running(f"127.0.0.1:{listener.getsockname()[1]}", server)
         finally:
             server.should_exit = True
             await serving

@@ -1,0 +1,167 @@
+"""What `/metrics` answers: the relay's plain numbers as Prometheus reads them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from relay.changes.groups import Streams
+from relay.changes.intake import Intake, Source
+from relay.clients.resumes import Resumes
+from relay.counts import Counts
+from relay.upstream.healing import Healing
+from relay.upstream.live import LiveLane
+from relay.upstream.sources import State, Upstream
+
+RESETS = ("epoch", "expired", "mismatch", "invalid", "overflow")
+RESUMES = ("seq", "memory", "rest", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The parts that have something to say; `now` is the relay's monotonic clock."""
+
+    intake: Intake
+    streams: Streams
+    upstream: Upstream
+    healing: Healing
+    live: LiveLane
+    resumes: Resumes
+    counts: Counts
+    now: Callable[[], float]
+
+
+class Metrics(Collector):
+    """Reads the numbers when asked; nothing is kept up to date in between."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._from = measured
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[Metric]:
+        """Nothing, so that registering asks for no numbers."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it."""
+        yield from self._changes()
+        yield from self._clients()
+        yield from self._upstream()
+        yield from self._latencies()
+
+    def _changes(self) -> Iterator[Metric]:
+        intake = self._from.intake
+        yield _counter(
+            "relay_changes", "Changes published, by source", "source", _by_source(intake.published)
+        )
+        yield _counter(
+            "relay_duplicates_dropped",
+            "Changes that another source had brought already, or newer ones",
+            "source",
+            _by_source(intake.dropped),
+        )
+        yield CounterMetricFamily(
+            "relay_healed",
+            "Changes that catch-up brought and the live lane did not",
+            self._from.healing.total,
+        )
+        yield CounterMetricFamily(
+            "relay_reread",
+            "Live rows that were not whole and were read again",
+            self._from.live.reread,
+        )
+
+    def _clients(self) -> Iterator[Metric]:
+        counts, resumes = self._from.counts, self._from.resumes
+        yield _counter(
+            "relay_resets",
+            "Clients told to start anew",
+            "reason",
+            dict.fromkeys(RESETS, 0) | counts.resets,
+        )
+        yield _counter(
+            "relay_resumes",
+            "Clients with a cursor, by where the relay found what they missed",
+            "kind",
+            dict.fromkeys(RESUMES, 0) | resumes.kinds,
+        )
+        yield CounterMetricFamily(
+            "relay_resume_reads", "Requests to the database for them", resumes.reads
+        )
+        yield _counter("relay_deliveries", "Frames sent", "format", counts.deliveries)
+        clients = GaugeMetricFamily(
+            "relay_clients", "Connected clients", labels=["endpoint", "format"]
+        )
+        for stream in self._from.streams:
+            for format, members in stream.members().items():
+                clients.add_metric([stream.endpoint.name, format.value], members)
+        yield clients
+
+    def _upstream(self) -> Iterator[Metric]:
+        upstream, now = self._from.upstream, self._from.now()
+        state = GaugeMetricFamily(
+            "relay_upstream_state", "1 for the state that clients are told", labels=["state"]
+        )
+        for each in State:
+            state.add_metric([each], each is upstream.state(now))
+        yield state
+        yield GaugeMetricFamily(
+            "relay_live_proven",
+            "Whether a change came through the live lane lately",
+            upstream.live.proven(now),
+        )
+        yield GaugeMetricFamily(
+            "relay_authentication_refused",
+            "Whether Supabase does not accept the relay's key",
+            upstream.refused,
+        )
+        yield CounterMetricFamily(
+            "relay_live_attempts", "Connections to Realtime begun", upstream.live.attempts
+        )
+        covered_at = upstream.catch_up.covered_at
+        if covered_at is not None:
+            yield GaugeMetricFamily(
+                "relay_catch_up_lag_seconds",
+                "Everything committed that long ago has been published",
+                now - covered_at,
+            )
+
+    def _latencies(self) -> Iterator[Metric]:
+        relay = HistogramMetricFamily(
+            "relay_commit_to_relay_seconds",
+            "From the write of a row, by the database's clock, to its publication",
+            labels=["source"],
+        )
+        for source, histogram in self._from.counts.to_relay.items():
+            relay.add_metric([source], histogram.buckets(), histogram.sum)
+        yield relay
+        socket = self._from.counts.to_socket
+        yield HistogramMetricFamily(
+            "relay_commit_to_socket_seconds",
+            "From the write of the newest row of a flush to the end of that flush",
+            buckets=socket.buckets(),
+            sum_value=socket.sum,
+        )
+
+
+def _by_source(numbers: Mapping[Source, int]) -> dict[str, int]:
+    return {source: numbers.get(source, 0) for source in Source}
+
+
+def _counter(name: str, text: str, label: str, numbers: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, number in numbers.items():
+        family.add_metric([value], number)
+    return family
