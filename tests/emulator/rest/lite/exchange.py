@@ -109,7 +109,7 @@ def same(ours: Any, theirs: Any) -> bool:
         return _number(theirs) == float(ours)
     if number and isinstance(theirs, int | float) and not isinstance(theirs, bool):
         return float(ours) == float(theirs)
-    return bool(ours == theirs)
+    return isinstance(ours, bool) == isinstance(theirs, bool) and bool(ours == theirs)
 
 
 def _content(response: httpx.Response) -> Any:
