@@ -50,6 +50,8 @@ FUNCTIONS: Matrix = {
     "resolve_hotspot(bigint)": _SIGNED_IN,
     "request_scan()": _SIGNED_IN,
     "relay_heartbeat(uuid,bigint)": _SERVICE,
+    "relay_broadcast()": _SERVICE,
+    "restamp()": _SERVICE,
     "hold_lease(uuid,bigint)": _SERVICE,
     "start_scan(uuid,integer,text)": _SERVICE,
     "claim_events(uuid,bigint,integer,integer,integer)": _SERVICE,
@@ -61,6 +63,7 @@ FUNCTIONS: Matrix = {
     "record_decision(text,text,bigint,text)": {},
     "enqueue_events()": {},
     "stamp()": {},
+    "announce()": {},
     "bury()": {},
     "refuse_truncate()": {},
 }
