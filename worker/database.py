@@ -35,6 +35,14 @@ logger = logging.getLogger(__name__)
 # A commit may take as long as the database lets it; everything else answers at once or not.
 TIMEOUT = httpx.Timeout(connect=5, read=35, write=15, pool=5)
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
+# What each function answers with: an object of something else on the way is no answer.
+PARTS: Mapping[str, frozenset[str]] = {
+    "start_scan": frozenset({"status"}),
+    "claim_events": frozenset({"batch", "events", "baselines", "episodes"}),
+    "batch_state": frozenset({"baselines", "episodes"}),
+    "commit_batch": frozenset({"events"}),
+    "finish_scan": frozenset({"scans"}),
+}
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
     "episode": EpisodeChanged,
@@ -56,6 +64,7 @@ async def connected(
         limits=LIMITS,
         event_hooks={"response": [_check_status]},
         transport=transport,
+        trust_env=False,
     ) as http:
         # The class, not create_client(): that one would ask for a user's session first.
         client = AsyncClient(url, key, AsyncClientOptions(httpx_client=http))
@@ -173,7 +182,7 @@ async def _translated(what: str, execute: Any, kind: type) -> Any:
         raise Unavailable(f"{what}: Supabase cannot be reached: {text}") from exc
     except APIError as exc:
         raise _own_error(what, exc) from exc
-    if not isinstance(answer, kind):
+    if not isinstance(answer, kind) or not PARTS.get(what, frozenset()) <= set(answer):
         # A proxy's page with status 200 is no answer of PostgREST.
         raise Unavailable(f"{what}: the answer is not of PostgREST: {str(answer)[:100]!r}")
     return answer

@@ -78,6 +78,20 @@ async def test_a_page_of_some_proxy_is_no_answer() -> None:
         await commit(lambda request: httpx.Response(502, html="<h1>Bad gateway</h1>"))
 
 
+async def test_an_object_of_something_else_is_no_answer() -> None:
+    with pytest.raises(Unavailable, match="not of PostgREST"):
+        await commit(lambda request: httpx.Response(200, json={"hello": "world"}))
+
+
+async def test_no_proxy_of_the_environment_is_asked(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay asks none either: both speak to one address, which the settings name."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with connected(emulator.url, emulator.keys.secret, retry_seconds=0.01) as database:
+        assert await database.start_scan(LEASE.holder, 5, "poll") == {"status": "idle"}
+
+
 async def test_a_call_that_fails_is_repeated_unchanged_until_it_succeeds() -> None:
     bodies: list[Any] = []
 
