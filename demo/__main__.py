@@ -33,13 +33,14 @@ def main() -> int:
 
 
 def run_feed(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    needed = ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "EVENT_WRITER_TOKEN")
+    if missing := [name for name in needed if not environment.get(name)]:
+        sys.exit(f"demo: {', '.join(missing)} not set; `python -m demo` sets them for its feed")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     asyncio.run(
         feed(
-            environment["SUPABASE_URL"],
-            environment["SUPABASE_PUBLISHABLE_KEY"],
-            environment["EVENT_WRITER_TOKEN"],
+            *(environment[name] for name in needed),
             seed=options.seed,
             per_second=options.rate,
         )

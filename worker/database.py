@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 TIMEOUT = httpx.Timeout(connect=5, read=35, write=15, pool=5)
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
 # What each function answers with: an object of something else on the way is no answer.
-PARTS: Mapping[str, frozenset[str]] = {
-    "start_scan": frozenset({"status"}),
-    "claim_events": frozenset({"batch", "events", "baselines", "episodes"}),
-    "batch_state": frozenset({"baselines", "episodes"}),
-    "commit_batch": frozenset({"events"}),
-    "finish_scan": frozenset({"scans"}),
+PARTS: Mapping[str, Sequence[str]] = {
+    "start_scan": ("status",),
+    "claim_events": ("batch", "events", "baselines", "episodes"),
+    "batch_state": ("baselines", "episodes"),
+    "commit_batch": ("events",),
+    "finish_scan": ("scans",),
 }
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
@@ -176,13 +176,13 @@ def _note_retry(state: RetryCallState) -> None:
 
 async def _translated(what: str, execute: Any, kind: type) -> Any:
     try:
-        answer = (await execute()).data
+        answer: Any = (await execute()).data
     except httpx.TransportError as exc:
         text = str(exc) or type(exc).__name__
         raise Unavailable(f"{what}: Supabase cannot be reached: {text}") from exc
     except APIError as exc:
         raise _own_error(what, exc) from exc
-    if not isinstance(answer, kind) or not PARTS.get(what, frozenset()) <= set(answer):
+    if not isinstance(answer, kind) or any(part not in answer for part in PARTS.get(what, ())):
         # A proxy's page with status 200 is no answer of PostgREST.
         raise Unavailable(f"{what}: the answer is not of PostgREST: {str(answer)[:100]!r}")
     return answer
