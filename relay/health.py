@@ -29,7 +29,7 @@ def report(
         "authentication": "refused" if upstream.refused else "accepted",
         "reasons": upstream.troubles(now),
         "live": {
-            "lane": "postgres_changes",
+            "lane": upstream.live.lane,
             "proven": upstream.live.proven(now),
             "attempts": upstream.live.attempts,
             "healed": healed,

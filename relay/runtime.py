@@ -25,6 +25,7 @@ from relay.settings import Settings
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.healing import Healing, Load, Rebuilds
 from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.lanes import Lanes
 from relay.upstream.live import Address, LiveLane
 from relay.upstream.realtime_patches import apply
 from relay.upstream.rest import Rest
@@ -91,6 +92,8 @@ class Relay:
         self._heartbeat = Heartbeat(self._rest, identity, now)
         self._live = LiveLane(
             Address(settings.realtime_url, settings.supabase_key, identity),
+            Lanes(settings.live),
+            rest=self._rest,
             intake=self._intake,
             upstream=self._upstream,
             healing=self._healing,
@@ -182,7 +185,7 @@ class Relay:
         if self._load.heavy:
             logger.warning("live lane: %s; so many changes look like a rate limit", trouble)
         elif self._rebuilds.allows(now):
-            self._live.rebuild(trouble)
+            self._live.rebuild(trouble, lane=True)
         else:
             logger.warning("live lane: %s", trouble)
 
@@ -191,7 +194,7 @@ class Relay:
         self._healing.forget()
         self._identity.renew()
         self._heartbeat.request()
-        self._live.rebuild("the database has another history")
+        self._live.rebuild("the database has another history", lane=False)
 
     def _announce_cursors(self) -> None:
         for stream in self._streams:

@@ -89,7 +89,7 @@ def _say_hello(settings: Settings, listener: socket.socket) -> None:
     logger.info("listening on http://%s", address)
     for endpoint in ENDPOINTS:
         logger.info("endpoint ws://%s/ws/%s", address, endpoint.name)
-    logger.info("live lane: postgres_changes of %s", settings.realtime_url)
+    logger.info("live lane: %s of %s", settings.live, settings.realtime_url)
     logger.info("catch-up: every %g s from %s", settings.catch_up_seconds, settings.supabase_url)
     logger.info("access control: off, for this machine only")
 

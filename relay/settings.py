@@ -131,8 +131,8 @@ VARIABLES: Final = (
     Variable(
         "RELAY_LIVE",
         "auto",
-        "how changes arrive live: auto, postgres_changes",
-        _one_of("auto", "postgres_changes"),
+        "how changes arrive live: auto, broadcast, postgres_changes",
+        _one_of("auto", "broadcast", "postgres_changes"),
     ),
     Variable("HOST", "127.0.0.1", "the address to listen on", _loopback),
     Variable("PORT", "8003", "the port to listen on; 0 takes a free one", _whole(0, 65535)),
@@ -190,6 +190,7 @@ class Settings:
     port: int = 8003
     allowed_origins: tuple[str, ...] = ()
     catch_up_seconds: float = 5.0
+    live: str = "auto"
     resume_seconds: int = 86400
     resume_rows: int = 200_000
     max_behind_bytes: int = 8 * 1024 * 1024
@@ -229,6 +230,7 @@ class Settings:
             port=values["PORT"],
             allowed_origins=values["RELAY_ALLOWED_ORIGINS"],
             catch_up_seconds=values["RELAY_CATCH_UP_SECONDS"],
+            live=values["RELAY_LIVE"],
             resume_seconds=values["RELAY_RESUME_SECONDS"],
             resume_rows=values["RELAY_RESUME_ROWS"],
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],

@@ -91,6 +91,22 @@ def from_live(message: Mapping[str, Any]) -> Change:
     return from_row(endpoint, record)
 
 
+def from_announced(entry: Mapping[str, Any]) -> Change:
+    """The change in one entry of a broadcast.
+
+    Raises:
+        Incomplete: the entry is not what our triggers send.
+    """
+    endpoint = BY_NAME.get(entry.get("table", ""))
+    if endpoint is None:
+        raise Incomplete(f"unknown table {entry.get('table')}")
+    if entry.get("operation") != "DELETE":
+        return from_row(endpoint, entry.get("record") or {})
+    key = entry.get("old_record") or {}
+    row_id, version, tx = (_integer(key, name) for name in ("id", "version", "tx"))
+    return Change(endpoint=endpoint, id=row_id, version=version, tx=tx, record=None)
+
+
 def _integer(row: Mapping[str, Any], name: str) -> int:
     value = row.get(name)
     if not isinstance(value, int):

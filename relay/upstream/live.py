@@ -1,11 +1,10 @@
-"""Keeps a subscription to the three tables and to the relay's own heartbeat row alive.
+"""Keeps a subscription to one of Realtime's lanes alive.
 
-Lifecycle: a fresh official client per attempt, with its own reconnecting switched off; one
-channel with all four bindings, so that the heartbeat row proves the others; ready with the
-server's `system` message. An attempt ends when the client or the channel reports an end, the
-client stops listening, or a heartbeat row does not come back. Attempts go on for ever, with
-full jitter up to 30 s. Callbacks only put on a bounded queue: one that raises would end the
-client's reading without a word. The loops end only when they are cancelled.
+Lifecycle: a fresh official client per attempt, with its own reconnecting switched off, on the lane
+that is wanted then. An attempt ends when the client or the channel reports an end, the client
+stops listening, a heartbeat row does not come back, the lane lost changes, or the better lane may
+be tried again. Attempts go on for ever, with full jitter up to 30 s. What arrives is put on a
+bounded queue. The loops end only when they are cancelled.
 """
 
 import asyncio
@@ -16,34 +15,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
-from realtime.types import RealtimeSubscribeStates
+from realtime import AsyncRealtimeClient
 
-from relay.changes.endpoints import BY_NAME, ENDPOINTS
+from relay.changes.endpoints import BY_NAME
 from relay.changes.intake import Intake, Source
-from relay.changes.records import Change, Incomplete, from_live
+from relay.changes.records import Change, Incomplete, from_announced, from_live
 from relay.clients.places import Identity
+from relay.errors import Unavailable
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.lanes import Lane, Lanes
 from relay.upstream.realtime_patches import dispose, listening
-from relay.upstream.rest import HEARTBEATS
+from relay.upstream.rest import HEARTBEATS, Rest
 from relay.upstream.sources import Upstream
+from relay.upstream.subscription import Lost, Subscription
 
 logger = logging.getLogger(__name__)
 
 QUEUE_ROWS: Final = 10_000
 BATCH_ROWS: Final = 500
-READY_SECONDS: Final = 20.0
 RETURN_SECONDS: Final = 15.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 # What the real server and its gateway say about a key or token that they do not accept.
-REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized|API key")
-_ALL: Final = RealtimePostgresChangesListenEvent.All
-
-
-class _Lost(Exception):
-    """The attempt is over; the text says why."""
+REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized(?!: You do)|API key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,9 @@ class LiveLane:
     def __init__(
         self,
         address: Address,
+        lanes: Lanes,
         *,
+        rest: Rest,
         intake: Intake,
         upstream: Upstream,
         healing: Healing,
@@ -70,21 +67,24 @@ class LiveLane:
         now: Callable[[], float],
     ) -> None:
         self._address = address
+        self._lanes = lanes
+        self._rest = rest
+        self._lacking: str | None = None
         self._intake = intake
         self._upstream = upstream
         self._healing = healing
         self._heartbeat = heartbeat
         self._catch_up = catch_up
         self._now = now
-        self._queue = asyncio.Queue[Mapping[str, Any]](maxsize=QUEUE_ROWS)
+        self._queue = asyncio.Queue[tuple[Lane, Mapping[str, Any]]](maxsize=QUEUE_ROWS)
         self._failures = 0
         self._last_reason = ""
-        self._rebuilding: str | None = None
+        self._rebuilding: Lost | None = None
         self.reread = 0
 
-    def rebuild(self, reason: str) -> None:
-        """Begins with a fresh client, within a second."""
-        self._rebuilding = reason
+    def rebuild(self, reason: str, *, lane: bool) -> None:
+        """Begins with a fresh client, within a second; `lane`: on another lane if there is one."""
+        self._rebuilding = Lost(reason, lane=lane)
 
     async def run(self) -> NoReturn:
         """Connects again and again until cancelled."""
@@ -92,8 +92,10 @@ class LiveLane:
             self._upstream.live.attempts += 1
             self._rebuilding = None
             try:
-                await self._attempt()
-            except _Lost as lost:
+                await self._attempt(await self._choose())
+            except Lost as lost:
+                if lost.lane:
+                    self._lanes.unproven(self._upstream.live.lane, self._now())
                 self._note(str(lost))
             # The official client raises whatever happens to it, and nothing may end this loop.
             except Exception as error:  # noqa: BLE001
@@ -111,78 +113,74 @@ class LiveLane:
             self._take(batch)
             await asyncio.sleep(0)
 
-    async def _attempt(self) -> NoReturn:
+    async def _choose(self) -> Lane:
+        lane = self._lanes.wanted(self._now())
+        if lane is Lane.BROADCAST and await self._lacks_broadcast():
+            self._lanes.unproven(lane, self._now())
+        return self._lanes.wanted(self._now())
+
+    async def _lacks_broadcast(self) -> bool:
+        try:
+            lacking = await self._rest.broadcast_lacks()
+        except Unavailable as error:
+            logger.debug("not known whether the database broadcasts: %s", error)
+            return False
+        if lacking is not None and lacking != self._lacking:
+            logger.warning("live lane broadcast is not possible: %s", lacking)
+        self._lacking = lacking
+        return lacking is not None
+
+    async def _attempt(self, lane: Lane) -> NoReturn:
+        self._upstream.live.lane = lane
         client = AsyncRealtimeClient(self._address.url, self._address.key, auto_reconnect=False)
         try:
-            lost = await self._subscribe(client)
+            subscription = Subscription(
+                client,
+                lane,
+                self._address.identity.instance,
+                put=self._put,
+                again=self._catch_up.request,
+            )
+            await subscription.ready(self._heartbeat.request)
             self._upstream.live.subscribed(self._now())
-            logger.info("live lane subscribed")
+            logger.info("live lane subscribed: %s", lane)
             self._heartbeat.request()
             self._catch_up.request()
-            await self._watch(lost, listening(client))
+            await self._watch(lane, subscription.lost, listening(client))
         finally:
             await dispose(client)
 
-    async def _subscribe(self, client: AsyncRealtimeClient) -> asyncio.Future[str]:
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        lost: asyncio.Future[str] = loop.create_future()
-
-        def system(payload: Any) -> None:
-            if ready.done():  # it comes again when the publication changed: rows may be missing
-                self._catch_up.request()
-            elif payload.extension == "postgres_changes":
-                ready.set_result(None)
-
-        def state(now: RealtimeSubscribeStates, error: Exception | None) -> None:
-            if now is not RealtimeSubscribeStates.SUBSCRIBED and not lost.done():
-                lost.set_result(now.value if error is None else f"{now.value}: {error}")
-
-        channel = client.channel("relay").on_system(system)
-        for endpoint in ENDPOINTS:
-            channel.on_postgres_changes(_ALL, self._put, table=endpoint.name, schema="public")
-        channel.on_postgres_changes(
-            _ALL,
-            self._put,
-            table=HEARTBEATS,
-            schema="public",
-            filter=f"instance=eq.{self._address.identity.instance}",
-        )
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await channel.subscribe(state)
-                await _first(ready, lost)
-        except TimeoutError:
-            raise _Lost(f"not subscribed within {READY_SECONDS:.0f} s") from None
-        if lost.done():
-            raise _Lost(lost.result())
-        return lost
-
-    async def _watch(self, lost: asyncio.Future[str], listening: asyncio.Task[None]) -> NoReturn:
+    async def _watch(
+        self, lane: Lane, lost: asyncio.Future[str], listening: asyncio.Task[None]
+    ) -> NoReturn:
         while True:
             await _first(lost, listening, seconds=1.0)
             if lost.done():
-                raise _Lost(lost.result())
+                raise Lost(lost.result())
             if self._rebuilding is not None:
-                raise _Lost(self._rebuilding)
+                raise self._rebuilding
             if listening.done():
-                raise _Lost("the Realtime client stopped listening")
+                raise Lost("the Realtime client stopped listening")
             if self._heartbeat.overdue_seconds() > RETURN_SECONDS:
-                raise _Lost(f"the heartbeat row did not come back within {RETURN_SECONDS:.0f} s")
+                text = f"the heartbeat row did not come back within {RETURN_SECONDS:.0f} s"
+                raise Lost(text, lane=True)
+            if self._lanes.wanted(self._now()) is not lane and await self._choose() is not lane:
+                raise Lost("broadcast is tried again")
 
-    def _put(self, payload: Any) -> None:
+    def _put(self, lane: Lane, message: Mapping[str, Any]) -> None:
         try:
-            self._queue.put_nowait(payload["data"])
+            self._queue.put_nowait((lane, message))
         except asyncio.QueueFull:
             self._catch_up.request()  # it brings what has no room here
 
-    def _take(self, messages: list[Mapping[str, Any]]) -> None:
+    def _take(self, messages: list[tuple[Lane, Mapping[str, Any]]]) -> None:
         changes: list[Change] = []
-        for message in messages:
-            if message["table"] == HEARTBEATS:
+        for lane, message in messages:
+            if message.get("table") == HEARTBEATS:
                 continue
             try:
-                change = from_live(message)
+                announced = lane is Lane.BROADCAST
+                change = from_announced(message) if announced else from_live(message)
             except Incomplete as incomplete:
                 logger.debug("reading again: %s", incomplete)
                 self.reread += 1
@@ -199,6 +197,7 @@ class LiveLane:
         if not self._upstream.live.proven(now) and self._upstream.live.subscribed_at is not None:
             logger.info("live lane proven")
         self._upstream.live.proved(now)
+        self._lanes.proven(self._upstream.live.lane)
         self._heartbeat.came_back()
         self._failures = 0
         self._last_reason = ""

@@ -96,6 +96,19 @@ class Rest:
         """
         await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
 
+    async def broadcast_lacks(self) -> str | None:
+        """What keeps the database from broadcasting; None when nothing does.
+
+        Raises:
+            Unavailable: no answer, or an error.
+        """
+        answer = await self._call("relay_broadcast", {})
+        if not answer.get("function"):
+            return "the function realtime.send is not there"
+        if not answer.get("policy"):
+            return "the policy on realtime.messages is not there"
+        return None
+
     async def beat(self, instance: str) -> int | None:
         """The beat of a relay's heartbeat row; None when there is no such row.
 

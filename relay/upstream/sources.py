@@ -5,6 +5,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
+from relay.upstream.lanes import Lane
+
 PROVEN_SECONDS: Final = 45.0
 # How long a relay that has just started may wait for its live lane before it serves without it.
 START_SECONDS: Final = 10.0
@@ -29,6 +31,7 @@ class Live:
     proven_until: float = 0.0
     ever_proven: bool = False
     attempts: int = 0
+    lane: Lane = Lane.POSTGRES_CHANGES
     refused: bool = False
     trouble: str | None = "not connected yet"
 

@@ -130,7 +130,10 @@ async def seconds_to_arrive(tables: Tables, events: ClientConnection) -> float:
 async def test_realtime_that_withholds_everything_is_found_out(
     emulator: Emulator, tables: Tables
 ) -> None:
-    async with live_relay(emulator) as relay, relay.follow("hotspots") as events:
+    async with (
+        live_relay(emulator, RELAY_LIVE="postgres_changes") as relay,
+        relay.follow("hotspots") as events,
+    ):
         await greeted(events)
         tables.execute("alter publication supabase_realtime drop table hotspots, relay_heartbeats")
         assert await seconds_to_arrive(tables, events) < 6
@@ -177,7 +180,12 @@ async def test_a_long_backlog_is_read_while_live_rows_flow(
     realtime = f"{emulator.url}/realtime/v1"
     async with (
         proxy_to(emulator.url) as proxy,
-        live_relay(emulator, SUPABASE_URL=proxy.url, RELAY_REALTIME_URL=realtime) as relay,
+        live_relay(
+            emulator,
+            SUPABASE_URL=proxy.url,
+            RELAY_REALTIME_URL=realtime,
+            RELAY_LIVE="postgres_changes",
+        ) as relay,
         relay.follow("hotspots?entity=SUP-1", events=False) as rows,
     ):
         tables.execute("alter publication supabase_realtime drop table alerts")
@@ -200,7 +208,7 @@ async def test_a_large_value_left_out_by_realtime_is_read_again(
     emulator: Emulator, tables: Tables
 ) -> None:
     async with (
-        live_relay(emulator, RELAY_CATCH_UP_SECONDS="60") as relay,
+        live_relay(emulator, RELAY_CATCH_UP_SECONDS="60", RELAY_LIVE="postgres_changes") as relay,
         relay.follow("recommendations") as events,
     ):
         await greeted(events)
@@ -226,13 +234,13 @@ async def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(
         hotspot = tables.hotspot()
         async with relay.follow("alerts", events=False) as rows:
             received = 0
-            for _ in range(40):
+            for _ in range(80):
                 tables.execute(
                     "insert into alerts (hotspot_id, level, message)"
-                    " select %s, 'warn', repeat('x', 10000) from generate_series(1, 20)",
+                    " select %s, 'warn', repeat('x', 10000) from generate_series(1, 10)",
                     hotspot,
                 )
-                for _ in range(20):
+                for _ in range(10):
                     assert (await frame(rows))["hotspot_id"] == hotspot
                     received += 1
                 if (await relay.health())["clients"] == 1:

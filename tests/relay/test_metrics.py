@@ -50,7 +50,7 @@ def test_latency_begins_at_the_write() -> None:
 
 
 async def test_metrics_tell_what_happened(emulator: Emulator, tables: Tables) -> None:
-    async with live_relay(emulator) as relay:
+    async with live_relay(emulator, RELAY_LIVE="postgres_changes") as relay:
         async with relay.follow("hotspots") as events, relay.follow("alerts", events=False):
             cursor = (await greeted(events))[-1]["cursor"]
             hotspot = tables.hotspot()

@@ -65,7 +65,7 @@ async def test_it_says_where_it_is_and_ends_in_time_when_told_to(emulator: Emula
     async with started(environment(emulator)) as process:
         host = (await line_with(process, "listening on http://")).split("http://")[1].strip()
         await line_with(process, f"ws://{host}/ws/recommendations")
-        await line_with(process, "live lane: postgres_changes")
+        await line_with(process, "live lane: auto of")
         await line_with(process, "upstream is live")
         async with (
             connect(f"ws://{host}/ws/alerts", proxy=None) as rows,

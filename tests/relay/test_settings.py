@@ -49,7 +49,7 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
         ("RELAY_REALTIME_URL", "ws://127.0.0.1"),
         ("PORT", "65536"),
         ("PORT", "http"),
-        ("RELAY_LIVE", "broadcast"),
+        ("RELAY_LIVE", "polling"),
         ("RELAY_CATCH_UP_SECONDS", "0"),
         ("RELAY_CATCH_UP_SECONDS", "nan"),
         ("RELAY_MAX_BEHIND_BYTES", "1"),

@@ -1,0 +1,120 @@
+"""One subscription of the official Realtime client to one lane.
+
+Callbacks only hand on what they get and never raise: one that does would end the client's reading
+without a word.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from realtime import (
+    AsyncRealtimeChannel,
+    AsyncRealtimeClient,
+    RealtimePostgresChangesListenEvent,
+)
+from realtime.types import RealtimeChannelOptions, RealtimeSubscribeStates
+
+from relay.changes.endpoints import ENDPOINTS
+from relay.upstream.lanes import Lane
+from relay.upstream.rest import HEARTBEATS
+
+TOPIC: Final = "relay:changes"
+EVENT: Final = "changes"
+READY_SECONDS: Final = 20.0
+# Our own heartbeat row is announced within milliseconds, or never.
+FIRST_BROADCAST_SECONDS: Final = 5.0
+_ALL: Final = RealtimePostgresChangesListenEvent.All
+_PRIVATE: Final[RealtimeChannelOptions] = {
+    "config": {"broadcast": None, "presence": None, "private": True}
+}
+
+Put = Callable[[Lane, Mapping[str, Any]], None]
+
+
+class Lost(Exception):
+    """The attempt is over; the text says why. `lane`: another lane may do better."""
+
+    def __init__(self, text: str, *, lane: bool = False) -> None:
+        super().__init__(text)
+        self.lane: Final = lane
+
+
+class Subscription:
+    """Calls `put` for each row that arrives and `again` when rows may be missing."""
+
+    def __init__(
+        self,
+        client: AsyncRealtimeClient,
+        lane: Lane,
+        instance: str,
+        *,
+        put: Put,
+        again: Callable[[], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._lane = lane
+        self._put = put
+        self._again = again
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self.lost: Final[asyncio.Future[str]] = loop.create_future()
+        if lane is Lane.BROADCAST:
+            self._channel = self._broadcast(client)
+        else:
+            self._channel = self._postgres_changes(client, instance)
+
+    async def ready(self, joined: Callable[[], None]) -> None:
+        """Returns when the lane delivers: broadcast by having done so, since the answer to a join
+        says nothing. `joined` is called when it may.
+
+        Raises:
+            Lost: it did not come to that.
+        """
+        seconds = READY_SECONDS
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._channel.subscribe(self._state)
+            if self._lane is Lane.BROADCAST:
+                joined()
+                seconds = FIRST_BROADCAST_SECONDS
+            async with asyncio.timeout(seconds):
+                either: set[asyncio.Future[Any]] = {self._ready, self.lost}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise Lost(f"{self._lane} is not ready within {seconds:.0f} s", lane=True) from None
+        if self.lost.done():
+            raise Lost(self.lost.result(), lane=True)
+
+    def _broadcast(self, client: AsyncRealtimeClient) -> AsyncRealtimeChannel:
+        return client.channel(TOPIC, _PRIVATE).on_broadcast(EVENT, self._announced)
+
+    def _postgres_changes(self, client: AsyncRealtimeClient, instance: str) -> AsyncRealtimeChannel:
+        # One channel for all tables and the heartbeat row, so that this one proves the others.
+        channel = client.channel("relay").on_system(self._system)
+        for endpoint in ENDPOINTS:
+            channel.on_postgres_changes(_ALL, self._row, table=endpoint.name, schema="public")
+        return channel.on_postgres_changes(
+            _ALL, self._row, table=HEARTBEATS, schema="public", filter=f"instance=eq.{instance}"
+        )
+
+    def _row(self, payload: Any) -> None:
+        self._put(self._lane, payload["data"])
+
+    def _announced(self, payload: Any) -> None:
+        inner = payload.get("payload")
+        changes = inner.get("changes") if isinstance(inner, dict) else None
+        for change in changes if isinstance(changes, list) else ():
+            if isinstance(change, dict):
+                self._put(self._lane, change)
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _system(self, payload: Any) -> None:
+        if self._ready.done():  # it comes again when the publication changed: rows may be missing
+            self._again()
+        elif payload.extension == "postgres_changes":
+            self._ready.set_result(None)
+
+    def _state(self, now: RealtimeSubscribeStates, error: Exception | None) -> None:
+        if now is not RealtimeSubscribeStates.SUBSCRIBED and not self.lost.done():
+            self.lost.set_result(now.value if error is None else f"{now.value}: {error}")
