@@ -176,13 +176,14 @@ def _note_retry(state: RetryCallState) -> None:
 
 async def _translated(what: str, execute: Any, kind: type) -> Any:
     try:
-        answer: Any = (await execute()).data
+        answer = (await execute()).data
     except httpx.TransportError as exc:
         text = str(exc) or type(exc).__name__
         raise Unavailable(f"{what}: Supabase cannot be reached: {text}") from exc
     except APIError as exc:
         raise _own_error(what, exc) from exc
-    if not isinstance(answer, kind) or any(part not in answer for part in PARTS.get(what, ())):
+    parts = answer if isinstance(answer, dict) else ()
+    if not isinstance(answer, kind) or any(part not in parts for part in PARTS.get(what, ())):
         # A proxy's page with status 200 is no answer of PostgREST.
         raise Unavailable(f"{what}: the answer is not of PostgREST: {str(answer)[:100]!r}")
     return answer
