@@ -13,6 +13,7 @@ def report(
     clients: int,
     resumes: Mapping[str, int],
     healed: int,
+    key_trouble: str | None,
     now: float,
 ) -> dict[str, Any]:
     """The state of the relay at `now`.
@@ -27,7 +28,7 @@ def report(
         "ready": upstream.ready(now),
         "upstream": upstream.state(now),
         "authentication": "refused" if upstream.refused else "accepted",
-        "reasons": upstream.troubles(now),
+        "reasons": [*([key_trouble] if key_trouble else []), *upstream.troubles(now)],
         "live": {
             "lane": upstream.live.lane,
             "proven": upstream.live.proven(now),

@@ -22,6 +22,7 @@ from relay.health import report
 from relay.metrics import Measured, Metrics
 from relay.origins import Allows
 from relay.settings import Settings
+from relay.upstream import key
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.healing import Healing, Load, Rebuilds
 from relay.upstream.heartbeat import Heartbeat
@@ -44,6 +45,7 @@ class Relay:
         now = time.monotonic
         self._identity = identity = Identity(str(uuid.uuid4()))
         self._now = now
+        self._key = settings.supabase_key
         # What another relay, or another run, called by the same seq must not look like ours.
         first_seq = random.SystemRandom().randrange(2**32, 2**51)
         self._streams = Streams(LogLimits(max_bytes=settings.log_bytes), first_seq)
@@ -134,6 +136,8 @@ class Relay:
             ExceptionGroup: a part died.
         """
         apply()
+        if (trouble := key.trouble(self._key, time.time())) is not None:
+            logger.warning("%s", trouble)
         self._upstream.started_at = self._now()
         try:
             async with asyncio.TaskGroup() as parts:
@@ -156,6 +160,7 @@ class Relay:
             len(self.sockets),
             self._resumes.kinds,
             self._healing.total,
+            key.trouble(self._key, time.time()),
             self._now(),
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 
+import pytest
 from websockets.asyncio.client import ClientConnection
 
 from emulator.running import Emulator
@@ -127,22 +128,50 @@ async def seconds_to_arrive(tables: Tables, events: ClientConnection) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.parametrize("lane", ["broadcast", "postgres_changes"])
 async def test_realtime_that_withholds_everything_is_found_out(
-    emulator: Emulator, tables: Tables
+    emulator: Emulator, tables: Tables, lane: str
 ) -> None:
     async with (
-        live_relay(emulator, RELAY_LIVE="postgres_changes") as relay,
+        live_relay(emulator, RELAY_LIVE=lane) as relay,
         relay.follow("hotspots") as events,
     ):
         await greeted(events)
-        tables.execute("alter publication supabase_realtime drop table hotspots, relay_heartbeats")
-        assert await seconds_to_arrive(tables, events) < 6
-        for _ in range(3):
-            assert await seconds_to_arrive(tables, events) < 2
-        health = await relay.until(lambda health: health["live"]["healed"] > 0)
-        assert health["live"]["proven"] is False
-        assert any("lost changes" in reason for reason in health["reasons"])
-        await relay.until(lambda health: health["live"]["attempts"] > 1)
+        with emulator.faults.during("withhold") as withheld:
+            assert await seconds_to_arrive(tables, events) < 6
+            for _ in range(3):
+                assert await seconds_to_arrive(tables, events) < 2
+            assert withheld.hits >= 4
+            health = await relay.until(lambda health: health["live"]["healed"] > 0)
+            assert health["live"]["proven"] is False
+            assert any("lost changes" in reason for reason in health["reasons"])
+            await relay.until(lambda health: health["live"]["attempts"] > 1)
+        await relay.until(lambda health: health["upstream"] == "live")
+
+
+@pytest.mark.parametrize("lane", ["broadcast", "postgres_changes"])
+async def test_rows_that_come_twice_late_or_not_at_all_are_sent_on_once(
+    emulator: Emulator, tables: Tables, lane: str
+) -> None:
+    quick = {"RELAY_LIVE": lane, "RELAY_CATCH_UP_SECONDS": "0.3"}
+    async with live_relay(emulator, **quick) as relay, relay.follow("hotspots") as events:
+        await greeted(events)
+        with (
+            emulator.faults.during("duplicate"),
+            emulator.faults.during("delay", by=0.2),
+            emulator.faults.during("withhold", count=10),
+        ):
+            ids = [tables.hotspot() for _ in range(30)]
+            tables.execute("update hotspots set status = 'resolved'")
+            tables.execute("delete from hotspots where id = %s", ids[0])
+            newest: dict[int, int] = {}
+            while newest != {each: 3 if each == ids[0] else 2 for each in ids}:
+                event = await change(events)
+                row_id = (event["record"] or event["old_record"])["id"]
+                assert event["version"] > newest.get(row_id, 0)
+                newest[row_id] = event["version"]
+        last = tables.hotspot()
+        assert (await change(events))["record"]["id"] == last
 
 
 async def test_with_both_down_clients_stay_and_get_everything_afterwards(

@@ -1,0 +1,30 @@
+"""How long the relay's key is good: the secret keys of today do not expire, older keys and those
+made for the relay alone are JWTs, which may. Pure."""
+
+import base64
+import json
+from typing import Final
+
+SOON_SECONDS: Final = 7 * 86400
+
+
+def expires_at(key: str) -> float | None:
+    """When the key expires, in seconds since 1970; None when it does not, or does not say."""
+    parts = key.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def trouble(key: str, now: float) -> str | None:
+    """What to say about a key that expires soon or has expired; None about any other."""
+    end = expires_at(key)
+    if end is None or end - now > SOON_SECONDS:
+        return None
+    if end <= now:
+        return f"the relay's key expired {now - end:.0f} s ago: give it a new one and restart it"
+    return f"the relay's key expires in {end - now:.0f} s: give it a new one and restart it"
