@@ -66,9 +66,9 @@ class CatchUp:
             await self._try()
             ended_at = self._now()
             await asyncio.sleep(LEAST_PAUSE_SECONDS)
-            while self._now() - ended_at < self._pause():
+            while (left := ended_at + self._pause() - self._now()) > 0:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(UNPROVEN_SECONDS, self._pause())):
+                    async with asyncio.timeout(min(UNPROVEN_SECONDS, left)):
                         await self._requested.wait()
                         break
 
