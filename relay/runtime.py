@@ -16,7 +16,7 @@ from relay.clients.places import Identity, Places
 from relay.clients.resumes import Resumes
 from relay.clients.sockets import Sockets
 from relay.clients.states import States
-from relay.clients.writing import Surroundings
+from relay.clients.surroundings import Surroundings
 from relay.counts import Counts
 from relay.health import report
 from relay.metrics import Measured, Metrics

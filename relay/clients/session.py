@@ -9,7 +9,8 @@ from relay.changes.groups import Format, Group
 from relay.clients.connection import Cut, Disconnected, Socket
 from relay.clients.messages import BadMessage, Said, check_size, parse
 from relay.clients.parameters import Parameters
-from relay.clients.writing import Surroundings, Writer
+from relay.clients.surroundings import Surroundings
+from relay.clients.writing import Writer
 from relay.close import CloseCode
 
 STALLED_SECONDS: Final = 20.0

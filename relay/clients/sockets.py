@@ -17,7 +17,7 @@ from relay.clients.journal import Journal
 from relay.clients.parameters import parse
 from relay.clients.protocol import CUT_OFF
 from relay.clients.session import Session
-from relay.clients.writing import Surroundings
+from relay.clients.surroundings import Surroundings
 from relay.close import CloseCode
 from relay.errors import BadParameter
 from relay.origins import Allows, is_addressed_locally, is_foreign

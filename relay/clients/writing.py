@@ -6,21 +6,20 @@ publisher only appends to the log and wakes.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
 from typing import Final, NoReturn
 
 from relay.changes import frames
-from relay.changes.groups import Format, Group, Streams
+from relay.changes.groups import Format, Group
 from relay.changes.log import Overflow
 from relay.clients.connection import Cut, Socket
 from relay.clients.parameters import MOST_ROWS, Parameters
 from relay.clients.places import Unresumable
-from relay.clients.resumes import Replay, Resumes
+from relay.clients.resumes import Replay
 from relay.clients.state import State
-from relay.clients.states import States
+from relay.clients.surroundings import Surroundings
 from relay.close import CloseCode
-from relay.counts import Counts, written_at
+from relay.counts import written_at
 from relay.errors import Unavailable
 from relay.upstream.sources import State as UpstreamState
 
@@ -30,20 +29,6 @@ RETRY_SECONDS: Final = 1.0
 # A client takes a relay that does not greet it for dead. Who waits longer is told that it is
 # resumed; should that turn out to be impossible, a reset follows.
 GREETING_SECONDS: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all sessions share."""
-
-    streams: Streams
-    states: States
-    resumes: Resumes
-    upstream_state: Callable[[], UpstreamState]  # the one that was announced last
-    counts: Counts
-    now: Callable[[], float]
-    clock: Callable[[], float]  # seconds since 1970
-    max_behind_bytes: int
 
 
 class Writer:
