@@ -137,18 +137,25 @@ class Writer:
         self._generation = replay.generation
         self._position = replay.position
         await self._send_all(replay.before)
-        while self._position < replay.until:
-            stop = min(self._position + BATCH_FRAMES, replay.until)
-            try:
-                missed = self._group.log.changes(self._position, stop)
-            except Overflow:
-                await self._overflow()
-                return
-            await self._send_all(missed)
-            self._position = stop
-        if self._generation == self._group.generation:
+        whole = await self._send_changes(replay.until)
+        if whole and self._generation == self._group.generation:
             await self._tell_upstream()
             await self._send(frames.synced(replay.cursor, complete=True))
+
+    async def _send_changes(self, until: int) -> bool:
+        """Sends what the log holds up to `until` but for announcements, which are of the past.
+
+        False when some of it has left the log; reading on then starts anew.
+        """
+        while self._position < until:
+            stop = min(self._position + BATCH_FRAMES, until)
+            try:
+                changes = self._group.log.changes(self._position, stop)
+            except Overflow:
+                return False
+            await self._send_all(changes)
+            self._position = stop
+        return True
 
     async def _restart(self, reason: str) -> None:
         self._generation = self._group.generation
@@ -163,8 +170,11 @@ class Writer:
         self._position = state.position
         rows, complete = state.newest(count, with_open=self._events)
         await self._send_all(rows)
-        if self._events:
-            await self._tell_upstream()  # it may have changed before the state's position
+        if not self._events:
+            return
+        whole = await self._send_changes(self._group.log.head)
+        if whole and self._generation == self._group.generation:
+            await self._tell_upstream()
             await self._send(frames.synced(state.cursor, complete=complete))
 
     async def _state(self) -> State:
