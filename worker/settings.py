@@ -160,7 +160,7 @@ VARIABLES = (
     Variable("WORKER_POLL_SECONDS", "5", "seconds between looks for work not announced", _seconds),
     Variable(
         "WORKER_LEASE_SECONDS",
-        "60",
+        "15",
         "seconds after which a silent worker's scan may be taken over",
         _whole(1, 3600),
     ),
