@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from emulator.realtime import userbroadcast
+from emulator.realtime import strict_json, userbroadcast
 from emulator.realtime.userbroadcast import UserBroadcast
 
 Version = Literal["1.0.0", "2.0.0"]
@@ -45,10 +45,8 @@ def decode(vsn: Version, frame: str | bytes) -> Message:
     if vsn == "2.0.0" and isinstance(frame, bytes):
         return _decode_binary(frame)
     try:
-        content = json.loads(frame)
-        # Half of a surrogate pair is JSON for Python alone: it could be written to nobody.
-        _json(content).encode()
-    except (ValueError, RecursionError) as error:
+        content = strict_json.parse(frame)
+    except ValueError as error:
         raise MalformedFrame("not JSON") from error
     match content:
         case {"topic": str(topic), "event": str(event), **rest} if vsn == "1.0.0":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from emulator.identity import Identity, InvalidToken
+from emulator.realtime import strict_json
 from emulator.realtime.broadcasts import (
     MAX_PAYLOAD_BYTES,
     Broadcast,
@@ -22,6 +22,7 @@ from emulator.realtime.broadcasts import (
 from emulator.realtime.policies import Policies, Undecided
 from emulator.realtime.tables import viewer
 
+Answer = Callable[[Request], Awaitable[Response]]
 BLANK = "can't be blank"
 TOO_LARGE = "Payload size exceeds tenant limit"
 UNSUPPORTED = "Unsupported Media Type. Use application/json or application/octet-stream"
@@ -41,8 +42,12 @@ class Posted:
     def routes(self) -> list[BaseRoute]:
         """What belongs under `/realtime/v1/api`."""
         return [
-            Route("/broadcast", self._several, methods=["POST"]),
-            Route("/broadcast/{topic:path}/events/{event:path}", self._one, methods=["POST"]),
+            Route("/broadcast", _guarded(self._several), methods=["POST"]),
+            Route(
+                "/broadcast/{topic:path}/events/{event:path}",
+                _guarded(self._one),
+                methods=["POST"],
+            ),
         ]
 
     async def _several(self, request: Request) -> Response:
@@ -104,13 +109,23 @@ class Posted:
             return None
 
 
+def _guarded(answer: Answer) -> Answer:
+    async def guarded(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+
+    return guarded
+
+
 def _refused(status: int, message: str) -> Response:
     return JSONResponse({"message": message}, status)
 
 
 def _parsed(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return strict_json.parse(content)
     except ValueError:
         return None
 

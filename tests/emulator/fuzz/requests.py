@@ -44,6 +44,23 @@ def auth(words: Words, keys: list[str]) -> bytes:
     return encoded(words, method, path, keys, {}, words.json(body))
 
 
+def broadcast(words: Words, keys: list[str]) -> bytes:
+    """A broadcast over HTTP: several messages, or one that the path names."""
+    names = (words.text() if words.random() < 0.5 else word for word in ("talk", "said"))
+    topic, event = names
+    path, body = "/realtime/v1/api/broadcast", words.json(words.value())
+    if words.random() < 0.5:
+        private = words.choice(("true", "false", words.text()))
+        place = (quote(name.encode("utf-8", errors="replace"), safe="") for name in (topic, event))
+        path += "/{}/events/{}?private={}".format(*place, quote(private, errors="replace", safe=""))
+    elif words.random() < 0.8:
+        payload = {"x": words.value()} if words.random() < 0.8 else words.value()
+        message = {"topic": topic, "event": event, "payload": payload}
+        wish = words.choice((True, False, words.value()))
+        body = words.json({"messages": [{**message, "private": wish}, message]})
+    return encoded(words, "POST", path, keys, {"Content-Type": "application/json"}, body)
+
+
 def encoded(
     words: Words, method: str, path: str, keys: list[str], headers: dict[str, str], body: bytes
 ) -> bytes:

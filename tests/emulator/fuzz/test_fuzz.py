@@ -90,7 +90,8 @@ def accident(answer: Answer) -> bool:
 def ask(target: Target, attempts: int) -> None:
     wire = Wire(target.address)
     for _ in range(attempts):
-        make = requests.auth if target.words.random() < 0.15 else requests.rest
+        kinds = (requests.rest, requests.auth, requests.broadcast)
+        (make,) = target.words.choices(kinds, (70, 15, 15))
         request = make(target.words, target.keys)
         whole = request.find(b"\r\n\r\n")
         damaged = whole < 0 or not _is_whole(request)

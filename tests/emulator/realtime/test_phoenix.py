@@ -54,6 +54,12 @@ def test_what_is_no_message_is_malformed(vsn: Version, frame: str) -> None:
         phoenix.decode(vsn, frame)
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e400", r'"\ud800"'])
+def test_what_no_other_client_could_read_is_malformed(value: str) -> None:
+    with pytest.raises(MalformedFrame):
+        phoenix.decode("2.0.0", f'["1","2","t","e",{{"a":{value}}}]')
+
+
 @pytest.mark.parametrize(
     ("requested", "spoken"),
     [(None, "1.0.0"), ("1.0.0", "1.0.0"), ("2.0.0", "2.0.0"), ("9.0.0", None), ("", None)],

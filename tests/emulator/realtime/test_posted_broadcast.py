@@ -76,6 +76,34 @@ async def test_what_cannot_be_sent_is_refused(
     assert (answer.status_code, answer.json()) == (status, said)
 
 
+@pytest.mark.parametrize("value", ["[" * 100_000, r'"\ud800"', "NaN", "1e400"])
+async def test_what_is_json_for_python_alone_is_refused(server: Server, value: str) -> None:
+    several = f'{{"messages":[{{"topic":"a","event":"e","payload":{{"x":{value}}}}}]}}'
+    client = await joined(await server.client(), "a")
+    key, kind = server.keys.publishable, {"Content-Type": "application/json"}
+    answers = [
+        await post(server, "", key, content=several, headers=kind),
+        await post(server, "/a/events/e", key, content=f'{{"x":{value}}}', headers=kind),
+    ]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    await server.nothing_for(client)
+
+
+async def test_a_client_that_goes_amid_its_body_is_no_failure(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\napikey: {server.keys.publishable}\r\n"
+    writer.write(f"{head}Content-Length: 10\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await post(server, "", None)).status_code == 401
+    await server.settled()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("key", [None, "garbage"])
 async def test_nobody_posts_without_a_key(server: Server, key: str | None) -> None:
     answer = await post(server, "", key, json={"messages": []})
