@@ -107,7 +107,7 @@ async def resolve(
 async def _resolve(
     connection: Connection, publication: str, role: str, binding: Binding
 ) -> frozenset[int]:
-    if "\0" in f"{binding.schema}{binding.table}{role}":
+    if "\0" in "".join((role, *binding.texts())):
         raise _exception(binding, NUL)  # the driver would not even send it
     names = (publication, *(binding.schema,) * 2, *(binding.table,) * 2)
     cursor = await connection.execute(_PUBLISHED, names)

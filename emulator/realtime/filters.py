@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,6 +52,12 @@ class Binding:
     table: str
     filters: tuple[Filter, ...] = ()
     select: tuple[str, ...] | None = None
+
+    def texts(self) -> Iterator[str]:
+        """All that the client wrote and the database is going to read."""
+        yield from (self.schema, self.table, *(self.select or ()))
+        for filter_ in self.filters:
+            yield from (filter_.column, filter_.value)
 
     def described(self) -> str:
         """The binding as the error messages of the real server quote it."""

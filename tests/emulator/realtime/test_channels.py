@@ -100,6 +100,18 @@ async def test_a_topic_that_is_none_is_refused(server: Server, topic: str, reaso
     )
 
 
+@pytest.mark.parametrize("rows", ["name=eq.a\0", "name=like.a\0", "name=match.a\0", "na\0me=eq.a"])
+async def test_a_nul_in_a_filter_is_refused_in_the_database_s_words(
+    server: Server, rows: str
+) -> None:
+    client = await server.client()
+    await client.start_join("t", {**HOTSPOTS, "filter": rows})
+    await client.receive()
+    system = (await client.receive())["payload"]
+    assert system["status"] == "error"
+    assert "ERROR 22021 (character_not_in_repertoire) invalid byte" in system["message"]
+
+
 async def test_a_socket_holds_a_hundred_channels(server: Server) -> None:
     client = await server.client()
     for number in range(100):
