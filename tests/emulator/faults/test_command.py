@@ -11,13 +11,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from websockets.asyncio.client import connect
 
 from emulator import keys_file
-from tests.emulator.faults.conftest import Client, until
+from tests.emulator.faults.conftest import SYNCHRONOUS, TABLES, Client, until
 from tests.emulator.test_command import Command, alive, emulator, place
 
 ATTEMPTS = 3  # a busy machine is slow at times
@@ -55,6 +57,39 @@ async def test_a_killed_one_leaves_without_a_word_and_a_stopped_one_says_1012(
     await until(lambda: client.closed is not None)
     assert client.closed == code
     assert client.told == []
+
+
+async def test_what_was_not_polled_when_it_was_killed_is_lost(data: Path) -> None:
+    async def told(command: Command) -> Client:
+        secret = keys_file.load(data / "keys.json").secret
+        address = command.url.replace("http", "ws", 1)
+        opening = connect(f"{address}/realtime/v1/websocket?apikey={secret}", proxy=None)
+        client = Client(await opening)
+        await client.join("t", {**BINDING, "table": "ticks"})
+        return client
+
+    (data / "migrations").mkdir()
+    (data / "migrations" / "20260101000000_ticks.sql").write_text(TABLES)
+    arguments = ("--migrations", str(data / "migrations"))
+    with emulator(data, *arguments, EMULATOR_COLD_JOIN_MS="0", EMULATOR_POLL_MS="2000") as command:
+        before = await told(command)
+        await write(command, "insert into ticks (id) values (1), (2)")
+        command.process.kill()
+        await until(lambda: before.closed == 1006)
+    with emulator(data, *arguments, EMULATOR_COLD_JOIN_MS="0") as command:
+        after = await told(command)
+        await write(command, "insert into ticks (id) values (3)")
+        await until(lambda: 3 in after.ids)
+        kept = await write(command, "select id from ticks order by id")
+    assert (before.ids, after.ids) == ([], [3])
+    assert kept == [(1,), (2,), (3,)]
+
+
+async def write(command: Command, statement: str) -> list[Any]:
+    place = f"host={command.sockets} user=postgres dbname=postgres"
+    async with await psycopg.AsyncConnection.connect(place, options=SYNCHRONOUS) as connection:
+        cursor = await connection.execute(statement.encode())
+        return await cursor.fetchall() if cursor.description else []
 
 
 def within() -> float:
