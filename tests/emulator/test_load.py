@@ -22,11 +22,12 @@ def load(*options: str) -> dict[str, Any]:
 
 
 def test_many_changes_reach_many_subscribers_in_order_and_memory_stays() -> None:
-    result = load("--seconds", "3", "--rate", "2000", "--subscribers", "20")
+    result = load("--seconds", "10", "--rate", "2000", "--subscribers", "20")
     assert result["rows"] > 5000
     assert (result["lost"], result["out of order or twice"]) == (0, 0)
+    # One sample a second: a kilobyte kept for each row would be 14 MB from the third on.
     memory = result["memory MB"]
-    assert memory[-1] - memory[0] < 30
+    assert max(memory[3:]) - memory[3] < 5
 
 
 @pytest.mark.timeout(180)
