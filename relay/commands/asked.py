@@ -49,10 +49,14 @@ def query(endpoint: Endpoint, parameters: Iterable[tuple[str, str]]) -> dict[str
     """The REST parameters that select the newest rows of the endpoint, as a caller asked.
 
     Raises:
-        Refused: 400 for an unknown parameter, 422 for a bad value.
+        Refused: 400 for an unknown parameter or one given twice, 422 for a bad value.
     """
     selected = {"select": "*", "order": "id.desc", "limit": str(DEFAULT_LIMIT)}
+    given: set[str] = set()
     for name, value in parameters:
+        if name in given:
+            raise Refused(400, f"{name} is given twice; put a comma between values")
+        given.add(name)
         if name == "limit":
             selected["limit"] = str(_limit(value))
         elif name in endpoint.filters:

@@ -81,3 +81,9 @@ def test_a_value_that_no_row_can_have_is_refused_with_those_that_exist() -> None
         query(RECOMMENDATIONS, [("status", "pending,done")])
     with pytest.raises(Refused, match="no row"):
         query(HOTSPOTS, [("entity", "a\0b")])
+
+
+def test_a_parameter_that_is_given_twice_is_refused_as_on_the_websockets() -> None:
+    with pytest.raises(Refused, match="twice") as refused:
+        query(HOTSPOTS, [("status", "active"), ("status", "resolved")])
+    assert refused.value.status == 400
