@@ -180,8 +180,12 @@ async def _answer(what: str, query: Query) -> Any:
     except APIError as error:
         code = str(error.code or "")
         refused = code == "401" or code.startswith("PGRST30") or "API key" in str(error.message)
-        kind = KeyRefused if refused else Unavailable
-        raise kind(f"{what}: {code} {error.message}") from error
+        if refused:
+            raise KeyRefused(
+                f"Supabase does not accept the relay's key ({error.message}): check"
+                " RELAY_SUPABASE_KEY or SUPABASE_SECRET_KEY, and that SUPABASE_URL is its project"
+            ) from error
+        raise Unavailable(" ".join(filter(None, (f"{what}:", code, error.message)))) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
 
