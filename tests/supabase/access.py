@@ -6,27 +6,30 @@ from collections.abc import Iterable
 
 from tests.supabase.servers import Connection
 
-ROLES = ("anon", "authenticated", "service_role", "event_writer")
+ROLES = ("anon", "authenticated", "service_role", "event_writer", "relay_reader")
 RIGHTS = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
 
 Matrix = dict[str, dict[str, set[str]]]  # name -> role -> rights
 
 _READ = {"select"}
 _WRITE = {"select", "insert", "update", "delete"}
+_RELAYED = {"authenticated": _READ, "relay_reader": _READ, "service_role": _WRITE}
 
 TABLES: Matrix = {
     "events_normalized": {"event_writer": {"insert"}, "service_role": _WRITE},
     "event_queue": {"service_role": _WRITE},
     "predictions": {"service_role": _WRITE},
     "baselines": {"authenticated": _READ, "service_role": _WRITE},
-    "hotspots": {"authenticated": _READ, "service_role": _WRITE},
-    "alerts": {"authenticated": _READ, "service_role": _WRITE},
-    "recommendations": {"authenticated": _READ, "service_role": _WRITE},
+    "hotspots": _RELAYED,
+    "alerts": _RELAYED,
+    "recommendations": _RELAYED,
     "scans": {"authenticated": _READ, "service_role": _WRITE},
-    "deletions": {"authenticated": _READ, "service_role": _READ},  # its trigger alone writes it
+    "deletions": dict.fromkeys(
+        ("authenticated", "relay_reader", "service_role"), _READ
+    ),  # its trigger alone writes it
     "leases": {"service_role": _WRITE},
     "batches": {"service_role": _WRITE},
-    "relay_heartbeats": {"service_role": _WRITE},
+    "relay_heartbeats": {"relay_reader": _READ, "service_role": _WRITE},
     "audit_log": {"service_role": _READ},  # functions alone write it
 }
 
@@ -41,16 +44,19 @@ SEQUENCES: Matrix = {
 
 _SIGNED_IN = {"authenticated": {"execute"}, "service_role": {"execute"}}
 _SERVICE = {"service_role": {"execute"}}
+_RELAY = {"relay_reader": {"execute"}, "service_role": {"execute"}}
 
 FUNCTIONS: Matrix = {
-    "relay_epoch()": _SIGNED_IN,
-    "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer)": _SIGNED_IN,
+    "relay_epoch()": _SIGNED_IN | _RELAY,
+    "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer)": _SIGNED_IN
+    | _RELAY,
     "decide_recommendation(bigint,text,text)": _SIGNED_IN,
     "acknowledge_alert(bigint)": _SIGNED_IN,
     "resolve_hotspot(bigint)": _SIGNED_IN,
     "request_scan()": _SIGNED_IN,
-    "relay_heartbeat(uuid,bigint)": _SERVICE,
-    "relay_broadcast()": _SERVICE,
+    "relay_heartbeat(uuid,bigint)": _RELAY,
+    "relay_broadcast()": _RELAY,
+    "relay_access()": _RELAY,
     "restamp()": _SERVICE,
     "hold_lease(uuid,bigint)": _SERVICE,
     "start_scan(uuid,integer,text)": _SERVICE,
@@ -76,6 +82,11 @@ POLICIES = {
     ("scans", "SELECT", "authenticated"),
     ("deletions", "SELECT", "authenticated"),
     ("baselines", "SELECT", "authenticated"),
+    ("hotspots", "SELECT", "relay_reader"),
+    ("alerts", "SELECT", "relay_reader"),
+    ("recommendations", "SELECT", "relay_reader"),
+    ("deletions", "SELECT", "relay_reader"),
+    ("relay_heartbeats", "SELECT", "relay_reader"),
 }
 
 PUBLISHED = {"hotspots", "alerts", "recommendations", "scans", "relay_heartbeats"}

@@ -116,14 +116,14 @@ def test_a_role_reads_the_rows_of_the_tables_it_may_read(project: Database, role
     connection = acting_as(project, role)
     for table in (*TABLES, "deletions"):
         query = f"select count(*) > 0 from public.{table}"  # noqa: S608
-        if role in ("authenticated", "service_role"):
+        if role in ("authenticated", "relay_reader", "service_role"):
             assert one(connection, query) is True
         else:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(query)
 
 
-@pytest.mark.parametrize("role", ["anon", "authenticated", "event_writer"])
+@pytest.mark.parametrize("role", ["anon", "authenticated", "event_writer", "relay_reader"])
 def test_only_the_service_writes_the_three_tables(project: Database, role: str) -> None:
     row = rows.insert(acting_as(project, "service_role"), "hotspots")
     connection = acting_as(project, role)

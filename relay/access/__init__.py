@@ -1,0 +1,1 @@
+"""Who may connect, what they may see, and how much."""

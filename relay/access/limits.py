@@ -1,0 +1,134 @@
+"""How many may connect, and how fast. Pure: the caller brings the time."""
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+THIS_MACHINE: Final = "this machine"
+MOST_RATES: Final = 20_000  # addresses whose rate is remembered; the quietest are forgotten first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one process allows; `rate_per_address` in connections a second."""
+
+    connections: int = 12_000
+    per_address: int = 200
+    per_user: int = 50
+    rate_per_address: float = 20.0
+    burst_per_address: int = 100
+    messages_per_second: float = 5.0
+    message_burst: int = 50
+
+
+class AtLimit(Exception):
+    """One more is too many; `status` is the HTTP answer, `retry_seconds` when to come back."""
+
+    def __init__(self, text: str, *, status: int, retry_seconds: int) -> None:
+        super().__init__(text)
+        self.status: Final = status
+        self.retry_seconds: Final = retry_seconds
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Holds what may be done at once; fills up again with time."""
+
+    left: float
+    at: float
+
+    def take(self, now: float, rate: float, most: float) -> bool:
+        """Whether there was one left, which is used up then."""
+        self.left = min(most, self.left + max(0.0, now - self.at) * rate)
+        self.at = now
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True
+
+
+@dataclass(slots=True)
+class Entrance:
+    """Counts connections, by where they come from and whose they are.
+
+    Connections from this machine have no limit of their own: they are its own programs, or a proxy
+    that speaks for others and is not configured as one.
+    """
+
+    limits: Limits
+    total: int = 0
+    _by_address: Counter[str] = field(default_factory=Counter)
+    _by_user: Counter[str] = field(default_factory=Counter)
+    _rates: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
+
+    def enter(self, address: str, now: float) -> str:
+        """Counts a connection and returns what `leave` has to be told.
+
+        Raises:
+            AtLimit: it would be one too many, and was not counted.
+        """
+        place, limits = neighbourhood(address), self.limits
+        if place != THIS_MACHINE:
+            self._check(place, now)
+        if self.total >= limits.connections:
+            raise AtLimit("the relay is full", status=503, retry_seconds=10)
+        self.total += 1
+        self._by_address[place] += 1
+        return place
+
+    def leave(self, place: str) -> None:
+        """Undoes what `enter` did."""
+        self.total -= 1
+        _decrement(self._by_address, place)
+
+    def sign_in(self, user: str) -> None:
+        """Counts a connection of that user.
+
+        Raises:
+            AtLimit: it would be one too many, and was not counted.
+        """
+        if self._by_user[user] >= self.limits.per_user:
+            raise AtLimit("too many connections of this user", status=429, retry_seconds=30)
+        self._by_user[user] += 1
+
+    def sign_out(self, user: str) -> None:
+        """Undoes what `sign_in` did."""
+        _decrement(self._by_user, user)
+
+    def _check(self, place: str, now: float) -> None:
+        limits = self.limits
+        if not self._rate(place, now).take(now, limits.rate_per_address, limits.burst_per_address):
+            raise AtLimit("too many connections a second from here", status=429, retry_seconds=5)
+        if self._by_address[place] >= limits.per_address:
+            raise AtLimit("too many connections from here", status=429, retry_seconds=30)
+
+    def _rate(self, place: str, now: float) -> Bucket:
+        bucket = self._rates.get(place)
+        if bucket is None:
+            bucket = self._rates[place] = Bucket(float(self.limits.burst_per_address), now)
+            if len(self._rates) > MOST_RATES:
+                self._rates.popitem(last=False)
+        self._rates.move_to_end(place)
+        return bucket
+
+
+def neighbourhood(address: str) -> str:
+    """What counts as one place: an IPv4 address, or the /64 of an IPv6 one, which one host has."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if parsed.is_loopback:
+        return THIS_MACHINE
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
+
+
+def _decrement(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

@@ -1,0 +1,103 @@
+"""What a role may be served, from what relay_access() tells about grants and policies. Pure.
+
+One row goes to many clients, so a role is served only where Postgres would show every one of its
+holders the same: the whole table. Where rows differ by user, a scope column can tell who gets what.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relay.changes.endpoints import ENDPOINTS, Endpoint
+
+Access = Mapping[str, Any]
+"""The answer of relay_access()."""
+
+
+class NotServed(Exception):
+    """The role is not served; the text says why, and is for the operator's log alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoping:
+    """Rows are told apart by `column`, whose values a token lists under `claim` in app_metadata."""
+
+    column: str
+    claim: str
+
+
+WHOLE: Final[frozenset[str] | None] = None
+
+
+def scope_of(
+    access: Access,
+    role: str,
+    endpoint: Endpoint,
+    scoping: Scoping | None,
+    metadata: Mapping[str, Any],
+) -> frozenset[str] | None:
+    """The scopes whose rows the holder of a token gets; None for the whole table.
+
+    Raises:
+        NotServed: neither can be said to be what Postgres would show.
+    """
+    table = _table(access, role, endpoint)
+    if table["bypasses"]:
+        return WHOLE
+    if scoping is None:
+        _check_policies(table["policies"], role, endpoint)
+        return WHOLE
+    if scoping.column not in table["columns"]:
+        raise NotServed(f"{endpoint.name} has no column {scoping.column} to tell scopes apart")
+    if not table["policies"]:
+        raise NotServed(f"no policy lets {role} select {endpoint.name}")
+    scopes = _scopes(metadata.get(scoping.claim))
+    if not scopes:
+        raise NotServed(f"the token names no scope in app_metadata.{scoping.claim}")
+    return scopes
+
+
+def served(access: Access, scoping: Scoping | None) -> dict[str, str]:
+    """Every role that can connect with why it is not served on some endpoint, for the log."""
+    found: dict[str, str] = {}
+    for role in sorted(access):
+        for endpoint in ENDPOINTS:
+            try:
+                table = _table(access, role, endpoint)
+                if not table["bypasses"] and scoping is None:
+                    _check_policies(table["policies"], role, endpoint)
+            except NotServed as refused:
+                found.setdefault(role, str(refused))
+    return found
+
+
+def _table(access: Access, role: str, endpoint: Endpoint) -> Mapping[str, Any]:
+    tables = access.get(role)
+    if tables is None:
+        raise NotServed(f"no token may name the role {role[:40]!r}")
+    table: Mapping[str, Any] = tables[endpoint.name]
+    if not table["select"]:
+        raise NotServed(f"{role} may not select the whole table {endpoint.name}")
+    return table
+
+
+def _check_policies(policies: list[Mapping[str, Any]], role: str, endpoint: Endpoint) -> None:
+    if not policies:
+        raise NotServed(f"no policy lets {role} select {endpoint.name}")
+    for policy in policies:
+        if not policy["permissive"]:
+            raise NotServed(f"policy {policy['name']!r} restricts {endpoint.name} for {role}")
+        if policy["using"] != "true":
+            raise NotServed(
+                f"policy {policy['name']!r} shows holders of {role} different rows of"
+                f" {endpoint.name}"
+            )
+
+
+def _scopes(claimed: object) -> frozenset[str]:
+    values = claimed if isinstance(claimed, list) else [claimed]
+    return frozenset(
+        str(value)
+        for value in values
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    )

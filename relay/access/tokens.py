@@ -1,0 +1,172 @@
+"""Users' tokens: which are good, and what they say. Pure: the caller brings keys and the time.
+
+Which algorithms count is a matter of configuration, and each key goes with its own algorithm, so
+that nothing in a token decides how it is checked.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import jwt
+
+MAX_TOKEN_BYTES: Final = 8192
+LEEWAY_SECONDS: Final = 30.0
+_ONLY_SIGNATURE: Final[jwt.types.Options] = {
+    "verify_signature": True,
+    "verify_aud": False,  # the claims are checked below, against the caller's clock
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+Algorithm = Literal["HS256", "ES256", "RS256"]
+
+
+class BadToken(Exception):
+    """The token is not accepted; the text may be told to who brought it."""
+
+
+class UnknownKey(BadToken):
+    """The token names a key that is not there; a fresh list of keys may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that verifies one algorithm; `id` is None where tokens need not name it."""
+
+    algorithm: Algorithm
+    verifies: Any = field(repr=False)
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a good token says; times in seconds since 1970.
+
+    `metadata` is `app_metadata`, which only the project's own server writes: users write
+    `user_metadata` themselves, and nothing is ever allowed by it.
+    """
+
+    role: str
+    expires: float
+    user: str | None
+    session: str | None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a token has to say beside a good signature; an empty `issuer` accepts any."""
+
+    issuer: str
+    audience: str = "authenticated"
+
+
+def verify(token: str, keys: Sequence[Key], rules: Rules, now: float) -> Claims:
+    """What the token says.
+
+    Raises:
+        UnknownKey: it names a key that is not among `keys`.
+        BadToken: anything else is wrong with it.
+    """
+    if len(token) > MAX_TOKEN_BYTES:
+        raise BadToken(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
+    said = _signed(token, keys)
+    expires = _time(said, "exp")
+    if expires is None:
+        raise BadToken("the token does not say when it expires")
+    if expires + LEEWAY_SECONDS <= now:
+        raise BadToken("the token has expired")
+    for name in ("nbf", "iat"):
+        begins = _time(said, name)
+        if begins is not None and begins - LEEWAY_SECONDS > now:
+            raise BadToken("the token is not valid yet")
+    if rules.issuer and said.get("iss") != rules.issuer:
+        raise BadToken("the token is of another issuer")
+    audience = said.get("aud")
+    if rules.audience not in (audience if isinstance(audience, list) else [audience]):
+        raise BadToken("the token is meant for another audience")
+    return _claims(said, expires)
+
+
+def _signed(token: str, keys: Sequence[Key]) -> dict[str, Any]:
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise BadToken("the token is not a JWT") from None
+    algorithm, key_id = header.get("alg"), header.get("kid")
+    able = [key for key in keys if key.algorithm == algorithm]
+    fitting = [key for key in able if key.id is None or key_id is None or key.id == key_id]
+    if not fitting:
+        if key_id is not None and algorithm in ("ES256", "RS256"):
+            raise UnknownKey("the token names a key that the project does not have")
+        raise BadToken("the token is signed in a way that is not accepted")
+    for key in fitting:
+        try:
+            payload = jwt.decode(
+                token, key.verifies, algorithms=[key.algorithm], options=_ONLY_SIGNATURE
+            )
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            continue
+        return payload
+    raise BadToken("the signature of the token is wrong")
+
+
+def _claims(said: Mapping[str, Any], expires: float) -> Claims:
+    role, metadata = said.get("role"), said.get("app_metadata")
+    if not isinstance(role, str) or not role:
+        raise BadToken("the token names no role")
+    return Claims(
+        role=role,
+        expires=expires,
+        user=_text(said, "sub"),
+        session=_text(said, "session_id"),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _time(said: Mapping[str, Any], name: str) -> float | None:
+    value = said.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+        raise BadToken(f"{name} of the token is no time")
+    return float(value)
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    value = said.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def shared(secret: str) -> Key:
+    """The key of a project that signs with HS256 and one secret for all."""
+    return Key("HS256", secret)
+
+
+def published(document: Mapping[str, Any]) -> tuple[Key, ...]:
+    """The keys of a JWKS document, those for other algorithms or uses left out."""
+    listed = document.get("keys")
+    found = [_published(each) for each in listed] if isinstance(listed, list) else []
+    return tuple(key for key in found if key is not None)
+
+
+def _published(described: object) -> Key | None:
+    if not isinstance(described, dict) or described.get("use", "sig") != "sig":
+        return None
+    kind, key_id = described.get("kty"), described.get("kid")
+    if not isinstance(key_id, str):
+        return None
+    try:
+        if kind == "EC" and described.get("crv") == "P-256":
+            return Key("ES256", jwt.algorithms.ECAlgorithm.from_jwk(json.dumps(described)), key_id)
+        if kind == "RSA":
+            return Key("RS256", jwt.algorithms.RSAAlgorithm.from_jwk(json.dumps(described)), key_id)
+    except (jwt.InvalidKeyError, ValueError, KeyError):
+        return None
+    return None

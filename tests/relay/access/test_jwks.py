@@ -1,0 +1,146 @@
+"""The project's public keys, from a real server that can be told to misbehave."""
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from emulator.signing import SigningKey
+from relay.access.jwks import Jwks
+
+
+@dataclass
+class Site:
+    """Serves `body` with `status` under the address of a project, and counts the requests."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def publish(self, *keys: SigningKey) -> None:
+        self.status, self.body = 200, json.dumps({"keys": [k.published() for k in keys]}).encode()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    served = Site()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked.append(self.path)
+            self.send_response(served.status)
+            self.send_header("Content-Length", str(len(served.body)))
+            self.end_headers()
+            self.wfile.write(served.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        served.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ids(jwks: Jwks) -> list[str | None]:
+    return [key.id for key in jwks.keys]
+
+
+async def test_fetches_the_published_keys(site: Site) -> None:
+    key = SigningKey.generate()
+    site.publish(key)
+    jwks = Jwks(site.url, Clock())
+    assert await jwks.refresh()
+    assert ids(jwks) == [key.id]
+    assert site.asked == ["/auth/v1/.well-known/jwks.json"]
+    await jwks.close()
+
+
+async def test_asks_again_at_most_once_a_minute(site: Site) -> None:
+    former, newer, clock = SigningKey.generate(), SigningKey.generate(), Clock()
+    site.publish(former)
+    jwks = Jwks(site.url, clock)
+    await jwks.refresh()
+    site.publish(newer, former)
+    clock.now += 59
+    assert not await jwks.refresh()
+    assert ids(jwks) == [former.id]
+    clock.now += 1
+    assert await jwks.refresh()
+    assert ids(jwks) == [newer.id, former.id]
+    assert len(site.asked) == 2
+    await jwks.close()
+
+
+async def test_ten_thousand_that_ask_at_once_share_one_request(site: Site) -> None:
+    site.publish(SigningKey.generate())
+    jwks = Jwks(site.url, Clock())
+    assert all(await asyncio.gather(*(jwks.refresh() for _ in range(10_000))))
+    assert len(site.asked) == 1
+    await jwks.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b'{"keys": 5}'),
+        (200, b"[" * 200_000),
+        (200, b'{"keys": [' + b" " * 300_000 + b"]}"),
+    ],
+)
+async def test_a_failed_fetch_leaves_the_former_keys_in_force(
+    site: Site, status: int, body: bytes
+) -> None:
+    key, clock = SigningKey.generate(), Clock()
+    site.publish(key)
+    jwks = Jwks(site.url, clock)
+    await jwks.refresh()
+    site.status, site.body = status, body
+    clock.now += 60
+    assert await jwks.refresh()
+    assert ids(jwks) == [key.id]
+    await jwks.close()
+
+
+async def test_a_key_that_is_not_published_any_more_does_not_count(site: Site) -> None:
+    former, newer, clock = SigningKey.generate(), SigningKey.generate(), Clock()
+    site.publish(newer, former)
+    jwks = Jwks(site.url, clock)
+    await jwks.refresh()
+    site.publish(newer)
+    clock.now += 60
+    await jwks.refresh()
+    assert ids(jwks) == [newer.id]
+    await jwks.close()
+
+
+async def test_a_project_that_is_away_is_asked_again_soon_until_it_answers(site: Site) -> None:
+    clock = Clock()
+    jwks = Jwks(site.url, clock)
+    site.status = 503
+    await jwks.refresh()
+    clock.now += 5
+    key = SigningKey.generate()
+    site.publish(key)
+    await jwks.refresh()
+    assert ids(jwks) == [key.id]
+    await jwks.close()

@@ -1,0 +1,99 @@
+"""How many may connect, and how fast."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.access.limits import AtLimit, Bucket, Entrance, Limits, neighbourhood
+
+
+def entrance(**limits: float) -> Entrance:
+    return Entrance(Limits(**limits))  # type: ignore[arg-type]
+
+
+def test_an_address_may_hold_so_many_connections() -> None:
+    door = entrance(per_address=2)
+    places = [door.enter("203.0.113.1", 0.0) for _ in range(2)]
+    with pytest.raises(AtLimit) as refused:
+        door.enter("203.0.113.1", 0.0)
+    assert refused.value.status == 429
+    door.enter("203.0.113.2", 0.0)
+    door.leave(places[0])
+    door.enter("203.0.113.1", 0.0)
+
+
+def test_the_relay_holds_so_many_connections_in_total() -> None:
+    door = entrance(connections=2)
+    door.enter("203.0.113.1", 0.0)
+    door.enter("127.0.0.1", 0.0)
+    with pytest.raises(AtLimit) as refused:
+        door.enter("203.0.113.3", 0.0)
+    assert refused.value.status == 503
+    assert door.total == 2
+
+
+def test_an_address_may_come_so_often_a_second() -> None:
+    door = entrance(rate_per_address=2, burst_per_address=3)
+    for _ in range(3):
+        door.leave(door.enter("203.0.113.1", 10.0))
+    with pytest.raises(AtLimit):
+        door.enter("203.0.113.1", 10.4)
+    door.enter("203.0.113.1", 10.6)
+
+
+def test_this_machine_has_no_limit_of_its_own() -> None:
+    door = entrance(per_address=1, burst_per_address=1)
+    for address in ("127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1"):
+        door.enter(address, 0.0)
+
+
+def test_a_user_may_hold_so_many_connections() -> None:
+    door = entrance(per_user=1)
+    door.sign_in("somebody")
+    with pytest.raises(AtLimit):
+        door.sign_in("somebody")
+    door.sign_in("else")
+    door.sign_out("somebody")
+    door.sign_in("somebody")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::2:3", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:203.0.113.1", "203.0.113.1", True),
+        ("203.0.113.1", "203.0.113.2", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("unix", "unix", True),
+    ],
+)
+def test_the_addresses_of_one_host_count_as_one_place(one: str, other: str, same: bool) -> None:
+    assert (neighbourhood(one) == neighbourhood(other)) is same
+
+
+@given(st.lists(st.tuples(st.sampled_from(["203.0.113.1", "203.0.113.2"]), st.booleans())))
+def test_every_connection_that_left_is_forgotten(steps: list[tuple[str, bool]]) -> None:
+    door, inside = entrance(per_address=3, burst_per_address=10**6), list[str]()
+    for address, comes in steps:
+        if comes and inside.count(address) < 3:
+            inside.append(door.enter(address, 0.0))
+        elif comes:
+            with pytest.raises(AtLimit):
+                door.enter(address, 0.0)
+        elif inside:
+            door.leave(inside.pop())
+    assert door.total == len(inside)
+    for place in inside:
+        door.leave(place)
+    assert door.total == 0
+    assert not door._by_address
+
+
+@given(st.lists(st.floats(0, 5), max_size=60))
+def test_a_bucket_never_gives_more_than_its_rate_allows(pauses: list[float]) -> None:
+    bucket, now, taken = Bucket(4.0, 0.0), 0.0, 0
+    for pause in pauses:
+        now += pause
+        taken += bucket.take(now, 2.0, 4.0)
+    assert taken <= 4 + 2.0 * now + 1e-6
