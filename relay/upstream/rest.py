@@ -109,6 +109,14 @@ class Rest:
             return "the policy on realtime.messages is not there"
         return None
 
+    async def access(self) -> Mapping[str, Any]:
+        """What relay_access() says of every role and table.
+
+        Raises:
+            Unavailable: no answer, or an error.
+        """
+        return await self._call("relay_access", {})
+
     async def beat(self, instance: str) -> int | None:
         """The beat of a relay's heartbeat row; None when there is no such row.
 

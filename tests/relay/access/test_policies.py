@@ -144,7 +144,8 @@ def test_a_scope_column_says_who_gets_what(
     database: Database, claimed: object, scopes: set[str]
 ) -> None:
     access = access_of(database, *SCOPED)
-    assert scope_of(access, "authenticated", HOTSPOTS, TENANT, {"tenants": claimed}) == scopes
+    found = scope_of(access, "authenticated", HOTSPOTS, TENANT, {"tenants": claimed})
+    assert found == frozenset(scopes)
     assert scope_of(access, "service_role", HOTSPOTS, TENANT, {}) is None
 
 
