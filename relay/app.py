@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
@@ -72,7 +72,11 @@ def _add_health(app: FastAPI, relay: Relay) -> None:
         health: dict[str, Any] = relay.health()
         return JSONResponse(health, status_code=200 if health["ready"] else 503)
 
-    @app.get("/metrics")
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
+    )
     async def metrics() -> Response:
         return Response(relay.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

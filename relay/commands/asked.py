@@ -13,7 +13,7 @@ MAX_NOTES: Final = 2000
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 
-_VALUES: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+VALUES: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("hotspots", "severity"): frozenset({"info", "warn", "critical"}),
     ("hotspots", "status"): frozenset({"active", "resolved", "ignored"}),
     ("alerts", "severity"): frozenset({"info", "warn", "critical"}),
@@ -81,7 +81,7 @@ def _limit(value: str) -> int:
 
 def _one_of(endpoint: Endpoint, name: str, value: str) -> str:
     values = value.split(",")
-    known = _VALUES.get((endpoint.name, name))
+    known = VALUES.get((endpoint.name, name))
     if known is not None and (bad := [word for word in values if word not in known]):
         raise Refused(422, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
     if not _storable(value):

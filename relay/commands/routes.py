@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from relay.changes.endpoints import BY_NAME
 from relay.commands.asked import MAX_BODY_BYTES, notes, query, without_stamps
 from relay.commands.behalf import TOKEN, Behalf
+from relay.commands.documented import NOTES, answers, parameters
 from relay.errors import Refused
 from relay.origins import Allows, cors, is_addressed_locally, is_foreign
 
@@ -24,45 +25,38 @@ RETRY_SECONDS = 5
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Handler = Callable[[Request], Awaitable[Response]]
 
-_NOTES = {
-    "requestBody": {
-        "required": False,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"notes": {"type": ["string", "null"], "maxLength": 2000}},
-                    "additionalProperties": False,
-                }
-            }
-        },
-    }
-}
-
 
 def router(behalf: Behalf, *, local_token: str | None, allows: Allows) -> APIRouter:
     """The routes of the commands and lists; `local_token` serves callers that bring none."""
     routes = APIRouter(route_class=_guarded(allows))
     commands = _Commands(behalf, local_token)
-    routes.add_api_route("/hotspots/scan", commands.request_scan, methods=["POST"], status_code=202)
-    routes.add_api_route(
-        "/hotspots/scan",
-        commands.request_scan,
-        methods=["GET"],
-        status_code=202,
-        include_in_schema=False,
-    )
-    routes.add_api_route("/scans/{id}", commands.scan, methods=["GET"])
-    for path, command, extra in (
-        ("/recommendations/{id}/approve", commands.approve, _NOTES),
-        ("/recommendations/{id}/reject", commands.reject, _NOTES),
-        ("/alerts/{id}/acknowledge", commands.acknowledge, None),
-        ("/hotspots/{id}/resolve", commands.resolve, None),
+    for method in ("POST", "GET"):
+        routes.add_api_route(
+            "/hotspots/scan",
+            commands.request_scan,
+            methods=[method],
+            status_code=202,
+            responses=answers(),
+            include_in_schema=method == "POST",
+        )
+    routes.add_api_route("/scans/{id}", commands.scan, methods=["GET"], responses=answers(404))
+    for path, command, extra, more in (
+        ("/recommendations/{id}/approve", commands.approve, NOTES, (400, 404, 408, 409, 413)),
+        ("/recommendations/{id}/reject", commands.reject, NOTES, (400, 404, 408, 409, 413)),
+        ("/alerts/{id}/acknowledge", commands.acknowledge, None, (404,)),
+        ("/hotspots/{id}/resolve", commands.resolve, None, (404, 409)),
     ):
-        routes.add_api_route(path, command, methods=["POST"], openapi_extra=extra)
+        routes.add_api_route(
+            path, command, methods=["POST"], openapi_extra=extra, responses=answers(*more)
+        )
     for name in BY_NAME:
         routes.add_api_route(
-            f"/{name}", commands.newest(name), methods=["GET"], name=f"newest {name}"
+            f"/{name}",
+            commands.newest(name),
+            methods=["GET"],
+            name=f"newest {name}",
+            responses=answers(400),
+            openapi_extra={"parameters": parameters(BY_NAME[name])},
         )
     for path in {route.path for route in routes.routes if isinstance(route, APIRoute)}:
         routes.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
