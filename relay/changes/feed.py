@@ -3,13 +3,14 @@
 Sources bring the same changes in any order. What decides is (table, id, version): a version is
 sent on when nothing as new has been sent, and a deletion is final for its id. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
-shows are stale, and their entries can be forgotten: the map holds only what is newer than it. The
-same holds for the pages of a long catch-up one by one. While no catch-up succeeds the map is
-bounded by forgetting what was sent first: that may then come twice, but is never lost.
+shows are stale, and their entries are forgotten, from the one that was sent first up to one that
+the snapshot does not show. The same holds for the pages of a long catch-up one by one. While no
+catch-up succeeds the map is bounded by forgetting what was sent first: that may then come twice,
+but is never lost.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections import OrderedDict
+from typing import Final, NamedTuple
 
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
@@ -17,8 +18,7 @@ from relay.changes.snapshot import Snapshot
 MOST_SENT: Final = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(NamedTuple):
     version: int
     tx: int
     deleted: bool
@@ -29,7 +29,7 @@ class Feed:
 
     def __init__(self, most_sent: int = MOST_SENT) -> None:
         self._most_sent = most_sent
-        self._sent: dict[tuple[int, int], _Sent] = {}
+        self._sent = OrderedDict[tuple[int, int], _Sent]()  # in the order of sending
         self._snapshot: Snapshot | None = None
         self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
 
@@ -55,10 +55,11 @@ class Feed:
                 return False
         elif sent.deleted or change.version <= sent.version:
             return False
-        self._sent.pop(key, None)  # so that the first one is always the one that was sent first
         self._sent[key] = _Sent(change.version, change.tx, change.record is None)
-        if len(self._sent) > self._most_sent:
-            del self._sent[next(iter(self._sent))]
+        if sent is not None:
+            self._sent.move_to_end(key)
+        elif len(self._sent) > self._most_sent:
+            self._sent.popitem(last=False)
         return True
 
     def complete(self, snapshot: Snapshot) -> None:
@@ -76,7 +77,10 @@ class Feed:
         """A page of a catch-up has brought everything that `snapshot` shows, which covers the last
         completed one."""
         self._reached = snapshot
-        self._sent = {key: sent for key, sent in self._sent.items() if not snapshot.shows(sent.tx)}
+        # Commits come about in the order of their ids: looking at all entries would cost more than
+        # to keep a few for longer.
+        while self._sent and snapshot.shows(next(iter(self._sent.values())).tx):
+            self._sent.popitem(last=False)
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""

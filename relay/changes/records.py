@@ -1,17 +1,16 @@
 """A change of one row, and its reading out of what Realtime and changes_since bring."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import pydantic_core
 
 from relay.changes.endpoints import BY_NAME, BY_NUMBER, Endpoint
 
 STAMPS: Final = ("version", "tx", "changed_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A row version, or a deletion (`record` is None); `tx` is the transaction that wrote it."""
 
     endpoint: Endpoint
@@ -27,8 +26,8 @@ class Incomplete(Exception):
 
 
 def encode(value: object) -> str:
-    """Compact JSON, with text as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Compact JSON, with text and numbers as they are."""
+    return pydantic_core.to_json(value).decode()
 
 
 def from_row(endpoint: Endpoint, row: Mapping[str, Any]) -> Change:
@@ -37,15 +36,11 @@ def from_row(endpoint: Endpoint, row: Mapping[str, Any]) -> Change:
     Raises:
         Incomplete: a stamp or the id is missing.
     """
-    row_id, version, tx = (_integer(row, name) for name in ("id", "version", "tx"))
-    return Change(
-        endpoint=endpoint,
-        id=row_id,
-        version=version,
-        tx=tx,
-        record={name: value for name, value in row.items() if name not in STAMPS},
-        changed_at=row.get("changed_at"),
-    )
+    record = dict(row)
+    changed_at = record.pop("changed_at", None)
+    version, tx = _integer(row, "version"), _integer(row, "tx")
+    del record["version"], record["tx"]
+    return Change(endpoint, _integer(row, "id"), version, tx, record, changed_at)
 
 
 def from_caught(entry: Mapping[str, Any]) -> Change:
@@ -83,11 +78,11 @@ def from_live(message: Mapping[str, Any]) -> Change:
     record = message.get("record")
     if message.get("type") == "DELETE" or not record:
         raise Incomplete(f"{endpoint.name}: {message.get('type')} without a record")
-    missing = [
-        column["name"] for column in message.get("columns", ()) if column["name"] not in record
-    ]
+    missing = {column["name"] for column in message.get("columns", ())} - record.keys()
     if missing:
-        raise Incomplete(f"{endpoint.name} {record.get('id')}: without {', '.join(missing)}")
+        raise Incomplete(
+            f"{endpoint.name} {record.get('id')}: without {', '.join(sorted(missing))}"
+        )
     return from_row(endpoint, record)
 
 
@@ -104,7 +99,7 @@ def from_announced(entry: Mapping[str, Any]) -> Change:
         return from_row(endpoint, entry.get("record") or {})
     key = entry.get("old_record") or {}
     row_id, version, tx = (_integer(key, name) for name in ("id", "version", "tx"))
-    return Change(endpoint=endpoint, id=row_id, version=version, tx=tx, record=None)
+    return Change(endpoint, row_id, version, tx, None)
 
 
 def _integer(row: Mapping[str, Any], name: str) -> int:

@@ -3,8 +3,9 @@
 Lifecycle: a fresh official client per attempt, with its own reconnecting switched off, on the lane
 that is wanted then. An attempt ends when the client or the channel reports an end, the client
 stops listening, a heartbeat row does not come back, the lane lost changes, or the better lane may
-be tried again. Attempts go on for ever, with full jitter up to 30 s. What arrives is put on a
-bounded queue. The loops end only when they are cancelled.
+be tried again. Attempts go on for ever, with full jitter up to 30 s. What arrives is put into a
+bounded inbox; while that has no room the client reads no further. The loops end only when they
+are cancelled.
 """
 
 import asyncio
@@ -25,15 +26,16 @@ from relay.errors import Unavailable
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.inbox import Inbox, Rows
 from relay.upstream.lanes import Lane, Lanes
-from relay.upstream.realtime_patches import dispose, listening
+from relay.upstream.realtime_patches import dispose, listening, pace
 from relay.upstream.rest import HEARTBEATS, Rest
 from relay.upstream.sources import Upstream
 from relay.upstream.subscription import Lost, Subscription
 
 logger = logging.getLogger(__name__)
 
-QUEUE_ROWS: Final = 10_000
+INBOX_ROWS: Final = 10_000
 BATCH_ROWS: Final = 500
 RETURN_SECONDS: Final = 15.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
@@ -76,7 +78,7 @@ class LiveLane:
         self._heartbeat = heartbeat
         self._catch_up = catch_up
         self._now = now
-        self._queue = asyncio.Queue[tuple[Lane, Mapping[str, Any]]](maxsize=QUEUE_ROWS)
+        self._inbox = Inbox(INBOX_ROWS)
         self._failures = 0
         self._last_reason = ""
         self._rebuilding: Lost | None = None
@@ -105,12 +107,9 @@ class LiveLane:
             self._failures += 1
 
     async def pump(self) -> NoReturn:
-        """Takes rows off the queue until cancelled, as many at once as there are."""
+        """Works off the rows that arrive until cancelled, as many at once as there are."""
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH_ROWS and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            self._take(batch)
+            self._take(await self._inbox.take(BATCH_ROWS))
             await asyncio.sleep(0)
 
     async def _choose(self) -> Lane:
@@ -146,6 +145,7 @@ class LiveLane:
             logger.info("live lane subscribed: %s", lane)
             self._heartbeat.request()
             self._catch_up.request()
+            pace(client, self._inbox.room)
             await self._watch(lane, subscription.lost, listening(client))
         finally:
             await dispose(client)
@@ -167,30 +167,32 @@ class LiveLane:
             if self._lanes.wanted(self._now()) is not lane and await self._choose() is not lane:
                 raise Lost("broadcast is tried again")
 
-    def _put(self, lane: Lane, message: Mapping[str, Any]) -> None:
-        try:
-            self._queue.put_nowait((lane, message))
-        except asyncio.QueueFull:
+    def _put(self, lane: Lane, rows: Rows) -> None:
+        if not self._inbox.put(lane, rows):
             self._catch_up.request()  # it brings what has no room here
 
-    def _take(self, messages: list[tuple[Lane, Mapping[str, Any]]]) -> None:
+    def _take(self, frames: list[tuple[Lane, Rows]]) -> None:
         changes: list[Change] = []
-        for lane, message in messages:
-            if message.get("table") == HEARTBEATS:
-                continue
-            try:
-                announced = lane is Lane.BROADCAST
-                change = from_announced(message) if announced else from_live(message)
-            except Incomplete as incomplete:
-                logger.debug("reading again: %s", incomplete)
-                self.reread += 1
-                self._healing.glimpsed(*glimpse(message))
-                self._catch_up.request()
-            else:
-                self._healing.lived(change.endpoint.number, change.id, change.version)
-                changes.append(change)
+        for lane, rows in frames:
+            read = from_announced if lane is Lane.BROADCAST else from_live
+            for row in rows:
+                if row.get("table") == HEARTBEATS:
+                    continue
+                try:
+                    change = read(row)
+                except Incomplete as incomplete:
+                    self._read_again(row, incomplete)
+                else:
+                    self._healing.lived(change.endpoint.number, change.id, change.version)
+                    changes.append(change)
         self._prove()
         self._intake.take(changes, Source.LIVE)
+
+    def _read_again(self, row: Mapping[str, Any], incomplete: Incomplete) -> None:
+        logger.debug("reading again: %s", incomplete)
+        self.reread += 1
+        self._healing.glimpsed(*glimpse(row))
+        self._catch_up.request()
 
     def _prove(self) -> None:
         now = self._now()

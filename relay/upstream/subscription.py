@@ -5,7 +5,7 @@ without a word.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from realtime import (
@@ -16,6 +16,7 @@ from realtime import (
 from realtime.types import RealtimeChannelOptions, RealtimeSubscribeStates
 
 from relay.changes.endpoints import ENDPOINTS
+from relay.upstream.inbox import Rows
 from relay.upstream.lanes import Lane
 from relay.upstream.rest import HEARTBEATS
 
@@ -29,7 +30,7 @@ _PRIVATE: Final[RealtimeChannelOptions] = {
     "config": {"broadcast": None, "presence": None, "private": True}
 }
 
-Put = Callable[[Lane, Mapping[str, Any]], None]
+Put = Callable[[Lane, Rows], None]
 
 
 class Lost(Exception):
@@ -41,7 +42,7 @@ class Lost(Exception):
 
 
 class Subscription:
-    """Calls `put` for each row that arrives and `again` when rows may be missing."""
+    """Calls `put` for the rows of each frame that arrives and `again` when rows may be missing."""
 
     def __init__(
         self,
@@ -98,14 +99,13 @@ class Subscription:
         )
 
     def _row(self, payload: Any) -> None:
-        self._put(self._lane, payload["data"])
+        self._put(self._lane, (payload["data"],))
 
     def _announced(self, payload: Any) -> None:
         inner = payload.get("payload")
         changes = inner.get("changes") if isinstance(inner, dict) else None
-        for change in changes if isinstance(changes, list) else ():
-            if isinstance(change, dict):
-                self._put(self._lane, change)
+        if isinstance(changes, list):
+            self._put(self._lane, [change for change in changes if isinstance(change, dict)])
         if not self._ready.done():
             self._ready.set_result(None)
 

@@ -1,17 +1,44 @@
 """What the relay relies on inside other packages: these fail when a package changes."""
 
+import asyncio
 import importlib
+import json
+from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
-from realtime import AsyncRealtimeClient
+from pydantic import TypeAdapter, ValidationError
+from realtime import AsyncRealtimeClient, message
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
 from relay.upstream import realtime_patches
 from relay.upstream.live import LONGEST_PAUSE_SECONDS, pause
 
 module: Any = importlib.import_module("realtime._async.client")
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
+
+
+def recorded() -> Iterator[str]:
+    """The frames that the real server sent."""
+    for transcript in sorted(TRANSCRIPTS.glob("*.jsonl")):
+        for line in transcript.read_text().splitlines():
+            entry = json.loads(line)
+            if entry.get("dir") == "recv" and "raw" in entry:
+                yield entry["raw"]
+
+
+def parsed(adapter: Any, frame: str) -> tuple[object, ...] | None:
+    """What the client reads in a frame; None when it refuses it."""
+    try:
+        found = adapter.validate_json(frame)
+    except ValidationError:
+        return None
+    kinds = [model for model in message.ServerMessage.__args__ if isinstance(found, model)]
+    return kinds, found.model_dump(), type(found.payload)
 
 
 def test_the_patches_are_for_the_version_that_is_installed() -> None:
@@ -42,16 +69,44 @@ async def test_the_client_has_the_parts_that_are_patched_and_watched() -> None:
     await realtime_patches.dispose(client)
 
 
-def test_what_was_recorded_from_the_real_server_is_understood() -> None:
+def test_every_frame_of_the_real_server_is_read_as_the_client_reads_it() -> None:
     realtime_patches.apply()
-    parsed = module.ServerMessageAdapter.validate_json(
-        '{"ref":null,"event":"postgres_changes","payload":{"data":{"table":"hotspots",'
-        '"type":"INSERT","record":{"id": 185, "score": 3.5},"columns":[{"name": "id", "type":'
-        ' "int8"}, {"name": "score", "type": "numeric"}],"errors":null,"schema":"public",'
-        '"commit_timestamp":"2026-11-23T07:07:38.478Z"},"ids":[47890135]},'
-        '"topic":"realtime:hotspots"}'
-    )
-    assert type(parsed).__name__ == "PostgresChangesMessage"
+    own = TypeAdapter(message.ServerMessage)
+    read = {frame: parsed(module.ServerMessageAdapter, frame) for frame in recorded()}
+    assert read == {frame: parsed(own, frame) for frame in read}
+    events = {json.loads(frame)["event"] for frame, found in read.items() if found is not None}
+    assert {"phx_reply", "system", "postgres_changes", "broadcast"} <= events
+
+
+def test_messages_are_not_written_out_for_log_lines() -> None:
+    realtime_patches.apply()
+    frame = next(frame for frame in recorded() if '"postgres_changes","payload":{"data"' in frame)
+    assert repr(module.ServerMessageAdapter.validate_json(frame)) == "PostgresChangesMessage"
+
+
+async def test_a_client_reads_no_further_while_there_is_no_room() -> None:
+    realtime_patches.apply()
+    sent = [str(number) for number in range(3)]
+
+    async def serve(connection: ServerConnection) -> None:
+        for each in sent:
+            await connection.send(each)
+        await connection.wait_closed()
+
+    async with serve_websockets(serve, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        client = AsyncRealtimeClient(f"ws://127.0.0.1:{port}/realtime/v1", "key")
+        connection = client._ws_connection = await module.connect(f"ws://127.0.0.1:{port}")
+        room = asyncio.Event()
+        realtime_patches.pace(client, room)
+        frames = aiter(connection)
+        assert await anext(frames) == "0"
+        second = asyncio.create_task(anext(frames))
+        await connection.ping()  # what came before the pong has been received
+        assert not second.done()
+        room.set()
+        assert [await second, await anext(frames)] == sent[1:]
+        await connection.close()
 
 
 def test_uvicorn_has_the_parts_that_a_cut_needs() -> None:
