@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulator.rest import clauses
+from emulator.rest import embedding, lateral
 from emulator.rest.clauses import Source
 from emulator.rest.media import Format
 from emulator.rest.payload import Payload
@@ -77,20 +77,15 @@ def call(
     name = function.row_type or function.name
     table = schema.tables.get(name) if function.row_type else None
     read = Source((name,), {} if table is None else table.types)
-    filtered = f" from {SOURCE} as " + identifier(name) + clauses.where(read, query.conditions)
-    result = (
-        "select "
-        + clauses.columns(read, query.select)
-        + filtered
-        + clauses.order_by(read, query.order)
-        + clauses.limit(rows.at_most(max_rows))
-    )
+    level = embedding.bind(schema, name, read, query)
+    place = f" from {SOURCE} as " + identifier(name)
+    result = lateral.select(level, place, rows, max_rows)
     hides_body = headers_only or function.returns == "void"
     main = build(
         _source(schema, function, arguments),
         result,
         NO_BODY if hides_body else _body(function, wanted),
-        count="select 1" + filtered if preferences.counts else None,
+        count=lateral.count(level, place) if preferences.counts else None,
     )
     read_only = by_get or function.volatility != "v"
     return Statement(main, read_only=read_only, settings=function.settings)

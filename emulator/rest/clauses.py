@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emulator.rest import errors
 from emulator.rest.ranges import Range
@@ -60,11 +60,28 @@ BUILT_IN_TYPES = frozenset(
 
 
 @dataclass(frozen=True)
+class Related:
+    """What is embedded in a source: whether anything is, and the row where it is only one."""
+
+    present: Sql
+    row: Source | None
+
+
+@dataclass(frozen=True)
 class Source:
-    """What a statement reads from: its name in the statement and the types of its columns."""
+    """What a statement reads from: its name in the statement and the types of its columns.
+
+    Conditions and order may also name what is embedded.
+    """
 
     name: tuple[str, ...]
     types: Mapping[str, str]
+    related: Mapping[str, Related] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """The name by which messages know it."""
+        return self.name[-1]
 
     def column(self, field: Field) -> Sql:
         """The value of `field` as SQL."""
@@ -112,6 +129,8 @@ def _condition(source: Source, condition: Condition) -> Sql:
 
 def _comparison(source: Source, comparison: Comparison) -> Sql:
     operator = comparison.operator
+    if comparison.field.name in source.related and not comparison.field.path:
+        return _presence(source.related[comparison.field.name], comparison)
     if operator in FULL_TEXT:
         document = source.document(comparison.field, comparison.language)
         call = f" @@ {FULL_TEXT[operator]}("
@@ -134,6 +153,12 @@ def _comparison(source: Source, comparison: Comparison) -> Sql:
     return column + f" {OPERATORS[operator]} " + operand
 
 
+def _presence(related: Related, comparison: Comparison) -> Sql:
+    if comparison.operator != "is" or comparison.value not in {"null", "not_null"}:
+        raise errors.filter_on_embedded(comparison.field.name)
+    return related.present if comparison.value == "not_null" else "not " + related.present
+
+
 def order_by(source: Source, terms: Iterable[Ordering]) -> Sql:
     """` order by …`, or nothing."""
     joined = join(", ", (_ordering(source, term) for term in terms))
@@ -141,12 +166,23 @@ def order_by(source: Source, terms: Iterable[Ordering]) -> Sql:
 
 
 def _ordering(source: Source, term: Ordering) -> Sql:
-    ordered = source.column(term.field)
+    ordered = _ordered_source(source, term.relation).column(term.field)
     if term.descending is not None:
         ordered += " desc" if term.descending else " asc"
     if term.nulls_first is not None:
         ordered += " nulls first" if term.nulls_first else " nulls last"
     return ordered
+
+
+def _ordered_source(source: Source, relation: str | None) -> Source:
+    if relation is None:
+        return source
+    if relation not in source.related:
+        raise errors.not_embedded(relation)
+    row = source.related[relation].row
+    if row is None:
+        raise errors.order_by_many(source.table, relation)
+    return row
 
 
 def limit(rows: Range) -> Sql:
@@ -172,6 +208,13 @@ def _column(source: Source, item: Selected) -> Sql:
         column = "cast(" + column + " as " + _type(item.cast) + ")"
     alias = item.alias or _last_key(item.field)
     return column if alias is None else column + " as " + identifier(alias)
+
+
+def output_name(item: Selected) -> str | None:
+    """The name of a selected column in the answer; None for all columns."""
+    if item.field is None:
+        return None
+    return item.alias or _last_key(item.field) or item.field.name
 
 
 def _type(name: str) -> Sql:

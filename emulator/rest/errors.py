@@ -118,6 +118,17 @@ def unsupported_method(method: str) -> ApiError:
     return ApiError(405, "PGRST117", f"Unsupported HTTP method: {method}")
 
 
+def order_by_many(origin: str, target: str) -> ApiError:
+    details = f"'{origin}' and '{target}' do not form a many-to-one or one-to-one relationship"
+    return ApiError(400, "PGRST118", f"A related order on '{target}' is not possible", details)
+
+
+def filter_on_embedded(name: str) -> ApiError:
+    message = f"Bad operator on the '{name}' embedded resource"
+    details = "Only is null or not is null filters are allowed on embedded resources"
+    return ApiError(400, "PGRST120", message, details)
+
+
 def invalid_preferences(preferences: Iterable[str]) -> ApiError:
     return ApiError(
         400,
@@ -148,17 +159,40 @@ def no_root_document() -> ApiError:
     return ApiError(404, "PGRST126", "Root endpoint metadata is disabled")
 
 
-def not_imitated(what: str) -> ApiError:
-    """Something that the real server can do and this one cannot: said, never guessed."""
-    return ApiError(501, "PGRST127", "Feature not implemented", f"The emulator has no {what}")
-
-
 def max_affected_on_single() -> ApiError:
     return ApiError(
         400,
         "PGRST128",
         "Function must return SETOF or TABLE when max-affected preference is used"
         " with handling=strict",
+    )
+
+
+def unknown_relation(
+    schema: str, origin: str, target: str, hint: str | None, suggestion: str | None
+) -> ApiError:
+    hinted = "" if hint is None else f" using the hint '{hint}'"
+    return ApiError(
+        400,
+        "PGRST200",
+        f"Could not find a relationship between '{origin}' and '{target}' in the schema cache",
+        f"Searched for a foreign key relationship between '{origin}' and '{target}'{hinted}"
+        f" in the schema '{schema}', but no matches were found.",
+        suggestion,
+    )
+
+
+def ambiguous_relation(
+    origin: str, target: str, candidates: list[dict[str, str]], remedies: str
+) -> ApiError:
+    return ApiError(
+        300,
+        "PGRST201",
+        "Could not embed because more than one relationship was found for"
+        f" '{origin}' and '{target}'",
+        candidates,
+        f"Try changing '{target}' to one of the following: {remedies}."
+        " Find the desired relationship in the 'details' key.",
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import DictRow, dict_row
 
+from emulator.rest import relations
+from emulator.rest.relations import ForeignKey
 from emulator.rest.schema import Argument, Column, Function, Returns, Schema, Table
 
 # With an empty search_path every type outside pg_catalog is shown with its schema.
@@ -38,6 +40,26 @@ select c.relname as name,
  where c.relnamespace = to_regnamespace($1)
    and c.relkind in ('r', 'p', 'v', 'm', 'f')
    and not c.relispartition
+"""
+
+FOREIGN_KEYS = """
+select c.conname as name,
+       t.relname as table,
+       f.relname as foreign,
+       array(select jsonb_build_array(own.attname, theirs.attname)
+               from unnest(c.conkey, c.confkey) with ordinality as k (own, theirs, position)
+               join pg_attribute own on own.attrelid = t.oid and own.attnum = k.own
+               join pg_attribute theirs on theirs.attrelid = f.oid and theirs.attnum = k.theirs
+              order by k.position) as columns,
+       exists (select from pg_constraint u
+                where u.conrelid = t.oid and u.contype in ('p', 'u')
+                  and u.conkey @> c.conkey and u.conkey <@ c.conkey) as is_unique
+  from pg_constraint c
+  join pg_class t on t.oid = c.conrelid
+  join pg_class f on f.oid = c.confrelid
+ where c.contype = 'f' and c.conparentid = 0
+   and t.relnamespace = to_regnamespace($1) and f.relnamespace = to_regnamespace($1)
+ order by t.relname, c.conname
 """
 
 FUNCTIONS = """
@@ -86,9 +108,18 @@ async def read(connection: AsyncConnection[Any], name: str) -> Schema:
     async with connection.transaction(), cursor:
         await cursor.execute(SETTINGS)
         tables = await (await cursor.execute(TABLES, [name])).fetchall()
+        keys = await (await cursor.execute(FOREIGN_KEYS, [name])).fetchall()
         functions = await (await cursor.execute(FUNCTIONS, [name])).fetchall()
         roles = await (await cursor.execute(ROLES)).fetchall()
-    return Schema(name, _tables(tables), _functions(functions), _role_settings(roles))
+    found = _tables(tables)
+    related = [key for key in _keys(keys) if key.table in found and key.foreign in found]
+    return Schema(
+        name,
+        found,
+        _functions(functions),
+        _role_settings(roles),
+        relations.of(related, {table.name: table.primary_key for table in found.values()}),
+    )
 
 
 def _tables(rows: Sequence[DictRow]) -> Mapping[str, Table]:
@@ -100,6 +131,19 @@ def _tables(rows: Sequence[DictRow]) -> Mapping[str, Table]:
         )
         for row in rows
     }
+
+
+def _keys(rows: Sequence[DictRow]) -> list[ForeignKey]:
+    return [
+        ForeignKey(
+            row["name"],
+            row["table"],
+            row["foreign"],
+            tuple((own, theirs) for own, theirs in row["columns"]),
+            row["is_unique"],
+        )
+        for row in rows
+    ]
 
 
 def _functions(rows: Sequence[DictRow]) -> Mapping[str, tuple[Function, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.rest import clauses
+from emulator.rest import embedding, lateral
 from emulator.rest.clauses import Source
 from emulator.rest.media import Format
 from emulator.rest.preferences import Preferences
@@ -26,16 +26,10 @@ def read(
 ) -> Statement:
     """Rows of a table, at most `max_rows` of them."""
     source = Source((schema.name, table.name), table.types)
+    level = embedding.bind(schema, table.name, source, query)
     place = " from " + identifier(schema.name, table.name)
-    filtered = place + clauses.where(source, query.conditions)
-    selected = (
-        "select "
-        + clauses.columns(source, query.select)
-        + filtered
-        + clauses.order_by(source, query.order)
-        + clauses.limit(rows.at_most(max_rows))
-    )
-    count = "select 1" + filtered
+    selected = lateral.select(level, place, rows, max_rows)
+    count = lateral.count(level, place)
     counted = count
     if preferences.count == "estimated":
         counted = count + f" limit {max_rows + 1}"

@@ -22,7 +22,7 @@ from emulator.rest.schema import Schema
 
 JSON = ("Content-Type", "application/json; charset=utf-8")
 # What the schema lacks may have been made since it was read.
-MAYBE_NEWER = frozenset({"PGRST202", "PGRST204", "PGRST205"})
+MAYBE_NEWER = frozenset({"PGRST200", "PGRST202", "PGRST204", "PGRST205"})
 
 T = TypeVar("T")
 

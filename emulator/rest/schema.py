@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from emulator.rest import errors
+from emulator.rest.relations import Relations
 
 Returns = Literal["void", "scalar", "row", "scalars", "rows"]
 Volatility = Literal["i", "s", "v"]
@@ -89,6 +90,7 @@ class Schema:
     tables: Mapping[str, Table] = field(default_factory=dict)
     functions: Mapping[str, tuple[Function, ...]] = field(default_factory=dict)
     role_settings: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    relations: Relations = field(default_factory=dict)
 
     def table(self, name: str) -> Table:
         """The table of that name; raises ApiError PGRST205 when there is none."""

@@ -61,18 +61,23 @@ Condition = Comparison | Junction
 
 @dataclass(frozen=True)
 class Ordering:
-    """One term of `order`."""
+    """One term of `order`; with `relation` by a column of what is embedded under that name."""
 
     field: Field
     descending: bool | None = None
     nulls_first: bool | None = None
+    relation: str | None = None
 
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query string; `arguments` are those of a function called by GET."""
+    """A whole query string, or what it says of one embedded table.
+
+    `arguments` are those of a function called by GET.
+    """
 
     select: tuple[Selected, ...] = (Selected(None),)
+    embeddings: tuple[Embedding, ...] = ()
     conditions: tuple[Condition, ...] = ()
     order: tuple[Ordering, ...] = ()
     limit: int | None = None
@@ -85,3 +90,23 @@ class Query:
     def selects_all(self) -> bool:
         """Whether `*` is among the selected columns."""
         return any(item.field is None for item in self.select)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Another table within `select`; a `spread` one gives its columns to the table around it.
+
+    `hint` tells relationships apart, and an `inner` one leaves out rows that have nothing there.
+    """
+
+    name: str
+    alias: str | None = None
+    hint: str | None = None
+    inner: bool = False
+    spread: bool = False
+    query: Query = Query(select=())
+
+    @property
+    def key(self) -> str:
+        """The name that its rows have in the answer."""
+        return self.alias or self.name

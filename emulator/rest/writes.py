@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from emulator.rest import clauses, errors
+from emulator.rest import clauses, embedding, errors, lateral
 from emulator.rest.clauses import Source
 from emulator.rest.media import Format
 from emulator.rest.payload import Payload
 from emulator.rest.preferences import Preferences
+from emulator.rest.ranges import ALL
 from emulator.rest.schema import Column, Schema, Table
 from emulator.rest.sql import Sql, array_literal, identifier, join, raw, value
 from emulator.rest.statement import NO_BODY, SOURCE, Statement, build, rows_body
@@ -41,6 +43,9 @@ class Write:
         self._wanted = wanted
         self._target = Source((schema.name, table.name), table.types)
         self._name = identifier(schema.name, table.name)
+        result = Source((table.name,), table.types)
+        # The filters decide which rows are written, not which of them are shown.
+        self._result = embedding.bind(schema, table.name, result, replace(query, conditions=()))
 
     def insert(self, payload: Payload) -> Statement:
         """POST: new rows, or with a resolution also old ones."""
@@ -147,11 +152,8 @@ class Write:
         represents = self._preferences.returning == "representation"
         result = raw(f"select * from {SOURCE}")
         if represents:
-            read = Source((self._table.name,), self._table.types)
-            columns = clauses.columns(read, self._query.select)
-            alias = f" from {SOURCE} as " + identifier(self._table.name)
-            ordered = clauses.order_by(read, self._query.order)
-            result = "select " + columns + alias + ordered
+            place = f" from {SOURCE} as " + identifier(self._table.name)
+            result = lateral.select(self._result, place, ALL)
         main = build(
             source,
             result,
@@ -168,7 +170,7 @@ class Write:
         if self._query.selects_all:
             return " returning " + identifier(*self._target.name) + ".*"
         names = [item.field.name for item in self._query.select if item.field is not None]
-        needed = dict.fromkeys([*names, *self._table.primary_key])
+        needed = dict.fromkeys([*names, *self._result.needed, *self._table.primary_key])
         return " returning " + join(", ", (identifier(*self._target.name, name) for name in needed))
 
 

@@ -40,6 +40,34 @@ async def test_rows_are_inserted_found_changed_and_deleted(
     assert await rest.maybe_single().execute() is None
 
 
+async def test_tables_are_embedded_in_each_other(
+    supabase: Supabase, service: Any, user: Any
+) -> None:
+    hotspot = await inserted(service, supabase)
+    alerts = [
+        {"hotspot_id": hotspot["id"], "level": level, "message": level}
+        for level in ("warn", "critical")
+    ]
+    await service.table("alerts").insert(alerts).execute()
+    of_entity = user.table("hotspots").select("entity,alerts(level),recommendations(action)")
+    of_entity = of_entity.eq("entity", supabase.entity).order("id", foreign_table="alerts")
+    (seen,) = (await of_entity.execute()).data
+    assert seen == {
+        "entity": supabase.entity,
+        "alerts": [{"level": "warn"}, {"level": "critical"}],
+        "recommendations": [],
+    }
+    severe = user.table("hotspots").select("id,alerts!inner(level)", count="exact")
+    severe = severe.eq("entity", supabase.entity).eq("alerts.level", "critical")
+    assert ((await severe.execute()).count, (await severe.execute()).data) == (
+        1,
+        [{"id": hotspot["id"], "alerts": [{"level": "critical"}]}],
+    )
+    spread = user.table("alerts").select("level,...hotspots(entity)").eq("level", "warn")
+    (row,) = (await spread.eq("hotspot_id", hotspot["id"]).execute()).data
+    assert row == {"level": "warn", "entity": supabase.entity}
+
+
 async def test_an_upsert_changes_what_is_there(supabase: Supabase, service: Any) -> None:
     row: dict[str, object] = {
         "entity": supabase.entity,

@@ -77,6 +77,31 @@ test("rows are inserted, found, counted, changed and deleted", async () => {
   assert.equal(await of(service.from("hotspots").select("id").eq("entity", ENTITY).maybeSingle()), null);
 });
 
+test("tables are embedded in each other", async () => {
+  const { id } = await of(service.from("hotspots").insert(hotspot()).select("id").single());
+  const levels = ["warn", "critical"].map((level) => ({ hotspot_id: id, level, message: level }));
+  const made = await of(service.from("alerts").insert(levels).select("level,hotspots(entity)").order("level"));
+  assert.deepEqual(made, ["critical", "warn"].map((level) => ({ level, hotspots: { entity: ENTITY } })));
+  const signedIn = await user();
+  const mine = (columns) => signedIn.from("hotspots").select(columns).eq("entity", ENTITY);
+  const last = await of(
+    mine("entity,notices:alerts(level),recommendations(action)")
+      .order("id", { referencedTable: "notices", ascending: false })
+      .limit(1, { referencedTable: "notices" }),
+  );
+  assert.deepEqual(last, [{ entity: ENTITY, notices: [{ level: "critical" }], recommendations: [] }]);
+  assert.deepEqual(await of(mine("alerts(count)")), [{ alerts: [{ count: 2 }] }]);
+  assert.equal((await of(mine("id,alerts!inner(level)").eq("alerts.level", "info"))).length, 0);
+  assert.equal((await of(mine("id,alerts()").or("level.eq.warn", { referencedTable: "alerts" }).not("alerts", "is", null))).length, 1);
+  assert.deepEqual(
+    await of(signedIn.from("alerts").select("level,...hotspots(entity)").eq("hotspot_id", id).order("hotspots(entity)").order("id")),
+    ["warn", "critical"].map((level) => ({ level, entity: ENTITY })),
+  );
+  const lost = await signedIn.from("alerts").select("*,baselines(*)");
+  assert.deepEqual([lost.error.code, lost.status], ["PGRST200", 400]);
+  await of(service.from("hotspots").delete().eq("id", id));
+});
+
 test("refusals carry the database's words", async () => {
   const signedIn = await user();
   const refused = [

@@ -30,7 +30,29 @@ ATTACKS = [
     "(" * 3000,
 ]
 COLUMNS = ["id", "name", "owner", "mood", "big", "exact", "tags", "doc", "span", "words", "seen"]
-TABLES = ["plants", "parts", "keyless", "calm_plants", "nothing", 'odd "name" %s', "hidden"]
+RELATED = [
+    "plants",
+    "parts",
+    "labels",
+    "beds",
+    "gardens",
+    "plantings",
+    "garden",
+    "within",
+    "nothing",
+]
+HINTS = ["", "", "!inner", "!left", "!garden", "!beds_spare_fkey!inner", "!plantings", "!nope"]
+TABLES = [
+    "plants",
+    "parts",
+    "beds",
+    "gardens",
+    "keyless",
+    "calm_plants",
+    "nothing",
+    'odd "name" %s',
+    "hidden",
+]
 FUNCTIONS = ["add", "echo", "many", "all_plants", "pairs", "divide", "joined", "twin", "nothing"]
 OPERATORS = [
     *("eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch", "in", "is"),
@@ -45,6 +67,8 @@ SOUND = [
     *(("select", "id,name"), ("select", "*"), ("select", "doc->k->0,big::text"), ("order", "id")),
     *(("id", "eq.1"), ("id", "in.(1,2)"), ("name", "like.*a*"), ("doc->>s", "eq.one")),
     *(("tags", "cs.{b}"), ("or", "(id.eq.1,name.eq.birch)"), ("limit", "2"), ("offset", "1")),
+    *(("select", "name,parts(*)"), ("select", "*,beds(name,garden(*))"), ("parts", "not.is.null")),
+    *(("parts.number", "eq.1"), ("beds.limit", "1"), ("order", "labels(writing)")),
     *(("on_conflict", "name"), ("words", "fts.cat"), ("seen", "gt.2026-01-01"), ("a", "1")),
 ]
 ODD = "abn019.,:()\"'\\{}[]*%->$ \t\n_é;=&|!@#^~`?/<>+\0"
@@ -83,7 +107,22 @@ class Words(random.Random):
             return self.choice(("and(", "or(", "not.or(")) + terms + self.choice((")", ")", ""))
         return f"{self.field()}.{self.choice(OPERATORS)}.{self.text()}"
 
-    def selected(self) -> str:
+    def embedded(self, depth: int) -> str:
+        """Another table among the columns, and others in it."""
+        name = self.choice(RELATED) if self.random() < 0.9 else self.text()
+        before = self.choice(("", "", "", "...", "x:", f"{self.text()}:"))
+        hint = self.choice(HINTS) if self.random() < 0.9 else f"!{self.text()}"
+        columns = ",".join(self.selected(depth + 1) for _ in range(self.randrange(3)))
+        return f"{before}{name}{hint}({columns}" + (")" if self.random() < 0.95 else "")
+
+    def path(self) -> str:
+        """The way to a column of an embedded table."""
+        tables = [self.choice([*RELATED, "x"]) for _ in range(1 + self.randrange(2))]
+        return ".".join([*tables, self.choice(("number", "name", "or", "order", self.field()))])
+
+    def selected(self, depth: int = 0) -> str:
+        if depth < 4 and self.random() < 0.35:
+            return self.embedded(depth)
         alias = self.choice(("", "", "a:", f"{self.text()}:"))
         cast = self.choice(("", "", "::text", "::int", f"::{self.text()}"))
         return alias + self.field() + cast
@@ -92,12 +131,17 @@ class Words(random.Random):
         if self.random() < 0.5:
             name, value = self.choice(SOUND)
             return name, self.text() if self.random() < 0.1 else value
-        kind = self.randrange(8)
+        kind = self.randrange(9)
+        if kind == 8:
+            return self.path(), f"{self.choice(OPERATORS)}.{self.text()}"
         if kind == 0:
             return "select", ",".join(self.selected() for _ in range(self.randrange(4)))
         if kind == 1:
             order = self.choice(("", ".asc", ".desc", ".desc.nullslast", f".{self.text()}"))
-            return "order", self.field() + order
+            term = (
+                self.field() if self.random() < 0.8 else f"{self.choice(RELATED)}({self.field()})"
+            )
+            return "order", term + order
         if kind == 2:
             return self.choice(("limit", "offset")), self.text()
         if kind == 3:

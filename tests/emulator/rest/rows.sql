@@ -1,5 +1,9 @@
 -- Deleting few rows takes a tenth of the time of a truncation.
 delete from public.parts;
+delete from public.labels;
+delete from public.plantings;
+delete from public.beds;
+delete from public.gardens;
 delete from public.plants;
 delete from public.canary;
 delete from public.keyless;
@@ -16,3 +20,10 @@ insert into public.plants (name, owner, mood, big, exact, tags, doc, span, words
   ('100% *,()"\', null, 'busy', 0, 0, '{}', '[]', null, null, null, 4);
 insert into public.parts values (1, 1, 'leaf'), (1, 2, null);
 insert into public."odd ""name"" %s" values (1, 'x', 2);
+insert into public.gardens values
+  (1, 'north', 'Oslo', '{"soil": "clay"}', 9007199254740993.5), (2, 'south', null, '{"soil": "sand"}', 10),
+  (3, 'empty', 'Rome', null, null);
+insert into public.beds values
+  (1, 'rose', 1, 2, null), (2, 'herb', 1, null, 1), (3, 'fern', 2, null, 1), (4, 'lost', null, 1, 3);
+insert into public.plantings values (1, 1, 5), (1, 2, 3), (2, 1, 7), (3, 3, 1);
+insert into public.labels values (1, 'Fraxinus'), (3, 'Cedrus');

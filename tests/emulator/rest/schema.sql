@@ -32,6 +32,35 @@ create table public.parts (
 grant all on public.parts to service_role;
 grant select (plant, number), insert on public.parts to authenticated;
 
+-- Tables to embed in each other: two ways from a bed to a garden, beds within beds, beds and plants
+-- by a table between them, and at most one label a plant.
+create table public.gardens (
+  id int primary key,
+  name text not null,
+  city text,
+  doc jsonb,
+  budget numeric
+);
+create table public.beds (
+  id int primary key,
+  name text not null,
+  garden int references public.gardens (id),
+  spare int references public.gardens (id),
+  within int references public.beds (id)
+);
+create table public.plantings (
+  bed int not null references public.beds (id),
+  plant bigint not null references public.plants (id) on delete cascade,
+  amount int not null default 1,
+  primary key (bed, plant)
+);
+create table public.labels (
+  plant bigint primary key references public.plants (id) on delete cascade,
+  writing text not null
+);
+grant all on public.gardens, public.beds, public.plantings, public.labels to service_role;
+grant select on public.gardens, public.beds, public.plantings, public.labels to anon, authenticated;
+
 create table public.canary (alive text not null default 'yes');
 grant all on public.canary to service_role;
 
@@ -60,6 +89,9 @@ language sql immutable as 'select generate_series(1, n)';
 
 create function public.all_plants() returns setof public.plants
 language sql stable as 'select * from public.plants';
+
+create function public.all_beds() returns setof public.beds
+language sql stable as 'select * from public.beds';
 
 create function public.first_plant() returns public.plants
 language sql stable as 'select * from public.plants order by id limit 1';

@@ -56,3 +56,46 @@ async def test_tables_and_functions_are_read_as_they_are(each_database: Database
     assert not {"unnamed", "triggered"} & set(schema.functions)
     assert ("statement_timeout", "3s") in schema.role_settings["anon"]
     assert "authenticator" not in schema.role_settings
+
+
+RELATED = """
+create table public.a (x int, y int, primary key (x, y));
+create table public.b (
+  id int primary key, ax int, ay int, unique_a int unique,
+  foreign key (ay, ax) references public.a (y, x)
+);
+create table public.c (
+  b int references public.b, d int references public.b (unique_a), b2 int references public.b,
+  primary key (b, d)
+);
+create table public.e (b int unique references public.b);
+create schema elsewhere;
+create table elsewhere.f (b int references public.b);
+"""
+
+
+async def test_relationships_are_read_as_the_keys_say(each_database: Database) -> None:
+    with psycopg.connect(each_database.dsn("postgres"), autocommit=True) as owner:
+        owner.execute(RELATED.encode())
+    dsn = each_database.dsn("authenticator")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        schema = await introspection.read(connection, "public")
+    found = {
+        (r.table, r.foreign, r.cardinality, r.constraint, r.columns)
+        for table in "abcde"
+        for r in schema.relations.get(table, ())
+    }
+    through = {(*names, "many-to-many") for names in [("b", "b")]}
+    assert {entry[:3] for entry in found if entry[2] == "many-to-many"} == through
+    assert {entry for entry in found if entry[2] != "many-to-many"} == {
+        ("b", "a", "many-to-one", "b_ay_ax_fkey", (("ay", "y"), ("ax", "x"))),
+        ("a", "b", "one-to-many", "b_ay_ax_fkey", (("y", "ay"), ("x", "ax"))),
+        ("c", "b", "many-to-one", "c_b_fkey", (("b", "id"),)),
+        ("b", "c", "one-to-many", "c_b_fkey", (("id", "b"),)),
+        ("c", "b", "many-to-one", "c_b2_fkey", (("b2", "id"),)),
+        ("b", "c", "one-to-many", "c_b2_fkey", (("id", "b2"),)),
+        ("c", "b", "many-to-one", "c_d_fkey", (("d", "unique_a"),)),
+        ("b", "c", "one-to-many", "c_d_fkey", (("unique_a", "d"),)),
+        ("e", "b", "one-to-one", "e_b_fkey", (("b", "id"),)),
+        ("b", "e", "one-to-one", "e_b_fkey", (("id", "b"),)),
+    }

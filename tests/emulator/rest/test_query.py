@@ -6,7 +6,16 @@ import pytest
 
 from emulator.rest import query
 from emulator.rest.errors import ApiError
-from emulator.rest.syntax import Comparison, Field, Junction, Ordering, Query, Selected, Step
+from emulator.rest.syntax import (
+    Comparison,
+    Embedding,
+    Field,
+    Junction,
+    Ordering,
+    Query,
+    Selected,
+    Step,
+)
 
 ANY_CONDITION = (
     "field name (* or [a..z0..9_$]), negation operator (not) or logic operator (and, or)"
@@ -37,6 +46,27 @@ def test_columns_have_aliases_paths_and_casts() -> None:
         ),
         Selected(Field("x-y", (Step("z-1", False, False),))),
     )
+
+
+def test_other_tables_are_embedded_with_alias_hint_and_join() -> None:
+    parsed = parse("select=id, a:b!c!inner( x , d() ),...e!left!f(*)")
+    assert parsed.select == (Selected(Field("id")),)
+    inner = Query(select=(Selected(Field("x")),), embeddings=(Embedding("d"),))
+    everything = Query(select=(Selected(None),))
+    assert parsed.embeddings == (
+        Embedding("b", "a", "c", inner=True, query=inner),
+        Embedding("e", hint="f", spread=True, query=everything),
+    )
+
+
+def test_parameters_belong_to_the_table_that_they_lead_to() -> None:
+    text = "select=a:b(c()),d(x)&a.c.limit=1&b.y=eq.1&d.not.or=(x.eq.1,y.eq.2)&d.order=e(f).desc"
+    b, d = parse(text).embeddings
+    assert b.query.conditions == (Comparison(Field("y"), "eq", "1"),)
+    assert b.query.embeddings[0].query.limit == 1
+    terms = (Comparison(Field("x"), "eq", "1"), Comparison(Field("y"), "eq", "2"))
+    assert d.query.conditions == (Junction("or", terms, negated=True),)
+    assert d.query.order == (Ordering(Field("f"), descending=True, relation="e"),)
 
 
 def test_filters_have_operators_negation_and_quantifiers() -> None:

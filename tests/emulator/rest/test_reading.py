@@ -245,13 +245,6 @@ def test_errors_are_those_of_the_real_server(
     assert list(body) == ["code", "details", "hint", "message"]
 
 
-def test_embedding_is_refused_in_so_many_words(service: Any) -> None:
-    with pytest.raises(APIError) as refused:
-        service.table("plants").select("*,parts(*)").execute()
-    assert refused.value.code == "PGRST127"
-    assert "embedding" in str(refused.value.details)
-
-
 def test_a_media_type_that_is_not_made_is_refused(http: httpx.Client) -> None:
     response = http.get("/plants", headers={"Accept": "text/html"})
     assert (response.status_code, response.json()["code"]) == (406, "PGRST107")
