@@ -10,7 +10,7 @@ but is never lost.
 """
 
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
@@ -18,10 +18,9 @@ from relay.changes.snapshot import Snapshot
 MOST_SENT: Final = 200_000
 
 
-class _Sent(NamedTuple):
-    version: int
-    tx: int
-    deleted: bool
+# Version, transaction, whether deleted. A plain tuple: the garbage collector lets go of those, and
+# with hundreds of thousands of anything else it would stop everything for long.
+_Sent = tuple[int, int, bool]
 
 
 class Feed:
@@ -53,9 +52,11 @@ class Feed:
         if sent is None:
             if self._reached is not None and self._reached.shows(change.tx):
                 return False
-        elif sent.deleted or change.version <= sent.version:
-            return False
-        self._sent[key] = _Sent(change.version, change.tx, change.record is None)
+        else:
+            version, _, deleted = sent
+            if deleted or change.version <= version:
+                return False
+        self._sent[key] = (change.version, change.tx, change.record is None)
         if sent is not None:
             self._sent.move_to_end(key)
         elif len(self._sent) > self._most_sent:
@@ -79,7 +80,10 @@ class Feed:
         self._reached = snapshot
         # Commits come about in the order of their ids: looking at all entries would cost more than
         # to keep a few for longer.
-        while self._sent and snapshot.shows(next(iter(self._sent.values())).tx):
+        while self._sent:
+            _, tx, _ = next(iter(self._sent.values()))
+            if not snapshot.shows(tx):
+                break
             self._sent.popitem(last=False)
 
     def forget(self) -> None:

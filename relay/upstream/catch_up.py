@@ -90,8 +90,7 @@ class CatchUp:
             self._moved()
 
     async def _read(self, since: Snapshot, seqs: Seqs) -> None:
-        # What was committed before the live lane was subscribed, it does not owe.
-        owed = self._upstream.covered_since_subscription()
+        debtor = self._upstream.debtor()
         upto: Snapshot | None = None
         after, more = (0, 0, 0), True
         while more:
@@ -104,16 +103,16 @@ class CatchUp:
             upto, after, more = page.snapshot, page.after, page.more
             if not upto.covers(since):
                 raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
-            await self._take(page.changes, owed=owed)
+            await self._take(page.changes, debtor)
             self._intake.feed.reach(since.reached(upto, after[0]))
         if upto is not None:
             self._intake.complete(upto, seqs)
 
-    async def _take(self, changes: Sequence[Change], *, owed: bool) -> None:
+    async def _take(self, changes: Sequence[Change], debtor: float | None) -> None:
         # A page at once would keep live changes waiting.
         for start in range(0, len(changes), CHUNK_ROWS):
             new = self._intake.take(changes[start : start + CHUNK_ROWS], Source.CATCH_UP)
-            if owed:
+            if debtor is not None and debtor == self._upstream.live.subscribed_at:
                 self._healing.caught(new, self._now())
             await asyncio.sleep(0)
 

@@ -1,5 +1,6 @@
 """Whether the live lane loses changes: it does when catch-up brought a version and the live lane
-brings neither that nor a newer one within seconds after. Pure: the caller brings the time.
+brings neither that nor a newer one within seconds after, in which this process ran. Pure: the
+caller brings the time.
 
 Catch-up being first proves nothing, since it overtakes healthy rows now and then.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from relay.changes.records import Change
+from relay.upstream.awake import Awake
 
 HEALED_SECONDS: Final = 5.0
 SUSPICIOUS_SECONDS: Final = 1.0
@@ -23,10 +25,12 @@ class Healing:
     def __init__(self) -> None:
         self._owed: OrderedDict[Key, tuple[int, float]] = OrderedDict()  # oldest first
         self._seen: OrderedDict[Key, int | None] = OrderedDict()
+        self._awake = Awake()
         self.total = 0
 
     def caught(self, changes: Iterable[Change], now: float) -> None:
         """Catch-up brought these, which were committed while the live lane was subscribed."""
+        at = self._awake.seconds(now)
         for change in changes:
             key = (change.endpoint.number, change.id)
             if key in self._seen:
@@ -35,7 +39,7 @@ class Healing:
                     continue
             if len(self._owed) < MOST_KEPT or key in self._owed:
                 self._owed.pop(key, None)
-                self._owed[key] = (change.version, now)
+                self._owed[key] = (change.version, at)
 
     def lived(self, number: int, row_id: int, version: int | None) -> None:
         """The live lane brought that version; None: some version, such as a deletion."""
@@ -53,15 +57,14 @@ class Healing:
 
     def suspicious(self, now: float) -> bool:
         """Whether the live lane owes a version for longer than it usually takes."""
-        return any(now - since >= SUSPICIOUS_SECONDS for _, since in self._first())
+        return self._longest(now) >= SUSPICIOUS_SECONDS
 
     def due(self, now: float) -> int:
-        """How many versions count as healed since the last call."""
+        """How many versions count as healed since the last call; to be called several times a
+        second."""
         healed = 0
-        for key, (_, since) in list(self._owed.items()):
-            if now - since < HEALED_SECONDS:
-                break
-            del self._owed[key]
+        while self._longest(now) >= HEALED_SECONDS:
+            self._owed.popitem(last=False)
             healed += 1
         self.total += healed
         return healed
@@ -71,8 +74,9 @@ class Healing:
         self._owed.clear()
         self._seen.clear()
 
-    def _first(self) -> Iterable[tuple[int, float]]:
-        return [next(iter(self._owed.values()))] if self._owed else []
+    def _longest(self, now: float) -> float:
+        at = self._awake.seconds(now)
+        return next((at - since for _, since in self._owed.values()), 0.0)
 
 
 class Rebuilds:

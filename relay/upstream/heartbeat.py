@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from relay.clients.places import Identity
 from relay.errors import Unavailable
+from relay.upstream.awake import Awake
 from relay.upstream.rest import Rest
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Heartbeat:
         self._rest = rest
         self._identity = identity
         self._now = now
+        self._awake = Awake()
         self._requested = asyncio.Event()
         self._waiting_since: float | None = None
 
@@ -40,8 +42,10 @@ class Heartbeat:
         self._waiting_since = None
 
     def overdue_seconds(self) -> float:
-        """How long a written beat has been waiting to come back; 0 when none is."""
-        return 0.0 if self._waiting_since is None else self._now() - self._waiting_since
+        """How long a written beat has been waiting to come back, while this process ran; 0 when
+        none is. To be called every second."""
+        awake = self._awake.seconds(self._now())
+        return 0.0 if self._waiting_since is None else awake - self._waiting_since
 
     async def run(self) -> NoReturn:
         """Beats until cancelled."""
@@ -54,7 +58,7 @@ class Heartbeat:
 
     async def _beat(self) -> bool:
         instance, beat = self._identity.instance, self._identity.beat + 1
-        sent_at = self._now()
+        sent_at = self._awake.seconds(self._now())
         # Waiting begins with the request: the row may come back before the answer to it.
         fresh = self._waiting_since is None
         if fresh:

@@ -141,6 +141,11 @@ class Upstream:
         covered, subscribed = self.catch_up.covered_at, self.live.subscribed_at
         return covered is not None and subscribed is not None and covered >= subscribed
 
+    def debtor(self) -> float | None:
+        """When the subscription began that owes all which catch-up reads from now on; None when
+        none does: what was committed before the live lane was subscribed, it will not bring."""
+        return self.live.subscribed_at if self.covered_since_subscription() else None
+
     def _starting(self, now: float) -> bool:
         return not self.live.ever_proven and now - self.started_at < START_SECONDS
 

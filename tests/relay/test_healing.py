@@ -13,11 +13,17 @@ def owing() -> Healing:
     return healing
 
 
+def healed(healing: Healing, start: float, end: float) -> int:
+    """How many versions were found healed until `end` by a relay that looks all the time."""
+    steps = int((end - start) * 4)
+    return sum(healing.due(start + step / 4) for step in range(steps + 1))
+
+
 def test_a_version_that_only_catch_up_brought_counts_after_a_while() -> None:
     healing = owing()
-    assert healing.due(100 + HEALED_SECONDS - 0.1) == 0
+    assert healed(healing, 100, 100 + HEALED_SECONDS - 0.25) == 0
     assert healing.due(100 + HEALED_SECONDS) == 2
-    assert healing.due(200) == 0
+    assert healed(healing, 105.25, 120) == 0
     assert healing.total == 2
 
 
@@ -26,11 +32,11 @@ def test_the_same_or_a_newer_one_by_the_live_lane_clears_it() -> None:
     healing.lived(NUMBER, 7, 1)
     healing.lived(ALERTS.number, 7, 2)
     healing.lived(NUMBER, 8, 3)
-    assert healing.due(105) == 1
+    assert healed(healing, 100, 105) == 1
     healing = owing()
     healing.lived(NUMBER, 7, 2)
     healing.lived(NUMBER, 8, None)
-    assert healing.due(105) == 0
+    assert healed(healing, 100, 105) == 0
 
 
 def test_what_the_live_lane_showed_without_the_whole_row_is_not_lost() -> None:
@@ -39,9 +45,9 @@ def test_what_the_live_lane_showed_without_the_whole_row_is_not_lost() -> None:
     healing.glimpsed(NUMBER, 8, None)
     healing.caught([change(7, 2), change(8, 4, deleted=True), change(9, 1)], 100)
     healing.glimpsed(NUMBER, 9, 1)
-    assert healing.due(105) == 0
+    assert healed(healing, 100, 105) == 0
     healing.caught([change(7, 3)], 105)
-    assert healing.due(110) == 1
+    assert healed(healing, 105, 110) == 1
 
 
 def test_what_is_owed_for_a_second_is_suspicious() -> None:
@@ -50,13 +56,26 @@ def test_what_is_owed_for_a_second_is_suspicious() -> None:
     assert healing.suspicious(101)
     healing.forget()
     assert not healing.suspicious(101)
-    assert healing.due(200) == 0
+    assert healed(healing, 101, 120) == 0
+
+
+def test_a_relay_that_stood_still_gives_what_waits_in_its_socket_the_time_to_be_read() -> None:
+    healing = owing()
+    assert healing.due(101) == 0
+    assert healing.due(161) == 0  # stopped for a minute
+    healing.lived(NUMBER, 7, 2)
+    assert healed(healing, 161, 166) == 1
+    # Also when catch-up is the first one to go on.
+    healing = owing()
+    healing.caught([change(9, 1)], 160)
+    assert healing.due(160.1) == 0
+    assert healed(healing, 160.25, 165) == 3
 
 
 def test_it_is_bounded() -> None:
     healing = Healing()
     healing.caught((change(number) for number in range(2 * MOST_KEPT)), 0)
-    assert healing.due(10) == MOST_KEPT
+    assert healed(healing, 0, 10) == MOST_KEPT
 
 
 def test_rebuilds_become_less_frequent_until_it_was_quiet() -> None:

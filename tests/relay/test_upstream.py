@@ -28,6 +28,17 @@ def test_after_a_new_subscription_it_has_to_catch_up_first() -> None:
     assert upstream.state(21) is State.LIVE
 
 
+def test_what_was_committed_before_a_subscription_it_does_not_owe() -> None:
+    upstream = live(at=2)
+    assert upstream.debtor() == 1
+    upstream.live.lost("gone")
+    assert upstream.debtor() is None
+    upstream.live.subscribed(20)
+    assert upstream.debtor() is None
+    upstream.catch_up.completed(20.5)
+    assert upstream.debtor() == 20
+
+
 def test_catch_up_alone_is_degraded_but_enough() -> None:
     upstream = live(at=2)
     upstream.live.lost("the heartbeat row did not come back")

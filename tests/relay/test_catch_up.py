@@ -1,0 +1,75 @@
+"""Reading what changed, page by page, while other things happen."""
+
+from collections.abc import Callable
+
+from relay.changes.groups import Streams
+from relay.changes.intake import Intake
+from relay.changes.snapshot import Snapshot
+from relay.upstream.catch_up import CatchUp
+from relay.upstream.healing import HEALED_SECONDS, Healing
+from relay.upstream.rest import Page, Rest
+from relay.upstream.sources import Upstream
+from tests.relay.rows import change
+
+
+class Pages(Rest):
+    """A database of which each page brings one more row; `between` happens before each page."""
+
+    def __init__(self, count: int, between: Callable[[int], None] = lambda page: None) -> None:
+        super().__init__("http://127.0.0.1:9", "key")
+        self._count = count
+        self._between = between
+
+    async def changes_since(
+        self,
+        since: Snapshot | None,
+        *,
+        epoch: str | None,
+        upto: Snapshot | None = None,
+        after: tuple[int, int, int] = (0, 0, 0),
+        page: int = 1000,
+    ) -> Page:
+        if since is None:
+            return Page("1.1", Snapshot(100, 100), (), False, False, after)
+        number = after[2] + 1
+        self._between(number)
+        found = change(number, 1, tx=99 + number)
+        place = (found.tx, 1, number)
+        return Page("1.1", Snapshot(200, 200), (found,), number < self._count, False, place)
+
+
+def reading(rest: Rest, upstream: Upstream, healing: Healing) -> CatchUp:
+    return CatchUp(
+        rest,
+        Intake(Streams()),
+        upstream,
+        healing,
+        period=5,
+        now=lambda: 50.0,
+        moved=lambda: None,
+        anew=lambda: None,
+    )
+
+
+async def owed_after_reading(between: Callable[[Upstream], None]) -> int:
+    """How many of three rows the live lane owes; `between` happens before the second page."""
+    upstream, healing = Upstream(started_at=0), Healing()
+    upstream.live.subscribed(10)
+    rest = Pages(3, lambda page: between(upstream) if page == 2 else None)
+    catch_up = reading(rest, upstream, healing)
+    await catch_up.once()
+    await catch_up.once()
+    await rest.close()
+    return sum(healing.due(50 + step / 4) for step in range(int(HEALED_SECONDS) * 4 + 1))
+
+
+async def test_what_catch_up_brings_is_owed_by_the_live_lane() -> None:
+    assert await owed_after_reading(lambda upstream: None) == 3
+
+
+async def test_a_new_subscription_owes_nothing_of_a_reading_that_began_before() -> None:
+    def again(upstream: Upstream) -> None:
+        upstream.live.lost("gone")
+        upstream.live.subscribed(49)
+
+    assert await owed_after_reading(again) == 1
