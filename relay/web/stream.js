@@ -24,6 +24,8 @@ export class Stream {
   #timer = null;
   #attempt = 0;
   #cursor = null;
+  #seq = null; // of the newest change received from the relay that the cursor is from
+  #heardSeq = null; // the same of this connection
   #awaitsPong = false;
   #rows;
   #status;
@@ -63,7 +65,7 @@ export class Stream {
   // Forget what was received, so that the next open() starts from the beginning.
   forget() {
     this.#rows.forget();
-    this.#cursor = null;
+    this.#cursor = this.#seq = this.#heardSeq = null;
   }
 
   #dial() {
@@ -88,6 +90,8 @@ export class Stream {
     if (this.#cursor !== null) {
       url.searchParams.delete("last"); // only meant for a start without a cursor
       url.searchParams.set("cursor", this.#cursor);
+      // On the same relay it is the exact place; any other one goes by the cursor alone.
+      if (this.#seq !== null) url.searchParams.set("seq", String(this.#seq));
     }
     return url.href;
   }
@@ -98,6 +102,7 @@ export class Stream {
     if (frame === null || (CHANGES.has(frame.type) && !isChange(frame))) {
       this.#become(this.#status.state, { badFrames: this.#status.badFrames + 1 });
     } else if (CHANGES.has(frame.type)) {
+      this.#note(frame.seq);
       if (this.#rows.take(frame)) this.#tell(frame);
     } else {
       this.#obey(frame);
@@ -129,6 +134,7 @@ export class Stream {
   }
 
   #greeted(hello) {
+    this.#heardSeq = null;
     this.#after(this.#options.pingSeconds, () => this.#ping());
     this.#become("syncing");
     // What is not resumed is told from the beginning, without the deletions of the meantime.
@@ -145,6 +151,15 @@ export class Stream {
 
   #keep(cursor) {
     this.#cursor = cursor ?? null;
+    this.#seq = this.#heardSeq;
+  }
+
+  // Rows that were read from the database have no place: 0. Before synced, places are not kept,
+  // since the cursor may be another relay's.
+  #note(seq) {
+    if (!Number.isSafeInteger(seq) || seq <= 0) return;
+    this.#heardSeq = seq;
+    if (this.#status.state === "open") this.#seq = seq;
   }
 
   #ping() {

@@ -7,13 +7,16 @@ import shutil
 import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
 from emulator.running import Emulator
+from tests.relay.proxy import proxy_to
 from tests.relay.serving import relaying
 
 DEADLINE = 20
@@ -85,23 +88,25 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
-@pytest.fixture
-async def follower(free_port: int) -> AsyncIterator[Follower]:
+@asynccontextmanager
+async def following(url: str) -> AsyncIterator[Follower]:
+    """The client, which follows the relay at that address."""
     assert NODE is not None
     process = await asyncio.create_subprocess_exec(
         NODE,
         "--experimental-websocket",
         "--no-warnings",
         str(FOLLOW),
-        f"http://127.0.0.1:{free_port}",
+        url,
         stdin=PIPE,
         stdout=PIPE,
     )
-    follower = Follower(process)
-    yield follower
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
+    try:
+        yield Follower(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def hotspot(db: Database, severity: str) -> int:
@@ -116,19 +121,45 @@ def hotspot(db: Database, severity: str) -> int:
 
 
 async def test_a_client_finds_the_relay_again_and_holds_what_the_database_holds(
-    emulator: Emulator, db: Database, follower: Follower, free_port: int
+    emulator: Emulator, db: Database, free_port: int
 ) -> None:
-    await follower.until(state="waiting")  # there is no relay yet
-    first, second = hotspot(db, "info"), hotspot(db, "warn")
-    async with relaying(emulator, free_port):
-        await follower.until(type="synced")
-        assert follower.rows() == {first: "info", second: "warn"}
-        db.execute("update public.hotspots set severity = 'critical' where id = %s", (first,))
-        await follower.until(type="UPDATE", id=first)
-    await follower.until(state="waiting")
-    db.execute("delete from public.hotspots where id = %s", (second,))
-    third = hotspot(db, "warn")
-    async with relaying(emulator, free_port):
-        await follower.until(type="synced")
-        assert follower.rows() == {first: "critical", third: "warn"}
-        assert await follower.leave() == 0
+    async with following(f"http://127.0.0.1:{free_port}") as follower:
+        await follower.until(state="waiting")  # there is no relay yet
+        first, second = hotspot(db, "info"), hotspot(db, "warn")
+        async with relaying(emulator, free_port):
+            await follower.until(type="synced")
+            assert follower.rows() == {first: "info", second: "warn"}
+            db.execute("update public.hotspots set severity = 'critical' where id = %s", (first,))
+            await follower.until(type="UPDATE", id=first)
+        await follower.until(state="waiting")
+        db.execute("delete from public.hotspots where id = %s", (second,))
+        third = hotspot(db, "warn")
+        async with relaying(emulator, free_port):
+            await follower.until(type="synced")
+            assert follower.rows() == {first: "critical", third: "warn"}
+            assert await follower.leave() == 0
+
+
+async def test_a_client_that_was_cut_goes_on_where_it_was_on_the_same_relay(
+    emulator: Emulator, db: Database
+) -> None:
+    async with (
+        relaying(emulator) as host,
+        proxy_to(f"http://{host}") as proxy,
+        following(proxy.url) as follower,
+    ):
+        while True:  # without a cursor, which comes with the first heartbeat, nobody is resumed
+            await follower.until(type="synced")
+            row = hotspot(db, "warn")
+            await follower.until(type="INSERT", id=row)
+            proxy.cut()
+            await follower.until(state="waiting")
+            missed = hotspot(db, "info")
+            proxy.open = True
+            await follower.until(type="INSERT", id=missed)
+            async with httpx.AsyncClient() as client:
+                resumes = (await client.get(f"http://{host}/readyz")).json()["resumes"]
+            if resumes:
+                break
+        assert resumes == {"seq": 1}
+        assert follower.rows().items() >= {row: "warn", missed: "info"}.items()
