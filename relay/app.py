@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
     _add_health(app, relay)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
@@ -63,15 +64,19 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
 
 
 def _add_health(app: FastAPI, relay: Relay) -> None:
+    # Load balancers ask with HEAD.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", responses={503: {"description": "not ready; `reasons` says why"}})
     async def readyz() -> JSONResponse:
         health: dict[str, Any] = relay.health()
         return JSONResponse(health, status_code=200 if health["ready"] else 503)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get(
         "/metrics",
         response_class=PlainTextResponse,
