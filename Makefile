@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test lint bench
 
 help:
 	@echo "make demo    embedded Supabase, worker, relay and made-up events; Ctrl-C stops it all"
 	@echo "make test    the whole test suite"
 	@echo "make lint    ruff and mypy"
+	@echo "make bench   the relay, the floor and its peers, an hour; QUICK=1: two minutes, relay and floor alone"
 	@echo "make .venv   the Python environment that the others use"
 
 .venv: pyproject.toml
@@ -29,3 +30,8 @@ lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# ARGS has further options: make bench ARGS="--only relay,bun --sizes 1000"
+bench: .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@exec $(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)

@@ -1,0 +1,128 @@
+"""The relay as it is shipped, fed through its front door by the benchmark's own upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from bench import machine
+from bench.contestant import Server
+from bench.processes import Failed, Program, started
+from bench.upstream.rest import KEY
+
+READY_SECONDS = 15.0
+ROWS_PER_MESSAGE = 100  # as the announcing triggers do
+PUBLISH_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The running stand-in for Supabase."""
+
+    url: str
+    http: httpx.AsyncClient = field(repr=False)
+
+    async def publish(self, count: int, per_second: float) -> None:
+        """Sends so many rows at that rate; returns when they were sent."""
+        asked = {"rows": count, "per_second": per_second, "per_message": ROWS_PER_MESSAGE}
+        answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
+        answer.raise_for_status()
+
+    async def asked(self) -> dict[str, int]:
+        """How often it was asked for each function and table."""
+        found: dict[str, int] = (await self.http.get("/counts")).json()["rest"]
+        return found
+
+
+@asynccontextmanager
+async def upstream() -> AsyncIterator[Upstream]:
+    """A stand-in for Supabase with an empty history, beside the load generator."""
+    command = [sys.executable, "-m", "bench.upstream"]
+    async with started("upstream", command, core=machine.cores()[1], piped=True) as program:
+        url = f"http://127.0.0.1:{(await program.line()).split()[-1]}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            yield Upstream(url, http)
+
+
+@asynccontextmanager
+async def relay(
+    supabase: Upstream, port: int, core: int, lane: str = "broadcast"
+) -> AsyncIterator[Program]:
+    """A relay with default settings that is ready: its live lane, which is `lane`, is proven.
+
+    Raises:
+        Failed: it does not get ready.
+    """
+    environment = {
+        "SUPABASE_URL": supabase.url,
+        "SUPABASE_SECRET_KEY": KEY,
+        "PORT": str(port),
+        "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
+        "NO_PROXY": "*",
+    }
+    command = [sys.executable, "-m", "relay"]
+    async with started("relay", command, core=core, environment=environment) as program:
+        await program.listens(port)
+        await _ready(program, port, lane)
+        yield program
+
+
+async def deliveries(port: int) -> int:
+    """The frames that the relay counts as sent, over all formats."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        text = (await http.get(f"http://127.0.0.1:{port}/metrics", timeout=30)).text
+    found = re.findall(r"^relay_deliveries_total\{[^}]*\} (\S+)$", text, re.MULTILINE)
+    return sum(int(float(value)) for value in found)
+
+
+@dataclass(frozen=True)
+class Relay:
+    """`lane` is what feeds it: broadcast from the database, or postgres_changes."""
+
+    lane: str = "broadcast"
+
+    @property
+    def name(self) -> str:
+        return "relay" if self.lane == "broadcast" else f"relay-{self.lane}"
+
+    @property
+    def joins(self) -> bool:
+        return True
+
+    def lacking(self) -> str | None:
+        return None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Server]:
+        port = machine.free_port()
+        async with (
+            upstream() as supabase,
+            relay(supabase, port, machine.cores()[0], self.lane) as program,
+        ):
+            yield Server(
+                port,
+                program.pid,
+                supabase.publish,
+                ("-u", "/ws/hotspots"),
+                lambda: deliveries(port),
+            )
+
+
+async def _ready(program: Program, port: int, lane: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while True:
+                    health = (await http.get(f"http://127.0.0.1:{port}/readyz")).json()
+                    live = health["live"]
+                    if health["ready"] and live["proven"] and live["lane"] == lane:
+                        return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Failed(f"the relay is not ready: {health}{program.said()}") from None

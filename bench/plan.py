@@ -1,0 +1,132 @@
+"""What is run, in which order: contestants alternate, so that ratios are taken within one run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bench.contestant import Contestant
+from bench.contestants.all import CONTESTANTS, RELAY
+from bench.contestants.relay import Relay
+from bench.scenarios import blocked, decoding, fanout, storm, sustained
+from bench.scenarios.fanout import Figures
+
+SIZES = (100, 1000, 5000, 10000)
+SCENARIOS = ("fanout", "decoding", "sustained", "storm", "blocked")
+SUSTAINED_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One contestant in one scenario; `seconds` is about how long it takes."""
+
+    scenario: str
+    contestant: Contestant
+    round: int
+    seconds: float
+    measure: Callable[[], Awaitable[Figures]]
+    clients: int | None = None
+
+    def __str__(self) -> str:
+        size = f" with {self.clients:,} clients" if self.clients else ""
+        return f"{self.scenario}{size}: {self.contestant.name}, round {self.round + 1}"
+
+
+def steps(
+    scenarios: Sequence[str], contestants: Sequence[Contestant], sizes: Sequence[int], rounds: int
+) -> list[Step]:
+    """All of it, the cheap and important first."""
+    found: list[Step] = []
+    if "fanout" in scenarios:
+        for clients in sizes:
+            found += _fanout(contestants, clients, rounds)
+    for name in scenarios:
+        if name != "fanout":
+            found += OTHERS[name](contestants, rounds)
+    return found
+
+
+def _rotated(contestants: Sequence[Contestant], rounds: int) -> Iterator[tuple[int, Contestant]]:
+    for round in range(rounds):
+        first = round % len(contestants)
+        for contestant in (*contestants[first:], *contestants[:first]):
+            yield round, contestant
+
+
+def _fanout(contestants: Sequence[Contestant], clients: int, rounds: int) -> Iterator[Step]:
+    for round, contestant in _rotated(contestants, rounds):
+        wanted = fanout.size(clients, joins=contestant.joins)
+        yield Step(
+            "fanout",
+            contestant,
+            round,
+            8 + clients / 800,
+            partial(fanout.measure, contestant, wanted),
+            clients,
+        )
+
+
+def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    lanes = [Relay(), Relay("postgres_changes")] if RELAY in contestants else []
+    for round, contestant in _rotated(lanes, rounds) if lanes else ():
+        yield Step(
+            "decoding",
+            contestant,
+            round,
+            4,
+            partial(decoding.measure, contestant),
+        )
+
+
+def _sustained(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    # The others fall ever further behind, by design: one write for each row and client.
+    able = [each for each in contestants if each.joins]
+    for round, contestant in _rotated(able, min(rounds, 3)) if able else ():
+        yield Step(
+            "sustained",
+            contestant,
+            round,
+            SUSTAINED_SECONDS + 6,
+            partial(sustained.measure, contestant, SUSTAINED_SECONDS),
+            sustained.CLIENTS,
+        )
+
+
+def _blocked(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for contestant in contestants:
+        for round in range(min(rounds, 3) if contestant == RELAY else 1):
+            yield Step(
+                "blocked",
+                contestant,
+                round,
+                80,
+                partial(blocked.measure, contestant),
+                blocked.CLIENTS,
+            )
+
+
+def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for round in range(min(rounds, 3) if RELAY in contestants else 0):
+        yield Step("storm", RELAY, round, 45, storm.measure, storm.CLIENTS)
+
+
+OTHERS = {
+    "decoding": _decoding,
+    "sustained": _sustained,
+    "blocked": _blocked,
+    "storm": _storm,
+}
+
+
+def named(names: Sequence[str]) -> list[Contestant]:
+    """The contestants of those names, the floor among them since the others are compared with it.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    known = {contestant.name: contestant for contestant in CONTESTANTS}
+    wanted = {CONTESTANTS[0].name, *names}
+    for name in names:
+        known[name]
+    return [contestant for contestant in CONTESTANTS if contestant.name in wanted]

@@ -1,0 +1,79 @@
+"""10,000 clients lose their connections and come back at once with their cursors, while changes
+flow on and others stay."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from bench import machine
+from bench.contestants.relay import Upstream, relay, upstream
+from bench.follower import Place, following
+from bench.load import load
+from bench.processes import Failed
+from bench.scenarios.fanout import Figures
+
+CLIENTS, STAYING = 10_000, 100
+ROWS_PER_SECOND = 100
+SECONDS = 25.0
+BEFORE_SECONDS = 7.0  # a cursor or two
+AFTER_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+EVENTS = ("--header", "Sec-WebSocket-Protocol: relay.v1", "--marked")
+RESUMED = ("--count", '"resumed":true')
+# All at once, and each is back when it has been greeted.
+AT_ONCE = ("--inflight", str(CLIENTS), "--preamble", "1", "--conn-timeout", "60")
+
+
+async def measure() -> Figures:
+    """How long it took until all were back and had what they had missed; changes lost.
+
+    Raises:
+        Failed: not all of them came back, or something was lost.
+    """
+    port = machine.free_port()
+    async with (
+        upstream() as supabase,
+        relay(supabase, port, machine.cores()[0]),
+        following(port) as follower,
+        asyncio.TaskGroup() as parts,
+    ):
+        async with load(port, CLIENTS, ("-u", "/ws/hotspots?last=0", *EVENTS)):
+            publishing = parts.create_task(_publish(supabase), name="rows")
+            await asyncio.sleep(BEFORE_SECONDS)
+            place = await follower.place()
+        return await _come_back(port, place, follower.next, publishing)
+
+
+async def _publish(supabase: Upstream) -> None:
+    await supabase.publish(round(ROWS_PER_SECOND * SECONDS), ROWS_PER_SECOND)
+
+
+async def _come_back(
+    port: int, place: Place, missed_to: int, publishing: asyncio.Task[None]
+) -> Figures:
+    rows = round(ROWS_PER_SECOND * SECONDS)
+    staying = ("-u", "/ws/hotspots", "--last", str(rows - 1))
+    path = ("-u", f"/ws/hotspots?cursor={place.cursor}")
+    wanted = ("--first", str(place.next), "--last", str(missed_to))
+    async with load(port, STAYING, staying) as others:
+        began = time.monotonic()
+        async with load(port, CLIENTS, (*path, *EVENTS, *RESUMED, *AT_ONCE, *wanted)) as back:
+            greeted = time.monotonic() - began
+            complete = await back.complete(PATIENCE_SECONDS)
+            caught_up = time.monotonic() - began
+            stayed = await others.end()
+            await publishing
+            await asyncio.sleep(AFTER_SECONDS)
+            got = await back.end()
+    lost = got["gaps"] + got["out_of_order"] + (rows - got["next_min"]) + got["closed_by_server"]
+    if not complete or lost or stayed["gaps"] or got["counted"] < CLIENTS:
+        raise Failed(f"not all came back whole: {got}, those who stayed: {stayed}")
+    return {
+        "clients": CLIENTS,
+        "greeted_s": greeted,
+        "caught_up_s": caught_up,
+        "lost": lost,
+        "staying_p99_ms": stayed["lat_us"]["p99"] / 1000,
+        "staying_max_ms": stayed["lat_us"]["max"] / 1000,
+    }

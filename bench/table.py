@@ -1,0 +1,136 @@
+"""The results as tables, for a terminal or for Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.results import Results, headline
+from bench.spread import Run, Spread, chosen, ratio, spread
+
+Row = list[str]
+Column = tuple[str, Callable[[list[Run], str], str]]
+
+
+def _figure(name: str, digits: int, factor: float = 1.0) -> Callable[[list[Run], str], str]:
+    return lambda runs, contestant: number(spread(runs, contestant, name), digits, factor)
+
+
+def _times(name: str) -> Callable[[list[Run], str], str]:
+    return lambda runs, contestant: number(ratio(runs, contestant, name), 2)
+
+
+def _with_spread(name: str, digits: int) -> Callable[[list[Run], str], str]:
+    def shown(runs: list[Run], contestant: str) -> str:
+        found = spread(runs, contestant, name)
+        if found is None:
+            return "-"
+        return f"{found.median:.{digits}f} ({found.least:.{digits}f}-{found.most:.{digits}f})"
+
+    return shown
+
+
+def number(found: Spread | None, digits: int, factor: float = 1.0) -> str:
+    """A median, or a dash."""
+    return "-" if found is None else f"{found.median * factor:,.{digits}f}"
+
+
+FANOUT: tuple[Column, ...] = (
+    ("paced us", _with_spread("paced_us", 2)),
+    ("x floor", _times("paced_us")),
+    ("p50 ms", _figure("paced_p50_ms", 1)),
+    ("p99 ms", _figure("paced_p99_ms", 1)),
+    ("burst us", _with_spread("burst_us", 2)),
+    ("x floor", _times("burst_us")),
+    ("burst deliveries/s", _figure("burst_per_s", 0)),
+    ("KiB/conn", _figure("kib_per_idle_connection", 1)),
+    ("connects/s", _figure("connects_per_s", 0)),
+    ("us/connect", _figure("connect_us", 0)),
+)
+SUSTAINED: tuple[Column, ...] = (
+    ("us", _with_spread("us_per_delivery", 2)),
+    ("p50 ms", _figure("p50_ms", 0)),
+    ("p99 ms", _with_spread("p99_ms", 0)),
+    ("max ms", _figure("max_ms", 0)),
+)
+BLOCKED: tuple[Column, ...] = (
+    ("p99 ms without", _figure("p99_without_ms", 2)),
+    ("p99 ms with", _figure("p99_ms", 2)),
+    ("others lack", _figure("missing", 0)),
+    ("growth MiB", _figure("growth_kib", 1, 1 / 1024)),
+    ("blocked closed", _figure("blocked_closed", 0)),
+    ("blocked got all", _figure("blocked_complete", 0)),
+)
+STORM: tuple[Column, ...] = (
+    ("all greeted s", _with_spread("greeted_s", 1)),
+    ("all caught up s", _with_spread("caught_up_s", 1)),
+    ("changes lost", _figure("lost", 0)),
+    ("p99 ms of who stayed", _with_spread("staying_p99_ms", 0)),
+)
+DECODING: tuple[Column, ...] = (("us per row", _with_spread("us_per_row", 1)),)
+OTHERS = (
+    ("sustained", "500 rows/s to 1,000 clients", SUSTAINED),
+    ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
+    ("storm", "10,000 clients come back at once, 100 rows/s", STORM),
+    ("decoding", "A burst of 1,000 rows with one client", DECODING),
+)
+
+
+def sections(results: Results) -> list[tuple[str, list[Row]]]:
+    """Titles and tables, the first row of each is its head."""
+    found = []
+    for clients in sorted({run["clients"] for run in chosen(results.runs, "fanout")}):
+        title = f"{clients:,} clients, {_pace(clients)} rows/s and bursts"
+        runs = chosen(results.runs, "fanout", clients)
+        found.append((title, _table(runs, FANOUT)))
+    for scenario, title, columns in OTHERS:
+        if runs := chosen(results.runs, scenario):
+            found.append((title, _table(runs, columns)))
+    return found
+
+
+def text(results: Results) -> str:
+    """For a terminal."""
+    parts = []
+    for title, rows in sections(results):
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(w) if at else cell.ljust(w) for at, (cell, w) in enumerate(pairs))
+            for pairs in (zip(row, widths, strict=True) for row in rows)
+        ]
+        parts.append("\n".join([title, *lines]))
+    parts.append("\n".join(map(_line, headline(results.runs).items())))
+    parts += [f"left out: {name}: {reason}" for name, reason in results.skipped.items()]
+    return "\n\n".join(parts)
+
+
+def _line(named: tuple[str, Spread]) -> str:
+    name, found = named
+    spread = f"{found.least:.3f} to {found.most:.3f}, {found.runs} runs"
+    return f"{name:28} {found.median:10.3f}  ({spread})"
+
+
+def markdown(results: Results) -> str:
+    """For a text file."""
+    parts = []
+    for title, (head, *rows) in sections(results):
+        rule = ["---", *("---:" for _ in head[1:])]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+        parts.append("\n".join([f"**{title}**", "", *lines]))
+    return "\n\n".join(parts)
+
+
+def _table(runs: list[Run], columns: Sequence[Column]) -> list[Row]:
+    names = list(dict.fromkeys(run["contestant"] for run in sorted(runs, key=_order)))
+    head = ["", *(title for title, _ in columns)]
+    return [head, *([name, *(show(runs, name) for _, show in columns)] for name in names)]
+
+
+def _order(run: Run) -> tuple[int, float]:
+    own = ("relay", "floor-send", "floor-join")
+    name = run["contestant"]
+    at = own.index(name) if name in own else len(own)
+    return at, float(run.get("paced_us") or run.get("us_per_delivery") or 0)
+
+
+def _pace(clients: int) -> int:
+    return 50 if clients < 5000 else 10

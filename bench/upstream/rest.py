@@ -1,0 +1,103 @@
+"""The stand-in's REST interface: the requests that the relay makes, and no others."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bench.rows import record
+from bench.upstream.history import EPOCH, HOTSPOTS, History
+from bench.upstream.realtime import Realtime
+
+KEY = "sb_secret_bench"
+MOST_ROWS = 1000  # PostgREST cuts answers there without a word
+
+
+class Rest:
+    """Answers from the history and counts what it was asked, by the name of function or table."""
+
+    def __init__(self, history: History, realtime: Realtime) -> None:
+        self._history = history
+        self._realtime = realtime
+        self.asked: Counter[str] = Counter()
+
+    def routes(self) -> list[Route]:
+        """Functions by POST, tables by GET."""
+        return [
+            Route("/rest/v1/rpc/{name}", self._function, methods=["POST"]),
+            Route("/rest/v1/{name}", self._table, methods=["GET"]),
+        ]
+
+    async def _function(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self.asked[name] += 1
+        if (refusal := _refused(request)) is not None:
+            return refusal
+        given = await request.json()
+        if name == "changes_since":
+            return JSONResponse(self._changes_since(given))
+        if name == "relay_heartbeat":
+            now = time.time()
+            self._history.beat(given["instance"], given["beat"])
+            await self._realtime.beat(given["instance"], given["beat"], now)
+            return JSONResponse(given)
+        if name == "relay_broadcast":
+            return JSONResponse({"function": True, "policy": True})
+        if name == "relay_epoch":
+            return JSONResponse(EPOCH)
+        return _unknown(f"function {name}")
+
+    async def _table(self, request: Request) -> Response:
+        name, query = request.path_params["name"], dict(request.query_params)
+        self.asked[name] += 1
+        if (refusal := _refused(request)) is not None:
+            return refusal
+        query.pop("select", None)
+        if name == "relay_heartbeats":
+            beat = self._history.beats.get(query["instance"].removeprefix("eq."))
+            return JSONResponse([] if beat is None else [{"beat": beat}])
+        if name in ("alerts", "recommendations"):
+            return JSONResponse([])
+        if name != "hotspots":
+            return _unknown(f"table {name}")
+        return self._hotspots(query)
+
+    def _hotspots(self, query: dict[str, str]) -> Response:
+        below = query.pop("id", None)
+        order, limit = query.pop("order", ""), int(query.pop("limit", MOST_ROWS))
+        open_only = query.pop("status", "eq.active") == "eq.active"
+        if query or order != "id.desc" or not open_only or not (below or "lt.").startswith("lt."):
+            return _unknown(f"query {query}")
+        least = None if below is None else int(below.removeprefix("lt."))
+        rows = self._history.newest(min(limit, MOST_ROWS), least)
+        return JSONResponse([record(row) for row in rows])
+
+    def _changes_since(self, given: Mapping[str, Any]) -> dict[str, object]:
+        after = (given["after_tx"], given["after_t"], given["after_id"])
+        since, epoch, upto = given["since"], given["epoch"], given["upto"]
+        page = self._history.since(since, epoch, upto, after, given["page"])
+        if page.reset is not None:
+            return {"epoch": EPOCH, "snapshot": page.snapshot, "reset": page.reset}
+        rows = [
+            {"t": HOTSPOTS, "tx": row.tx, "id": row.id, "record": record(row)}
+            | {"deleted_version": None}
+            for row in page.rows
+        ]
+        return {"epoch": EPOCH, "snapshot": page.snapshot, "more": page.more, "rows": rows}
+
+
+def _refused(request: Request) -> Response | None:
+    if request.headers.get("apikey") == KEY:
+        return None
+    return JSONResponse({"message": "Invalid API key"}, status_code=401)
+
+
+def _unknown(what: str) -> Response:
+    message = f"the benchmark's upstream does not answer {what}"
+    return JSONResponse({"code": "not_imitated", "message": message}, status_code=501)
