@@ -43,6 +43,7 @@ __all__ = ["Realtime", "RealtimeSettings", "SettingsError"]
 
 logger = logging.getLogger(__name__)
 
+JSON = "application/json; charset=utf-8"
 START_SECONDS = 30.0
 POOL_CONNECTIONS = 4
 UPKEEP_SECONDS = 3600.0
@@ -215,7 +216,7 @@ class Realtime:
             self._keys.identify(key)
         except InvalidToken as error:
             await asyncio.sleep(self._settings.connect_refusal_ms / 1000)
-            await _deny(websocket, JSONResponse({"error": str(error)}, 401))
+            await _deny(websocket, JSONResponse({"error": str(error)}, 401, media_type=JSON))
             return
         if not await self._tenant_is_known():
             await _deny(websocket, HTMLResponse("Internal Server Error", 500))
@@ -247,7 +248,7 @@ async def _refuse(websocket: WebSocket, status: int) -> None:
 
 
 async def _unknown_path(websocket: WebSocket) -> None:
-    await _deny(websocket, PlainTextResponse("Not Found", 404))
+    await _deny(websocket, HTMLResponse("Not Found", 404))
 
 
 async def _deny(websocket: WebSocket, response: Response) -> None:

@@ -23,7 +23,7 @@ def exactly(step: Step, frame: str) -> None:
     expected, found = recordings.masked(step.frame), recordings.masked(frame)
     if "raw" in step.content:
         same = found == expected
-    else:  # the middle of a long frame was left out, which says nothing when it was random
+    else:  # the middle of a long frame was left out
         head, _, tail = expected.partition(" ... ")
         same = found.startswith(head) and found.endswith(tail)
         spare = MAX_DECIMALS * len(recordings.TIMES.findall(frame))

@@ -22,7 +22,6 @@ TIMES = re.compile(_TIME)
 _NOW = re.compile(r'("(?:created_at|commit_timestamp|at)": ?)' + _TIME)
 _IDS = re.compile(r'"ids":\[[\d,]+\]|"id":\d+,"event"')
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_NOISE = re.compile(r"[0-9a-f]{100,}")
 _RANDOM = re.compile(r'("id": ?)"' + _UUID + '"')
 
 
@@ -67,13 +66,15 @@ class Recording:
     `before`: what was there already. `sql`: statements for lines that only describe one, or none
     when `plan` has it. `plan`: statements that were not recorded, or are wanted at another time, by
     seconds since the start. `together`: from and to when statements are one transaction, so that no
-    poll falls between them. `others`: rows of a situation that was recorded at the same time are
-    among the frames. `loose`: frames of different kinds may come in another order, for that depends
-    on delays. `tokens_at`: when the access token with that ref counts. `header`: the API key is in
-    a header. `lifetimes`: shorter ones for tokens. `expired`: when all those have ended. `forged`:
-    the pushed token has a foreign signature. `closes`: the server closes the connection. `schema`:
-    it changes the schema. `settings`: other ones than `RealtimeSettings.prompt`. `terminates`:
-    which of Realtime's connections to PostgreSQL a fault terminates. `lost`: what is written before
+    poll falls between them. `numbers`: the first id that a table gives. `cut`: statements are
+    missing, so that rows are made as the frames show them, which only a comparison of shapes may
+    do; `others`: also rows of a situation that was recorded at the same time. `loose`: frames of
+    different kinds may come in another order, for that depends on delays. `tokens_at`: when the
+    access token with that ref counts. `header`: the API key is in a header. `lifetimes`: shorter
+    ones for tokens. `expired`: when all those have ended. `forged`: the pushed token has a
+    foreign signature. `closes`: the server closes the connection. `schema`: it changes the
+    schema. `settings`: other ones than `RealtimeSettings.prompt`. `terminates`: which of
+    Realtime's connections to PostgreSQL a fault terminates. `lost`: what is written before
     it is back. `prelude`: lines that were not recorded.
     """
 
@@ -83,6 +84,8 @@ class Recording:
     sql: Mapping[str, str] = field(default_factory=dict)
     plan: Mapping[str, str] = field(default_factory=dict)
     together: Sequence[tuple[float, float]] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    cut: bool = False
     others: bool = False
     loose: bool = False
     tokens_at: Mapping[str, float] = field(default_factory=dict)
@@ -114,7 +117,7 @@ def listed(treatment: Treatment, *, apart: bool = False) -> list[str]:
 
 def recording(name: str) -> Recording:
     entry = dict(manifest()[name])
-    del entry["treatment"]
+    cut = entry.pop("treatment") != "replayed"
     entry.pop("reason", None)
     prelude = entry.pop("prelude", [])
     lines = map(json.loads, (DIRECTORY / f"{name}.jsonl").read_text().splitlines())
@@ -122,14 +125,18 @@ def recording(name: str) -> Recording:
     for at, statement in entry.get("plan", {}).items():
         steps.append(Step("sql", {"t": float(at), "sql": statement}))
     steps.sort(key=lambda step: step.at)
-    return Recording(name, tuple(steps), **entry)
+    return Recording(name, tuple(steps), cut=cut, **entry)
 
 
 def masked(frame: str) -> str:
-    """The frame without what differs between two runs: times, and what was made at random."""
-    frame = _NOISE.sub("<noise>", frame)
+    """The frame without what differs between two runs: times and ids that were made at random."""
     frame = _RANDOM.sub(r'\1"<uuid>"', _NOW.sub(r'\1"<time>"', frame))
     return _IDS.sub(lambda found: re.sub(r"\d+", "<id>", found[0]), frame)
+
+
+def masked_spans(frame: str) -> list[tuple[int, int]]:
+    """Where `masked` hides something."""
+    return [found.span() for mask in (_NOW, _RANDOM, _IDS) for found in mask.finditer(frame)]
 
 
 def shape(frame: str) -> object:

@@ -41,10 +41,7 @@ class Replay:
 
     async def run(self) -> None:
         """Raises Differs, also when something comes that was not recorded."""
-        if self.recording.before:
-            await self.server.sql(self.recording.before)
-        changes = filter(None, map(Step.data, self.recording.steps))
-        await unrecorded.make_former(self.server, filter(self._unexplained, changes))
+        await self._prepare()
         steps = deque(self._in_time())
         while steps:
             step = steps.popleft()
@@ -56,6 +53,18 @@ class Replay:
             else:
                 await self._take(step)
         await self._end()
+
+    async def _prepare(self) -> None:
+        if self.recording.before:
+            await self.server.sql(self.recording.before)
+        for table, number in self.recording.numbers.items():
+            await self._number(table, number)
+        if self.recording.cut:
+            changes = filter(None, map(Step.data, self.recording.steps))
+            await unrecorded.make_former(self.server, filter(self._unexplained, changes))
+
+    async def _number(self, table: str, number: int) -> None:
+        await self.server.sql(f"alter table {table} alter id restart with {number}")
 
     def _in_time(self) -> list[Step]:
         """The steps, with the changes of others at the time when they were committed."""
@@ -128,6 +137,11 @@ class Replay:
             found = response.status_code, (response.body or b"").decode()
             if answer is None or found != (answer.content["status"], answer.content["body"]):
                 raise Differs(f"refused: {found}") from refusal
+            expected = answer.content["headers"].get(
+                "content-type", response.headers["content-type"]
+            )
+            if response.headers["content-type"] != expected:
+                raise Differs(f"refused with {response.headers}") from refusal
             return
         if answer is not None:
             raise Differs("not refused")
@@ -171,13 +185,12 @@ class Replay:
         await asyncio.sleep(max(0, self.ends + MARGIN_SECONDS - time.time()))
 
     async def _execute(self, statement: str) -> None:
-        """Run it, with rows numbered as the real server's were."""
-        for table in IDENTITY:
-            numbered = "restart with" in statement
-            if not numbered and re.search(rf"insert into (public\.)?{table}\b", statement):
+        """Run it; where statements are missing, with rows numbered as the frames show them."""
+        for table in IDENTITY if self.recording.cut else ():
+            if re.search(rf"insert into (public\.)?{table}\b", statement):
                 number = self._first_id(table, statement)
                 if number is not None:
-                    await self.server.sql(f"alter table {table} alter id restart with {number}")
+                    await self._number(table, number)
         await self.server.sql(statement)
         self.written = True
 
@@ -194,7 +207,7 @@ class Replay:
 
     async def _receive(self, step: Step) -> None:
         data = step.data()
-        if data is not None and self._unexplained(data):
+        if self.recording.cut and data is not None and self._unexplained(data):
             await self._make(data)
         self._compare(step, await self._next(step))
 
@@ -259,11 +272,15 @@ class Replay:
 
     async def _closed(self, step: Step) -> None:
         """The server closes, without a word before."""
+        connection = self.clients.pop(step.connection).connection
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self.clients.pop(step.connection).connection.wait_closed()
+                await connection.wait_closed()
         except TimeoutError as error:
             raise Differs("not closed") from error
+        found = (connection.close_code, connection.close_reason)
+        if found != (step.content["code"], step.content["reason"]):
+            raise Differs(f"closed with {found}")
 
     async def _end(self) -> None:
         for name, client in self.clients.items():

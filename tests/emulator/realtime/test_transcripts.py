@@ -1,8 +1,15 @@
-"""The emulator sends what the real server was recorded to send, as `manifest.json` says."""
+"""The emulator sends what the real server was recorded to send, as `manifest.json` says.
+
+Each value that is compared is also changed once, which has to be found. `ALTER=5 pytest` plays
+five changed recordings of each kind from beginning to end, otherwise that is done for a few.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,24 +17,33 @@ import pytest
 from emulator.database import Database
 from emulator.realtime import RealtimeSettings
 from tests.emulator.realtime import recordings
+from tests.emulator.realtime.altering import altered_recordings, altered_steps
 from tests.emulator.realtime.comparing import Differs, exactly, in_shape
 from tests.emulator.realtime.conftest import Server, serving
-from tests.emulator.realtime.recordings import Recording
+from tests.emulator.realtime.recordings import Recording, Step
 from tests.emulator.realtime.replaying import Replay
 
-TEXTS = ("raw", "truncated_raw", "body")
+ALTERED = int(os.environ.get("ALTER") or 0)
+
+
+def strictly(step: Step, frame: str) -> None:
+    """As recorded, and as nothing else that could have been recorded."""
+    exactly(step, frame)
+    for other in altered_steps(step):
+        with pytest.raises(Differs):
+            exactly(other, frame)
 
 
 @pytest.mark.parametrize("name", recordings.listed("replayed"))
 async def test_transcript_is_replayed(server: Server, name: str) -> None:
-    await Replay(server, recordings.recording(name), exactly).run()
+    await Replay(server, recordings.recording(name), strictly).run()
 
 
 @pytest.mark.parametrize("name", recordings.listed("replayed", apart=True))
 async def test_transcript_is_replayed_apart(recorded: Database, name: str) -> None:
     recording = recordings.recording(name)
     async with serving(recorded, settings(recording)) as server:
-        await Replay(server, recording, exactly).run()
+        await Replay(server, recording, strictly).run()
 
 
 @pytest.mark.parametrize("name", recordings.listed("shape"))
@@ -44,6 +60,7 @@ async def test_transcript_has_this_shape_apart(recorded: Database, name: str) ->
 
 def test_the_manifest_lists_what_there_is_and_reasons_for_the_rest() -> None:
     entries = recordings.manifest()
+    assert sorted(entries) == (recordings.DIRECTORY / "recorded.txt").read_text().split()
     files = {path.stem for path in recordings.DIRECTORY.glob("*.jsonl")}
     assert files == {*recordings.listed("replayed"), *recordings.listed("replayed", apart=True)} | {
         *recordings.listed("shape"),
@@ -51,6 +68,22 @@ def test_the_manifest_lists_what_there_is_and_reasons_for_the_rest() -> None:
     }
     assert {entry["treatment"] for entry in entries.values()} <= {*recordings.TREATMENTS}
     assert all(entry["treatment"] == "replayed" or entry["reason"] for entry in entries.values())
+
+
+def some_altered() -> Iterator[tuple[str, int]]:
+    names = recordings.listed("replayed")
+    for name in names if ALTERED else names[::9]:
+        yield from ((name, seed) for seed in range(max(ALTERED, 1)))
+
+
+@pytest.mark.parametrize(("name", "seed"), [*some_altered()])
+async def test_any_changed_value_of_a_transcript_is_found(
+    server: Server, name: str, seed: int
+) -> None:
+    # What is written may not depend on what is expected, or the change would be followed.
+    altered = [*altered_recordings(recordings.recording(name))]
+    with pytest.raises(AssertionError):
+        await Replay(server, random.Random(seed).choice(altered), exactly).run()
 
 
 @pytest.mark.parametrize(
