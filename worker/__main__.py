@@ -18,6 +18,7 @@ from worker.database import Database, connected
 from worker.errors import WorkerError
 from worker.ingest import Ingested, ingest, lines
 from worker.predictions import FactorPredictor
+from worker.retention import Retention
 from worker.run import run
 from worker.scan import Plan, Summary, scan
 from worker.settings import VARIABLES, Settings, SettingsError, Variable
@@ -118,6 +119,7 @@ async def _scan(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with _connected(settings) as database:
         summary: Summary = await scan(database, _plan(settings), "cron", stop)
+        await Retention(settings.keep_days).run(database, stop)
     print(summary)
     return INTERRUPTED if summary.outcome == "stopped" else OK
 

@@ -42,6 +42,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "batch_state": ("baselines", "episodes"),
     "commit_batch": ("events",),
     "finish_scan": ("scans",),
+    "prune": ("events",),
 }
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
@@ -140,6 +141,10 @@ class Database:
         """End the scan and give the lease back."""
         arguments = {"counts": dict(counts), "error": error}
         return await self._call("finish_scan", lease.parameters() | arguments)
+
+    async def prune(self, keep_days: float) -> dict[str, int]:
+        """Delete some of what is over and older than that; what was deleted, zeros at the end."""
+        return await self._call("prune", {"keep": f"{keep_days * 86_400} seconds"})
 
     async def add_events(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert the events whose `source_key` is new and give their number.

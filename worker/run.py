@@ -9,6 +9,7 @@ import time
 from worker.announcements import follow
 from worker.database import Database
 from worker.errors import Unauthorized, WorkerError
+from worker.retention import Retention
 from worker.scan import Plan, scan
 from worker.settings import Settings
 
@@ -56,6 +57,7 @@ class _Schedule:
         self._database = database
         self._plan = plan
         self._due = time.monotonic() + settings.scan_seconds
+        self._retention = Retention(settings.keep_days)
         self._reached = False
         self._trouble = ""
 
@@ -90,6 +92,7 @@ class _Schedule:
             self._reached = True
             self._note("")
             logger.log(logging.DEBUG if summary.routine else logging.INFO, "%s", summary)
+            await self._retention.run(self._database, stop)
 
     def _note(self, trouble: str) -> None:
         """Log trouble once when it begins, and once when it has passed."""

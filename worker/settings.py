@@ -28,6 +28,7 @@ class Settings:
     retry_seconds: float
     grace_seconds: float
     batch_events: int
+    keep_days: float
     thresholds: Thresholds
     log_level: str
 
@@ -56,6 +57,7 @@ class Settings:
             retry_seconds=values["WORKER_RETRY_SECONDS"],
             grace_seconds=values["WORKER_GRACE_SECONDS"],
             batch_events=values["WORKER_BATCH_EVENTS"],
+            keep_days=values["WORKER_KEEP_DAYS"],
             thresholds=thresholds,
             log_level=values["WORKER_LOG_LEVEL"],
         )
@@ -88,6 +90,10 @@ def _optional_url(text: str) -> str:
 
 def _seconds(text: str) -> float:
     return _number(text, 0.1, 86_400)
+
+
+def _days(text: str) -> float:
+    return _number(text, 0, 36_500)
 
 
 def _ratio(text: str) -> float:
@@ -167,6 +173,7 @@ VARIABLES = (
     Variable("WORKER_RETRY_SECONDS", "20", "seconds to repeat a call that fails", _seconds),
     Variable("WORKER_GRACE_SECONDS", "10", "seconds to finish a batch when stopped", _seconds),
     Variable("WORKER_BATCH_EVENTS", "500", "events judged and committed at once", _whole(1, 500)),
+    Variable("WORKER_KEEP_DAYS", "0", "days after which what is over is deleted, 0: never", _days),
     Variable("WORKER_INFO_RATIO", "1.1", "predicted / baseline from which on it is info", _ratio),
     Variable("WORKER_WARN_RATIO", "1.3", "predicted / baseline from which on it is warn", _ratio),
     Variable(

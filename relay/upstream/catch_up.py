@@ -97,7 +97,7 @@ class CatchUp:
             page = await self._rest.changes_since(
                 since, epoch=self._intake.epoch, upto=upto, after=after
             )
-            if page.reset:
+            if page.reset is not None:
                 self._start_anew(page, seqs)
                 return
             upto, after, more = page.snapshot, page.after, page.more
@@ -118,7 +118,8 @@ class CatchUp:
 
     def _start_anew(self, page: Page, seqs: Seqs) -> None:
         logger.warning(
-            "the database has another history (%s, before %s): clients start anew",
+            "the database cannot tell what changed (%s; epoch %s, before %s): clients start anew",
+            page.reset,
             page.epoch,
             self._intake.epoch,
         )

@@ -22,13 +22,14 @@ HEARTBEATS: Final = "relay_heartbeats"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of changes_since; `reset` says that `since` belongs to another history."""
+    """An answer of changes_since; `reset` says why it cannot tell what changed since: another
+    epoch, a snapshot from the future, or deletions that were pruned meanwhile."""
 
     epoch: str
     snapshot: Snapshot
     changes: tuple[Change, ...]
     more: bool
-    reset: bool
+    reset: str | None
     after: tuple[int, int, int]
 
 
@@ -208,13 +209,13 @@ def _rows(endpoint: Endpoint, answer: object) -> Sequence[Change]:
 
 
 def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:
-    reset = answer.get("reset") is not None
-    rows = [] if reset else answer["rows"]
+    reset = answer.get("reset")
+    rows = answer["rows"] if reset is None else []
     return Page(
         epoch=answer["epoch"],
         snapshot=Snapshot.parse(answer["snapshot"]),
         changes=tuple(from_caught(row) for row in rows),
-        more=not reset and bool(answer["more"]),
+        more=reset is None and bool(answer["more"]),
         reset=reset,
         after=(rows[-1]["tx"], rows[-1]["t"], rows[-1]["id"]) if rows else after,
     )

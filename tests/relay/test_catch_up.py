@@ -30,12 +30,12 @@ class Pages(Rest):
         page: int = 1000,
     ) -> Page:
         if since is None:
-            return Page("1.1", Snapshot(100, 100), (), False, False, after)
+            return Page("1.1", Snapshot(100, 100), (), False, None, after)
         number = after[2] + 1
         self._between(number)
         found = change(number, 1, tx=99 + number)
         place = (found.tx, 1, number)
-        return Page("1.1", Snapshot(200, 200), (found,), number < self._count, False, place)
+        return Page("1.1", Snapshot(200, 200), (found,), number < self._count, None, place)
 
 
 def reading(rest: Rest, upstream: Upstream, healing: Healing) -> CatchUp:

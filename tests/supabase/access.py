@@ -27,6 +27,7 @@ TABLES: Matrix = {
     "deletions": dict.fromkeys(
         ("authenticated", "relay_reader", "service_role"), _READ
     ),  # its trigger alone writes it
+    "retention": dict.fromkeys(("authenticated", "relay_reader", "service_role"), _READ),
     "leases": {"service_role": _WRITE},
     "batches": {"service_role": _WRITE},
     "relay_heartbeats": {"relay_reader": _READ, "service_role": _WRITE},
@@ -65,7 +66,7 @@ FUNCTIONS: Matrix = {
     "commit_batch(uuid,bigint,uuid,jsonb)": _SERVICE,
     "finish_scan(uuid,bigint,jsonb,text)": _SERVICE,
     "retry_dead_events()": _SERVICE,
-    "prune(interval)": _SERVICE,
+    "prune(interval,interval)": _SERVICE,
     "record_decision(text,text,bigint,text)": {},
     "enqueue_events()": {},
     "stamp()": {},
@@ -81,6 +82,7 @@ POLICIES = {
     ("recommendations", "SELECT", "authenticated"),
     ("scans", "SELECT", "authenticated"),
     ("deletions", "SELECT", "authenticated"),
+    ("retention", "SELECT", "authenticated,relay_reader"),
     ("baselines", "SELECT", "authenticated"),
     ("hotspots", "SELECT", "relay_reader"),
     ("alerts", "SELECT", "relay_reader"),

@@ -140,6 +140,7 @@ def clear(database: Database) -> None:
         names = sql.SQL(", ").join(sql.Identifier("public", name) for (name,) in tables)
         connection.execute(sql.SQL("truncate {} restart identity").format(names))
         connection.execute("insert into public.leases (name) values ('scan')")
+        connection.execute("insert into public.retention default values")
 
 
 def execute(server: Postgres, statement: sql.Composed | LiteralString) -> None:
