@@ -40,11 +40,13 @@ async def start(connection: Connection, user_id: uuid.UUID) -> Session:
 async def refreshed(connection: Connection, token: str) -> Session:
     """The session of `token`, with a new token in its place.
 
-    Raises AuthError for a token that is unknown or was used before.
+    A token that was used gives its successor again as long as that was not used. Raises AuthError
+    for one that is unknown, and for one that was used longer ago: whoever has that may have stolen
+    it, and so no token of the session is good from then on.
     """
     cursor = await connection.execute(
-        "select r.session_id, s.user_id,"
-        " r.revoked and r.updated_at < clock_timestamp() - make_interval(secs => %s)"
+        "select r.session_id, s.user_id, r.revoked,"
+        " r.updated_at < clock_timestamp() - make_interval(secs => %s)"
         " from auth.refresh_tokens r join auth.sessions s on s.id = r.session_id"
         " where r.token = %s for update",
         (REUSE_SECONDS, token),
@@ -53,16 +55,40 @@ async def refreshed(connection: Connection, token: str) -> Session:
     if found is None:
         message = "Invalid Refresh Token: Refresh Token Not Found"
         raise AuthError(400, "refresh_token_not_found", message)
-    session, user_id, used = found
+    session, user_id, used, is_old = found
     if used:
-        message = "Invalid Refresh Token: Already Used"
-        raise AuthError(400, "refresh_token_already_used", message)
+        successor = await _unused_successor(connection, session, token)
+        if successor is not None:
+            return Session(session, user_id, successor)
+        if is_old:
+            await _revoke(connection, session)
+            await connection.commit()  # the exception would undo it
+            message = "Invalid Refresh Token: Already Used"
+            raise AuthError(400, "refresh_token_already_used", message)
     await connection.execute(
         "update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp()"
         " where token = %s and not revoked",
         (token,),
     )
     return Session(session, user_id, await _token(connection, session, user_id, token))
+
+
+async def _unused_successor(connection: Connection, session: uuid.UUID, token: str) -> str | None:
+    cursor = await connection.execute(
+        "select token, parent from auth.refresh_tokens"
+        " where session_id = %s and not revoked order by id desc limit 1",
+        (session,),
+    )
+    newest = await cursor.fetchone()
+    return newest[0] if newest is not None and newest[1] == token else None
+
+
+async def _revoke(connection: Connection, session: uuid.UUID) -> None:
+    await connection.execute(
+        "update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp()"
+        " where session_id = %s and not revoked",
+        (session,),
+    )
 
 
 async def is_open(connection: Connection, session: str) -> bool:

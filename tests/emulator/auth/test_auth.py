@@ -115,22 +115,56 @@ def test_passwords_are_kept_as_salted_scrypt_only(api: Api) -> None:
     assert all(text.startswith("$scrypt$") and PHRASE not in text for text in kept)
 
 
+def refreshed(api: Api, token: str) -> httpx.Response:
+    return api.post("/token?grant_type=refresh_token", refresh_token=token)
+
+
+def make_older(api: Api, token: str) -> None:
+    api.sql(
+        "update auth.refresh_tokens set updated_at = now() - interval '1 minute' where token = %s",
+        token,
+    )
+
+
 def test_a_refresh_token_gives_new_tokens_and_is_spent(api: Api) -> None:
     first = api.sign_up()
-    second = api.post("/token?grant_type=refresh_token", refresh_token=first["refresh_token"])
+    second = refreshed(api, first["refresh_token"])
     assert second.status_code == 200
     assert second.json()["refresh_token"] != first["refresh_token"]
     assert second.json()["user"]["id"] == first["user"]["id"]
-    again = api.post("/token?grant_type=refresh_token", refresh_token=first["refresh_token"])
-    assert again.status_code == 200, "two tabs may refresh at once"
-    api.sql(
-        "update auth.refresh_tokens set updated_at = now() - interval '1 minute' where token = %s",
-        first["refresh_token"],
-    )
-    late = api.post("/token?grant_type=refresh_token", refresh_token=first["refresh_token"])
-    assert refusal(late) == (400, "refresh_token_already_used")
-    unknown = api.post("/token?grant_type=refresh_token", refresh_token="nothing")
-    assert refusal(unknown) == (400, "refresh_token_not_found")
+    assert refusal(refreshed(api, "nothing")) == (400, "refresh_token_not_found")
+
+
+def test_a_client_that_lost_the_answer_gets_the_same_refresh_token_again(api: Api) -> None:
+    first = api.sign_up()["refresh_token"]
+    second = refreshed(api, first).json()["refresh_token"]
+    make_older(api, first)
+    again = refreshed(api, first)
+    assert (again.status_code, again.json()["refresh_token"]) == (200, second)
+
+
+def test_two_tabs_may_refresh_at_once(api: Api) -> None:
+    first = api.sign_up()["refresh_token"]
+    second = refreshed(api, first).json()["refresh_token"]
+    third = refreshed(api, second).json()["refresh_token"]
+    late = refreshed(api, first)
+    assert late.status_code == 200, "it was used less than ten seconds ago"
+    assert late.json()["refresh_token"] not in {first, second, third}
+
+
+def test_a_refresh_token_that_is_used_later_again_ends_all_of_its_session(api: Api) -> None:
+    signed_up = api.sign_up()
+    first = signed_up["refresh_token"]
+    email = signed_up["user"]["email"]
+    other = api.post("/token?grant_type=password", email=email, password=PHRASE).json()
+    second = refreshed(api, first).json()["refresh_token"]
+    third = refreshed(api, second).json()["refresh_token"]
+    make_older(api, first)
+    assert refusal(refreshed(api, first)) == (400, "refresh_token_already_used")
+    for token in (second, third):
+        make_older(api, token)
+        assert refusal(refreshed(api, token)) == (400, "refresh_token_already_used")
+    assert refreshed(api, other["refresh_token"]).status_code == 200, "another session"
 
 
 @pytest.mark.parametrize(
