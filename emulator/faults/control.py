@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -61,6 +61,8 @@ class _Control:
             if not isinstance(given, dict) or not isinstance(given.get("name"), str):
                 raise InvalidFault('the body is JSON like {"name": "withhold", "seconds": 5}')
             fault = self._faults.start(given.pop("name"), **given)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody gets
         except (ValueError, RecursionError):
             return JSONResponse({"message": "the body is not JSON"}, 400)
         except InvalidFault as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -56,12 +59,14 @@ def project(database: Database) -> Database:
 
 @dataclass
 class Client:
-    """A raw client that notes everything it gets."""
+    """A raw client that notes everything it gets; `reset` is how the connection ended."""
 
     connection: ClientConnection
     ids: list[int] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)  # of the changes with these ids
     told: list[dict[str, Any]] = field(default_factory=list)
     closed: int | None = None
+    reset: bool | None = None
     reader: asyncio.Task[None] = field(init=False)
     refs: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -73,6 +78,7 @@ class Client:
             while True:
                 self._take(json.loads(await self.connection.recv()))
         except ConnectionClosed as error:
+            self.reset = getattr(error.__cause__, "errno", None) == errno.ECONNRESET
             self.closed = 1006 if error.rcvd is None else error.rcvd.code
 
     def _take(self, frame: dict[str, Any]) -> None:
@@ -80,6 +86,7 @@ class Client:
         if frame["event"] == "postgres_changes":
             data = payload["data"]
             self.ids.append((data.get("record") or data["old_record"])["id"])
+            self.types.append(data["type"])
         elif frame["event"] == "broadcast":
             self.ids.append(payload["payload"]["id"])
         else:
@@ -117,6 +124,19 @@ class Client:
         await until(lambda: any(frame["ref"] == ref for frame in self.told))
         self.told.pop()
         return self.closed is None
+
+
+def is_reset(url: str, request: bytes) -> bool:
+    """Whether the answer to a request is a RST, and not the end of the stream."""
+    place = urlsplit(url)
+    address = (place.hostname or "", place.port or 0)
+    with socket.create_connection(address, DEADLINE_SECONDS) as connection:
+        connection.sendall(request)
+        try:
+            assert connection.recv(1) == b"", "an answer"
+        except ConnectionResetError:
+            return True
+    return False
 
 
 async def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
@@ -197,6 +217,14 @@ class Ground:
 
     def user(self, subject: str, seconds: int = 3600) -> str:
         return self.emulator.keys.mint("authenticated", subject=subject, seconds=seconds)
+
+    async def count(self, table: str) -> int:
+        """How many rows are committed."""
+        async with await psycopg.AsyncConnection.connect(self.emulator.dsn()) as connection:
+            cursor = await connection.execute(f"select count(*) from {table}".encode())  # noqa: S608
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
 
     async def sql(self, *statements: str, user: str = "postgres") -> None:
         """Each in a transaction of its own."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -13,6 +16,7 @@ import pytest
 from emulator.database import Database
 from emulator.faults import Faults
 from emulator.running import Emulator
+from tests.emulator.faults.conftest import is_reset
 
 # A reset that the client meets while it still writes looks like an end to it.
 RESET = (httpx.ReadError, httpx.RemoteProtocolError)
@@ -35,6 +39,14 @@ def rest(served: Emulator) -> Iterator[httpx.Client]:
     headers = {"apikey": key, "Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=10) as client:
         yield client
+
+
+def reset_at(served: Emulator, request: str) -> bool:
+    """Whether a request ends with a RST."""
+    head, _, body = request.partition(" ;; ")
+    lines = f"{head} HTTP/1.1\r\nHost: x\r\napikey: {served.keys.secret}\r\n"
+    lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return is_reset(served.url, (lines + body).encode())
 
 
 def count(served: Emulator) -> int:
@@ -83,7 +95,11 @@ def test_no_answer_comes_and_the_client_gives_up(rest: httpx.Client, faults: Fau
     assert rest.get("/rest/v1/ticks").status_code == 200
 
 
-def test_no_answer_comes_until_the_connection_is_reset(rest: httpx.Client, faults: Faults) -> None:
+def test_no_answer_comes_until_the_connection_is_reset(
+    served: Emulator, rest: httpx.Client, faults: Faults
+) -> None:
+    faults.start("rest-hang", seconds=0.3, count=1)
+    assert reset_at(served, "GET /rest/v1/ticks")
     faults.start("rest-hang", seconds=0.3, count=1)
     with pytest.raises(RESET):
         rest.get("/rest/v1/ticks")
@@ -93,10 +109,11 @@ def test_no_answer_comes_until_the_connection_is_reset(rest: httpx.Client, fault
 def test_the_connection_is_reset_before_or_after_the_work(
     served: Emulator, rest: httpx.Client, faults: Faults, name: str, executed: int
 ) -> None:
-    faults.start(name, count=1)
+    faults.start(name, count=2)
     with pytest.raises(RESET):
         rest.post("/rest/v1/ticks", json={"id": 1})
-    assert count(served) == executed
+    assert reset_at(served, 'POST /rest/v1/ticks ;; {"id": 2}')
+    assert count(served) == 2 * executed
     assert rest.get("/rest/v1/ticks").status_code == 200
 
 
@@ -133,6 +150,20 @@ def test_what_cannot_be_switched_on_is_answered_with_the_reason(
     answer = rest.post("/emulator/faults", content=body)
     assert answer.status_code == 400
     assert answer.json()["message"].startswith(message)
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(
+    served: Emulator, rest: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    place = urlsplit(served.url)
+    with socket.create_connection((place.hostname or "", place.port or 0), 10) as connection:
+        head = f"POST /emulator/faults HTTP/1.1\r\nHost: x\r\napikey: {served.keys.secret}\r\n"
+        connection.sendall(f"{head}Content-Length: 90\r\n\r\n{{".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert rest.get("/emulator/faults").json()["faults"] == []
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_faults_need_the_secret_key(served: Emulator) -> None:

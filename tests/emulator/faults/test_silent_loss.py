@@ -109,13 +109,16 @@ async def test_a_subscriber_whose_policy_raises_loses_the_polls_of_all_until_aft
         await poison.connection.close()
         await ground.sql(both.format(2))
         await until(lambda: ground.emulator.faults.lost["poll"] == 4)
-        assert client.ids == []
+        committed = [await ground.count(table) for table in ("ticks", "owned", "others")]
+        assert (committed, client.ids) == ([2, 2, 1], [])
+        assert (poison.ids, poison.told) == ([], [])
         async with asyncio.timeout(5):
             number = 3
             while not client.ids:
                 await ground.sql(both.format(number))
                 number += 1
                 await asyncio.sleep(0.05)
+        assert not {1, 2} & {*client.ids}, "withheld for good"
         assert await client.is_answered()
         assert client.told == []
 
@@ -129,6 +132,8 @@ async def test_polls_without_the_poisoned_table_pass(ground: Ground) -> None:
     await until(lambda: ground.emulator.faults.lost["poll"] == 1)
     await ground.sql("insert into ticks (id) values (1)")
     await until(lambda: client.ids == [1])
+    assert await poison.is_answered()
+    assert (poison.ids, poison.told, await ground.count("owned")) == ([], [], 1)
 
 
 async def test_a_column_renamed_before_the_poll_loses_it(ground: Ground) -> None:
@@ -141,7 +146,24 @@ async def test_a_column_renamed_before_the_poll_loses_it(ground: Ground) -> None
     await until(lambda: ground.emulator.faults.lost["poll"] == 2)
     await ground.sql("insert into ticks (id) values (3)")
     await until(lambda: client.ids == [3])
+    assert await ground.count("ticks") == 3, "two that are withheld for good"
     assert await client.is_answered()
+    assert client.told == []
+
+
+async def test_a_column_dropped_before_the_poll_loses_it(ground: Ground) -> None:
+    client = await ground.client()
+    await client.join("t", {**TICKS, "filter": "note=eq.x"}, OTHERS)
+    await ground.sql(
+        "begin; insert into ticks values (1, 'x'); insert into others values (2);"
+        " alter table ticks drop column note; commit"
+    )
+    await until(lambda: ground.emulator.faults.lost["poll"] == 2)
+    await ground.sql("insert into others values (3)")
+    await until(lambda: client.ids == [3])
+    assert [await ground.count("ticks"), await ground.count("others")] == [1, 2]
+    assert await client.is_answered()
+    assert client.told == []
 
 
 async def test_a_row_deleted_before_the_poll_is_announced_by_its_deletion_only(
@@ -156,6 +178,12 @@ async def test_a_row_deleted_before_the_poll_is_announced_by_its_deletion_only(
             " delete from ticks where id = 1; commit"
         )
         await until(lambda: sorted(client.ids) == [1, 2])
+        await ground.sql("insert into ticks (id) values (3)")
+        await until(lambda: 3 in client.ids)
+        announced = sorted(zip(client.types, client.ids, strict=True))
+        assert announced == [("DELETE", 1), ("INSERT", 2), ("INSERT", 3)]
+        assert await client.is_answered()
+        assert client.told == []
 
 
 async def test_a_newly_published_table_is_silent_until_another_system_message(
@@ -174,7 +202,9 @@ async def test_a_newly_published_table_is_silent_until_another_system_message(
             await until(lambda: everything.systems("t") == ["ok"] == one.systems("t"))
             last_before = ledger.committed[-1]
             await ledger.healed(everything)
-        assert (everything.closed, one.closed) == (None, None)
+        assert await everything.is_answered()
+        assert await one.is_answered()
+        assert [len(client.told) for client in (everything, one)] == [1, 1], "the system message"
         lost = ledger.lost(everything)
     logger.info("committed %d, withheld %d", len(ledger.committed), len(lost))
     assert lost
@@ -194,6 +224,8 @@ async def test_rows_between_the_reply_and_the_system_message_of_a_cold_join_are_
             ready = len(ledger.committed)
             await ledger.healed(first)
             await second.join("t", TICKS)  # which is not cold any more
+        assert await first.is_answered()
+        assert [frame["event"] for frame in first.told] == ["phx_reply", "system"]
     lost = [id_ for id_ in ledger.committed[replied:ready] if id_ not in first.ids]
     logger.info("committed %d, withheld %d", ready - replied, len(lost))
     assert len(lost) > 3

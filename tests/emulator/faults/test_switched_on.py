@@ -14,6 +14,7 @@ from tests.emulator.faults.conftest import (
     TICKS,
     Client,
     Ground,
+    is_reset,
     until,
     writing,
 )
@@ -121,7 +122,7 @@ async def test_sockets_end_without_a_close_frame(
 ) -> None:
     faults.start(name, **({} if name == "reset" else {"code": 1006}))
     await until(lambda: client.closed is not None)
-    assert client.closed == 1006
+    assert (client.closed, client.reset) == (1006, name == "reset")
     again = await ground.client()
     await again.join("t", TICKS)
     await ground.sql(INSERT.format(1))
@@ -135,6 +136,8 @@ async def test_only_so_many_sockets_are_reset_also_later_ones(
     await until(lambda: client.closed == 1006)
     second = await ground.client()
     await until(lambda: second.closed == 1006)
+    assert client.reset
+    assert second.reset
     third = await ground.client()
     assert await third.is_answered()
     assert (fault.hits, fault.ended) == (2, True)
@@ -171,6 +174,7 @@ async def test_a_half_open_socket_says_nothing_any_more_until_it_is_reset(
         assert await other.is_answered()
         assert (client.ids, client.told, client.closed) == ([], [], None)
     await until(lambda: client.closed == 1006)
+    assert client.reset
     assert client.ids == []
     assert fault.hits == 1
     assert await other.is_answered()
@@ -188,9 +192,15 @@ async def test_connections_are_refused_with_a_status(
 
 
 async def test_connections_are_refused_by_a_reset(ground: Ground, faults: Faults) -> None:
-    faults.start("refuse", status=0, count=1)
+    faults.start("refuse", status=0, count=2)
     with pytest.raises((OSError, InvalidMessage)):
         await ground.client()
+    handshake = (
+        f"GET /realtime/v1/websocket?apikey={ground.emulator.keys.publishable} HTTP/1.1\r\n"
+        "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert await asyncio.to_thread(is_reset, ground.emulator.url, handshake.encode())
     assert await (await ground.client()).is_answered()
 
 
