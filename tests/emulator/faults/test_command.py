@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -22,7 +22,8 @@ from emulator import keys_file
 from tests.emulator.faults.conftest import SYNCHRONOUS, TABLES, Client, until
 from tests.emulator.test_command import Command, alive, emulator, place
 
-ATTEMPTS = 3  # a busy machine is slow at times
+ATTEMPTS = 5  # a busy machine is slow at times
+WITHIN_SECONDS = 1.5  # on an idle one; two are allowed
 BINDING = {"event": "*", "schema": "public", "table": "hotspots"}
 
 
@@ -92,9 +93,13 @@ async def write(command: Command, statement: str) -> list[Any]:
         return await cursor.fetchall() if cursor.description else []
 
 
-def within() -> float:
-    """Two seconds, and more by as much as there is more to do than there are processors."""
-    return 2 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+def slowness() -> float:
+    """How many times its processor time a child takes here and now, since it has to share."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run([sys.executable, "-c", "import psycopg, uvicorn"], check=True)
+    taken, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return max(1.0, taken / used)
 
 
 def test_killed_it_serves_the_same_data_again_within_two_seconds(data: Path) -> None:
@@ -107,15 +112,16 @@ def test_killed_it_serves_the_same_data_again_within_two_seconds(data: Path) -> 
         assert made.status_code == 201
         command.process.kill()
     taken: list[float] = []
-    while len(taken) < ATTEMPTS and min(taken, default=within()) >= within():
-        began = time.monotonic()
+    while len(taken) < ATTEMPTS and min(taken, default=WITHIN_SECONDS) >= WITHIN_SECONDS:
+        before, began = slowness(), time.monotonic()
         with emulator(data) as again:
             assert alive(again.url)
-            taken.append(time.monotonic() - began)
+            seconds = time.monotonic() - began
+            taken.append(seconds / ((before + slowness()) / 2))
             address = f"{again.url}/rest/v1/events_normalized?supplier_id=eq.K"
             assert len(httpx.get(address, headers=headers, trust_env=False).json()) == 1
             again.process.kill()
-    assert min(taken) < within()
+    assert min(taken) < WITHIN_SECONDS, taken
 
 
 async def fault(command: Command, data: Path, *arguments: str) -> tuple[int, str]:

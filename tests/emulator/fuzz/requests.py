@@ -24,7 +24,8 @@ def rest(words: Words, keys: list[str]) -> bytes:
         headers["Range"] = words.choice(("0-1", "3-", "9-2", "x", "-", "0-99999999999999999999"))
     if words.random() < 0.1:
         name = words.choice(("Prefer", "Accept-Profile", "Content-Type", "Cookie", "X-Forwarded"))
-        headers[name] = _line(words.text())
+        kept = f"{headers['Prefer']}," if name == "Prefer" else ""
+        headers[name] = kept + _line(words.text())
     body = b""
     if method in {"POST", "PATCH", "PUT"}:
         rows = [words.row() for _ in range(words.randrange(1, 3))]
@@ -64,15 +65,17 @@ def broadcast(words: Words, keys: list[str]) -> bytes:
 def encoded(
     words: Words, method: str, path: str, keys: list[str], headers: dict[str, str], body: bytes
 ) -> bytes:
-    credentials = {"apikey": words.choice(keys[:3])}
-    if words.random() < 0.2:
+    damaged = words.random() < 0.03
+    # What is damaged may have lost its wish to be rolled back.
+    credentials = {"apikey": keys[1] if damaged else words.choice(keys[:3])}
+    if not damaged and words.random() < 0.2:
         credentials["Authorization"] = f"Bearer {words.choice([*keys, _line(words.text())])}"
     if words.random() < 0.05:
         credentials = {"apikey": _line(words.text())}
     shown = {"Host": "x", **credentials, **headers, "Content-Length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in shown.items())
     request = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1", errors="replace") + body
-    return words.damaged(request) if words.random() < 0.03 else request
+    return words.damaged(request) if damaged else request
 
 
 def _line(text: str) -> str:
