@@ -77,16 +77,20 @@ class Program:
         text = self._log.read_text(errors="replace").strip()
         return f": {text[-800:]}" if text else ""
 
-    async def stop(self) -> None:
-        """Ends it with all its descendants, by force if it takes long."""
+    def kill(self) -> None:
+        """Ends it at once, as if the machine had died."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ends it with all its descendants, by force if it takes longer."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self.process.wait()
         # It leads a session of its own: nothing of it stays, also when it ended by itself.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.kill()
         await self.process.wait()
 
 
@@ -99,6 +103,7 @@ async def started(
     environment: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
     piped: bool = False,
+    stop_seconds: float = STOP_SECONDS,
 ) -> AsyncIterator[Program]:
     """The program on that core, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="hr-bench-") as folder:
@@ -119,4 +124,4 @@ async def started(
         try:
             yield program
         finally:
-            await program.stop()
+            await program.stop(stop_seconds)

@@ -34,6 +34,11 @@ class Upstream:
         answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
         answer.raise_for_status()
 
+    @property
+    def key(self) -> str:
+        """The secret key that it accepts."""
+        return KEY
+
     async def asked(self) -> dict[str, int]:
         """How often it was asked for each function and table."""
         found: dict[str, int] = (await self.http.get("/counts")).json()["rest"]
@@ -51,33 +56,32 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @asynccontextmanager
-async def relay(
-    supabase: Upstream, port: int, core: int, lane: str = "broadcast"
-) -> AsyncIterator[Program]:
+async def relay(url: str, key: str, port: int, lane: str = "broadcast") -> AsyncIterator[Program]:
     """A relay with default settings that is ready: its live lane, which is `lane`, is proven.
 
     Raises:
         Failed: it does not get ready.
     """
     environment = {
-        "SUPABASE_URL": supabase.url,
-        "SUPABASE_SECRET_KEY": KEY,
+        "SUPABASE_URL": url,
+        "SUPABASE_SECRET_KEY": key,
         "PORT": str(port),
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
         "NO_PROXY": "*",
     }
     command = [sys.executable, "-m", "relay"]
+    core = machine.cores()[0]
     async with started("relay", command, core=core, environment=environment) as program:
         await program.listens(port)
         await _ready(program, port, lane)
         yield program
 
 
-async def deliveries(port: int) -> int:
-    """The frames that the relay counts as sent, over all formats."""
+async def counted(port: int, name: str) -> int:
+    """What the relay counts under that name in /metrics, over all labels."""
     async with httpx.AsyncClient(trust_env=False) as http:
         text = (await http.get(f"http://127.0.0.1:{port}/metrics", timeout=30)).text
-    found = re.findall(r"^relay_deliveries_total\{[^}]*\} (\S+)$", text, re.MULTILINE)
+    found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
     return sum(int(float(value)) for value in found)
 
 
@@ -103,14 +107,14 @@ class Relay:
         port = machine.free_port()
         async with (
             upstream() as supabase,
-            relay(supabase, port, machine.cores()[0], self.lane) as program,
+            relay(supabase.url, supabase.key, port, self.lane) as program,
         ):
             yield Server(
                 port,
                 program.pid,
                 supabase.publish,
                 ("-u", "/ws/hotspots"),
-                lambda: deliveries(port),
+                lambda: counted(port, "relay_deliveries_total"),
             )
 
 

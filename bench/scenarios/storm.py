@@ -8,6 +8,7 @@ import time
 
 from bench import machine
 from bench.contestants.relay import Upstream, relay, upstream
+from bench.delivery.crowd import EVENTS, RESUMED
 from bench.follower import Place, following
 from bench.load import load
 from bench.processes import Failed
@@ -19,13 +20,11 @@ SECONDS = 25.0
 BEFORE_SECONDS = 7.0  # a cursor or two
 AFTER_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
-EVENTS = ("--header", "Sec-WebSocket-Protocol: relay.v1", "--marked")
-RESUMED = ("--count", '"resumed":true')
 # All at once, and each is back when it has been greeted.
-AT_ONCE = ("--inflight", str(CLIENTS), "--preamble", "1", "--conn-timeout", "60")
+AT_ONCE = ("--inflight", "20000", "--preamble", "1", "--conn-timeout", "60")
 
 
-async def measure() -> Figures:
+async def measure(clients: int = CLIENTS) -> Figures:
     """How long it took until all were back and had what they had missed; changes lost.
 
     Raises:
@@ -34,15 +33,15 @@ async def measure() -> Figures:
     port = machine.free_port()
     async with (
         upstream() as supabase,
-        relay(supabase, port, machine.cores()[0]),
+        relay(supabase.url, supabase.key, port),
         following(port) as follower,
         asyncio.TaskGroup() as parts,
     ):
-        async with load(port, CLIENTS, ("-u", "/ws/hotspots?last=0", *EVENTS)):
+        async with load(port, clients, ("-u", "/ws/hotspots?last=0", *EVENTS)):
             publishing = parts.create_task(_publish(supabase), name="rows")
             await asyncio.sleep(BEFORE_SECONDS)
             place = await follower.place()
-        return await _come_back(port, place, follower.next, publishing)
+        return await _come_back(port, place, follower.next, publishing, clients)
 
 
 async def _publish(supabase: Upstream) -> None:
@@ -50,7 +49,7 @@ async def _publish(supabase: Upstream) -> None:
 
 
 async def _come_back(
-    port: int, place: Place, missed_to: int, publishing: asyncio.Task[None]
+    port: int, place: Place, missed_to: int, publishing: asyncio.Task[None], clients: int
 ) -> Figures:
     rows = round(ROWS_PER_SECOND * SECONDS)
     staying = ("-u", "/ws/hotspots", "--last", str(rows - 1))
@@ -58,7 +57,7 @@ async def _come_back(
     wanted = ("--first", str(place.next), "--last", str(missed_to))
     async with load(port, STAYING, staying) as others:
         began = time.monotonic()
-        async with load(port, CLIENTS, (*path, *EVENTS, *RESUMED, *AT_ONCE, *wanted)) as back:
+        async with load(port, clients, (*path, *EVENTS, *RESUMED, *AT_ONCE, *wanted)) as back:
             greeted = time.monotonic() - began
             complete = await back.complete(PATIENCE_SECONDS)
             caught_up = time.monotonic() - began
@@ -67,10 +66,10 @@ async def _come_back(
             await asyncio.sleep(AFTER_SECONDS)
             got = await back.end()
     lost = got["gaps"] + got["out_of_order"] + (rows - got["next_min"]) + got["closed_by_server"]
-    if not complete or lost or stayed["gaps"] or got["counted"] < CLIENTS:
+    if not complete or lost or stayed["gaps"] or got["counted"] < clients:
         raise Failed(f"not all came back whole: {got}, those who stayed: {stayed}")
     return {
-        "clients": CLIENTS,
+        "clients": clients,
         "greeted_s": greeted,
         "caught_up_s": caught_up,
         "lost": lost,
