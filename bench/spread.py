@@ -46,10 +46,10 @@ def spread(runs: Iterable[Run], contestant: str, figure: str) -> Spread | None:
 
 def ratio(runs: Sequence[Run], contestant: str, figure: str, to: str = FLOOR) -> Spread | None:
     """A figure of one contestant divided by that of `to` in the same round."""
-    floors = {run["round"]: run[figure] for run in runs if run["contestant"] == to}
+    floors = {run["round"]: run.get(figure) for run in runs if run["contestant"] == to}
     values = [
-        run[figure] / floors[run["round"]]
+        run[figure] / floor
         for run in runs
-        if run["contestant"] == contestant and floors.get(run["round"])
+        if run["contestant"] == contestant and figure in run and (floor := floors.get(run["round"]))
     ]
     return Spread.of(values) if values else None

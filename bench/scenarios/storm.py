@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from bench import machine
 from bench.contestants.relay import Upstream, relay, upstream
@@ -16,7 +19,7 @@ from bench.scenarios.fanout import Figures
 
 CLIENTS, STAYING = 10_000, 100
 ROWS_PER_SECOND = 100
-SECONDS = 25.0
+ROWS = 2500
 BEFORE_SECONDS = 7.0  # a cursor or two
 AFTER_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
@@ -35,37 +38,43 @@ async def measure(clients: int = CLIENTS) -> Figures:
         upstream() as supabase,
         relay(supabase.url, supabase.key, port),
         following(port) as follower,
-        asyncio.TaskGroup() as parts,
+        _publishing(supabase, port, clients) as published,
     ):
-        async with load(port, clients, ("-u", "/ws/hotspots?last=0", *EVENTS)):
-            publishing = parts.create_task(_publish(supabase), name="rows")
-            await asyncio.sleep(BEFORE_SECONDS)
-            place = await follower.place()
-        return await _come_back(port, place, follower.next, publishing, clients)
+        place = await follower.place()
+        return await _come_back(port, place, follower.next, published, clients)
 
 
-async def _publish(supabase: Upstream) -> None:
-    await supabase.publish(round(ROWS_PER_SECOND * SECONDS), ROWS_PER_SECOND)
+@asynccontextmanager
+async def _publishing(
+    supabase: Upstream, port: int, clients: int
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Rows flow; the clients were connected for a while and have just lost their connections."""
+    async with load(port, clients, ("-u", "/ws/hotspots?last=0", *EVENTS)):
+        rows = asyncio.create_task(supabase.publish(ROWS, ROWS_PER_SECOND), name="rows")
+        await asyncio.sleep(BEFORE_SECONDS)
+    try:
+        yield rows
+    finally:
+        rows.cancel()
+        await asyncio.gather(rows, return_exceptions=True)
 
 
 async def _come_back(
-    port: int, place: Place, missed_to: int, publishing: asyncio.Task[None], clients: int
+    port: int, place: Place, missed_to: int, published: asyncio.Task[None], clients: int
 ) -> Figures:
-    rows = round(ROWS_PER_SECOND * SECONDS)
-    staying = ("-u", "/ws/hotspots", "--last", str(rows - 1))
     path = ("-u", f"/ws/hotspots?cursor={place.cursor}")
     wanted = ("--first", str(place.next), "--last", str(missed_to))
-    async with load(port, STAYING, staying) as others:
+    async with load(port, STAYING, ("-u", "/ws/hotspots", "--last", str(ROWS))) as others:
         began = time.monotonic()
         async with load(port, clients, (*path, *EVENTS, *RESUMED, *AT_ONCE, *wanted)) as back:
             greeted = time.monotonic() - began
             complete = await back.complete(PATIENCE_SECONDS)
             caught_up = time.monotonic() - began
             stayed = await others.end()
-            await publishing
+            await published
             await asyncio.sleep(AFTER_SECONDS)
             got = await back.end()
-    lost = got["gaps"] + got["out_of_order"] + (rows - got["next_min"]) + got["closed_by_server"]
+    lost = _lost(got)
     if not complete or lost or stayed["gaps"] or got["counted"] < clients:
         raise Failed(f"not all came back whole: {got}, those who stayed: {stayed}")
     return {
@@ -76,3 +85,8 @@ async def _come_back(
         "staying_p99_ms": stayed["lat_us"]["p99"] / 1000,
         "staying_max_ms": stayed["lat_us"]["max"] / 1000,
     }
+
+
+def _lost(got: dict[str, Any]) -> int:
+    behind = ROWS - int(got["next_min"])
+    return behind + sum(int(got[name]) for name in ("gaps", "out_of_order", "closed_by_server"))

@@ -1,0 +1,57 @@
+"""Medians, ratios and tables out of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import plan, table
+from bench.contestants.all import CONTESTANTS
+from bench.results import Results, headline
+from bench.spread import Spread, ratio, spread
+
+PACED = {"floor-send": (10.0, 8.0, 9.0), "relay": (11.0, 10.0, 9.0)}
+
+
+def results() -> Results:
+    found = Results({"taken_at": "2026-01-01T00:00:00Z", "quick": True})
+    for name, values in PACED.items():
+        for round, value in enumerate(values):
+            figures = {"clients": 1000, "paced_us": value, "burst_us": value / 100}
+            found.note("fanout", name, round, figures)
+    found.note("decoding", "relay", 0, {"clients": 1, "us_per_row": 25.0})
+    return found
+
+
+def test_a_ratio_is_taken_within_each_round_before_the_median() -> None:
+    runs = results().runs
+    assert spread(runs, "relay", "paced_us") == Spread(10.0, 9.0, 11.0, 3)
+    assert ratio(runs, "relay", "paced_us") == Spread(1.1, 1.0, 1.25, 3)
+    assert spread(runs, "bun", "paced_us") is None
+
+
+def test_the_share_of_decoding_is_what_a_row_costs_alone_by_what_it_costs_with_all() -> None:
+    found = headline(results().runs)
+    assert found["burst_us_per_delivery"].median == 0.10
+    assert found["burst_decoding_share"].median == 25.0 / (0.10 * 1000)
+
+
+def test_results_are_written_and_read_again(tmp_path: Path) -> None:
+    before = results()
+    before.write(tmp_path / "folder" / "latest.json")
+    content = before.as_json()
+    assert content["paced_ratio_to_floor"] == 1.1
+    assert Results.from_json(content).as_json() == content
+
+
+def test_tables_name_everybody_with_the_relay_first() -> None:
+    shown = table.text(results())
+    assert shown.index("relay ") < shown.index("floor-send")
+    assert "10.00 (9.00-11.00)" in shown
+    assert "| relay | 10.00 (9.00-11.00) | 1.10 |" in table.markdown(results())
+
+
+def test_contestants_alternate_and_each_round_has_all_of_them() -> None:
+    steps = plan.steps(["fanout"], CONTESTANTS[:3], [1000], 3)
+    rounds = [[s.contestant.name for s in steps if s.round == round] for round in range(3)]
+    assert all(sorted(names) == sorted(rounds[0]) for names in rounds)
+    assert len({names[0] for names in rounds}) == 3
