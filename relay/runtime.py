@@ -81,17 +81,18 @@ class Relay:
             self._places,
             max_bytes_since=settings.max_behind_bytes // 4,
         )
+        self._heartbeat = Heartbeat(self._rest, identity, now)
         self._catch_up = CatchUp(
             self._rest,
             self._intake,
             self._upstream,
             self._healing,
+            self._heartbeat,
             period=settings.catch_up_seconds,
             now=now,
             moved=self._announce_cursors,
             anew=self._begin_anew,
         )
-        self._heartbeat = Heartbeat(self._rest, identity, now)
         self._live = LiveLane(
             Address(settings.realtime_url, settings.supabase_key, identity),
             Lanes(settings.live),

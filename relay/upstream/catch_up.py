@@ -3,7 +3,8 @@
 Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds
 while the live lane is proven, every second while it is not or owes something, and at once when
 asked. Each run pages up to the snapshot of its first page; one that fails on the way is continued
-from there. The loop ends only when it is cancelled.
+from there. Its snapshot becomes that of cursors as soon as a beat vouches for it, which is written
+when the run brought something, and now and then. The loop ends only when it is cancelled.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.errors import KeyRefused, Unavailable
 from relay.upstream.healing import Healing
+from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.rest import Page, Rest
 from relay.upstream.sources import Upstream
 
@@ -27,6 +29,8 @@ UNPROVEN_SECONDS: Final = 1.0
 # Incomplete live rows ask for a run each; a flood of them must not turn into a flood of requests.
 LEAST_PAUSE_SECONDS: Final = 0.02
 CHUNK_ROWS: Final = 250
+# Cursors grow old: clients are given newer ones also when nothing happens.
+QUIET_SECONDS: Final = 20.0
 
 
 class CatchUp:
@@ -39,6 +43,7 @@ class CatchUp:
         intake: Intake,
         upstream: Upstream,
         healing: Healing,
+        heartbeat: Heartbeat,
         *,
         period: float,
         now: Callable[[], float],
@@ -49,11 +54,14 @@ class CatchUp:
         self._intake = intake
         self._upstream = upstream
         self._healing = healing
+        self._heartbeat = heartbeat
         self._period = period
         self._now = now
         self._moved = moved
         self._anew = anew
         self._requested = asyncio.Event()
+        self._completed_at = now()
+        self._completed_seqs: Seqs = {}
 
     def request(self) -> None:
         """Runs at once, or once more when a run is under way."""
@@ -80,14 +88,23 @@ class CatchUp:
         """
         sent_at, seqs = self._now(), self._intake.streams.seqs()
         since, before = self._intake.feed.reached, self._intake.feed.snapshot
-        if since is None:
-            first = await self._rest.changes_since(None, epoch=None, page=1)
-            self._intake.begin(first.epoch, first.snapshot, seqs)
+        if since is None or self._heartbeat.went_back:
+            await self._begin(seqs)
         else:
             await self._read(since, seqs)
         self._upstream.catch_up.completed(sent_at)
         if self._intake.feed.snapshot != before:
             self._moved()
+
+    async def _begin(self, seqs: Seqs) -> None:
+        first = await self._rest.changes_since(None, epoch=None, page=1)
+        if self._intake.feed.snapshot is not None:
+            self._start_anew(first, seqs, "its heartbeat row has gone back")
+            return
+        if not await self._heartbeat.vouch():
+            self._heartbeat.disown()
+        self._intake.begin(first.epoch, first.snapshot, seqs)
+        self._note_completed()
 
     async def _read(self, since: Snapshot, seqs: Seqs) -> None:
         debtor = self._upstream.debtor()
@@ -98,15 +115,27 @@ class CatchUp:
                 since, epoch=self._intake.epoch, upto=upto, after=after
             )
             if page.reset is not None:
-                self._start_anew(page, seqs)
+                self._start_anew(page, seqs, page.reset)
                 return
             upto, after, more = page.snapshot, page.after, page.more
             if not upto.covers(since):
                 raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
             await self._take(page.changes, debtor)
             self._intake.feed.reach(since.reached(upto, after[0]))
-        if upto is not None:
-            self._intake.complete(upto, seqs)
+        if upto is not None and self._worth_a_beat():
+            if await self._heartbeat.vouch():
+                self._intake.complete(upto, seqs)
+                self._note_completed()
+            elif self._heartbeat.went_back:
+                await self._begin(seqs)
+
+    def _worth_a_beat(self) -> bool:
+        moved = self._intake.streams.seqs() != self._completed_seqs
+        return moved or self._now() - self._completed_at >= QUIET_SECONDS
+
+    def _note_completed(self) -> None:
+        self._completed_at = self._now()
+        self._completed_seqs = self._intake.streams.seqs()
 
     async def _take(self, changes: Sequence[Change], debtor: float | None) -> None:
         # A page at once would keep live changes waiting.
@@ -116,14 +145,16 @@ class CatchUp:
                 self._healing.caught(new, self._now())
             await asyncio.sleep(0)
 
-    def _start_anew(self, page: Page, seqs: Seqs) -> None:
+    def _start_anew(self, page: Page, seqs: Seqs, why: str) -> None:
         logger.warning(
             "the database cannot tell what changed (%s; epoch %s, before %s): clients start anew",
-            page.reset,
+            why,
             page.epoch,
             self._intake.epoch,
         )
+        self._heartbeat.went_back = False
         self._intake.begin(page.epoch, page.snapshot, seqs)
+        self._note_completed()
         self._anew()
 
     async def _try(self) -> None:

@@ -1,5 +1,10 @@
 """The relay's own row: written on and on, it comes back over Realtime and proves it.
 
+Its counter, the beat, also vouches for cursors. Whatever a cursor names was read before the beat
+that it names was written, so a database that knows the beat knows all that the cursor shows: also
+one that was restored from an image of the disk, which keeps its epoch. And a beat that has gone
+back tells a relay that lives on that this has happened.
+
 Rules: one beat every `BEAT_SECONDS` and at each request, a failed one again after
 `RETRY_SECONDS`. The loop ends only when it is cancelled.
 """
@@ -19,10 +24,12 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 20.0
 RETRY_SECONDS: Final = 2.0
+CONFIRM_SECONDS: Final = 3.0
 
 
 class Heartbeat:
-    """Writes beats and knows since when one is waiting to come back."""
+    """Writes beats and knows since when one is waiting to come back; `went_back` once the database
+    has forgotten one that it had confirmed."""
 
     def __init__(self, rest: Rest, identity: Identity, now: Callable[[], float]) -> None:
         self._rest = rest
@@ -30,7 +37,10 @@ class Heartbeat:
         self._now = now
         self._awake = Awake()
         self._requested = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._tried = 0
         self._waiting_since: float | None = None
+        self.went_back = False
 
     def request(self) -> None:
         """Beats at once."""
@@ -56,20 +66,36 @@ class Heartbeat:
                 async with asyncio.timeout(pause):
                     await self._requested.wait()
 
-    async def _beat(self) -> bool:
-        instance, beat = self._identity.instance, self._identity.beat + 1
-        sent_at = self._awake.seconds(self._now())
-        # Waiting begins with the request: the row may come back before the answer to it.
-        fresh = self._waiting_since is None
-        if fresh:
-            self._waiting_since = sent_at
+    async def vouch(self) -> bool:
+        """Writes a beat that vouches for all that was read before; false when that failed or the
+        database has gone back."""
         try:
-            await self._rest.heartbeat(instance, beat)
-        except Unavailable as error:
-            if fresh and self._waiting_since == sent_at:
-                self._waiting_since = None
-            logger.debug("heartbeat not written: %s", error)
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                return await self._beat() and not self.went_back
+        except TimeoutError:
             return False
-        if instance == self._identity.instance:
-            self._identity.beat = beat
-        return True
+
+    def disown(self) -> None:
+        """What was read last is vouched for by no beat yet: no cursors until the next one."""
+        self._identity.beat = 0
+
+    async def _beat(self) -> bool:
+        async with self._one_at_a_time:
+            # Never the same one twice: who gave up may have written it all the same.
+            self._tried = beat = max(self._tried, self._identity.beat) + 1
+            instance, sent_at = self._identity.instance, self._awake.seconds(self._now())
+            # Waiting begins with the request: the row may come back before the answer to it.
+            fresh = self._waiting_since is None
+            if fresh:
+                self._waiting_since = sent_at
+            try:
+                before = await self._rest.heartbeat(instance, beat)
+            except Unavailable as error:
+                if fresh and self._waiting_since == sent_at:
+                    self._waiting_since = None
+                logger.debug("heartbeat not written: %s", error)
+                return False
+            if instance == self._identity.instance:
+                self.went_back |= before < self._identity.beat
+                self._identity.beat = beat
+            return True

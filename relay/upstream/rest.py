@@ -89,13 +89,17 @@ class Rest:
         except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as error:
             raise Unavailable(f"changes_since: unexpected answer ({error})") from error
 
-    async def heartbeat(self, instance: str, beat: int) -> None:
-        """Writes the relay's heartbeat row.
+    async def heartbeat(self, instance: str, beat: int) -> int:
+        """Writes the relay's heartbeat row; the beat that it had before, 0 when there was none.
 
         Raises:
-            Unavailable: no answer, or an error.
+            Unavailable: no answer, or not the expected one.
         """
-        await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
+        answer = await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
+        try:
+            return int(answer["before"] or 0)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"relay_heartbeat: unexpected answer ({error})") from error
 
     async def broadcast_lacks(self) -> str | None:
         """What keeps the database from broadcasting; None when nothing does.

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from relay.changes.groups import Streams
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
+from relay.clients.places import Identity
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.healing import HEALED_SECONDS, Healing
+from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.rest import Page, Rest
 from relay.upstream.sources import Upstream
 from tests.relay.rows import change
@@ -37,6 +39,9 @@ class Pages(Rest):
         place = (found.tx, 1, number)
         return Page("1.1", Snapshot(200, 200), (found,), number < self._count, None, place)
 
+    async def heartbeat(self, instance: str, beat: int) -> int:
+        return beat - 1
+
 
 def reading(rest: Rest, upstream: Upstream, healing: Healing) -> CatchUp:
     return CatchUp(
@@ -44,6 +49,7 @@ def reading(rest: Rest, upstream: Upstream, healing: Healing) -> CatchUp:
         Intake(Streams()),
         upstream,
         healing,
+        Heartbeat(rest, Identity("this one"), lambda: 50.0),
         period=5,
         now=lambda: 50.0,
         moved=lambda: None,

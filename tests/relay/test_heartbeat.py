@@ -14,8 +14,9 @@ class Written(Rest):
         super().__init__("http://127.0.0.1:9", "key")
         self.written = asyncio.Event()
 
-    async def heartbeat(self, instance: str, beat: int) -> None:
+    async def heartbeat(self, instance: str, beat: int) -> int:
         self.written.set()
+        return beat - 1
 
 
 async def test_time_in_which_the_relay_stood_still_is_no_time_of_waiting() -> None:

@@ -133,7 +133,7 @@ async def test_a_place_in_the_stream_is_exact(emulator: Emulator, tables: Tables
 async def test_on_another_relay_from_its_memory(emulator: Emulator, tables: Tables) -> None:
     ids = [tables.hotspot() for _ in range(4)]
     quick = {"RELAY_CATCH_UP_SECONDS": "0.1"}
-    async with live_relay(emulator, **quick) as one, live_relay(emulator, **quick) as other:
+    async with live_relay(emulator, **quick) as other, live_relay(emulator, **quick) as one:
         holder = Holder()
         await visit(one, holder)
         # The other one has to know a snapshot which shows nothing that the cursor does not show.
@@ -233,6 +233,47 @@ async def test_many_clients_of_a_dead_relay_cost_a_few_reads(
 
 
 KEY = "a key of the test"
+
+
+async def test_a_cursor_names_a_beat_that_was_written_after_its_snapshot(
+    emulator: Emulator, tables: Tables
+) -> None:
+    """So an image of the disk that knows the beat knows all that the snapshot shows."""
+    beats: dict[int, int] = {}  # beat -> the transaction that wrote it
+    async with relay_of(emulator) as relay, relay.follow("hotspots") as events:
+        cursors = [
+            Signer(emulator.keys.secret).read(each["cursor"])
+            for each in await greeted(events)
+            if each.get("cursor")
+        ]
+        for _ in range(3):
+            tables.hotspot()
+            while (told := await frame(events))["type"] != "cursor":
+                pass
+            cursors.append(Signer(emulator.keys.secret).read(told["cursor"]))
+            beat = tables.execute("select beat from relay_heartbeats")
+            beats[beat] = tables.execute("select xmin::text::bigint from relay_heartbeats")
+    checked = [cursor for cursor in cursors if cursor.beat in beats]
+    assert checked
+    for cursor in checked:
+        assert not cursor.snapshot.shows(beats[cursor.beat])
+
+
+async def test_a_relay_whose_row_went_back_tells_its_clients_to_start_anew(
+    emulator: Emulator, tables: Tables
+) -> None:
+    first = tables.hotspot()
+    async with live_relay(emulator) as relay:
+        holder = Holder()
+        async with relay.follow("hotspots") as events:
+            holder.take(await greeted(events))
+            tables.execute("update relay_heartbeats set beat = beat - 1")
+            tables.hotspot()  # so that the next catch-up has something to confirm
+            while (told := await frame(events))["type"] != "reset":
+                pass
+            assert told["reason"] == "epoch"
+            holder.take(await greeted(events))
+        assert first in holder.rows
 
 
 def forged(emulator: Emulator, **changed: Any) -> str:
