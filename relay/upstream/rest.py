@@ -90,15 +90,16 @@ class Rest:
             raise Unavailable(f"changes_since: unexpected answer ({error})") from error
 
     async def heartbeat(self, instance: str, beat: int) -> int:
-        """Writes the relay's heartbeat row; the beat that it had before, 0 when there was none.
+        """Writes the relay's heartbeat row; the beat that it had before, 0 when there was none,
+        and the new one where the migration is missing that tells.
 
         Raises:
             Unavailable: no answer, or not the expected one.
         """
         answer = await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
         try:
-            return int(answer["before"] or 0)
-        except (KeyError, TypeError, ValueError) as error:
+            return int(answer.get("before", beat) or 0)
+        except (TypeError, ValueError) as error:
             raise Unavailable(f"relay_heartbeat: unexpected answer ({error})") from error
 
     async def broadcast_lacks(self) -> str | None:

@@ -6,7 +6,8 @@ from relay.changes.groups import Streams
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
 from relay.clients.places import Identity
-from relay.upstream.catch_up import CatchUp
+from relay.errors import Unavailable
+from relay.upstream.catch_up import QUIET_SECONDS, CatchUp
 from relay.upstream.healing import HEALED_SECONDS, Healing
 from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.rest import Page, Rest
@@ -21,6 +22,8 @@ class Pages(Rest):
         super().__init__("http://127.0.0.1:9", "key")
         self._count = count
         self._between = between
+        self.beats = 0
+        self.known = True  # whether a beat can be written
 
     async def changes_since(
         self,
@@ -33,6 +36,8 @@ class Pages(Rest):
     ) -> Page:
         if since is None:
             return Page("1.1", Snapshot(100, 100), (), False, None, after)
+        if self._count == 0:
+            return Page("1.1", Snapshot(300, 300), (), False, None, after)
         number = after[2] + 1
         self._between(number)
         found = change(number, 1, tx=99 + number)
@@ -40,18 +45,27 @@ class Pages(Rest):
         return Page("1.1", Snapshot(200, 200), (found,), number < self._count, None, place)
 
     async def heartbeat(self, instance: str, beat: int) -> int:
+        if not self.known:
+            raise Unavailable("relay_heartbeat: no")
+        self.beats += 1
         return beat - 1
 
+    def exhaust(self) -> None:
+        """Nothing changes any more."""
+        self._count = 0
 
-def reading(rest: Rest, upstream: Upstream, healing: Healing) -> CatchUp:
+
+def reading(
+    rest: Rest, upstream: Upstream, healing: Healing, *, now: Callable[[], float] = lambda: 50.0
+) -> CatchUp:
     return CatchUp(
         rest,
         Intake(Streams()),
         upstream,
         healing,
-        Heartbeat(rest, Identity("this one"), lambda: 50.0),
+        Heartbeat(rest, Identity("this one"), now),
         period=5,
-        now=lambda: 50.0,
+        now=now,
         moved=lambda: None,
         anew=lambda: None,
     )
@@ -79,3 +93,46 @@ async def test_a_new_subscription_owes_nothing_of_a_reading_that_began_before() 
         upstream.live.subscribed(49)
 
     assert await owed_after_reading(again) == 1
+
+
+async def test_a_beat_vouches_for_what_was_read_when_it_brought_something_and_now_and_then() -> (
+    None
+):
+    now, rest, upstream = 50.0, Pages(3), Upstream(started_at=0)
+    catch_up = reading(rest, upstream, Healing(), now=lambda: now)
+    await catch_up.once()
+    await catch_up.once()
+    assert rest.beats == 2
+    rest.exhaust()
+    await catch_up.once()
+    assert rest.beats == 2
+    now += QUIET_SECONDS
+    await catch_up.once()
+    assert rest.beats == 3
+    await rest.close()
+
+
+async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were() -> None:
+    rest, upstream = Pages(3), Upstream(started_at=0)
+    moves: list[Snapshot | None] = []
+    intake = Intake(Streams())
+    catch_up = CatchUp(
+        rest,
+        intake,
+        upstream,
+        Healing(),
+        Heartbeat(rest, Identity("this one"), lambda: 50.0),
+        period=5,
+        now=lambda: 50.0,
+        moved=lambda: moves.append(intake.feed.snapshot),
+        anew=lambda: None,
+    )
+    await catch_up.once()
+    rest.known = False
+    await catch_up.once()
+    assert sum(intake.published.values()) == 3
+    assert upstream.catch_up.works(50)
+    rest.known = True
+    await catch_up.once()
+    assert moves == [Snapshot(100, 100), Snapshot(200, 200)]
+    await rest.close()
