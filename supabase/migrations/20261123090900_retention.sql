@@ -18,6 +18,8 @@ create policy "Who reads changes reads what is gone of them" on public.retention
 alter table public.deletions add column deleted_at timestamptz not null default pg_catalog.clock_timestamp();
 
 -- As before, but for the answer `expired` to a snapshot from before what was pruned. Who has nothing needs no deletions.
+-- Rows are safe by upto alone, which leaves out what was written after it. STABLE is what makes the look at retention and the search
+-- for deletions see the same: pruned in between, a deletion would be missed in silence.
 create or replace function public.changes_since(
   since pg_snapshot,
   epoch text default null,
