@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test chaos lint bench
 
 help:
 	@echo "make demo    embedded Supabase, worker, relay and made-up events; Ctrl-C stops it all"
 	@echo "make test    the whole test suite"
+	@echo "make chaos   everything fails in turn, SECONDS=120 long, from a SEED; counts what is lost"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the relay, the floor and its peers, an hour; QUICK=1: two minutes, relay and floor alone"
 	@echo "make .venv   the Python environment that the others use"
@@ -25,6 +26,11 @@ demo: .venv
 
 test: .venv
 	$(BIN)/python -m pytest -n 2
+
+SECONDS ?= 120
+chaos: .venv
+	@exec $(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	  --output .chaos $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

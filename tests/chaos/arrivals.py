@@ -1,0 +1,109 @@
+"""How long changes take to reach the clients. Pure: the caller brings the time."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from tests.chaos.application import Taken
+from tests.chaos.ledger import Identity, Ledger, Version
+from tests.chaos.outages import Outages
+from tests.chaos.wanted import Wanted
+
+KEPT = 2000
+SLOW_SECONDS = 0.5  # quicker ones are counted and not looked at more closely
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Delay:
+    """A version that took so many seconds, and who waited for it."""
+
+    seconds: float
+    version: Version = field(compare=False)
+    client: str = field(compare=False)
+    at: float = field(compare=False)
+
+
+@dataclass
+class Arrivals:
+    """Counts all, and keeps the slowest ones."""
+
+    ledger: Ledger
+    outages: Outages
+    count: int = 0
+    late: int = 0
+    slowest: list[Delay] = field(default_factory=list)
+    _unknown: set[Identity] = field(default_factory=set)
+
+    def took(
+        self,
+        client: str,
+        wanted: Wanted,
+        taken: Taken,
+        ready_at: float,
+        now: float,
+        *,
+        ends: bool,
+    ) -> None:
+        """A client that has had all that it missed since `ready_at` takes a version.
+
+        A version that is skipped took as long as the newer one that stands for it. `ends`: the
+        client is told when a row leaves its filter.
+        """
+        self.count += 1
+        table = wanted.table
+        if self.ledger.version(table, taken.id, taken.version) is None:
+            self._unknown.add((table, taken.id, taken.version))  # its commit is not known yet
+        before = self.ledger.version(table, taken.id, taken.after)
+        held = before is not None and _matches(before, wanted)
+        versions = self.ledger.between(table, taken.id, taken.after, taken.version)
+        for version in owed(versions, wanted, ready_at, held=held, ends=ends):
+            since = max(version.committed, ready_at)
+            if now - since < SLOW_SECONDS:
+                continue
+            seconds = now - self.outages.counts_from(since)
+            if seconds < SLOW_SECONDS:
+                continue
+            self.late += seconds > self.outages.bound
+            insort(self.slowest, Delay(seconds, version, client, now))
+            if len(self.slowest) > KEPT:
+                del self.slowest[0]
+
+    def worst(self, start: float, end: float) -> float:
+        """Seconds that the slowest of the versions committed in that time took."""
+        found = [delay.seconds for delay in self.slowest if start <= delay.version.committed <= end]
+        return max(found, default=0.0)
+
+    def never_committed(self) -> list[Identity]:
+        """What arrived and is not in the ledger even now, nor among what a writer saw fail."""
+        return sorted(each for each in self._unknown if not self.ledger.knows(*each))
+
+
+def owed(
+    versions: Sequence[Version], wanted: Wanted, ready_at: float, *, held: bool, ends: bool
+) -> Iterator[Version]:
+    """Those of a row's versions that a client has to get: what matches, and what ends that.
+
+    Of what was there before it was ready that is only the last. Bare rows owe less: nothing of the
+    time before, and nothing that a row was before it left the filter for a while, since its end is
+    not told.
+    """
+    before = sum(version.committed <= ready_at for version in versions)
+    if not ends:
+        yield from _last_matching(versions[before:], wanted)
+        return
+    for version in versions[max(0, before - 1) :]:
+        matches = _matches(version, wanted)
+        if matches or held:
+            yield version
+        held = matches
+
+
+def _last_matching(versions: Sequence[Version], wanted: Wanted) -> Iterator[Version]:
+    return takewhile(lambda version: _matches(version, wanted), reversed(versions))
+
+
+def _matches(version: Version, wanted: Wanted) -> bool:
+    return version.row is not None and wanted.matches(version.row)

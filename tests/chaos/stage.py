@@ -1,0 +1,161 @@
+"""Everything that takes part in a run, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.account import make_private, unprivileged
+from tests.chaos.arrivals import Arrivals
+from tests.chaos.clients import Client, Events, Rows
+from tests.chaos.incidents import Incidents
+from tests.chaos.ledger import Ledger
+from tests.chaos.outages import Outages
+from tests.chaos.plain import Plain
+from tests.chaos.population import wishes
+from tests.chaos.project import Project
+from tests.chaos.relays import Form, Relay
+from tests.chaos.servers import Servers
+from tests.chaos.watching import watched
+from tests.chaos.writers import Writers
+
+LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000  # below those that connections of clients get
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a run is; `bound` and `recovery` in seconds, see `Outages`. `longest_pause`: what a
+    client waits at most before it reconnects."""
+
+    clients: int = 200
+    relays: int = 2
+    changes_per_second: float = 80.0
+    catch_up_seconds: float = 5.0
+    bound: float = 6.0
+    recovery: float = 3.0
+    longest_pause: float = 30.0
+    form: Form = Form.SHIPPED
+
+
+@dataclass
+class Stage:
+    """The parts of a run; `servers` and `project` may be told to fail."""
+
+    size: Size
+    directory: Path
+    ledger: Ledger
+    outages: Outages
+    incidents: Incidents
+    arrivals: Arrivals
+    servers: Servers
+    project: Project
+    relays: list[Relay]
+    clients: list[Client]
+    writers: Writers
+    plain: Plain
+
+    async def restart_project(self, *, rate_limit: float | None = None) -> None:
+        """Serve the server that is in use now; returns when that works."""
+        await self.project.start(self.servers.data, rate_limit=rate_limit)
+        await self.project.reads()
+
+    async def all_ready(self, seconds: float) -> bool:
+        """Whether every client has had everything it missed, within that time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not all(client.ready for client in self.clients):  # noqa: ASYNC110 of many
+                    await asyncio.sleep(0.05)
+                return True
+        return False
+
+
+@asynccontextmanager
+async def staged(size: Size, seed: int) -> AsyncIterator[Stage]:
+    """A run's parts: clients connected, writers writing. Nothing of it is left at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="hr-chaos-", dir="/tmp"))
+    make_private(directory, unprivileged())
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        stage = _assembled(size, directory, seed)
+        stack.callback(stage.servers.stop)
+        await asyncio.to_thread(stage.servers.start)
+        stack.push_async_callback(stage.project.close)
+        await stage.restart_project()
+        stack.push_async_callback(_stop, stage.relays)
+        for relay in stage.relays:
+            relay.start()
+        for relay in stage.relays:
+            await relay.serves()
+        parts = {client.name: client.run() for client in stage.clients}
+        parts |= {"writers": stage.writers.run(), "plain subscribers": stage.plain.run()}
+        async with watched(parts):
+            await stage.plain.hear()
+            yield stage
+            async with stage.writers.paused():
+                pass
+
+
+async def _stop(relays: Sequence[Relay]) -> None:
+    await asyncio.gather(*(relay.stop() for relay in relays))
+
+
+def _assembled(size: Size, directory: Path, seed: int) -> Stage:
+    ledger = Ledger()
+    outages = Outages(size.bound, size.recovery)
+    incidents = Incidents(time.monotonic)
+    arrivals = Arrivals(ledger, outages)
+    servers = Servers(directory)
+    ports = _free_ports(1 + size.relays)
+    project = Project(directory, ports[0])
+    environment = {"SUPABASE_URL": project.url, "SUPABASE_SECRET_KEY": project.secret}
+    settings = environment | {"RELAY_CATCH_UP_SECONDS": f"{size.catch_up_seconds:g}"}
+    relays = [
+        Relay(f"relay-{number + 1}", port, settings, directory, size.form)
+        for number, port in enumerate(ports[1:])
+    ]
+    clients = [
+        Client(
+            f"client {number} ({wanted.table} {wanted.query})",
+            wanted,
+            (Rows if rows else Events)(wanted, incidents, f"client {number}"),
+            relays,
+            number // 3 % size.relays,
+            arrivals,
+            incidents,
+            size.longest_pause,
+        )
+        for number, (wanted, rows) in enumerate(wishes(size.clients))
+    ]
+    return Stage(
+        size,
+        directory,
+        ledger,
+        outages,
+        incidents,
+        arrivals,
+        servers,
+        project,
+        relays,
+        clients,
+        Writers(ledger, servers.dsn, size.changes_per_second, seed),
+        Plain(environment, ledger),
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that the system gives to clients."""
+    found: list[int] = []
+    for port in range(LOWEST_PORT + time.time_ns() // 1000 % 10_000, HIGHEST_PORT):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"no {count} free ports below {HIGHEST_PORT}")
