@@ -3,13 +3,13 @@
 Sources bring the same changes in any order. What decides is (table, id, version): a version is
 sent on when nothing as new has been sent, and a deletion is final for its id. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
-shows are stale, and their entries are forgotten, from the one that was sent first up to one that
-the snapshot does not show. The same holds for the pages of a long catch-up one by one. While no
-catch-up succeeds the map is bounded by forgetting what was sent first: that may then come twice,
-but is never lost.
+shows are stale, and their entries can be forgotten: the map holds only what is newer than it. The
+same holds, about, for the pages of a long catch-up one by one. While no catch-up succeeds the map
+is bounded by forgetting what was sent first: that may then come twice, but is never lost.
 """
 
 from collections import OrderedDict
+from itertools import islice
 from typing import Final
 
 from relay.changes.records import Change
@@ -18,9 +18,10 @@ from relay.changes.snapshot import Snapshot
 MOST_SENT: Final = 200_000
 
 
-# Version, transaction, whether deleted. A plain tuple: the garbage collector lets go of those, and
-# with hundreds of thousands of anything else it would stop everything for long.
-_Sent = tuple[int, int, bool]
+# Version, transaction, whether deleted, its number among all accepted. A plain tuple: the garbage
+# collector lets go of those, and hundreds of thousands of anything else would make it stop
+# everything for long.
+_Sent = tuple[int, int, bool, int]
 
 
 class Feed:
@@ -31,6 +32,7 @@ class Feed:
         self._sent = OrderedDict[tuple[int, int], _Sent]()  # in the order of sending
         self._snapshot: Snapshot | None = None
         self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
+        self.accepted = 0
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -53,10 +55,11 @@ class Feed:
             if self._reached is not None and self._reached.shows(change.tx):
                 return False
         else:
-            version, _, deleted = sent
+            version, _, deleted, _ = sent
             if deleted or change.version <= version:
                 return False
-        self._sent[key] = (change.version, change.tx, change.record is None)
+        self.accepted += 1
+        self._sent[key] = (change.version, change.tx, change.record is None, self.accepted)
         if sent is not None:
             self._sent.move_to_end(key)
         elif len(self._sent) > self._most_sent:
@@ -72,19 +75,30 @@ class Feed:
         if self._snapshot is not None and not snapshot.covers(self._snapshot):
             raise ValueError(f"snapshot {snapshot} goes behind {self._snapshot}")
         self.reach(snapshot)
+        # Those after the first one that it does not show are few: what came since it was asked for.
+        for key in [key for key, (_, tx, _, _) in self._sent.items() if snapshot.shows(tx)]:
+            del self._sent[key]
         self._snapshot = snapshot
 
     def reach(self, snapshot: Snapshot) -> None:
         """A page of a catch-up has brought everything that `snapshot` shows, which covers the last
         completed one."""
         self._reached = snapshot
-        # Commits come about in the order of their ids: looking at all entries would cost more than
-        # to keep a few for longer.
+        # Commits come about in the order of their ids: looking at all entries at each page would
+        # cost more than to keep some of them until the end.
         while self._sent:
-            _, tx, _ = next(iter(self._sent.values()))
+            _, tx, _, _ = next(iter(self._sent.values()))
             if not snapshot.shows(tx):
                 break
             self._sent.popitem(last=False)
+
+    def unseen(self, accepted: int) -> bool:
+        """Whether one of the first `accepted` changes is not shown by the last completed catch-up.
+
+        Realtime may be a moment faster than the database: it reads the log, where a transaction
+        has ended before snapshots show it, for longer where the commit waits for a standby.
+        """
+        return any(number <= accepted for _, _, _, number in islice(self._sent.values(), 1))
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""

@@ -1,8 +1,9 @@
 """Which past snapshots a client can be resumed from with what the logs still hold. Pure.
 
 Everything that was sent on before a catch-up's request was sent is visible in the snapshot that it
-brought. So what that snapshot does not show follows in the logs after where they were THEN; where
-they are when the answer has been worked off would be too far.
+brought; one of which that does not hold must not be remembered. So what the snapshot does not show
+follows in the logs after where they were THEN; where they are when the answer has been worked off
+would be too far.
 """
 
 from collections.abc import Mapping

@@ -34,6 +34,7 @@ class Intake:
         self.feed: Final = Feed()
         self.history: Final = History()
         self.epoch: str | None = None
+        self._first_seqs = sum(streams.seqs().values())
         self.published: Final = Counter[Source]()
         self.dropped: Final = Counter[Source]()
 
@@ -66,4 +67,5 @@ class Intake:
             ValueError: the snapshot is older than the last one in some respect.
         """
         self.feed.complete(snapshot)
-        self.history.remember(snapshot, seqs)
+        if not self.feed.unseen(sum(seqs.values()) - self._first_seqs):
+            self.history.remember(snapshot, seqs)

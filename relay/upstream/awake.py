@@ -21,3 +21,7 @@ class Awake:
             self._seconds += min(now - self._asked_at, LONGEST_STEP_SECONDS)
         self._asked_at = now
         return self._seconds
+
+    def excuse(self, now: float) -> None:
+        """What has gone by since the last call does not count."""
+        self._asked_at = now

@@ -55,6 +55,11 @@ class Healing:
         if len(self._seen) > MOST_KEPT:
             self._seen.popitem(last=False)
 
+    def behind(self, now: float) -> None:
+        """So much has arrived live that the rest waits unread: for as long as that is said again
+        and again the live lane is not late, the relay is."""
+        self._awake.excuse(now)
+
     def suspicious(self, now: float) -> bool:
         """Whether the live lane owes a version for longer than it usually takes."""
         return self._longest(now) >= SUSPICIOUS_SECONDS

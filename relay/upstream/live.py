@@ -110,6 +110,8 @@ class LiveLane:
         """Works off the rows that arrive until cancelled, as many at once as there are."""
         while True:
             self._take(await self._inbox.take(BATCH_ROWS))
+            if not self._inbox.room.is_set():
+                self._healing.behind(self._now())
             await asyncio.sleep(0)
 
     async def _choose(self) -> Lane:

@@ -72,6 +72,15 @@ def test_a_relay_that_stood_still_gives_what_waits_in_its_socket_the_time_to_be_
     assert healed(healing, 160.25, 165) == 3
 
 
+def test_a_relay_that_is_behind_with_reading_does_not_call_the_live_lane_late() -> None:
+    healing = owing()
+    for step in range(200):  # ten seconds of a long burst, worked off in batches
+        healing.behind(100 + step / 20)
+        assert healing.due(100 + step / 20 + 0.001) == 0
+    healing.lived(NUMBER, 7, 2)
+    assert healed(healing, 110, 115) == 1
+
+
 def test_it_is_bounded() -> None:
     healing = Healing()
     healing.caught((change(number) for number in range(2 * MOST_KEPT)), 0)
