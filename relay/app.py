@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
 from relay.changes.endpoints import ENDPOINTS
+from relay.clients.route import Application
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
 from relay.origins import allowing
@@ -49,7 +50,9 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
     app.state.sockets = relay.sockets
     for endpoint in ENDPOINTS:
         app.router.routes.append(
-            WebSocketRoute(f"/ws/{endpoint.name}", relay.sockets.at(endpoint), name=endpoint.name)
+            WebSocketRoute(
+                f"/ws/{endpoint.name}", Application(relay.sockets, endpoint), name=endpoint.name
+            )
         )
     app.include_router(router(behalf, local_token=settings.local_token, allows=allows))
     _add_health(app, relay)

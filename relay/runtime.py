@@ -5,13 +5,18 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from relay.changes import frames
 from relay.changes.groups import Format, LogLimits, Streams
 from relay.changes.intake import Intake
+from relay.changes.wire import framed
 from relay.clients.beats import Beats
+from relay.clients.entrance import Entrance
+from relay.clients.flushing import Flusher
 from relay.clients.missed import MissedReads
+from relay.clients.pacing import Pacer
 from relay.clients.places import Identity, Places
 from relay.clients.resumes import Resumes
 from relay.clients.sockets import Sockets
@@ -48,8 +53,10 @@ class Relay:
         self._key = settings.supabase_key
         # What another relay, or another run, called by the same seq must not look like ours.
         first_seq = random.SystemRandom().randrange(2**32, 2**51)
-        self._streams = Streams(LogLimits(max_bytes=settings.log_bytes), first_seq)
         self._counts = Counts()
+        flusher = Flusher(self._counts, schedule=_later, now=now, clock=time.time)
+        limits = LogLimits(max_bytes=settings.log_bytes)
+        self._streams = Streams(limits, first_seq, flusher.changed)
         self._intake = Intake(
             self._streams,
             lambda source, changes: self._counts.arrived(source, changes, time.time()),
@@ -109,13 +116,14 @@ class Relay:
                 streams=self._streams,
                 states=self._states,
                 resumes=self._resumes,
+                pacer=Pacer(soon=_soon, now=now),
                 upstream_state=lambda: self._announced,
                 counts=self._counts,
                 now=now,
                 clock=time.time,
                 max_behind_bytes=settings.max_behind_bytes,
             ),
-            allows,
+            Entrance(allows),
         )
         self.metrics: Final = Metrics(
             Measured(
@@ -169,6 +177,7 @@ class Relay:
         ticks = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            self.sockets.turn()
             self._heal()
             state = self._upstream.state(self._now())
             if state is not self._announced:
@@ -207,5 +216,12 @@ class Relay:
             for group in stream.groups():
                 cursor = self._places.cursor(group.wanted)
                 if group.format is Format.EVENTS and cursor is not None:
-                    group.log.append(frames.cursor(cursor))
-                    group.wake()
+                    stream.tell(group, framed(frames.cursor(cursor)))
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, call)
+
+
+def _soon(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(call)

@@ -1,23 +1,26 @@
 """Runs the application under uvicorn until a signal or a failure ends it."""
 
+import asyncio
 import errno
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Literal, cast
 
 import uvicorn
 
 from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.frames import HEARTBEAT_SECONDS
-from relay.clients.protocol import CuttableProtocol
+from relay.clients import surface
+from relay.clients.incoming import MAX_BYTES
+from relay.clients.protocol import RelayProtocol
 from relay.clients.sockets import Sockets
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# Frames beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
-MAX_FRAME_BYTES = 16 * 1024
 GRACE_SECONDS = 3
 BACKLOG = 4096
 
@@ -45,16 +48,21 @@ def run(settings: Settings) -> int:
     return 1 if failures or not server.started else 0
 
 
-def server_of(settings: Settings, on_failure: Callable[[str], None]) -> "Server":
-    """A server that has not started; `on_failure` is called when a part of the relay died."""
+def server_of(
+    settings: Settings, on_failure: Callable[[str], None], *, through_asgi: bool = False
+) -> "Server":
+    """A server that has not started; `on_failure` is called when a part of the relay died.
+
+    With `through_asgi` it serves WebSockets as any other server would.
+    """
     app = create_app(settings, on_failure=on_failure)
     return Server(
         app.state.sockets,
         uvicorn.Config(
             app,
-            ws=CuttableProtocol,
+            ws="websockets-sansio" if through_asgi else _own_class(app.state.sockets),
             ws_per_message_deflate=False,
-            ws_max_size=MAX_FRAME_BYTES,
+            ws_max_size=MAX_BYTES,
             ws_ping_interval=HEARTBEAT_SECONDS,
             ws_ping_timeout=HEARTBEAT_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -81,6 +89,14 @@ class Server(uvicorn.Server):
             listener.close()
         await self._clients.drain(lambda: self.force_exit)
         await super().shutdown(sockets)
+
+
+def _own_class(sockets: Sockets) -> type[asyncio.Protocol] | Literal["websockets-sansio"]:
+    trouble = surface.trouble()
+    if trouble is None:
+        return cast(type[asyncio.Protocol], partial(RelayProtocol, sockets))
+    logger.warning("%s; WebSockets are served through ASGI, which takes more time", trouble)
+    return "websockets-sansio"
 
 
 def _say_hello(settings: Settings, listener: socket.socket) -> None:

@@ -28,7 +28,15 @@ class Filter:
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the row passes."""
-        return all(record.get(column) in values for column, values in self.columns().items())
+        columns = self.endpoint.filters
+        return all(record.get(columns[name].name) in values for name, values in self.terms)
+
+    def fixed(self) -> tuple[str, tuple[str, ...]] | None:
+        """A column that a row never changes, with the values that are allowed; None without one."""
+        for name, values in self.terms:
+            if self.endpoint.filters[name].fixed:
+                return self.endpoint.filters[name].name, values
+        return None
 
     def may_have_matched(self, record: Mapping[str, Any]) -> bool:
         """Whether an earlier version of the row can have passed: columns that may change decide

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from relay.changes.filters import Filter
 from relay.changes.records import Change, encode
+from relay.changes.wire import framed, text
 
 SUBPROTOCOL: Final = "relay.v1"
 HEARTBEAT_SECONDS: Final = 25
@@ -44,15 +45,15 @@ def leave(table: str, row_id: int, version: int, seq: int) -> str:
     return _message("LEAVE", table=table, id=row_id, version=version, seq=seq)
 
 
-def filtered(events: Iterable[str], wanted: Filter) -> Iterator[str]:
-    """What a client with that filter gets instead of these events of all rows."""
-    for text in events:
-        message = json.loads(text)
+def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
+    """What a client with that filter gets instead of these events of all rows; framed both."""
+    for frame in events:
+        message = json.loads(text(frame))
         record, version = message["record"], message["version"]
         if record is None or wanted.matches(record):
-            yield text
+            yield frame
         elif version > 1 and wanted.may_have_matched(record):
-            yield leave(message["table"], record["id"], version, message["seq"])
+            yield framed(leave(message["table"], record["id"], version, message["seq"]))
 
 
 def hello(endpoint: str, *, resumed: bool, reason: str | None) -> str:

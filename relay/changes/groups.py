@@ -1,7 +1,7 @@
 """Clients that want the same frames share one log: a group is an endpoint, a format, a filter."""
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -9,8 +9,10 @@ from relay.changes import frames
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.filters import Filter
 from relay.changes.history import Seqs
-from relay.changes.log import Log
+from relay.changes.index import Index
+from relay.changes.log import Log, Overflow
 from relay.changes.records import Change
+from relay.changes.wire import framed
 
 
 class Format(enum.Enum):
@@ -21,10 +23,19 @@ class Format(enum.Enum):
 
 
 class Member(Protocol):
-    """A client that reads the group's log by itself."""
+    """A client of a group; what it is told must not block, nor change who keeps up."""
 
-    def wake(self) -> None:
-        """Something was appended; must return at once."""
+    def fell_behind(self) -> None:
+        """It does not keep up any more: from `flushed` on it reads the log by itself."""
+
+    def flushed(self) -> None:
+        """The group has sent what it had, and the member is one of those who wait for that."""
+
+    def start_anew(self) -> None:
+        """What it holds is of another history."""
+
+
+Write = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,9 @@ class LogLimits:
 class Group:
     """One log and those who read it; `generation` rises when all of them have to start anew.
 
-    `newest` is the newest change in the log, whose frame ends at `newest_end`.
+    Members that keep up have had everything up to `flushed`, which was `sent` frames since the
+    start; the others read by themselves, but never beyond it. `newest` is the newest change in the
+    log, whose frame ends at `newest_end`.
     """
 
     def __init__(self, format: Format, wanted: Filter, limits: LogLimits, seq: int) -> None:
@@ -46,43 +59,88 @@ class Group:
         self.wanted: Final = wanted
         self.log: Final = Log(max_frames=limits.max_frames, max_bytes=limits.max_bytes, seq=seq)
         self.members: Final[set[Member]] = set()
+        self.keeping: Final[dict[Member, Write]] = {}
+        self.waiting: Final[set[Member]] = set()
         self.generation = 0
         self.newest: Change | None = None
         self.newest_end = 0
+        self.flushed = 0
+        self.sent = 0
+        self._falling: list[Member] | None = None
 
-    def append(self, frame: str, seq: int, change: Change) -> None:
+    def append(self, frame: bytes, seq: int, change: Change) -> None:
         """Adds a change to the log."""
         self.log.append(frame, seq)
         self.newest, self.newest_end = change, self.log.head
 
-    def wake(self) -> None:
-        """Tells every member that there is something to read."""
-        for member in self.members:
-            member.wake()
+    def fall_behind(self, member: Member) -> None:
+        """The member's socket is full."""
+        if self._falling is not None:
+            self._falling.append(member)
+        else:
+            del self.keeping[member]
+            member.fell_behind()
+
+    def flush(self, most_bytes: int) -> int:
+        """Sends what follows `flushed`, that many bytes at most, to all who keep up; the number of
+        frames that each of them got."""
+        if not self.keeping:
+            self.flushed = self.log.head
+            return 0
+        try:
+            piece, end = self.log.joined(self.flushed, self.log.head, most_bytes)
+        except Overflow:  # more came at once than the log holds
+            self._leave_behind(list(self.keeping))
+            self.flushed = self.log.head
+            return 0
+        falling = self._falling = []
+        try:
+            self._write_all(piece.data)
+        finally:
+            self._falling = None
+            self.flushed = end
+            self.sent += piece.frames
+        self._leave_behind(falling)
+        return piece.frames
+
+    def _leave_behind(self, members: list[Member]) -> None:
+        for member in members:
+            del self.keeping[member]
+            member.fell_behind()
+
+    def _write_all(self, data: bytes) -> None:
+        for write in self.keeping.values():
+            write(data)
 
 
 class Stream:
     """The changes of one endpoint, encoded once and appended to each group that wants them.
 
-    `seq` is that of the newest change; the first one gets the one after `seq`.
+    `seq` is that of the newest change; the first one gets the one after `seq`. `changed` is told
+    when there is something to flush.
     """
 
-    def __init__(self, endpoint: Endpoint, limits: LogLimits | None = None, seq: int = 0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: LogLimits | None = None,
+        seq: int = 0,
+        changed: Callable[[Group], None] = lambda group: None,
+    ) -> None:
         self.endpoint: Final = endpoint
         self.seq = self.first_seq = seq
         self._limits = limits or LogLimits()
+        self._changed = changed
+        self._groups: dict[tuple[Format, Filter], Group] = {}
+        self._index = Index[Group]()
         # The groups without a filter stay, so that their logs have no gaps.
-        self._lasting = {
-            self._key(format, Filter(endpoint)): self._group(format, Filter(endpoint))
-            for format in Format
-        }
-        self._groups = dict(self._lasting)
+        self._lasting = {format: self._group(format, Filter(endpoint)) for format in Format}
         self._recorders: list[dict[int, Change]] = []
 
     @property
     def everything(self) -> Group:
         """The events without a filter."""
-        return self._lasting[self._key(Format.EVENTS, Filter(self.endpoint))]
+        return self._lasting[Format.EVENTS]
 
     def groups(self) -> Iterator[Group]:
         """All groups."""
@@ -97,19 +155,18 @@ class Stream:
 
     def join(self, format: Format, wanted: Filter, member: Member) -> Group:
         """The group of that format and filter, with the member in it from now on."""
-        key = self._key(format, wanted)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = self._group(format, wanted)
+        group = self._groups.get((format, wanted)) or self._group(format, wanted)
         group.members.add(member)
         return group
 
     def leave(self, group: Group, member: Member) -> None:
         """Takes the member out; a filtered group that nobody reads vanishes."""
         group.members.discard(member)
-        key = self._key(group.format, group.wanted)
-        if not group.members and key not in self._lasting:
-            self._groups.pop(key, None)
+        group.keeping.pop(member, None)
+        group.waiting.discard(member)
+        if not group.members and group not in self._lasting.values():
+            self._index.discard(group)
+            self._groups.pop((group.format, group.wanted), None)
 
     def record(self) -> dict[int, Change]:
         """A mapping that holds, from now on, the newest published change of each id."""
@@ -122,7 +179,7 @@ class Stream:
         self._recorders = [each for each in self._recorders if each is not recorder]
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Appends the changes to every log that wants them, then wakes the readers."""
+        """Appends the changes to every log that wants them."""
         touched: set[Group] = set()
         for change in changes:
             self.seq += 1
@@ -130,55 +187,66 @@ class Stream:
                 recorder[change.id] = change
             touched.update(self._append(change))
         for group in touched:
-            group.wake()
+            self._changed(group)
 
-    def announce(self, frame: str) -> None:
+    def announce(self, message: str) -> None:
         """Sends a message that is no change to all clients of relay.v1."""
+        frame = framed(message)
         for group in self._groups.values():
             if group.format is Format.EVENTS:
-                group.log.append(frame)
-                group.wake()
+                self.tell(group, frame)
+
+    def tell(self, group: Group, frame: bytes) -> None:
+        """Sends a message that is no change to all clients of a group."""
+        group.log.append(frame)
+        self._changed(group)
 
     def start_anew(self) -> None:
         """Makes every client of relay.v1 forget what it holds."""
         for group in self._groups.values():
             group.generation += 1
-            group.wake()
+            for member in list(group.members):
+                member.start_anew()
 
     def _append(self, change: Change) -> Iterator[Group]:
-        row = frames.row(change)
-        event = left = None
-        for group in self._groups.values():
+        encoded = frames.row(change)
+        row, event, left = framed(encoded), b"", b""
+        for group in self._index.concerned(change):
             if change.record is None or group.wanted.matches(change.record):
                 if group.format is Format.ROWS:
                     group.append(row, self.seq, change)
                 else:
-                    event = event or frames.event(change, self.seq, row)
+                    event = event or framed(frames.event(change, self.seq, encoded))
                     group.append(event, self.seq, change)
             elif (
                 group.format is Format.EVENTS
                 and change.version > 1
                 and group.wanted.may_have_matched(change.record)
             ):
-                left = left or frames.leave(self.endpoint.name, change.id, change.version, self.seq)
+                left = left or framed(
+                    frames.leave(self.endpoint.name, change.id, change.version, self.seq)
+                )
                 group.append(left, self.seq, change)
             else:
                 continue
             yield group
 
     def _group(self, format: Format, wanted: Filter) -> Group:
-        return Group(format, wanted, self._limits, self.seq)
-
-    @staticmethod
-    def _key(format: Format, wanted: Filter) -> tuple[Format, Filter]:
-        return format, wanted
+        group = self._groups[format, wanted] = Group(format, wanted, self._limits, self.seq)
+        self._index.add(group)
+        return group
 
 
 class Streams:
     """The streams of all endpoints."""
 
-    def __init__(self, limits: LogLimits | None = None, seq: int = 0) -> None:
-        self._by_number = {each.number: Stream(each, limits, seq) for each in ENDPOINTS}
+    def __init__(
+        self,
+        limits: LogLimits | None = None,
+        seq: int = 0,
+        changed: Callable[[Group], None] = lambda group: None,
+    ) -> None:
+        self._by_number = {each.number: Stream(each, limits, seq, changed) for each in ENDPOINTS}
 
     def __getitem__(self, endpoint: Endpoint) -> Stream:
         return self._by_number[endpoint.number]

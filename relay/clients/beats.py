@@ -26,17 +26,26 @@ class Beats:
         self._read: dict[str, tuple[int, float]] = {}  # beat, and when that was
         self._flights = Flights[str, int]("beat of")
 
-    async def vouch_for(self, cursor: Cursor) -> bool:
-        """Whether the row of the cursor's relay is there and not below the cursor's beat.
-
-        Raises:
-            Unavailable: it cannot be read now.
-        """
+    def known(self, cursor: Cursor) -> bool | None:
+        """Whether the row of the cursor's relay is there and not below the cursor's beat; None when
+        that has to be read."""
         if self._places.is_own(cursor):
             return True
         beat, at = self._read.get(cursor.instance, (-1, -DOUBT_SECONDS))
         if beat < cursor.beat and self._now() - at >= DOUBT_SECONDS:
-            beat = await self._flights.join(cursor.instance, lambda: self._beat(cursor.instance))
+            return None
+        return beat >= cursor.beat
+
+    async def vouch_for(self, cursor: Cursor) -> bool:
+        """What `known` tells, after a read where it takes one.
+
+        Raises:
+            Unavailable: it cannot be read now.
+        """
+        known = self.known(cursor)
+        if known is not None:
+            return known
+        beat = await self._flights.join(cursor.instance, lambda: self._beat(cursor.instance))
         return beat >= cursor.beat
 
     def forget(self) -> None:

@@ -14,6 +14,7 @@ from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot, common
+from relay.changes.wire import framed
 from relay.clients.places import Unresumable
 from relay.errors import Unavailable
 from relay.upstream.rest import Page, Rest
@@ -31,7 +32,7 @@ class Caught(NamedTuple):
     tx: int
     row_id: int
     version: int
-    frame: str
+    frame: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class MissedReads:
 
 
 def _caught(change: Change) -> Caught:
-    return Caught(change.tx, change.id, change.version, frames.event(change, NO_PLACE))
+    return Caught(change.tx, change.id, change.version, framed(frames.event(change, NO_PLACE)))
 
 
 def _has(published: Mapping[int, Change], entry: Caught) -> bool:

@@ -7,7 +7,12 @@ from typing import Final
 
 from relay.changes.filters import Filter
 from relay.changes.intake import Intake
+from relay.changes.snapshot import Snapshot
 from relay.clients.cursor import Cursor, InvalidCursor, Signer, bound
+
+MOST_SIGNED: Final = 1000
+
+_Place = tuple[Snapshot, str, str, int, int]
 
 
 @dataclass(slots=True)
@@ -50,13 +55,19 @@ class Places:
         self._intake: Final = intake
         self._clock: Final = clock
         self._seconds: Final = seconds
+        self._signed: dict[Filter, tuple[_Place, str]] = {}  # many come at the same time
 
     def cursor(self, wanted: Filter) -> str | None:
         """Where clients of that filter are; None before the first catch-up and heartbeat."""
         snapshot, epoch = self._intake.feed.snapshot, self._intake.epoch
         if snapshot is None or epoch is None or self._identity.beat == 0:
             return None
-        return self._signer.sign(
+        issued = int(self._clock())
+        newest = snapshot, epoch, self._identity.instance, self._identity.beat, issued
+        signed = self._signed.get(wanted)
+        if signed is not None and signed[0] == newest:
+            return signed[1]
+        text = self._signer.sign(
             Cursor(
                 snapshot=snapshot,
                 epoch=epoch,
@@ -64,9 +75,13 @@ class Places:
                 beat=self._identity.beat,
                 endpoint=wanted.endpoint.name,
                 filter=bound(wanted),
-                issued=int(self._clock()),
+                issued=issued,
             )
         )
+        if len(self._signed) >= MOST_SIGNED:
+            self._signed.clear()
+        self._signed[wanted] = newest, text
+        return text
 
     def read(self, presented: str, wanted: Filter) -> Cursor:
         """The presented cursor, which this relay or another one with the same key handed out for

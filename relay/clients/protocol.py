@@ -1,35 +1,233 @@
-"""uvicorn's WebSocket protocol, plus the one thing that ASGI lacks: cutting a connection off.
+"""The relay's own class for uvicorn's upgraded connections: no task, no queue, no ASGI call each.
 
-A client that reads nothing keeps a closing connection, and megabytes in the kernel, for as long
-as it likes: only an abort with a reset ends that.
+uvicorn parses the request and hands over the head of it and the transport. Handshakes for an
+endpoint are answered here; what is no endpoint, or no plain handshake, goes on to uvicorn's own
+class and from there to the application.
 """
 
+import asyncio
+import fcntl
+import random
 import socket
 import struct
+import sys
+import termios
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final, cast
 
+from uvicorn import Config
+from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
+from uvicorn.server import ServerState
 
-CUT_OFF: Final = "relay.cut_off"
+from relay.changes.frames import HEARTBEAT_SECONDS
+from relay.clients import handshake
+from relay.clients.entrance import PATHS, Admitted, Refused, Request
+from relay.clients.handshake import Handshake
+from relay.clients.incoming import Incoming
+from relay.clients.session import Session
+from relay.clients.sockets import Sockets, Watched
+from relay.close import CloseCode
+
+# Who has not answered a close frame by then never will.
+LINGER_SECONDS: Final = 12.0
+MOST_REASON_BYTES: Final = 120
+PING: Final = b"\x89\x00"
+_PONG_HEAD: Final = b"\x8a\x80"
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
-class CuttableProtocol(WebSocketsSansIOProtocol):
-    """Offers `cut_off()` to the application as an extension of the scope."""
+class RelayProtocol(asyncio.Protocol):
+    """One connection, from the handshake to its end; the outlet of its session."""
 
-    def handle_connect(self, event: Request) -> None:
-        """Accepts or refuses the handshake."""
-        super().handle_connect(event)
-        if not self.handshake_complete:  # it is complete already when it was refused
-            extensions = cast(dict[str, Any], self.scope["extensions"])
-            extensions[CUT_OFF] = self.cut_off
+    __slots__ = (
+        "_closing",
+        "_config",
+        "_heard",
+        "_incoming",
+        "_session",
+        "_slot",
+        "_sockets",
+        "_state",
+        "_transport",
+        "app_state",
+        "paused",
+        "write",
+    )
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
+        self._sockets = sockets
+        self._config = config
+        self._state = server_state
+        self.app_state = app_state
+        self._session: Session | None = None
+        self._incoming: Incoming | None = None
+        self._slot: set[Watched] | None = None
+        self._heard = True
+        self._closing = False
+        self.paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """uvicorn hands the connection over; the head of the request follows at once."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.write: Callable[[bytes], None] = self._transport.write
+        # A full socket is told at the first byte that it does not take.
+        self._transport.set_write_buffer_limits(high=0)
+        self._state.connections.add(self)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """The head of the request first, then what the client sends."""
+        if self._session is not None or self._closing:
+            self._hear(data)
+            return
+        found = handshake.parse(data)
+        endpoint = None if found is None else PATHS.get(found.path)
+        if not handshake.is_get(data):  # uvicorn's class would leave the client without an answer
+            asyncio.get_running_loop().call_soon(self._refuse, HTTPStatus.BAD_REQUEST)
+        elif found is None or endpoint is None:
+            # Only then has uvicorn made this the protocol of the transport.
+            asyncio.get_running_loop().call_soon(self._hand_over, data)
+        else:
+            request = Request(endpoint, found.query, found.headers, _address(self._transport))
+            self._answer(found, request)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._state.connections.discard(self)
+        self._forget_slot()
+        if self._session is not None:
+            self._session.gone("connection lost")
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self.paused = True
+        if self._session is not None:
+            self._session.blocked()
+
+    def resume_writing(self) -> None:
+        """Everything has been sent."""
+        self.paused = False
+        if self._session is not None:
+            self._session.unblocked()
+
+    def shutdown(self) -> None:
+        """The server ends and does not wait for answers."""
+        if self._session is not None:
+            self._session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+        self._transport.close()
+
+    def unsent(self) -> int:
+        """How many bytes the client has not taken, those in the kernel included."""
+        size = self._transport.get_write_buffer_size()
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and sys.platform == "linux":
+            size += struct.unpack("i", fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+        return size
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; a client that takes nothing is cut off instead."""
+        if self.paused:
+            self.cut_off()
+        elif not self._closing:
+            self._closing = True
+            self._incoming = self._incoming or Incoming()
+            text = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
+            self.write(self._incoming.close(code, text))
+            self._look_again_in(LINGER_SECONDS)
 
     def cut_off(self) -> None:
-        """Ends the connection with a reset, whatever is still to be sent; does no harm later."""
-        if self.disconnected:
-            return
-        raw = self.transport.get_extra_info("socket")
-        if raw is not None:
+        """Ends the connection with a reset, so that the kernel keeps nothing for it."""
+        self._closing = True
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and not self._transport.is_closing():
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.transport.abort()
+        self._transport.abort()
+
+    def look(self) -> None:
+        """Pings the client, which has time until the next look to say something."""
+        if self._closing or not self._heard:
+            if not self._closing and self._session is not None:
+                self._session.gone("no answer to a ping")
+            self.cut_off()
+            return
+        if not self.paused:  # otherwise it is looked after by its session
+            self._heard = False
+            self.write(PING)
+        self._look_again_in(HEARTBEAT_SECONDS)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._forget_slot()
+        self._slot = self._sockets.wheel.put(self, seconds)
+
+    def _forget_slot(self) -> None:
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None
+
+    def _hand_over(self, head: bytes) -> None:
+        self._state.connections.discard(self)
+        if self._transport.is_closing():
+            return
+        self._transport.set_write_buffer_limits()
+        other = WebSocketsSansIOProtocol(
+            config=self._config, server_state=self._state, app_state=self.app_state
+        )
+        self._transport.set_protocol(other)
+        other.connection_made(self._transport)
+        other.data_received(head)
+
+    def _answer(self, found: Handshake, request: Request) -> None:
+        decision = self._sockets.entrance.decide(request)
+        if isinstance(decision, Refused):
+            self._refuse(decision.status)
+            return
+        key = found.headers["sec-websocket-key"]
+        self.write(handshake.acceptance(key, decision.subprotocol))
+        if isinstance(decision, Admitted):
+            self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
+            self._session = self._sockets.open(self, decision, request.client)
+            self._session.begin(decision.wanted)
+        else:
+            self.close(decision.code, decision.reason)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._closing = True
+        self.write(handshake.refusal(status))
+        self._transport.close()
+
+    def _hear(self, data: bytes) -> None:
+        self._heard = True
+        if self._incoming is None and len(data) == 6 and data.startswith(_PONG_HEAD):
+            return  # the usual answer to a ping
+        incoming = self._incoming = self._incoming or Incoming()
+        messages = incoming.receive(data)
+        if incoming.answer:
+            self.write(incoming.answer)
+            incoming.answer = b""
+        for message in messages:
+            if self._session is not None and not self._closing:
+                self._session.said(message)
+        if incoming.ended is not None:
+            self._end(incoming.ended)
+        elif incoming.between_messages:
+            self._incoming = None
+
+    def _end(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.gone(reason)
+        self._closing = True
+        self._transport.close()
+        self._look_again_in(LINGER_SECONDS)
+
+
+def _address(transport: asyncio.Transport) -> str:
+    host, port = get_remote_addr(transport) or ("?", 0)
+    return f"{host}:{port}"

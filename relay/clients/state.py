@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from relay.changes.filters import Filter
 from relay.changes.records import Change
+from relay.changes.wire import Piece, pieces
+
+PIECE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class StateRow:
     """A row's frame, and whether the row is open."""
 
-    frame: str
+    frame: bytes
     open: bool
 
 
@@ -28,17 +32,18 @@ class State:
     rows: tuple[StateRow, ...]
     more: bool
     cursor: str | None
-    _cuts: dict[tuple[int, bool], tuple[tuple[str, ...], bool]] = field(default_factory=dict)
+    _cuts: dict[tuple[int, bool], tuple[tuple[Piece, ...], bool]] = field(default_factory=dict)
 
-    def newest(self, count: int, *, with_open: bool) -> tuple[tuple[str, ...], bool]:
-        """Frames of the newest `count` rows (and of all open ones), and whether nothing is left
-        out."""
+    def newest(self, count: int, *, with_open: bool) -> tuple[tuple[Piece, ...], bool]:
+        """The newest `count` rows (and all open ones), and whether nothing is left out. Who asks
+        for the same gets the same objects."""
         cut = (count, with_open)
         if cut not in self._cuts:
             start = max(0, len(self.rows) - count)
             older = tuple(row.frame for row in self.rows[:start] if with_open and row.open)
             frames = older + tuple(row.frame for row in self.rows[start:])
-            self._cuts[cut] = frames, len(frames) == len(self.rows) and not self.more
+            complete = len(frames) == len(self.rows) and not self.more
+            self._cuts[cut] = tuple(pieces(frames, PIECE_BYTES)), complete
         return self._cuts[cut]
 
 

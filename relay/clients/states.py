@@ -8,6 +8,7 @@ from relay.changes import frames
 from relay.changes.groups import Format, Group, Stream
 from relay.changes.intake import Intake
 from relay.changes.records import Change
+from relay.changes.wire import framed
 from relay.clients.parameters import MOST_ROWS
 from relay.clients.places import Places
 from relay.clients.state import State, StateRow, merge
@@ -18,6 +19,7 @@ MOST_OPEN_ROWS: Final = 10_000
 MOST_READS: Final = 4
 MOST_CACHED: Final = 32
 MOST_FRAMES_SINCE: Final = 1000
+RETRY_SECONDS: Final = 1.0
 
 
 class States:
@@ -32,23 +34,23 @@ class States:
         self._reading: dict[Group, asyncio.Task[State]] = {}
         self._slots = asyncio.Semaphore(MOST_READS)
 
-    async def get(self, group: Group) -> State:
-        """A state that the group's log continues.
-
-        Raises:
-            Unavailable: it cannot be read now.
-        """
+    def at_once(self, group: Group) -> State | None:
+        """A state that the group's log continues, if one was read lately."""
         cached = self._cached.get(group)
-        if cached is not None and self._continues(cached, group):
-            self._cached.move_to_end(group)
-            return cached
+        if cached is None or not self.continues(cached, group):
+            return None
+        self._cached.move_to_end(group)
+        return cached
+
+    def read(self, group: Group) -> "asyncio.Task[State]":
+        """The read under way, one for all who ask. It is repeated until it succeeds, and ends with
+        Unavailable when nobody of the group is left."""
         task = self._reading.get(group)
         if task is None:
-            task = asyncio.create_task(self._read(group), name=f"state of {group.wanted}")
+            task = asyncio.create_task(self._persist(group), name=f"state of {group.wanted}")
             self._reading[group] = task
             task.add_done_callback(lambda done: self._finished(group, done))
-        # A client that leaves must not end the read of the others.
-        return await asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
         """Ends the reads under way."""
@@ -57,7 +59,8 @@ class States:
             read.cancel()
         await asyncio.gather(*reads, return_exceptions=True)
 
-    def _continues(self, state: State, group: Group) -> bool:
+    def continues(self, state: State, group: Group) -> bool:
+        """Whether the group's log goes on from the state, without too much to be read again."""
         return (
             state.generation == group.generation
             and state.position >= group.log.tail
@@ -75,6 +78,14 @@ class States:
         self._cached.move_to_end(group)
         if len(self._cached) > MOST_CACHED:
             self._cached.popitem(last=False)
+
+    async def _persist(self, group: Group) -> State:
+        while group.members:
+            try:
+                return await self._read(group)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+        raise Unavailable("nobody is left who wants it")
 
     async def _read(self, group: Group) -> State:
         if self._intake.feed.snapshot is None:
@@ -112,6 +123,6 @@ class States:
 def _row(group: Group, stream: Stream, change: Change) -> StateRow:
     events = group.format is Format.EVENTS
     return StateRow(
-        frames.event(change, stream.seq) if events else frames.row(change),
+        framed(frames.event(change, stream.seq) if events else frames.row(change)),
         open=group.wanted.endpoint.is_open(change.record or {}),
     )

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from relay.serve import Server, server_of
 from relay.settings import Settings
 
 SECONDS = 20.0
+THROUGH_ASGI = ContextVar("THROUGH_ASGI", default=False)
+"""Whether relays serve WebSockets as any other server would."""
 Frame = dict[str, Any]
 
 
@@ -38,6 +41,10 @@ class Running:
     def stop(self) -> None:
         """Tells it to end, as a signal would."""
         self._server.should_exit = True
+
+    def connections(self) -> list[object]:
+        """What serves its connections."""
+        return list(self._server.server_state.connections)
 
     def follow(
         self, path: str, *, events: bool = True, subprotocol: str = SUBPROTOCOL, **options: Any
@@ -66,16 +73,19 @@ class Running:
 
 @asynccontextmanager
 async def relay_of(emulator: Emulator, **variables: str) -> AsyncIterator[Running]:
-    """A relay that follows the emulator; none of its parts may die."""
+    """A relay that follows the emulator, on a free port unless PORT says; none of its parts may
+    die."""
     env = {
         "SUPABASE_URL": emulator.url,
         "SUPABASE_SECRET_KEY": emulator.keys.secret,
         "SUPABASE_PUBLISHABLE_KEY": emulator.keys.publishable,
     }
     failures: list[str] = []
-    server = server_of(Settings.from_env(env | variables), failures.append)
+    settings = Settings.from_env(env | variables)
+    server = server_of(settings, failures.append, through_asgi=THROUGH_ASGI.get())
     server.__class__ = _Server
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+    where = ("127.0.0.1", int(variables.get("PORT", "0")))
+    with socket.create_server(where, backlog=1024) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield Running(f"127.0.0.1:{listener.getsockname()[1]}", server)

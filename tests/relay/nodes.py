@@ -13,6 +13,7 @@ from relay.changes.intake import Intake
 from relay.changes.log import Overflow
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
+from relay.changes.wire import framed, text
 from relay.clients.state import merge
 from tests.relay.model import Database
 
@@ -34,16 +35,22 @@ class Client:
     versions: dict[int, int] = field(default_factory=dict)
     travelled: bool = False  # may know what the relay that it is on does not know yet
 
-    def wake(self) -> None:
+    def fell_behind(self) -> None:
         """Reads when the test says so."""
+
+    def flushed(self) -> None:
+        """Reads when the test says so."""
+
+    def start_anew(self) -> None:
+        """There is one history only."""
 
     def reset(self) -> None:
         """Discards everything."""
         self.held, self.versions, self.cursor, self.travelled = {}, {}, None, False
 
-    def take(self, frame: str, *, again: bool = False) -> None:
+    def take(self, frame: bytes, *, again: bool = False) -> None:
         """A frame; one that brings nothing new is a fault unless it may come `again`."""
-        message = json.loads(frame)
+        message = json.loads(text(frame))
         if message["type"] == "cursor":
             self.cursor = Snapshot.parse(message["cursor"])
             return
@@ -112,7 +119,7 @@ class Node:
         self.intake.complete(self.upto, self.sent_at)
         for group in self.stream.groups():
             if group.format is Format.EVENTS:
-                group.log.append(frames.cursor(str(self.upto)))
+                self.stream.tell(group, framed(frames.cursor(str(self.upto))))
         self.upto = None
 
     def come(self, client: Client) -> None:
@@ -171,7 +178,7 @@ class Node:
         self.stream.stop_recording(reading.published)
         if reading.since is None:
             for change in merge(reading.found, reading.published, client.wanted):
-                client.take(frames.event(change, 0))
+                client.take(framed(frames.event(change, 0)))
             self._synced(client, client.group.log.head)
             return
         seq = reading.seqs[NUMBER]
@@ -180,7 +187,7 @@ class Node:
             return
         newer = reading.published
         before = [
-            frames.event(change, 0)
+            framed(frames.event(change, 0))
             for change in reading.found
             if change.id not in newer or newer[change.id].version < change.version
         ]
@@ -213,7 +220,7 @@ class Node:
     def _holds(self, seq: int) -> bool:
         return seq <= self.stream.seq and self.stream.everything.log.covers(seq)
 
-    def _replay(self, client: Client, before: list[str], seq: int) -> None:
+    def _replay(self, client: Client, before: list[bytes], seq: int) -> None:
         assert client.group is not None
         log = client.group.log
         replayed = list(frames.filtered(before, client.wanted))

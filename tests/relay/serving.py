@@ -10,19 +10,18 @@ import uvicorn
 from fastapi import FastAPI
 
 from emulator.running import Emulator
-from relay.app import create_app
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
 from relay.origins import allowing
-from relay.settings import Settings
+from tests.relay.clients import relay_of
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Its address, `127.0.0.1:port`, until the block ends."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", 0))
         listener.listen()
         config = uvicorn.Config(
             app, ws="websockets-sansio", log_config=None, timeout_graceful_shutdown=1
@@ -39,18 +38,9 @@ async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
 @asynccontextmanager
 async def relaying(emulator: Emulator, port: int = 0) -> AsyncIterator[str]:
     """The address of a whole relay that follows the emulator; none of its parts may die."""
-    settings = Settings.from_env(
-        {
-            "SUPABASE_URL": emulator.url,
-            "SUPABASE_SECRET_KEY": emulator.keys.secret,
-            "SUPABASE_PUBLISHABLE_KEY": emulator.keys.publishable,
-            "RELAY_LOCAL_TOKEN": emulator.keys.mint("authenticated", subject="somebody"),
-        }
-    )
-    failures: list[str] = []
-    async with serving(create_app(settings, on_failure=failures.append), port) as host:
-        yield host
-    assert not failures
+    token = emulator.keys.mint("authenticated", subject="somebody")
+    async with relay_of(emulator, PORT=str(port), RELAY_LOCAL_TOKEN=token) as relay:
+        yield relay.host
 
 
 @asynccontextmanager

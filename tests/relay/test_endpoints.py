@@ -13,6 +13,8 @@ from tests.relay.proxy import proxy_to
 
 STAMPS = {"version", "tx", "changed_at"}
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 
 async def test_a_row_arrives_on_its_endpoint_in_both_formats(
     emulator: Emulator, tables: Tables

@@ -311,14 +311,14 @@ async def test_an_event_client_that_fell_behind_starts_anew(
     ):
         await greeted(events)
         hotspot = tables.hotspot()
-        tables.execute(  # more at once than a client may be behind
+        tables.execute(  # more at once than the log holds
             "insert into alerts (hotspot_id, level, message, acknowledged)"
-            " select %s, 'warn', repeat('x', 2000), true from generate_series(1, 100)",
+            " select %s, 'warn', repeat('x', 2000), true from generate_series(1, 300)",
             hotspot,
         )
         held: set[int] = set()
         resets = []
-        while len(held) < 100:
+        while len(held) < 300:
             message = await frame(events)
             if message["type"] == "reset":
                 resets.append(message["reason"])

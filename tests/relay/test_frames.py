@@ -6,6 +6,7 @@ from relay.changes import frames
 from relay.changes.endpoints import HOTSPOTS, RECOMMENDATIONS
 from relay.changes.filters import Filter
 from relay.changes.records import from_row
+from relay.changes.wire import framed
 from tests.relay.rows import change, hotspot
 
 
@@ -73,7 +74,7 @@ def test_the_other_messages() -> None:
 def test_a_filter_is_applied_to_events_as_it_is_to_rows() -> None:
     active = Filter.of(HOTSPOTS, {"status": frozenset({"active"})})
     events = [
-        frames.event(each, seq)
+        framed(frames.event(each, seq))
         for seq, each in enumerate(
             [
                 change(1, 1),
@@ -85,6 +86,6 @@ def test_a_filter_is_applied_to_events_as_it_is_to_rows() -> None:
     ]
     assert list(frames.filtered(events, active)) == [
         events[0],
-        frames.leave("hotspots", 3, 2, 2),
+        framed(frames.leave("hotspots", 3, 2, 2)),
         events[3],
     ]

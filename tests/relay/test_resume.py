@@ -17,6 +17,8 @@ from tests.relay.proxy import proxy_to
 
 SELDOM = {"RELAY_CATCH_UP_SECONDS": "60"}
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 
 class Holder:
     """What an application holds that follows the protocol, also over several connections."""

@@ -9,23 +9,29 @@ ALL = Filter(HOTSPOTS)
 
 
 def state(*rows: tuple[str, bool], more: bool = False) -> State:
-    found = tuple(StateRow(frame, is_open) for frame, is_open in rows)
+    found = tuple(StateRow(frame.encode(), is_open) for frame, is_open in rows)
     return State(position=0, generation=0, rows=found, more=more, cursor=None)
+
+
+def newest(state: State, count: int, *, with_open: bool = True) -> tuple[bytes, bool]:
+    pieces, complete = state.newest(count, with_open=with_open)
+    assert sum(piece.frames for piece in pieces) == sum(len(piece.data) for piece in pieces)
+    return b"".join(piece.data for piece in pieces), complete
 
 
 def test_the_newest_and_all_open_rows_oldest_first() -> None:
     rows = state(("1", True), ("2", False), ("3", False), ("4", True), ("5", False))
-    assert rows.newest(2, with_open=True) == (("1", "4", "5"), False)
-    assert rows.newest(2, with_open=False) == (("4", "5"), False)
-    assert rows.newest(0, with_open=True) == (("1", "4"), False)
+    assert newest(rows, 2) == (b"145", False)
+    assert newest(rows, 2, with_open=False) == (b"45", False)
+    assert newest(rows, 0) == (b"14", False)
 
 
 def test_it_is_complete_when_nothing_is_left_out() -> None:
     rows = state(("1", False), ("2", True))
-    assert rows.newest(2, with_open=True) == (("1", "2"), True)
-    assert rows.newest(1, with_open=True) == (("2",), False)
-    assert state(("1", True), ("2", True)).newest(1, with_open=True) == (("1", "2"), True)
-    assert state(("1", False), more=True).newest(1000, with_open=True) == (("1",), False)
+    assert newest(rows, 2) == (b"12", True)
+    assert newest(rows, 1) == (b"2", False)
+    assert newest(state(("1", True), ("2", True)), 1) == (b"12", True)
+    assert newest(state(("1", False), more=True), 1000) == (b"1", False)
 
 
 def test_what_was_published_meanwhile_is_newer() -> None:

@@ -1,0 +1,27 @@
+"""The relay for any ASGI server: `uvicorn --factory relay.asgi:create`."""
+
+import logging
+import os
+import signal
+
+from fastapi import FastAPI
+
+from relay.app import create_app
+from relay.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def create() -> FastAPI:
+    """An application with the settings of the environment; a part that dies ends the process.
+
+    Raises:
+        SettingsError: a variable is missing or has a bad value.
+    """
+    logging.basicConfig(level=logging.INFO)
+    return create_app(Settings.from_env(os.environ), on_failure=_stop)
+
+
+def _stop(failure: str) -> None:
+    logger.critical("stopped: %s", failure)
+    signal.raise_signal(signal.SIGTERM)

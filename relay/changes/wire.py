@@ -1,0 +1,60 @@
+"""Messages as the bytes that go over the wire: a WebSocket text frame each, as servers send them.
+
+Made once per message; what is sent to many at once is such frames one after the other.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+_TEXT: Final = 0x81  # the only frame of its message
+_TWO_BYTES: Final = 126
+_EIGHT_BYTES: Final = 127
+
+
+class Piece(NamedTuple):
+    """Whole frames, and how many."""
+
+    data: bytes
+    frames: int
+
+
+def framed(text: str) -> bytes:
+    """The message as a frame."""
+    payload = text.encode(errors="replace")
+    size = len(payload)
+    if size < _TWO_BYTES:
+        return bytes((_TEXT, size)) + payload
+    if size < 1 << 16:
+        return bytes((_TEXT, _TWO_BYTES)) + size.to_bytes(2, "big") + payload
+    return bytes((_TEXT, _EIGHT_BYTES)) + size.to_bytes(8, "big") + payload
+
+
+def texts(frames: bytes) -> Iterator[str]:
+    """The messages in frames that `framed` made."""
+    start = 0
+    while start < len(frames):
+        size, begin = frames[start + 1], start + 2
+        if size >= _TWO_BYTES:
+            begin += 2 if size == _TWO_BYTES else 8
+            size = int.from_bytes(frames[start + 2 : begin], "big")
+        start = begin + size
+        yield frames[begin:start].decode()
+
+
+def text(frame: bytes) -> str:
+    """The message in a single frame."""
+    return next(texts(frame))
+
+
+def pieces(frames: Iterable[bytes], most_bytes: int) -> Iterator[Piece]:
+    """The frames joined to pieces of that size, unless a single one is larger."""
+    gathered: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if gathered and size + len(frame) > most_bytes:
+            yield Piece(b"".join(gathered), len(gathered))
+            gathered, size = [], 0
+        gathered.append(frame)
+        size += len(frame)
+    if gathered:
+        yield Piece(b"".join(gathered), len(gathered))

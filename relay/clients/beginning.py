@@ -1,0 +1,217 @@
+"""How a session begins: the greeting, and what the client missed or the newest rows.
+
+All that has to be read for it is read here, without holding anybody up. Nothing is sent meanwhile
+but answers and the state of the relay itself.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, Protocol
+
+from relay.changes import frames
+from relay.changes.groups import Format, Group, Member
+from relay.changes.wire import Piece, framed
+from relay.clients.parameters import MOST_ROWS, Parameters
+from relay.clients.places import Unresumable
+from relay.clients.resumes import Replay
+from relay.clients.state import State
+from relay.clients.surroundings import Surroundings
+from relay.errors import Unavailable
+from relay.upstream.sources import State as UpstreamState
+
+RETRY_SECONDS: Final = 1.0
+# A client takes a relay that does not greet it for dead. Who waits longer is told that it is
+# resumed; should that turn out to be impossible, a reset follows.
+GREETING_SECONDS: Final = 3.0
+
+
+class Begun(Member, Protocol):
+    """The session that begins."""
+
+    @property
+    def group(self) -> Group:
+        """What it is a member of."""
+
+    @property
+    def beginning(self) -> "Beginning | None":
+        """The one that is under way."""
+
+    def send(self, frame: bytes) -> None:
+        """Sends a frame now."""
+
+    def play(self, script: Iterator[Piece], position: int) -> None:
+        """Sends the script piece by piece, and then the log from `position` on."""
+
+    def changes(self, until: int) -> Iterator[Piece]:
+        """A part of a script: the log up to `until` but for announcements, which are of the past.
+
+        Raises:
+            Overflow: some of it has left the log.
+        """
+
+    def restart(self, reason: str) -> None:
+        """Tells the client to discard everything, and begins anew."""
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the session because of a fault of the relay."""
+
+
+class Beginning:
+    """One attempt; over when the session has something to play."""
+
+    def __init__(
+        self, session: Begun, shared: Surroundings, told: UpstreamState | None = UpstreamState.LIVE
+    ) -> None:
+        self._session = session
+        self._group = session.group
+        self._events = session.group.format is Format.EVENTS
+        self._shared = shared
+        self._told = told
+        self._greeted = True
+        self._held_back: list[bytes] = []
+        self._count = MOST_ROWS
+        self._finding: asyncio.Task[None] | None = None
+
+    def start(self, wanted: Parameters) -> None:
+        """Begins with what the client asked for."""
+        if not self._events:
+            self.send_state(wanted.last or 0)
+        elif wanted.cursor is not None:
+            self._resume(wanted.cursor, wanted.seq)
+        else:
+            self._greeted = False
+            self._greet("no_cursor")
+            self.send_state(MOST_ROWS if wanted.last is None else wanted.last)
+
+    def stop(self) -> None:
+        """The session is over."""
+        if self._finding is not None:
+            self._finding.cancel()
+
+    def answer(self, frame: bytes) -> None:
+        """Sends it after the greeting."""
+        if self._greeted:
+            self._session.send(frame)
+        else:
+            self._held_back.append(frame)
+
+    @property
+    def unanswered(self) -> int:
+        """How many answers wait for the greeting."""
+        return len(self._held_back)
+
+    def tell_upstream(self) -> None:
+        """Tells the state of the relay itself if the client knows another one."""
+        if self._greeted:
+            for frame in self._upstream_news():
+                self._session.send(frame)
+
+    def send_state(self, count: int) -> None:
+        """Sends the newest rows as soon as they are known."""
+        self._count = count
+        self.tell_upstream()
+        state = self._shared.states.at_once(self._group)
+        if state is not None:
+            self._play_state(state)
+        else:
+            self._group.waiting.add(self._session)
+            self._shared.states.read(self._group).add_done_callback(self._got_state)
+
+    def _got_state(self, read: "asyncio.Task[State]") -> None:
+        if self._session.beginning is not self or read.cancelled():
+            return  # it left, or the relay ends
+        error = read.exception()
+        if error is not None and not isinstance(error, Unavailable):
+            self._session.fail(error)
+        elif error is None and self._shared.states.continues(read.result(), self._group):
+            self._play_state(read.result())
+        else:
+            self.send_state(self._count)
+
+    def _play_state(self, state: State) -> None:
+        self._session.play(self._state_script(state), state.position)
+
+    def _state_script(self, state: State) -> Iterator[Piece]:
+        rows, complete = state.newest(self._count, with_open=self._events)
+        yield from rows
+        if self._events:
+            yield from self._session.changes(self._group.flushed)
+            yield self._synced(state.cursor, complete=complete)
+
+    def _resume(self, presented: str, seq: int | None) -> None:
+        self._greeted = False
+        try:
+            replay = self._shared.resumes.at_once(presented, seq, self._group)
+        except Unresumable as refused:
+            self._refuse(refused.reason)
+            return
+        except Unavailable:
+            replay = None
+        if replay is not None:
+            self._play_replay(replay)
+            return
+        self._group.waiting.add(self._session)
+        self._finding = asyncio.create_task(self._find(presented, seq), name="resuming")
+        self._finding.add_done_callback(self._found)
+
+    async def _find(self, presented: str, seq: int | None) -> None:
+        late = asyncio.get_running_loop().call_later(GREETING_SECONDS, self._greet_late)
+        try:
+            while True:
+                try:
+                    replay = await self._shared.resumes.find(presented, seq, self._group)
+                    break
+                except Unavailable:
+                    await asyncio.sleep(RETRY_SECONDS)
+        except Unresumable as refused:
+            self._refuse(refused.reason)
+        else:
+            self._play_replay(replay)
+        finally:
+            late.cancel()
+
+    def _found(self, finding: "asyncio.Task[None]") -> None:
+        if not finding.cancelled() and (error := finding.exception()) is not None:
+            self._session.fail(error)
+
+    def _greet_late(self) -> None:
+        self._greet(None)
+        self.tell_upstream()
+
+    def _greet(self, reason: str | None) -> None:
+        if self._greeted:
+            return
+        self._greeted = True
+        self._session.send(_hello(self._group.wanted.endpoint.name, reason))
+        for frame in self._held_back:
+            self._session.send(frame)
+        self._held_back.clear()
+
+    def _refuse(self, reason: str) -> None:
+        self._greet(reason)
+        self._session.restart(reason)
+
+    def _play_replay(self, replay: Replay) -> None:
+        self._greet(None)
+        self._session.play(self._replay_script(replay), replay.position)
+
+    def _replay_script(self, replay: Replay) -> Iterator[Piece]:
+        yield from replay.before
+        yield from self._session.changes(max(replay.until, self._group.flushed))
+        yield self._synced(replay.cursor, complete=True)
+
+    def _synced(self, cursor: str | None, *, complete: bool) -> Piece:
+        last = [*self._upstream_news(), framed(frames.synced(cursor, complete=complete))]
+        return Piece(b"".join(last), len(last))
+
+    def _upstream_news(self) -> Iterator[bytes]:
+        upstream = self._shared.upstream_state()
+        if self._events and upstream is not self._told:
+            self._told = upstream
+            yield framed(frames.status(upstream))
+
+
+@lru_cache(maxsize=64)
+def _hello(endpoint: str, reason: str | None) -> bytes:
+    return framed(frames.hello(endpoint, resumed=reason is None, reason=reason))

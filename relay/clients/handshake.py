@@ -1,0 +1,85 @@
+"""The opening handshake of RFC 6455, as far as it is plainly right. Pure.
+
+Whatever is not (another version, a bad key, a header given twice) is not judged here: it is left to
+the server's own class, which knows how to refuse it.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_KEY_BYTES: Final = 16
+_ONCE: Final = ("host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version")
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """A good one; names of headers are in lower case."""
+
+    path: str
+    query: str
+    headers: Mapping[str, str]
+
+
+def parse(head: bytes) -> Handshake | None:
+    """The handshake in the head of a request that was parsed before, so that each line has its
+    form; None when it is not plainly right."""
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    method, target, version = first.split(" ")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        name, value = name.lower(), value.strip()
+        if name in headers:
+            if name in _ONCE:
+                return None
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    path, _, query = target.partition("?")
+    good = method == "GET" and version == "HTTP/1.1" and _asks_for_websocket(headers)
+    return Handshake(path, query, headers) if good else None
+
+
+def is_get(head: bytes) -> bool:
+    """Whether the request may be a handshake at all."""
+    first = head[: head.index(b"\r\n")]
+    return first.startswith(b"GET ") and first.endswith(b" HTTP/1.1")
+
+
+def acceptance(key: str, subprotocol: str | None) -> bytes:
+    """The answer that accepts the handshake with that key."""
+    digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
+    chosen = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode() if subprotocol else b""
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %s\r\n%s\r\n" % (base64.b64encode(digest), chosen)
+    )
+
+
+def refusal(status: HTTPStatus) -> bytes:
+    """The answer that refuses a handshake."""
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ).encode()
+
+
+def _asks_for_websocket(headers: Mapping[str, str]) -> bool:
+    connection = [token.strip() for token in headers.get("connection", "").lower().split(",")]
+    return (
+        headers.get("upgrade", "").lower() == "websocket"
+        and "upgrade" in connection
+        and headers.get("sec-websocket-version") == "13"
+        and _is_key(headers.get("sec-websocket-key", ""))
+    )
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(binascii.a2b_base64(text, strict_mode=True)) == _KEY_BYTES
+    except (ValueError, binascii.Error):
+        return False

@@ -1,0 +1,85 @@
+"""What clients send, read by the library's sans-I/O parser; it exists only while it is needed."""
+
+from typing import Final
+
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+
+# Messages beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
+MAX_BYTES: Final = 16 * 1024
+INVALID_DATA: Final = 1007
+
+
+class Incoming:
+    """The frames of one client, in order; what there is to answer is in `answer`.
+
+    `ended` tells how the connection ends once the client, or an error of it, has ended it.
+    """
+
+    __slots__ = ("_parts", "_protocol", "_text", "answer", "ended")
+
+    def __init__(self) -> None:
+        self._protocol = Protocol(Side.SERVER, max_size=MAX_BYTES)
+        self._parts: list[bytes] = []
+        self._text = False
+        self.answer = b""
+        self.ended: str | None = None
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether nothing has come of the next message."""
+        protocol = self._protocol
+        return (
+            protocol.state is State.OPEN
+            and not self._parts
+            and protocol.cur_size is None
+            and not protocol.reader.buffer
+        )
+
+    def receive(self, data: bytes) -> list[str | bytes]:
+        """The messages that are complete now."""
+        self._protocol.receive_data(data)
+        messages: list[str | bytes] = []
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and self.ended is None:
+                self._take(event, messages)
+        self._collect()
+        if self._protocol.parser_exc is not None and self.ended is None:
+            self.ended = f"{_code(self._protocol.close_sent)}: {self._protocol.parser_exc}"
+        return messages
+
+    def close(self, code: int, reason: str) -> bytes:
+        """The frame that begins the closing handshake, and what was to be answered before."""
+        self._protocol.send_close(code, reason)
+        self._collect()
+        answer, self.answer = self.answer, b""
+        return answer
+
+    def _take(self, frame: Frame, messages: list[str | bytes]) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.ended = f"client closed with {_code(self._protocol.close_rcvd)}"
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if frame.opcode is not Opcode.CONT:
+                self._text = frame.opcode is Opcode.TEXT
+            self._parts.append(bytes(frame.data))
+            if frame.fin:
+                self._complete(messages)
+
+    def _complete(self, messages: list[str | bytes]) -> None:
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        if not self._text:
+            messages.append(whole)
+            return
+        try:
+            messages.append(whole.decode())
+        except UnicodeDecodeError:
+            self.ended = f"{INVALID_DATA}: the text is not UTF-8"
+            self._protocol.fail(INVALID_DATA, "not UTF-8")
+
+    def _collect(self) -> None:
+        self.answer += b"".join(self._protocol.data_to_send())
+
+
+def _code(close: Close | None) -> int:
+    return 1006 if close is None else int(close.code)

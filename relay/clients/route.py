@@ -1,0 +1,163 @@
+"""The endpoints as ASGI applications, for servers that do not know the relay's own class."""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from relay.changes.endpoints import Endpoint
+from relay.changes.wire import texts
+from relay.clients.entrance import Admitted, Refused, Request, TurnedAway
+from relay.clients.session import Session
+from relay.clients.sockets import Sockets
+from relay.close import CloseCode
+
+HIGH_WATER_BYTES: Final = 64 * 1024
+CLOSE_SECONDS: Final = 1.0
+
+
+class AsgiOutlet:
+    """The outlet of one client; what was written waits here until the server has taken it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._waiting: deque[bytes] = deque()
+        self._unsent = 0
+        self._awake = asyncio.Event()
+        self._closing: tuple[int, str] | None = None
+        self._over = asyncio.Event()
+        self.paused = False
+        self.session: Session | None = None
+
+    def write(self, frames: bytes) -> None:
+        """Sends frames, after all that was written before."""
+        self._waiting.append(frames)
+        self._unsent += len(frames)
+        self._awake.set()
+        if self._unsent > HIGH_WATER_BYTES and not self.paused:
+            self.paused = True
+            if self.session is not None:
+                self.session.blocked()
+
+    def unsent(self) -> int:
+        """How many bytes the server has not taken."""
+        return self._unsent
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends what was written and the close code; the server does the rest."""
+        if self.paused:
+            self.cut_off()
+        else:
+            self._closing = code, reason
+            self._awake.set()
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._over.set)
+
+    def cut_off(self) -> None:
+        """Sends nothing any more; ASGI knows no way to end the connection harder."""
+        self._over.set()
+
+    async def run(self) -> None:
+        """Sends until the connection is closed or over."""
+        sending = asyncio.create_task(self._run())
+        over = asyncio.create_task(self._over.wait())
+        try:
+            await asyncio.wait({sending, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            over.cancel()
+            await asyncio.gather(over, return_exceptions=True)
+        if sending.done():
+            await sending
+
+    async def _run(self) -> None:
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            while self._waiting:
+                await self._send_all(self._waiting.popleft())
+            if self._closing is not None:
+                code, reason = self._closing
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+            if self.paused:
+                self.paused = False
+                if self.session is not None:
+                    self.session.unblocked()
+
+    async def _send_all(self, frames: bytes) -> None:
+        left = len(frames)
+        for text in texts(frames):
+            await self._send({"type": "websocket.send", "text": text})
+            self._unsent -= len(text)
+            left -= len(text)
+        self._unsent -= left
+
+
+class Application:
+    """One endpoint. An object, since Starlette takes a function for a handler of its own class."""
+
+    def __init__(self, sockets: Sockets, endpoint: Endpoint) -> None:
+        self._sockets = sockets
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one client."""
+        await receive()  # websocket.connect
+        request = _request(self._endpoint, scope)
+        decision = self._sockets.entrance.decide(request)
+        if isinstance(decision, Refused):
+            await _refuse(decision.status, scope, send)
+            return
+        await send({"type": "websocket.accept", "subprotocol": decision.subprotocol})
+        if isinstance(decision, TurnedAway):
+            reason = decision.reason
+            await send({"type": "websocket.close", "code": int(decision.code), "reason": reason})
+        else:
+            await self._serve(decision, request.client, receive, send)
+
+    async def _serve(self, admitted: Admitted, client: str, receive: Receive, send: Send) -> None:
+        outlet = AsgiOutlet(send)
+        session = outlet.session = self._sockets.open(outlet, admitted, client)
+        parts = asyncio.create_task(outlet.run()), asyncio.create_task(_listen(receive, session))
+        try:
+            session.begin(admitted.wanted)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
+            ended = await asyncio.gather(*parts, return_exceptions=True)
+            session.gone("connection lost")
+        for error in ended:
+            # What is sent while the server closes the connection is one of these.
+            if isinstance(error, Exception) and not isinstance(error, OSError | RuntimeError):
+                raise error
+
+
+async def _listen(receive: Receive, session: Session) -> None:
+    while (message := await receive())["type"] != "websocket.disconnect":
+        text: str | None = message.get("text")
+        session.said(text if text is not None else message["bytes"])
+    session.gone(_ending(message.get("code", 1005)))
+
+
+def _ending(code: int) -> str:
+    if code == CloseCode.RESTARTING:
+        return "relay restarts"
+    return "connection lost" if code in (1005, 1006) else f"client closed with {code}"
+
+
+def _request(endpoint: Endpoint, scope: Scope) -> Request:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = scope["query_string"].decode("ascii", "replace")
+    host, port = scope["client"] or ("?", 0)
+    return Request(endpoint, query, headers, f"{host}:{port}")
+
+
+async def _refuse(status: HTTPStatus, scope: Scope, send: Send) -> None:
+    if status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope["extensions"]:
+        await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
+        return
+    await send({"type": "websocket.http.response.start", "status": status.value, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b""})

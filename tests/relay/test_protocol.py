@@ -1,0 +1,120 @@
+"""The relay's own class for connections, beyond what any server does."""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.frames import Opcode
+
+from emulator.running import Emulator
+from relay.changes.frames import SUBPROTOCOL
+from relay.clients import surface
+from relay.clients.protocol import RelayProtocol
+from tests.relay.clients import Running, Tables, greeted, live_relay, relay_of
+from tests.relay.raw import HEADERS, Raw, head, speaking
+
+
+def connections(relay: Running) -> list[RelayProtocol]:
+    return [each for each in relay.connections() if isinstance(each, RelayProtocol)]
+
+
+async def test_a_post_is_refused(emulator: Emulator) -> None:
+    async with relay_of(emulator) as relay:
+        request = head("/ws/alerts", HEADERS, "POST {} HTTP/1.1")
+        async with speaking(relay.host, request) as raw:
+            assert raw.status == 400
+            await raw.end()
+
+
+async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(emulator: Emulator) -> None:
+    async with (
+        relay_of(emulator) as relay,
+        speaking(relay.host) as dead,
+        speaking(relay.host) as alive,
+    ):
+        for each in connections(relay):
+            each.look()
+        assert await dead.until(Opcode.PING) == b""
+        assert await alive.until(Opcode.PING) == b""
+        alive.send(Opcode.PONG)
+        alive.send(Opcode.PING, b"is it heard?")
+        await alive.until(Opcode.PONG)
+        for each in connections(relay):
+            each.look()
+        with pytest.raises(ConnectionResetError):
+            await dead.reader.read()
+        await alive.until(Opcode.PING)
+        assert (await relay.health())["clients"] == 1
+
+
+async def test_a_connection_that_only_listens_keeps_no_parser(emulator: Emulator) -> None:
+    async with relay_of(emulator) as relay, speaking(relay.host) as raw:
+        (connection,) = connections(relay)
+        raw.send(Opcode.TEXT, b"a")
+        raw.send(Opcode.PING, b"is it heard?")
+        await raw.until(Opcode.PONG)
+        assert connection._incoming is None
+
+
+async def test_a_client_that_stopped_reading_is_brought_to_the_newest_state(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_MAX_BEHIND_BYTES="200000") as relay,
+        speaking(relay.host, subprotocol=SUBPROTOCOL, room=4096) as raw,
+    ):
+        while (await message(raw))["type"] != "synced":
+            pass
+        (connection,) = connections(relay)
+        small = connection._transport.get_extra_info("socket")
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        hotspot = tables.hotspot()
+        for count in range(30, 151, 30):
+            tables.execute(
+                "insert into alerts (hotspot_id, level, message)"
+                " select %s, 'warn', repeat('x', 10000) from generate_series(1, 30)",
+                hotspot,
+            )
+            await relay.until(
+                lambda health: health["endpoints"]["alerts"]["sent"] == count  # noqa: B023
+            )
+        assert connection.paused
+        held: list[int] = []
+        while (last := await message(raw))["type"] != "reset":
+            held += [last["record"]["id"]] if "record" in last else []
+        assert last["reason"] == "overflow"
+        assert held == sorted(set(held))
+        rows = []
+        while (last := await message(raw))["type"] != "synced":
+            rows += [last["record"]["id"]] if "record" in last else []
+        assert rows == list(range(1, 151))
+
+
+async def message(raw: Raw) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(await raw.until(Opcode.TEXT))
+    return found
+
+
+def test_uvicorn_hands_over_as_expected() -> None:
+    assert surface.trouble() is None
+
+
+async def test_another_way_of_handing_over_is_noticed_and_done_without(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def differently(self: HttpToolsProtocol) -> None:
+        protocol: Any = self.ws_protocol_class
+        protocol(config=self.config, server_state=self.server_state, state=self.app_state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HttpToolsProtocol, "handle_websocket_upgrade", differently)
+        assert "0.54" in (surface.trouble() or "")
+        server = relay_of(emulator)
+        relay = await server.__aenter__()
+    assert "WebSockets are served through ASGI" in caplog.text
+    async with relay.follow("alerts") as events:
+        await greeted(events)
+        assert connections(relay) == []
+    await server.__aexit__(None, None, None)

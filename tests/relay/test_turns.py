@@ -1,0 +1,171 @@
+"""Who is served when: flushes, turns of those who have much to get, and the wheel."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.groups import Format, Stream
+from relay.clients.flushing import MOST_BYTES, Flusher
+from relay.clients.pacing import SLICE_SECONDS, Pacer
+from relay.clients.wheel import SLOT_SECONDS, Wheel
+from relay.counts import Counts
+from tests.relay.rows import change
+
+
+class Clock:
+    """A clock, and the calls that wait for their time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.calls: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.calls.append((seconds, call))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        self.later(0, call)
+
+    def run(self) -> None:
+        """Makes the next call."""
+        seconds, call = self.calls.pop(0)
+        self.now += seconds
+        call()
+
+
+class Client:
+    """Takes `cost` seconds to be written to."""
+
+    def __init__(self, clock: Clock, cost: float) -> None:
+        self.clock, self.cost = clock, cost
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.clock.now += self.cost
+        self.written.append(data)
+
+    def fell_behind(self) -> None:
+        raise AssertionError("it keeps up")
+
+    def flushed(self) -> None:
+        raise AssertionError("it does not wait")
+
+    def start_anew(self) -> None:
+        raise AssertionError("there is one history")
+
+
+def flushing(cost: float) -> tuple[Clock, Stream, Client, Counts]:
+    clock, counts = Clock(), Counts()
+    flusher = Flusher(counts, schedule=clock.later, now=lambda: clock.now, clock=lambda: clock.now)
+    stream = Stream(HOTSPOTS, changed=flusher.changed)
+    client = Client(clock, cost)
+    group = stream.join(Format.ROWS, Filter(HOTSPOTS), client)
+    group.keeping[client] = client.write
+    return clock, stream, client, counts
+
+
+def test_after_a_pause_a_change_is_sent_at_once() -> None:
+    clock, stream, client, counts = flushing(0.01)
+    stream.publish([change(1)])
+    assert [seconds for seconds, _ in clock.calls] == [0]
+    assert client.written == []  # but not before what is published in the same turn
+    clock.run()
+    assert len(client.written) == 1
+    clock.now += 1
+    stream.publish([change(2)])
+    assert [seconds for seconds, _ in clock.calls] == [0]
+    clock.run()
+    assert counts.deliveries["rows"] == 2
+
+
+def test_under_load_changes_are_joined_for_as_long_as_a_flush_takes() -> None:
+    clock, stream, client, counts = flushing(0.01)
+    stream.publish([change(1)])
+    clock.run()
+    for number in range(2, 10):
+        stream.publish([change(number)])
+    ((seconds, _),) = clock.calls
+    assert 0.009 < seconds <= 0.0101
+    clock.run()
+    assert len(client.written) == 2
+    assert counts.deliveries["rows"] == 9
+    assert clock.calls == []
+
+
+def test_what_is_more_than_a_flush_goes_on_in_the_next_one() -> None:
+    clock, stream, client, counts = flushing(0)
+    stream.publish([change(number, text="x" * (MOST_BYTES // 2)) for number in range(5)])
+    while clock.calls:
+        clock.run()
+    assert counts.deliveries["rows"] == 5
+    assert len(client.written) > 2
+
+
+def test_latency_is_observed_once_for_each_flush_with_changes() -> None:
+    clock, stream, _, counts = flushing(0)
+    stream.publish([change(number) for number in range(5)])
+    clock.run()
+    assert dict(counts.to_socket.buckets())["+Inf"] == 1
+
+
+class Hungry:
+    """Wants a number of turns, each of which takes time."""
+
+    def __init__(self, clock: Clock, turns: int, order: list["Hungry"]) -> None:
+        self.clock, self.turns, self.order = clock, turns, order
+        self.queued = False
+
+    def step(self) -> bool:
+        self.clock.now += SLICE_SECONDS / 2.5
+        self.turns -= 1
+        self.order.append(self)
+        return self.turns > 0
+
+
+def test_those_who_have_much_to_get_take_turns() -> None:
+    clock, order = Clock(), list[Hungry]()
+    pacer = Pacer(soon=clock.soon, now=lambda: clock.now)
+    one, two = Hungry(clock, 4, order), Hungry(clock, 2, order)
+    pacer.add(one)
+    pacer.add(two)
+    pacer.add(one)
+    clock.run()
+    assert order == [one, two, one]  # a slice
+    while clock.calls:
+        clock.run()
+    assert order == [one, two, one, two, one, one]
+
+
+@given(st.lists(st.floats(0, 25), min_size=1, max_size=50), st.floats(0.01, 1))
+def test_everybody_on_the_wheel_comes_due_once_and_soon_after_its_time(
+    times: list[float], step: float
+) -> None:
+    wheel = Wheel[int](25, 0)
+    for number, seconds in enumerate(times):
+        wheel.put(number, seconds)
+    now, came = 0.0, dict[int, float]()
+    while now < 27:
+        now += step
+        for number in wheel.due(now):
+            assert number not in came
+            came[number] = now
+    assert came.keys() == set(range(len(times)))
+    for number, seconds in enumerate(times):
+        assert seconds - 1e-6 <= came[number] <= seconds + 3 * SLOT_SECONDS + step
+
+
+def test_who_was_taken_off_the_wheel_does_not_come_due() -> None:
+    wheel = Wheel[str](25, 0)
+    slot = wheel.put("a", 1)
+    wheel.put("b", 1)
+    slot.discard("a")
+    assert list(wheel.due(1)) + list(wheel.due(2)) == ["b"]
+
+
+def test_a_process_that_stood_still_goes_on_where_it_was() -> None:
+    wheel = Wheel[str](25, 0)
+    wheel.put("a", 20)
+    assert list(wheel.due(600)) == []
+    assert list(wheel.due(601)) == []
