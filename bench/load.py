@@ -39,8 +39,7 @@ class Load:
 
     async def end(self) -> dict[str, Any]:
         """Closes the connections; what they got."""
-        with contextlib.suppress(ProcessLookupError):
-            self.program.process.send_signal(signal.SIGTERM)
+        self.program.signal(signal.SIGTERM)
         return await self.rest(READY_SECONDS)
 
     async def rest(self, seconds: float) -> dict[str, Any]:

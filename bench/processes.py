@@ -77,6 +77,13 @@ class Program:
         text = self._log.read_text(errors="replace").strip()
         return f": {text[-800:]}" if text else ""
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal, unless it has ended."""
+        # Not by the process itself, which looks for its end first and so hides it from asyncio.
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
     def kill(self) -> None:
         """Ends it at once, as if the machine had died."""
         with contextlib.suppress(ProcessLookupError):
@@ -84,8 +91,7 @@ class Program:
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Ends it with all its descendants, by force if it takes longer."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
+        self.signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.process.wait()

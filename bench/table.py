@@ -55,6 +55,7 @@ SUSTAINED: tuple[Column, ...] = (
 BLOCKED: tuple[Column, ...] = (
     ("p99 ms without", _figure("p99_without_ms", 2)),
     ("p99 ms with", _figure("p99_ms", 2)),
+    ("ratio", _with_spread("p99_ratio", 2)),
     ("others lack", _figure("missing", 0)),
     ("growth MiB", _figure("growth_kib", 1, 1 / 1024)),
     ("blocked closed", _figure("blocked_closed", 0)),

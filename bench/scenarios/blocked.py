@@ -33,6 +33,7 @@ async def measure(contestant: Contestant) -> Figures:
         "p99_without_ms": alone["p99_ms"],
         "p50_ms": beside["p50_ms"],
         "p99_ms": beside["p99_ms"],
+        "p99_ratio": beside["p99_ms"] / alone["p99_ms"],
         "missing": beside["missing"],
         "growth_without_kib": alone["growth_kib"],
         "growth_kib": beside["growth_kib"],

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench import machine
+from bench import machine, usage
 from bench.contestants.relay import Upstream, relay, upstream
 from bench.delivery.crowd import EVENTS, RESUMED
 from bench.follower import Place, following
@@ -36,12 +36,15 @@ async def measure(clients: int = CLIENTS) -> Figures:
     port = machine.free_port()
     async with (
         upstream() as supabase,
-        relay(supabase.url, supabase.key, port),
+        relay(supabase.url, supabase.key, port) as program,
         following(port) as follower,
         _publishing(supabase, port, clients) as published,
     ):
         place = await follower.place()
-        return await _come_back(port, place, follower.next, published, clients)
+        used = usage.processor_us([program.pid])
+        figures = await _come_back(port, place, follower.next, published, clients)
+        used = usage.processor_us([program.pid]) - used
+    return figures | {"relay_processor_s": used / 1e6}
 
 
 @asynccontextmanager
