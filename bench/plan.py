@@ -13,6 +13,8 @@ from bench.scenarios import blocked, decoding, fanout, storm, sustained
 from bench.scenarios.fanout import Figures
 
 SIZES = (100, 1000, 5000, 10000)
+MAIN_SIZE = 1000
+OTHER_ROUNDS = 3  # of what only shows the trend
 SCENARIOS = ("fanout", "decoding", "sustained", "storm", "blocked")
 SUSTAINED_SECONDS = 30.0
 
@@ -40,7 +42,8 @@ def steps(
     found: list[Step] = []
     if "fanout" in scenarios:
         for clients in sizes:
-            found += _fanout(contestants, clients, rounds)
+            most = rounds if clients == MAIN_SIZE else min(rounds, OTHER_ROUNDS)
+            found += _fanout(contestants, clients, most)
     for name in scenarios:
         if name != "fanout":
             found += OTHERS[name](contestants, rounds)
@@ -82,7 +85,7 @@ def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 def _sustained(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
     # The others fall ever further behind, by design: one write for each row and client.
     able = [each for each in contestants if each.joins]
-    for round, contestant in _rotated(able, min(rounds, 3)) if able else ():
+    for round, contestant in _rotated(able, min(rounds, OTHER_ROUNDS)) if able else ():
         yield Step(
             "sustained",
             contestant,
@@ -95,7 +98,7 @@ def _sustained(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]
 
 def _blocked(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
     for contestant in contestants:
-        for round in range(min(rounds, 3) if contestant == RELAY else 1):
+        for round in range(min(rounds, OTHER_ROUNDS) if contestant == RELAY else 1):
             yield Step(
                 "blocked",
                 contestant,
@@ -107,7 +110,7 @@ def _blocked(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 
 
 def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
-    for round in range(min(rounds, 3) if RELAY in contestants else 0):
+    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
         yield Step("storm", RELAY, round, 45, storm.measure, storm.CLIENTS)
 
 

@@ -10,6 +10,7 @@ from bench.results import FOLDER, HEADLINE_CLIENTS, Results
 from bench.spread import Run, chosen, spread
 
 NAME = "fanout"
+LEAST_SHOWN = 0.03  # where the bars of a logarithmic scale begin
 OWN, OTHER, FLOOR = "#0b7a75", "#9aa5b1", "#d1d5db"
 PANELS = (
     ("paced_us", "50 rows/s\nCPU µs per delivery", False),
@@ -65,3 +66,4 @@ def _panel(axes: Any, runs: Sequence[Run], name: str, title: str, *, log: bool) 
     axes.spines[["top", "right"]].set_visible(False)
     if log:
         axes.set_xscale("log")
+        axes.set_xlim(left=LEAST_SHOWN)

@@ -13,6 +13,7 @@ from bench.spread import Run, Spread, chosen, ratio, spread
 FOLDER = Path(__file__).parent / "results"
 LATEST = FOLDER / "latest.json"
 FULL = FOLDER / "full.json"
+DELIVERY = FOLDER / "delivery.json"
 HEADLINE_CLIENTS = 1000
 RELAY = "relay"
 

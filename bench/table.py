@@ -76,12 +76,17 @@ OTHERS = (
 )
 
 
-def sections(results: Results) -> list[tuple[str, list[Row]]]:
-    """Titles and tables, the first row of each is its head."""
+def sizes(results: Results) -> list[int]:
+    """The numbers of clients that were measured."""
+    return sorted({run["clients"] for run in chosen(results.runs, "fanout")})
+
+
+def sections(results: Results, clients: int | None = None) -> list[tuple[str, list[Row]]]:
+    """Titles and tables, the first row of each is its head; `clients`: only that size."""
     found = []
-    for clients in sorted({run["clients"] for run in chosen(results.runs, "fanout")}):
-        title = f"{clients:,} clients, {_pace(clients)} rows/s and bursts"
-        runs = chosen(results.runs, "fanout", clients)
+    for each in sizes(results) if clients is None else [clients]:
+        title = f"{each:,} clients, {_pace(each)} rows/s and bursts"
+        runs = chosen(results.runs, "fanout", each)
         found.append((title, _table(runs, FANOUT)))
     for scenario, title, columns in OTHERS:
         if runs := chosen(results.runs, scenario):
@@ -110,10 +115,10 @@ def _line(named: tuple[str, Spread]) -> str:
     return f"{name:28} {found.median:10.3f}  ({spread})"
 
 
-def markdown(results: Results) -> str:
-    """For a text file."""
+def markdown(results: Results, clients: int | None = None) -> str:
+    """For a text file; `clients`: only that size."""
     parts = []
-    for title, (head, *rows) in sections(results):
+    for title, (head, *rows) in sections(results, clients):
         rule = ["---", *("---:" for _ in head[1:])]
         lines = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
         parts.append("\n".join([f"**{title}**", "", *lines]))

@@ -1,8 +1,8 @@
 """How changes get through when something happens: `python -m bench.delivery [latency] [takeover]
 [backlog]`, all of them by default.
 
-Prints the figures and writes bench/results/delivery.json; the exit status is 1 when a change was
-lost or a client was not resumed.
+Prints the figures, and with all of them writes bench/results/delivery.json; the exit status is 1
+when a change was lost or a client was not resumed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from functools import partial
 from bench import build, machine, versions
 from bench.delivery import backlog, latency, takeover
 from bench.processes import Failed
-from bench.results import FOLDER
+from bench.results import DELIVERY
 from bench.scenarios.fanout import Figures
 
-FILE = FOLDER / "delivery.json"
 PARTS: dict[str, dict[str, Callable[[], Awaitable[Figures]]]] = {
     "latency": {
         "what the relay adds to Realtime, one client": latency.added,
@@ -53,12 +52,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped; nothing is written", file=sys.stderr)
         return 130
-    taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    about = {"taken_at": taken, "commit": versions.commit(), "machine": machine.described()}
-    FOLDER.mkdir(exist_ok=True)
-    content = {**about, "figures": figures, "failures": failures}
-    FILE.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written: {FILE}")
+    if set(parts) == set(PARTS):
+        _write(figures, failures)
     return 1 if failures else 0
 
 
@@ -76,6 +71,15 @@ async def _measure(parts: list[str]) -> tuple[dict[str, Figures], list[str]]:
             for name, value in figures[title].items():
                 print(f"  {name:20} {value:,.2f}", flush=True)
     return figures, failures
+
+
+def _write(figures: dict[str, Figures], failures: list[str]) -> None:
+    taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    about = {"taken_at": taken, "commit": versions.commit(), "machine": machine.described()}
+    content = {**about, "figures": figures, "failures": failures}
+    DELIVERY.parent.mkdir(exist_ok=True)
+    DELIVERY.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"written: {DELIVERY}")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,8 @@ async def _paced(server: Server, wanted: Size) -> tuple[Figures, int]:
         "paced_us": used / got["msgs"],
         "paced_p50_ms": latency["p50"] / 1000,
         "paced_p99_ms": latency["p99"] / 1000,
+        # Above 1 where rows wait for each other and are written at once, on a busy machine.
+        "paced_rows_per_read": got["msgs"] / got["reads"],
         "loader_busy": got["client"]["busy"],
     }
     return figures, got["msgs"]

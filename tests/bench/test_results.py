@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from bench import plan, table
+import pytest
+
+from bench import plan, readme, table
 from bench.contestants.all import CONTESTANTS
-from bench.results import Results, headline
+from bench.results import DELIVERY, FULL, Results, headline
 from bench.spread import Spread, ratio, spread
 
 PACED = {"floor-send": (10.0, 8.0, 9.0), "relay": (11.0, 10.0, 9.0)}
@@ -55,3 +58,30 @@ def test_contestants_alternate_and_each_round_has_all_of_them() -> None:
     rounds = [[s.contestant.name for s in steps if s.round == round] for round in range(3)]
     assert all(sorted(names) == sorted(rounds[0]) for names in rounds)
     assert len({names[0] for names in rounds}) == 3
+
+
+def test_the_readme_has_the_figures_of_the_last_whole_run() -> None:
+    if not FULL.exists():
+        pytest.skip("the whole benchmark was not run")
+    text = readme.README.read_text()
+    delivery = json.loads(DELIVERY.read_text())["figures"] if DELIVERY.exists() else {}
+    shown = readme.figures(Results.from_json(json.loads(FULL.read_text())), delivery)
+    assert readme.filled(text, shown) == text
+
+
+def test_figures_replace_those_of_before_and_leave_the_rest() -> None:
+    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+    filled = readme.filled(text, "new")
+    assert filled == text.replace("old", "new")
+    with pytest.raises(readme.NoPlace):
+        readme.filled("nothing", "new")
+
+
+def test_the_readme_names_what_was_not_measured() -> None:
+    found = results()
+    found.about["machine"] = {"cores": 2, "processor": "X", "kernel": "6", "python": "3.11"}
+    found.skipped["bun"] = "npm is not installed"
+    shown = readme.figures(found, {"takeover": {"clients": 10000, "seconds": 8.5}})
+    assert "Not measured: bun (npm is not installed)." in shown
+    assert "- takeover: clients 10,000, seconds 8.50" in shown
+    assert "| 1,000 | 1.10 | - | 0.10 |" in shown
