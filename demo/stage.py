@@ -23,6 +23,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 4.5
 TOKEN_SECONDS = 30 * 24 * 3600
 DEMO_USER = "00000000-0000-4000-8000-000000000001"
+LOCAL_PAGES = "http://localhost:*,http://127.0.0.1:*,https://localhost:*,http://[::1]:*"
 
 
 class StageError(Exception):
@@ -96,7 +97,13 @@ class Stage:
             start(
                 "relay",
                 "relay",
-                environment=keys | {"PORT": str(self.ports.relay), "RELAY_LOCAL_TOKEN": local},
+                environment=keys
+                | {
+                    "PORT": str(self.ports.relay),
+                    "RELAY_AUTH": "off",  # on this machine only
+                    "RELAY_LOCAL_TOKEN": local,
+                    "RELAY_ALLOWED_ORIGINS": LOCAL_PAGES,
+                },
             )
             start(
                 "feed",

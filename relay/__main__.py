@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from relay import serve
 from relay.errors import SettingsError
 from relay.settings import Settings
-from relay.terminal import check, tail
+from relay.terminal import check, disconnect, tail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name and returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "tail":
-            return asyncio.run(tail.run(options))
-        if options.command == "check":
-            return asyncio.run(check.run(options))
+        if options.command in ("tail", "check"):
+            follow = tail.run if options.command == "tail" else check.run
+            return asyncio.run(follow(options, os.environ.get("RELAY_TOKEN") or None))
+        if options.command == "disconnect":
+            return asyncio.run(disconnect.run(options, os.environ))
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     tail.configure(commands.add_parser("tail", help="follow an endpoint in the terminal"))
     check.configure(commands.add_parser("check", help="connect to all endpoints and report"))
+    disconnect.configure(
+        commands.add_parser("disconnect", help="end the connections of a user or session")
+    )
     return parser
 
 

@@ -15,6 +15,7 @@ from starlette.routing import WebSocketRoute
 
 from relay.changes.endpoints import ENDPOINTS
 from relay.clients.route import Application
+from relay.commands import admin
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
 from relay.origins import allowing
@@ -54,7 +55,9 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
                 f"/ws/{endpoint.name}", Application(relay.sockets, endpoint), name=endpoint.name
             )
         )
-    app.include_router(router(behalf, local_token=settings.local_token, allows=allows))
+    local_token = None if settings.access.required else settings.local_token
+    app.include_router(router(behalf, local_token=local_token, allows=allows))
+    app.include_router(admin.router(relay.sockets.register, settings.supabase_key, allows))
     _add_health(app, relay)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 

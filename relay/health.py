@@ -14,6 +14,7 @@ def report(
     resumes: Mapping[str, int],
     healed: int,
     key_trouble: str | None,
+    access_trouble: str | None,
     now: float,
 ) -> dict[str, Any]:
     """The state of the relay at `now`.
@@ -25,10 +26,10 @@ def report(
     covered_at = upstream.catch_up.covered_at
     lag = None if covered_at is None else round(now - covered_at, 3)
     return {
-        "ready": upstream.ready(now),
+        "ready": upstream.ready(now) and access_trouble is None,
         "upstream": upstream.state(now),
         "authentication": "refused" if upstream.refused else "accepted",
-        "reasons": [*([key_trouble] if key_trouble else []), *upstream.troubles(now)],
+        "reasons": [*filter(None, (key_trouble, access_trouble)), *upstream.troubles(now)],
         "live": {
             "lane": upstream.live.lane,
             "proven": upstream.live.proven(now),

@@ -17,20 +17,26 @@ CORS: Final[Mapping[str, str]] = {
 
 
 def allowing(origins: Sequence[str] = ()) -> Allows:
-    """A predicate that allows the relay's own pages, those of this machine, and `origins`."""
+    """A predicate that allows the relay's own pages and `origins`, where `:*` is any port."""
     listed = {origin.rstrip("/").lower() for origin in origins}
 
     def allows(origin: str, host: str) -> bool:
+        origin = origin.lower()
         try:
-            parts = urlsplit(origin.lower())
-            name = parts.hostname
+            parts = urlsplit(origin)
+            _ = parts.port  # which a made-up one may not have
+            any_port = f"{parts.scheme}://{_bracketed(parts.hostname or '')}:*"
         except ValueError:
             return False
-        if parts.scheme not in ("http", "https") or not name:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
             return False
-        return is_this_machine(name) or parts.netloc == host.lower() or origin.lower() in listed
+        return parts.netloc == host.lower() or origin in listed or any_port in listed
 
     return allows
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
 
 
 def is_this_machine(name: str) -> bool:

@@ -8,6 +8,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
+from relay.access.gate import OpenGate
+from relay.access.guard import Guard
+from relay.access.limits import Door
 from relay.changes import frames
 from relay.changes.groups import Format, LogLimits, Streams
 from relay.changes.intake import Intake
@@ -111,6 +114,10 @@ class Relay:
             catch_up=self._catch_up,
             now=now,
         )
+        self._guard = self._guarded(settings)
+        gate = OpenGate() if self._guard is None else self._guard.gate
+        door = Door(settings.access.limits)
+        proxies = settings.access.trusted_proxies
         self.sockets: Final = Sockets(
             Surroundings(
                 streams=self._streams,
@@ -122,8 +129,11 @@ class Relay:
                 now=now,
                 clock=time.time,
                 max_behind_bytes=settings.max_behind_bytes,
+                limits=settings.access.limits,
             ),
-            Entrance(allows),
+            Entrance(allows, gate, door, now, proxies),
+            None if self._guard is None else self._guard.gate,
+            settings.access.auth_seconds,
         )
         self.metrics: Final = Metrics(
             Measured(
@@ -155,11 +165,25 @@ class Relay:
                 parts.create_task(self._live.run(), name="live lane")
                 parts.create_task(self._live.pump(), name="live rows")
                 parts.create_task(self._watch(), name="watch")
+                if self._guard is not None:
+                    parts.create_task(self._guard.run(), name="access")
             raise RuntimeError("all parts of the relay ended")
         finally:
             await self._states.close()
             await self._resumes.close()
             await self._rest.close()
+
+    def _guarded(self, settings: Settings) -> Guard | None:
+        if not settings.access.required:
+            return None
+        return Guard(
+            settings.access,
+            settings.supabase_url,
+            read=self._rest.access,
+            changed=lambda: self.sockets.access_changed(),
+            now=self._now,
+            clock=time.time,
+        )
 
     def health(self) -> dict[str, Any]:
         """What `/readyz` answers."""
@@ -170,6 +194,7 @@ class Relay:
             self._resumes.kinds,
             self._healing.total,
             key.trouble(self._key, time.time()),
+            None if self._guard is None else self._guard.trouble,
             self._now(),
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -16,10 +17,14 @@ from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients import surface
 from relay.clients.incoming import MAX_BYTES
 from relay.clients.protocol import RelayProtocol
+from relay.clients.reception import Reception
 from relay.clients.sockets import Sockets
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Http = type[asyncio.Protocol] | Literal["httptools"]
+WebSocket = type[asyncio.Protocol] | Literal["websockets-sansio"]
 
 GRACE_SECONDS = 3
 BACKLOG = 4096
@@ -33,6 +38,7 @@ def run(settings: Settings) -> int:
         logger.critical("%s", _refusal(settings, error))
         return 1
     _quieten()
+    _allow_descriptors()
     failures: list[str] = []
     with listener:
         _say_hello(settings, listener)
@@ -56,17 +62,23 @@ def server_of(
     With `through_asgi` it serves WebSockets as any other server would.
     """
     app = create_app(settings, on_failure=on_failure)
+    certificate, private_key = settings.certificate or (None, None)
+    http, ws = _classes(app.state.sockets, settings, through_asgi=through_asgi)
     return Server(
         app.state.sockets,
         uvicorn.Config(
             app,
-            ws="websockets-sansio" if through_asgi else _own_class(app.state.sockets),
+            http=http,
+            ws=ws,
             ws_per_message_deflate=False,
             ws_max_size=MAX_BYTES,
             ws_ping_interval=HEARTBEAT_SECONDS,
             ws_ping_timeout=HEARTBEAT_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=BACKLOG,
+            ssl_certfile=certificate,
+            ssl_keyfile=private_key,
+            proxy_headers=False,  # the relay decides itself which proxy it believes
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -91,29 +103,46 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _own_class(sockets: Sockets) -> type[asyncio.Protocol] | Literal["websockets-sansio"]:
+def _classes(sockets: Sockets, settings: Settings, *, through_asgi: bool) -> tuple[Http, WebSocket]:
     trouble = surface.trouble()
-    if trouble is None:
-        return cast(type[asyncio.Protocol], partial(RelayProtocol, sockets))
-    logger.warning("%s; WebSockets are served through ASGI, which takes more time", trouble)
-    return "websockets-sansio"
+    if trouble is not None:
+        logger.warning("%s; WebSockets are served through ASGI, which takes more time", trouble)
+        return "httptools", "websockets-sansio"
+    http = partial(Reception, sockets, settings.access.limits.connections)
+    ws = "websockets-sansio" if through_asgi else partial(RelayProtocol, sockets)
+    return cast(Http, http), cast(WebSocket, ws)
 
 
 def _say_hello(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    logger.info("listening on http://%s", address)
+    secure = "s" if settings.certificate else ""
+    logger.info("listening on http%s://%s", secure, address)
     for endpoint in ENDPOINTS:
-        logger.info("endpoint ws://%s/ws/%s", address, endpoint.name)
+        logger.info("endpoint ws%s://%s/ws/%s", secure, address, endpoint.name)
     logger.info("live lane: %s of %s", settings.live, settings.realtime_url)
     logger.info("catch-up: every %g s from %s", settings.catch_up_seconds, settings.supabase_url)
-    logger.info("access control: off, for this machine only")
+    logger.info("access control: %s", _access(settings))
+
+
+def _access(settings: Settings) -> str:
+    if not settings.access.required:
+        return "off, everybody who reaches the port may read everything"
+    accepted = "ES256 and RS256" if settings.access.jwt_secret is None else "HS256, ES256, RS256"
+    return f"tokens of {settings.access.issuer}, signed with {accepted}"
 
 
 def _quieten() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # It logs each failed attempt, and what it did not understand with the row in it.
     logging.getLogger("realtime").setLevel(logging.CRITICAL)
+
+
+def _allow_descriptors() -> None:
+    # Each connection takes one; the usual soft limit is 1024.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -66,6 +66,7 @@ async def relay(url: str, key: str, port: int, lane: str = "broadcast") -> Async
         "SUPABASE_URL": url,
         "SUPABASE_SECRET_KEY": key,
         "PORT": str(port),
+        "RELAY_AUTH": "off",
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
         "NO_PROXY": "*",
     }

@@ -21,13 +21,14 @@ class Denied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a connection gets, and until when; `scope` is None for the whole table.
+    """What a connection gets, and until when; `scope` is a column and the values whose rows it
+    gets, None for the whole table.
 
     A grant without `claims` is that of an open gate: nobody in particular, for ever.
     """
 
     claims: Claims | None = None
-    scope: frozenset[str] | None = None
+    scope: tuple[str, tuple[str, ...]] | None = None
 
 
 OPEN: Final = Grant()
@@ -114,7 +115,9 @@ class TokenGate:
             )
         except NotServed:
             raise Denied("the relay does not serve this role; its log says why") from None
-        return Grant(claims, scope)
+        if scope is None or self._scoping is None:
+            return Grant(claims)
+        return Grant(claims, (self._scoping.column, tuple(sorted(scope))))
 
     async def fetch_keys(self) -> bool:
         """Asks the project for its signing keys; false when that was done a moment ago."""

@@ -38,18 +38,18 @@ class Bucket:
     left: float
     at: float
 
-    def take(self, now: float, rate: float, most: float) -> bool:
-        """Whether there was one left, which is used up then."""
+    def take(self, now: float, rate: float, most: float, count: int = 1) -> bool:
+        """Whether there were so many left, which are used up then."""
         self.left = min(most, self.left + max(0.0, now - self.at) * rate)
         self.at = now
-        if self.left < 1.0:
+        if self.left < count:
             return False
-        self.left -= 1.0
+        self.left -= count
         return True
 
 
 @dataclass(slots=True)
-class Entrance:
+class Door:
     """Counts connections, by where they come from and whose they are.
 
     Connections from this machine have no limit of their own: they are its own programs, or a proxy

@@ -9,10 +9,14 @@ from relay.changes.endpoints import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Allowed values by query parameter; equal filters share one log."""
+    """Allowed values by query parameter; equal filters share one log.
+
+    `scope` is a column and its allowed values beside them, which the client cannot choose.
+    """
 
     endpoint: Endpoint
     terms: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scope: tuple[str, tuple[str, ...]] | None = None
 
     @classmethod
     def of(cls, endpoint: Endpoint, terms: Mapping[str, frozenset[str]]) -> "Filter":
@@ -22,14 +26,22 @@ class Filter:
     def __str__(self) -> str:
         return "&".join(f"{name}={','.join(values)}" for name, values in self.terms)
 
-    def columns(self) -> dict[str, tuple[str, ...]]:
-        """Allowed values by column."""
-        return {self.endpoint.filters[name].name: values for name, values in self.terms}
+    @property
+    def is_everything(self) -> bool:
+        """Whether all rows pass."""
+        return not self.terms and self.scope is None
+
+    def columns(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Allowed values by column; all of them have to agree."""
+        columns = [(self.endpoint.filters[name].name, values) for name, values in self.terms]
+        return columns if self.scope is None else [*columns, self.scope]
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Whether the row passes."""
         columns = self.endpoint.filters
-        return all(record.get(columns[name].name) in values for name, values in self.terms)
+        return all(
+            record.get(columns[name].name) in values for name, values in self.terms
+        ) and self._in_scope(record)
 
     def fixed(self) -> tuple[str, tuple[str, ...]] | None:
         """A column that a row never changes, with the values that are allowed; None without one."""
@@ -46,3 +58,10 @@ class Filter:
             for name, values in self.terms
             if self.endpoint.filters[name].fixed
         )
+
+    def _in_scope(self, record: Mapping[str, Any]) -> bool:
+        if self.scope is None:
+            return True
+        column, values = self.scope
+        value = record.get(column)
+        return value is not None and str(value) in values

@@ -92,6 +92,11 @@ def authenticated(expires_in: int | None) -> str:
     return _message("authenticated", expires_in=expires_in)
 
 
+def token_expiring(seconds: int) -> str:
+    """The token is good for so much longer; the client can show another one meanwhile."""
+    return _message("token_expiring", seconds=seconds)
+
+
 def _message(kind: str, **members: Any) -> str:
     message: Mapping[str, Any] = {"type": kind, **members}
     return encode(message)

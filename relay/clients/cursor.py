@@ -95,9 +95,10 @@ class Signer:
 
 def bound(wanted: Filter) -> str:
     """A short name of the filter; that of another filter is another one."""
-    if not wanted.terms:
+    if wanted.is_everything:
         return ""
-    return _base64(hashlib.sha256(encode(wanted.terms).encode()).digest()[:12])
+    named = [wanted.terms] if wanted.scope is None else [wanted.terms, wanted.scope]
+    return _base64(hashlib.sha256(encode(named).encode()).digest()[:12])
 
 
 def _base64(value: bytes) -> str:

@@ -1,11 +1,16 @@
-"""Who is let in, and as what: decided from the request alone, before anything is kept. Pure."""
+"""Who is let in, and as what: decided from the handshake alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from relay.access.addresses import Network
+from relay.access.addresses import client as client_address
+from relay.access.gate import Denied, Gate, Grant, NotReady
+from relay.access.limits import AtLimit, Door
+from relay.access.tokens import UnknownKey
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.frames import SUBPROTOCOL
 from relay.changes.groups import Format
@@ -15,29 +20,54 @@ from relay.errors import BadParameter
 from relay.origins import Allows, is_addressed_locally, is_foreign
 
 PATHS: Final = MappingProxyType({f"/ws/{endpoint.name}": endpoint for endpoint in ENDPOINTS})
+MAX_QUERY_BYTES: Final = 16 * 1024  # a cursor, a token and long filters fit
+RETRY_SECONDS: Final = 1
+_BEARER: Final = "bearer."
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A valid WebSocket handshake for an endpoint; names of headers are in lower case."""
+    """A valid WebSocket handshake for an endpoint; names of headers are in lower case.
+
+    `address` is that of the other end of the connection, which may be a proxy.
+    """
 
     endpoint: Endpoint
     query: str
     headers: Mapping[str, str]
-    client: str  # address and port, for the log
+    address: str
+    port: int
 
     def subprotocols(self) -> list[str]:
-        """Those that the client offers."""
+        """Those that the client offers, but for one that carries a token."""
+        return [name for name in self._offered() if not name.startswith(_BEARER)]
+
+    def token(self) -> str | None:
+        """The token in the headers; None when there is none."""
+        for name in self._offered():
+            if name.startswith(_BEARER):
+                return name.removeprefix(_BEARER)
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    def _offered(self) -> list[str]:
         offered = self.headers.get("sec-websocket-protocol", "").split(",")
         return [name.strip() for name in offered if name.strip()]
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The client is served."""
+    """The client is served what the grant says; without a grant, once its token is found good.
+
+    `token` is one that came with the handshake and could not be judged yet.
+    """
 
     format: Format
     wanted: Parameters
+    client: str  # address and port, for the log
+    place: str
+    grant: Grant | None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def subprotocol(self) -> str | None:
@@ -47,9 +77,10 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The handshake is answered by this status."""
+    """The handshake is answered by this status; `retry_seconds` when coming back makes sense."""
 
     status: HTTPStatus
+    retry_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +90,89 @@ class TurnedAway:
     subprotocol: str | None
     code: CloseCode
     reason: str
+    place: str
 
 
 Decision = Admitted | Refused | TurnedAway
 
 
 class Entrance:
-    """Decides in this order: what costs a stranger an HTTP error, then what is told by a code."""
+    """Decides in this order: what costs a stranger an HTTP error, then what is told by a code.
 
-    def __init__(self, allows: Allows) -> None:
+    Who is not refused counts as a connection until `left`.
+    """
+
+    def __init__(
+        self,
+        allows: Allows,
+        gate: Gate,
+        door: Door,
+        now: Callable[[], float],
+        trusted: Sequence[Network] = (),
+    ) -> None:
         self._allows = allows
+        self._gate = gate
+        self._now = now
+        self._trusted = trusted
+        self.door: Final = door
 
     def decide(self, request: Request) -> Decision:
         """What becomes of the request."""
-        foreign = is_foreign(request.headers, self._allows)
-        if foreign or not is_addressed_locally(request.headers.get("host", "")):
+        if is_foreign(request.headers, self._allows):
             return Refused(HTTPStatus.FORBIDDEN)
-        offered = request.subprotocols()
+        if not self._gate.required and not is_addressed_locally(request.headers.get("host", "")):
+            return Refused(HTTPStatus.FORBIDDEN)
+        if len(request.query) > MAX_QUERY_BYTES:
+            return Refused(HTTPStatus.REQUEST_URI_TOO_LONG)
+        address = self._address(request)
         try:
-            return _admit(request, offered)
+            place = self.door.enter(address, self._now())
+        except AtLimit as limit:
+            return Refused(HTTPStatus(limit.status), limit.retry_seconds)
+        decision = self._judge(request, f"{address}:{request.port}", place)
+        if isinstance(decision, Refused):
+            self.door.leave(place)
+        return decision
+
+    def left(self, decision: Decision) -> None:
+        """The connection is gone."""
+        if not isinstance(decision, Refused):
+            self.door.leave(decision.place)
+
+    def _judge(self, request: Request, client: str, place: str) -> Decision:
+        offered = request.subprotocols()
+        format = Format.EVENTS if SUBPROTOCOL in offered else Format.ROWS
+        # A browser whose subprotocol is not accepted sees a failure without any code.
+        chosen = SUBPROTOCOL if format is Format.EVENTS else next(iter(offered), None)
+        try:
+            if offered and format is Format.ROWS:
+                raise BadParameter(f"the only subprotocol is {SUBPROTOCOL}")
+            wanted = parse(request.endpoint, request.query, resumable=format is Format.EVENTS)
+            token = request.token() or wanted.token
+            grant = self._grant(token, request.endpoint)
         except BadParameter as bad:
-            # A browser whose subprotocol is not accepted sees a failure without any code.
-            chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
-            return TurnedAway(chosen, CloseCode.BAD_PARAMETER, str(bad))
+            return TurnedAway(chosen, CloseCode.BAD_PARAMETER, str(bad), place)
+        except Denied as denied:
+            return TurnedAway(chosen, CloseCode.UNAUTHORIZED, str(denied), place)
+        except NotReady:
+            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, RETRY_SECONDS)
+        return Admitted(format, wanted, client, place, grant, None if grant else token)
 
+    def _grant(self, token: str | None, endpoint: Endpoint) -> Grant | None:
+        if token is None and self._gate.required:
+            return None
+        try:
+            return self._gate.admit(token or "", endpoint)
+        except UnknownKey:
+            return None
 
-def _admit(request: Request, offered: list[str]) -> Admitted:
-    format = Format.EVENTS if SUBPROTOCOL in offered else Format.ROWS
-    if offered and format is Format.ROWS:
-        raise BadParameter(f"the only subprotocol is {SUBPROTOCOL}")
-    resumable = format is Format.EVENTS
-    return Admitted(format, parse(request.endpoint, request.query, resumable=resumable))
+    def _address(self, request: Request) -> str:
+        if not self._trusted:
+            return request.address
+        headers = request.headers
+        return client_address(
+            request.address,
+            [headers["forwarded"]] if "forwarded" in headers else [],
+            [headers["x-forwarded-for"]] if "x-forwarded-for" in headers else [],
+            self._trusted,
+        )

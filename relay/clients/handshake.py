@@ -61,10 +61,12 @@ def acceptance(key: str, subprotocol: str | None) -> bytes:
     )
 
 
-def refusal(status: HTTPStatus) -> bytes:
-    """The answer that refuses a handshake."""
+def refusal(status: HTTPStatus, retry_seconds: int | None = None) -> bytes:
+    """The answer that refuses a handshake, and may ask to come back."""
+    retry = "" if retry_seconds is None else f"Retry-After: {retry_seconds}\r\n"
     return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\n{retry}"
+        "Connection: close\r\n\r\n"
     ).encode()
 
 

@@ -16,13 +16,14 @@ class Incoming:
     `ended` tells how the connection ends once the client, or an error of it, has ended it.
     """
 
-    __slots__ = ("_parts", "_protocol", "_text", "answer", "ended")
+    __slots__ = ("_parts", "_protocol", "_text", "answer", "controls", "ended")
 
     def __init__(self) -> None:
         self._protocol = Protocol(Side.SERVER, max_size=MAX_BYTES)
         self._parts: list[bytes] = []
         self._text = False
         self.answer = b""
+        self.controls = 0  # pings and pongs since somebody took count
         self.ended: str | None = None
 
     @property
@@ -58,6 +59,8 @@ class Incoming:
     def _take(self, frame: Frame, messages: list[str | bytes]) -> None:
         if frame.opcode is Opcode.CLOSE:
             self.ended = f"client closed with {_code(self._protocol.close_rcvd)}"
+        elif frame.opcode in (Opcode.PING, Opcode.PONG):
+            self.controls += 1
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._text = frame.opcode is Opcode.TEXT

@@ -39,6 +39,25 @@ def parse(message: str | bytes) -> Said:
     raise BadMessage('only {"type":"ping"} and {"type":"auth","token":"..."} are understood')
 
 
+def token_in(message: str | bytes) -> str | None:
+    """The token that the client shows by this message; None when it is another message.
+
+    Raises:
+        BadMessage: over 4 KiB.
+    """
+    check_size(message)
+    if isinstance(message, bytes) or '"auth"' not in message:
+        return None
+    try:
+        said = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or said.get("type") != "auth":
+        return None
+    token = said.get("token")
+    return token if isinstance(token, str) else None
+
+
 def check_size(message: str | bytes) -> None:
     """Passes messages within the limit.
 

@@ -1,6 +1,6 @@
 """What a client asks for in the query string of an endpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -22,6 +22,7 @@ class Parameters:
     last: int | None = None
     cursor: str | None = None
     seq: int | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
@@ -37,7 +38,7 @@ def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
     if cursor is not None and len(cursor) > MAX_CURSOR_BYTES:
         raise BadParameter(f"cursor is longer than {MAX_CURSOR_BYTES} bytes")
     last = given.pop("last", None)
-    given.pop("token", None)  # nothing is checked while RELAY_AUTH is off
+    token = given.pop("token", None)
     return Parameters(
         filter=Filter.of(
             endpoint, {name: _values(endpoint, name, value) for name, value in given.items()}
@@ -45,6 +46,7 @@ def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
         last=None if last is None else _number("last", last, MOST_ROWS),
         cursor=cursor or None,
         seq=None if seq is None else _number("seq", seq, 2**53),
+        token=token or None,
     )
 
 

@@ -23,10 +23,10 @@ from uvicorn.server import ServerState
 
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients import handshake
+from relay.clients.client import Client
 from relay.clients.entrance import PATHS, Admitted, Refused, Request
 from relay.clients.handshake import Handshake
 from relay.clients.incoming import Incoming
-from relay.clients.session import Session
 from relay.clients.sockets import Sockets, Watched
 from relay.close import CloseCode
 
@@ -46,6 +46,7 @@ class RelayProtocol(asyncio.Protocol):
         "_config",
         "_heard",
         "_incoming",
+        "_place",
         "_session",
         "_slot",
         "_sockets",
@@ -68,7 +69,8 @@ class RelayProtocol(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self.app_state = app_state
-        self._session: Session | None = None
+        self._session: Client | None = None
+        self._place: str | None = None
         self._incoming: Incoming | None = None
         self._slot: set[Watched] | None = None
         self._heard = True
@@ -79,8 +81,10 @@ class RelayProtocol(asyncio.Protocol):
         """uvicorn hands the connection over; the head of the request follows at once."""
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
-        # A full socket is told at the first byte that it does not take.
-        self._transport.set_write_buffer_limits(high=0)
+        # A full socket is told at the first byte that it does not take. With TLS the limit is
+        # itself over the limit.
+        high = 0 if transport.get_extra_info("sslcontext") is None else 1
+        self._transport.set_write_buffer_limits(high=high, low=0)
         self._state.connections.add(self)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
@@ -91,18 +95,21 @@ class RelayProtocol(asyncio.Protocol):
         found = handshake.parse(data)
         endpoint = None if found is None else PATHS.get(found.path)
         if not handshake.is_get(data):  # uvicorn's class would leave the client without an answer
-            asyncio.get_running_loop().call_soon(self._refuse, HTTPStatus.BAD_REQUEST)
+            asyncio.get_running_loop().call_soon(self._refuse, Refused(HTTPStatus.BAD_REQUEST))
         elif found is None or endpoint is None:
             # Only then has uvicorn made this the protocol of the transport.
             asyncio.get_running_loop().call_soon(self._hand_over, data)
         else:
-            request = Request(endpoint, found.query, found.headers, _address(self._transport))
+            host, port = get_remote_addr(self._transport) or ("?", 0)
+            request = Request(endpoint, found.query, found.headers, host, port)
             self._answer(found, request)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._state.connections.discard(self)
         self._forget_slot()
+        if self._place is not None:
+            self._sockets.entrance.door.leave(self._place)
         if self._session is not None:
             self._session.gone("connection lost")
 
@@ -187,20 +194,21 @@ class RelayProtocol(asyncio.Protocol):
     def _answer(self, found: Handshake, request: Request) -> None:
         decision = self._sockets.entrance.decide(request)
         if isinstance(decision, Refused):
-            self._refuse(decision.status)
+            self._refuse(decision)
             return
+        self._place = decision.place
         key = found.headers["sec-websocket-key"]
         self.write(handshake.acceptance(key, decision.subprotocol))
         if isinstance(decision, Admitted):
             self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
-            self._session = self._sockets.open(self, decision, request.client)
-            self._session.begin(decision.wanted)
+            self._session = self._sockets.open(self, decision)
+            self._session.begin()
         else:
             self.close(decision.code, decision.reason)
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, refused: Refused) -> None:
         self._closing = True
-        self.write(handshake.refusal(status))
+        self.write(handshake.refusal(refused.status, refused.retry_seconds))
         self._transport.close()
 
     def _hear(self, data: bytes) -> None:
@@ -212,9 +220,13 @@ class RelayProtocol(asyncio.Protocol):
         if incoming.answer:
             self.write(incoming.answer)
             incoming.answer = b""
+        session = self._session
+        if session is not None and incoming.controls and not self._closing:
+            session.heard(incoming.controls)
+            incoming.controls = 0
         for message in messages:
-            if self._session is not None and not self._closing:
-                self._session.said(message)
+            if session is not None and not self._closing:
+                session.said(message)
         if incoming.ended is not None:
             self._end(incoming.ended)
         elif incoming.between_messages:
@@ -226,8 +238,3 @@ class RelayProtocol(asyncio.Protocol):
         self._closing = True
         self._transport.close()
         self._look_again_in(LINGER_SECONDS)
-
-
-def _address(transport: asyncio.Transport) -> str:
-    host, port = get_remote_addr(transport) or ("?", 0)
-    return f"{host}:{port}"

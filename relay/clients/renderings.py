@@ -133,4 +133,4 @@ def _key(group: Group, seq: int, cursor: Cursor | None) -> Key:
 
 
 def _wanted(events: Iterable[bytes], wanted: Filter) -> Iterable[bytes]:
-    return filtered(events, wanted) if wanted.terms else events
+    return events if wanted.is_everything else filtered(events, wanted)

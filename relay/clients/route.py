@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from relay.changes.endpoints import Endpoint
 from relay.changes.wire import texts
+from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Refused, Request, TurnedAway
-from relay.clients.session import Session
 from relay.clients.sockets import Sockets
 from relay.close import CloseCode
 
@@ -29,7 +29,7 @@ class AsgiOutlet:
         self._closing: tuple[int, str] | None = None
         self._over = asyncio.Event()
         self.paused = False
-        self.session: Session | None = None
+        self.session: Client | None = None
 
     def write(self, frames: bytes) -> None:
         """Sends frames, after all that was written before."""
@@ -108,21 +108,24 @@ class Application:
         request = _request(self._endpoint, scope)
         decision = self._sockets.entrance.decide(request)
         if isinstance(decision, Refused):
-            await _refuse(decision.status, scope, send)
+            await _refuse(decision, scope, send)
             return
-        await send({"type": "websocket.accept", "subprotocol": decision.subprotocol})
-        if isinstance(decision, TurnedAway):
-            reason = decision.reason
-            await send({"type": "websocket.close", "code": int(decision.code), "reason": reason})
-        else:
-            await self._serve(decision, request.client, receive, send)
+        try:
+            await send({"type": "websocket.accept", "subprotocol": decision.subprotocol})
+            if isinstance(decision, TurnedAway):
+                code, reason = int(decision.code), decision.reason
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+            else:
+                await self._serve(decision, receive, send)
+        finally:
+            self._sockets.entrance.left(decision)
 
-    async def _serve(self, admitted: Admitted, client: str, receive: Receive, send: Send) -> None:
+    async def _serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
         outlet = AsgiOutlet(send)
-        session = outlet.session = self._sockets.open(outlet, admitted, client)
+        session = outlet.session = self._sockets.open(outlet, admitted)
         parts = asyncio.create_task(outlet.run()), asyncio.create_task(_listen(receive, session))
         try:
-            session.begin(admitted.wanted)
+            session.begin()
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for part in parts:
@@ -135,7 +138,7 @@ class Application:
                 raise error
 
 
-async def _listen(receive: Receive, session: Session) -> None:
+async def _listen(receive: Receive, session: Client) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
         text: str | None = message.get("text")
         session.said(text if text is not None else message["bytes"])
@@ -152,12 +155,16 @@ def _request(endpoint: Endpoint, scope: Scope) -> Request:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = scope["query_string"].decode("ascii", "replace")
     host, port = scope["client"] or ("?", 0)
-    return Request(endpoint, query, headers, f"{host}:{port}")
+    return Request(endpoint, query, headers, host, port)
 
 
-async def _refuse(status: HTTPStatus, scope: Scope, send: Send) -> None:
+async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
+    status, retry = refused.status, refused.retry_seconds
     if status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope["extensions"]:
         await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
         return
-    await send({"type": "websocket.http.response.start", "status": status.value, "headers": []})
+    headers = [] if retry is None else [(b"retry-after", str(retry).encode())]
+    await send(
+        {"type": "websocket.http.response.start", "status": status.value, "headers": headers}
+    )
     await send({"type": "websocket.http.response.body", "body": b""})

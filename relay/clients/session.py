@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
+from relay.access.limits import Bucket
 from relay.changes import frames
 from relay.changes.groups import Format, Group, Stream
 from relay.changes.log import Overflow
@@ -38,6 +39,7 @@ class Session:
         "_begun_at",
         "_client",
         "_ended",
+        "_heard",
         "_moved_at",
         "_outlet",
         "_position",
@@ -46,34 +48,38 @@ class Session:
         "_shared",
         "_unread",
         "_unsent",
+        "_wanted",
         "beginning",
         "group",
         "queued",
     )
 
     def __init__(
-        self, outlet: Outlet, admitted: Admitted, client: str, shared: Surroundings
+        self, outlet: Outlet, admitted: Admitted, wanted: Parameters, shared: Surroundings
     ) -> None:
-        wanted = admitted.wanted.filter
+        filter = wanted.filter
         self._outlet = outlet
-        self._client = client
+        self._client = admitted.client
         self._shared = shared
-        self.group: Group = shared.streams[wanted.endpoint].join(admitted.format, wanted, self)
+        self._wanted: Parameters | None = wanted
+        self.group: Group = shared.streams[filter.endpoint].join(admitted.format, filter, self)
         self.beginning: Beginning | None = None
         self._script: Iterator[Piece] | None = None
         self._position = self.group.flushed
         self._begun_at = shared.now()
         self._ended = False
+        self._heard: Bucket | None = None
         self._sent = 0  # but for those that its group sent since it keeps up
         self._unread = 0
         self._unsent = 0
         self._moved_at = 0.0
         self.queued = False
-        shared.journal.came(client, wanted.endpoint.name, admitted.format.value, str(wanted))
+        shared.journal.came(self._client, filter.endpoint.name, admitted.format.value, str(filter))
 
-    def begin(self, wanted: Parameters) -> None:
+    def begin(self) -> None:
         """Sends what the client asked for, and then what changes."""
-        if self.group.format is Format.EVENTS or wanted.last:
+        wanted, self._wanted = self._wanted, None  # which may be long
+        if wanted is not None and (self.group.format is Format.EVENTS or wanted.last):
             self.beginning = Beginning(self, self._shared)
             self.beginning.start(wanted)
         else:
@@ -81,13 +87,40 @@ class Session:
 
     def said(self, message: str | bytes) -> None:
         """The client has sent a message."""
+        if not self.heard(1):
+            return
         try:
             if self.group.format is Format.ROWS:
                 check_size(message)
             else:
-                self._answer(parse(message))
+                # Where no token is asked for every one is as good as none: nothing expires.
+                pong = parse(message) is Said.PING
+                self.answer(framed(frames.PONG if pong else frames.authenticated(None)))
         except BadMessage as bad:
             self.cut(CloseCode.BAD_MESSAGE, str(bad))
+
+    def heard(self, frames: int) -> bool:
+        """The client has sent so many frames; false when they were too many, and it is cut."""
+        if self._ended:
+            return False
+        now, limits = self._shared.now(), self._shared.limits
+        if self._heard is None:
+            self._heard = Bucket(limits.message_burst, now)
+        if self._heard.take(now, limits.messages_per_second, limits.message_burst, frames):
+            return True
+        self.cut(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
+        return False
+
+    def answer(self, frame: bytes) -> None:
+        """Sends a frame that answers the client, after its greeting."""
+        self._unread += self._outlet.paused
+        held_back = 0 if self.beginning is None else self.beginning.unanswered
+        if self._unread + held_back >= MOST_ANSWERS:
+            self.cut(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
+        elif self.beginning is not None:
+            self.beginning.answer(frame)
+        else:
+            self.send(frame)
 
     def blocked(self) -> None:
         """The client's socket is full."""
@@ -253,15 +286,3 @@ class Session:
         self._sent += piece.frames
         self._shared.counts.deliveries[self.group.format.value] += piece.frames
         self._outlet.write(piece.data)
-
-    def _answer(self, said: Said) -> None:
-        # With RELAY_AUTH=off every token is as good as none: nothing expires.
-        frame = framed(frames.PONG if said is Said.PING else frames.authenticated(None))
-        self._unread += self._outlet.paused
-        held_back = 0 if self.beginning is None else self.beginning.unanswered
-        if self._unread + held_back >= MOST_ANSWERS:
-            self.cut(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
-        elif self.beginning is not None:
-            self.beginning.answer(frame)
-        else:
-            self.send(frame)

@@ -3,13 +3,20 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
+from relay.access.deadlines import Deadlines
+from relay.access.gate import OPEN, Grant, TokenGate
+from relay.access.register import Register
 from relay.changes.frames import HEARTBEAT_SECONDS
+from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Entrance
 from relay.clients.outlet import Outlet
 from relay.clients.session import Session
+from relay.clients.signing_in import SigningIn
 from relay.clients.surroundings import Surroundings
+from relay.clients.visitor import Visitor
 from relay.clients.wheel import Wheel
 from relay.close import CloseCode
 
@@ -28,22 +35,54 @@ class Watched(Protocol):
 class Sockets:
     """Opens sessions and looks after them; `wheel` holds the connections to look at later."""
 
-    def __init__(self, shared: Surroundings, entrance: Entrance) -> None:
+    def __init__(
+        self,
+        shared: Surroundings,
+        entrance: Entrance,
+        gate: TokenGate | None,
+        auth_seconds: float,
+    ) -> None:
         self._shared = shared
+        self._deadlines = Deadlines()
         self.entrance: Final = entrance
+        self.register: Final = Register()
+        self._signing_in = (
+            None
+            if gate is None
+            else SigningIn(
+                gate=gate,
+                door=entrance.door,
+                register=self.register,
+                deadlines=self._deadlines,
+                open=self._session,
+                auth_seconds=auth_seconds,
+                now=shared.now,
+                clock=shared.clock,
+            )
+        )
         self.wheel: Final = Wheel[Watched](HEARTBEAT_SECONDS, shared.now())
 
     def __len__(self) -> int:
         return sum(sum(stream.members().values()) for stream in self._shared.streams)
 
-    def open(self, outlet: Outlet, admitted: Admitted, client: str) -> Session:
-        """A session that has not begun; `client` is its address, for the log."""
-        return Session(outlet, admitted, client, self._shared)
+    def open(self, outlet: Outlet, admitted: Admitted) -> Client:
+        """A client that has not begun."""
+        if self._signing_in is None:
+            return self._session(outlet, admitted, OPEN)
+        return Visitor(outlet, admitted, self._signing_in)
+
+    def access_changed(self) -> None:
+        """Grants or policies have changed: ends what nobody would be let in for any more."""
+        for client in self.register.everybody():
+            client.judge_again()
 
     def turn(self) -> None:
-        """A part of a second has passed: pings those whose turn it is, ends who did not answer."""
-        for connection in self.wheel.due(self._shared.now()):
+        """A part of a second has passed: pings those whose turn it is, ends whose time is up."""
+        now = self._shared.now()
+        for connection in self.wheel.due(now):
             connection.look()
+        for act in self._deadlines.due(now):
+            act()
 
     def tick(self) -> None:
         """A second has passed: looks for clients that do not read."""
@@ -68,6 +107,12 @@ class Sockets:
             for session in leaving[start : start + size]:
                 session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
             await asyncio.sleep(DRAIN_STEP)
+
+    def _session(self, outlet: Outlet, admitted: Admitted, grant: Grant) -> Session:
+        wanted = admitted.wanted
+        if grant.scope is not None:
+            wanted = replace(wanted, filter=replace(wanted.filter, scope=grant.scope))
+        return Session(outlet, admitted, wanted, self._shared)
 
     def _sessions(self) -> Iterator[Session]:
         for stream in self._shared.streams:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relay.access.limits import Limits
 from relay.changes.groups import Streams
 from relay.clients.journal import Journal
 from relay.clients.pacing import Pacer
@@ -32,5 +33,6 @@ class Surroundings:
     now: Callable[[], float]
     clock: Callable[[], float]  # seconds since 1970
     max_behind_bytes: int
+    limits: Limits = field(default_factory=Limits)
     journal: Journal = field(default_factory=Journal)
     blocked: "set[Session]" = field(default_factory=set)

@@ -28,7 +28,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def router(behalf: Behalf, *, local_token: str | None, allows: Allows) -> APIRouter:
     """The routes of the commands and lists; `local_token` serves callers that bring none."""
-    routes = APIRouter(route_class=_guarded(allows))
+    routes = APIRouter(route_class=guarded(allows))
     commands = _Commands(behalf, local_token)
     for method in ("POST", "GET"):
         routes.add_api_route(
@@ -110,7 +110,7 @@ class _Commands:
 
     async def _decide(self, request: Request, id: int, decision: str) -> Any:
         token = self._token(request)
-        arguments = {"id": id, "decision": decision, "notes": notes(await _body(request))}
+        arguments = {"id": id, "decision": decision, "notes": notes(await body_of(request))}
         return without_stamps(await self._behalf.call(token, "decide_recommendation", arguments))
 
     async def _row(self, request: Request, function: str, arguments: dict[str, Any]) -> Any:
@@ -144,7 +144,12 @@ async def _preflight() -> Response:
     return Response(status_code=204)
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
+    """The body of the request.
+
+    Raises:
+        Refused: it is too large, or does not come in time.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -157,14 +162,14 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _guarded(allows: Allows) -> type[APIRoute]:
+def guarded(allows: Allows) -> type[APIRoute]:
     """A route that refuses foreign pages, says errors in one shape, and adds CORS headers."""
 
     class Guarded(APIRoute):
         def get_route_handler(self) -> Handler:  # type: ignore[override]
             handle = super().get_route_handler()
 
-            async def guarded(request: Request) -> Response:
+            async def answered(request: Request) -> Response:
                 if is_foreign(request.headers, allows):
                     return _refuse(Refused(403, _foreign(request)))
                 try:
@@ -176,7 +181,7 @@ def _guarded(allows: Allows) -> type[APIRoute]:
                 response.headers.update(cors(request.headers.get("origin")))
                 return response
 
-            return guarded
+            return answered
 
     return Guarded
 

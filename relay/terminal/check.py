@@ -22,15 +22,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(args: argparse.Namespace) -> int:
+async def run(args: argparse.Namespace, token: str | None = None) -> int:
     """Reports on each endpoint; the exit status is 0 when all of them work, else 1."""
-    checks = (_works(args.url, name, args.wait) for name in BY_NAME)
+    checks = (_works(args.url, name, args.wait, token) for name in BY_NAME)
     return 0 if all(await asyncio.gather(*checks)) else 1
 
 
-async def _works(url: str, endpoint: str, wait: float) -> bool:
+async def _works(url: str, endpoint: str, wait: float, token: str | None) -> bool:
     try:
-        async with follow(url, endpoint, {"last": "100"}) as following:
+        async with follow(url, endpoint, {"last": "100"}, token) as following:
             await greeting(following)
             _say(endpoint, "connected")
             rows, complete = await _state(following)

@@ -63,27 +63,30 @@ class Following:
 
 @asynccontextmanager
 async def follow(
-    url: str, endpoint: str, parameters: Mapping[str, str]
+    url: str, endpoint: str, parameters: Mapping[str, str], token: str | None = None
 ) -> AsyncIterator[Following]:
-    """A connection to `endpoint` of the relay at `url`, in the format relay.v1.
+    """A connection to `endpoint` of the relay at `url`, in the format relay.v1; `token` is a
+    user's.
 
     Raises:
         Lost: the relay cannot be reached, or answers otherwise than a relay.
     """
     address = _address(url, endpoint)
     query = f"?{urlencode(parameters)}" if parameters else ""
-    socket = await _open(address, query)
+    socket = await _open(address, query, token)
     try:
         yield Following(socket, address)
     finally:
         await socket.close()
 
 
-async def _open(address: str, query: str) -> ClientConnection:
+async def _open(address: str, query: str, token: str | None) -> ClientConnection:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         socket = await connect(
             address + query,
             subprotocols=[Subprotocol("relay.v1")],
+            additional_headers=headers,
             open_timeout=GREETING_SECONDS,
             proxy=None,
             max_size=MAX_FRAME_BYTES,

@@ -30,12 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="print the frames as they are sent")
 
 
-async def run(args: argparse.Namespace) -> int:
+async def run(args: argparse.Namespace, token: str | None = None) -> int:
     """Prints what arrives until the connection ends; the exit status is then 1."""
     try:
-        async with follow(
-            args.url, args.endpoint, {"last": str(args.last), **dict(args.filter)}
-        ) as following:
+        parameters = {"last": str(args.last), **dict(args.filter)}
+        async with follow(args.url, args.endpoint, parameters, token) as following:
             await (_print_raw(following) if args.raw else _print_changes(following))
     except Lost as error:
         _say(str(error))

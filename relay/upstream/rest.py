@@ -161,9 +161,8 @@ class Rest:
         # The server caps an answer at max_rows without a word: only an empty page is the end.
         found: list[Change] = []
         while len(found) < count:
-            columns = wanted.columns()
             query = self._client.table(wanted.endpoint.name).select("*")
-            for column, values in columns.items():
+            for column, values in wanted.columns():
                 query = query.in_(column, list(values))
             if only_open:
                 query = query.eq(wanted.endpoint.open_column, wanted.endpoint.open_value)

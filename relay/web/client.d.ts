@@ -133,6 +133,11 @@ export interface Options {
   filters?: Filters;
   /** Newest rows to start with, 0 to 1000; open rows always come. */
   last?: number;
+  /**
+   * The user's access token, or how to get it: asked at each connection and before it expires. With
+   * supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
+   */
+  token?: string | (() => string | null | undefined | Promise<string | null | undefined>);
   /** Called with what a callback threw. Default: console.error. */
   onError?: (error: unknown) => void;
   pingSeconds?: number;

@@ -1,19 +1,26 @@
 // The page: three boards, fed by one client, and the scan button.
 import { Board } from "./board.js";
 import { AlertCard, HotspotCard, RecommendationCard } from "./cards.js";
-import { RelayClient } from "./client.js";
+import { CloseCode, RelayClient } from "./client.js";
 import { send } from "./commands.js";
 
 const AGES_MS = 15_000;
 
+const signIn = document.getElementById("sign-in");
 const boards = {
   hotspots: new Board("hotspots", HotspotCard, (row) => row.status === "active"),
   alerts: new Board("alerts", AlertCard, (row) => !row.acknowledged),
   recommendations: new Board("recommendations", RecommendationCard, isPending),
 };
 
-const client = new RelayClient({ url: new URL(".", location.href), last: 200 });
-client.onStatus((channel, status) => boards[channel].show(status));
+const TOKEN = "relay.token"; // for this tab alone
+const token = () => sessionStorage.getItem(TOKEN);
+
+const client = new RelayClient({ url: new URL(".", location.href), last: 200, token });
+client.onStatus((channel, status) => {
+  boards[channel].show(status);
+  if (status.code === CloseCode.UNAUTHORIZED) signIn.hidden = false;
+});
 for (const [channel, board] of Object.entries(boards)) {
   client.subscribe(channel, (frame) => board.take(frame));
 }
@@ -31,13 +38,21 @@ scan.addEventListener("click", async () => {
   scan.disabled = true;
   result.textContent = "";
   try {
-    const { id } = await send("hotspots/scan");
+    const { id } = await send("hotspots/scan", token());
     result.textContent = `Scan ${id} is queued`;
   } catch (error) {
     result.textContent = error.message;
   } finally {
     scan.disabled = false;
   }
+});
+
+signIn.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN, new FormData(signIn).get("token").trim());
+  signIn.reset();
+  signIn.hidden = true;
+  client.connect();
 });
 
 function isPending(row) {

@@ -75,6 +75,7 @@ export class Stream {
     socket.onopen = mine(() => {
       opened = true;
       if (socket.protocol !== PROTOCOL) this.#refuse(socket.protocol);
+      else this.#authenticate(socket);
     });
     socket.onmessage = mine(({ data }) => this.#receive(data));
     socket.onclose = mine(({ code, reason }) => this.#lost(code, reason));
@@ -130,6 +131,20 @@ export class Stream {
       case "status":
         this.#become(this.#status.state, { upstream: frame.upstream });
         break;
+      case "token_expiring":
+        this.#authenticate(this.#socket);
+        break;
+    }
+  }
+
+  // The first message where a token is needed; later ones bring a fresh token in time.
+  async #authenticate(socket) {
+    const { token: source, onError } = this.#options;
+    try {
+      const token = typeof source === "function" ? await source() : source;
+      if (this.#socket === socket && token) socket.send(JSON.stringify({ type: "auth", token }));
+    } catch (error) {
+      onError(error); // the relay closes a connection without a token, and the next one asks again
     }
   }
 

@@ -116,7 +116,10 @@ def _assembled(size: Size, directory: Path, seed: int) -> Stage:
     ports = _free_ports(1 + size.relays)
     project = Project(directory, ports[0])
     environment = {"SUPABASE_URL": project.url, "SUPABASE_SECRET_KEY": project.secret}
-    settings = environment | {"RELAY_CATCH_UP_SECONDS": f"{size.catch_up_seconds:g}"}
+    settings = environment | {
+        "RELAY_AUTH": "off",
+        "RELAY_CATCH_UP_SECONDS": f"{size.catch_up_seconds:g}",
+    }
     relays = [
         Relay(f"relay-{number + 1}", port, settings, directory, size.form)
         for number, port in enumerate(ports[1:])

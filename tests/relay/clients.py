@@ -79,6 +79,7 @@ async def relay_of(emulator: Emulator, **variables: str) -> AsyncIterator[Runnin
         "SUPABASE_URL": emulator.url,
         "SUPABASE_SECRET_KEY": emulator.keys.secret,
         "SUPABASE_PUBLISHABLE_KEY": emulator.keys.publishable,
+        "RELAY_AUTH": "off",
     }
     failures: list[str] = []
     settings = Settings.from_env(env | variables)

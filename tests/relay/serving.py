@@ -47,7 +47,7 @@ async def relaying(emulator: Emulator, port: int = 0) -> AsyncIterator[str]:
 async def commands(behalf: Behalf, local_token: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the commands and lists alone; pages of app.example are allowed."""
     app = FastAPI()
-    allows = allowing(["https://app.example"])
+    allows = allowing(["https://app.example", "http://localhost:*"])
     app.include_router(router(behalf, local_token=local_token, allows=allows))
     async with serving(app) as host, httpx.AsyncClient(base_url=f"http://{host}") as client:
         yield client

@@ -275,11 +275,12 @@ async def test_an_unknown_subprotocol_is_refused(emulator: Emulator) -> None:
 
 
 async def test_a_page_of_another_site_is_refused_before_the_upgrade(emulator: Emulator) -> None:
-    async with live_relay(emulator) as relay:
+    async with live_relay(emulator, RELAY_ALLOWED_ORIGINS="http://localhost:*") as relay:
         for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
             with pytest.raises(InvalidStatus) as refused:
                 await relay.follow("hotspots", additional_headers=headers)
             assert refused.value.response.status_code == 403
-        own = {"Origin": "http://localhost:5173"}
-        async with relay.follow("hotspots", additional_headers=own) as client:
-            assert (await frame(client))["type"] == "hello"
+        for origin in ("http://localhost:5173", f"http://{relay.host}"):
+            allowed = {"Origin": origin}
+            async with relay.follow("hotspots", additional_headers=allowed) as client:
+                assert (await frame(client))["type"] == "hello"

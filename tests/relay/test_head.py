@@ -7,7 +7,11 @@ from relay.settings import Settings
 from tests.relay.serving import serving
 
 SETTINGS = Settings.from_env(
-    {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "sb_secret_x"}
+    {
+        "SUPABASE_URL": "http://127.0.0.1:9",
+        "SUPABASE_SECRET_KEY": "sb_secret_x",
+        "RELAY_AUTH": "off",
+    }
 )
 
 

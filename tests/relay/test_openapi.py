@@ -20,19 +20,20 @@ SEED = 20261123
 EXAMPLES = int(os.environ.get("FUZZ", "500")) // 100  # for each route
 
 
-async def run(*arguments: str) -> tuple[int, str]:
+async def run(place: Path, *arguments: str) -> tuple[int, str]:
     command = Path(sys.executable).with_name("schemathesis")
     process = await asyncio.create_subprocess_exec(
-        command, "run", *arguments, stdout=PIPE, stderr=STDOUT
+        command, "run", *arguments, stdout=PIPE, stderr=STDOUT, cwd=place
     )
     printed, _ = await process.communicate()
     return process.returncode or 0, printed.decode()
 
 
-async def test_openapi_document_describes_every_answer(emulator: Emulator) -> None:
+async def test_openapi_document_describes_every_answer(emulator: Emulator, tmp_path: Path) -> None:
     token = emulator.keys.mint("authenticated", subject="somebody")
     async with relaying(emulator) as host:
         status, printed = await run(
+            tmp_path,
             f"http://{host}/openapi.json",
             f"--header=Authorization: Bearer {token}",
             f"--checks={','.join(CHECKS)}",

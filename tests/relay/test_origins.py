@@ -7,21 +7,23 @@ from relay.origins import allowing, is_addressed_locally, is_foreign
 HOST = "relay.example:8003"
 
 
+LISTED = ["https://app.example/", "http://localhost:*", "http://[::1]:*"]
+
+
 @pytest.mark.parametrize(
     "origin",
     [
+        "https://relay.example:8003",
+        "http://RELAY.example:8003",
+        "https://app.example",
         "http://localhost:3000",
         "http://localhost",
-        "https://127.0.0.1:5173",
-        "http://127.9.9.9",
+        "http://LOCALHOST:5173",
         "http://[::1]:8080",
-        "http://LOCALHOST:3000",
-        "https://relay.example:8003",
-        "https://app.example",
     ],
 )
-def test_own_pages_pages_of_this_machine_and_listed_ones_are_allowed(origin: str) -> None:
-    assert allowing(["https://app.example/"])(origin, HOST)
+def test_own_pages_and_listed_ones_are_allowed(origin: str) -> None:
+    assert allowing(LISTED)(origin, HOST)
 
 
 @pytest.mark.parametrize(
@@ -31,18 +33,27 @@ def test_own_pages_pages_of_this_machine_and_listed_ones_are_allowed(origin: str
         "http://app.example",
         "https://app.example:8443",
         "https://app.example.evil.example",
+        "https://localhost:3000",
+        "http://127.0.0.1:3000",
         "http://localhost.evil.example",
         "http://evil.example/localhost",
+        "http://evil.example@localhost:1/",
         "http://relay.example",
         "http://[::1",
         "http://2130706433",
         "file://localhost",
+        "http://localhost:*",
         "null",
         "",
     ],
 )
 def test_other_pages_are_not(origin: str) -> None:
-    assert not allowing(["https://app.example"])(origin, HOST)
+    assert not allowing(LISTED)(origin, HOST)
+
+
+def test_without_a_list_only_the_relays_own_pages_are_allowed() -> None:
+    assert allowing()("http://127.0.0.1:8003", "127.0.0.1:8003")
+    assert not allowing()("http://localhost:3000", "127.0.0.1:8003")
 
 
 def test_a_request_without_origin_is_foreign_when_the_browser_says_it_crosses_sites() -> None:
@@ -54,7 +65,7 @@ def test_a_request_without_origin_is_foreign_when_the_browser_says_it_crosses_si
 
 
 def test_the_origin_outranks_what_the_browser_says_of_sites() -> None:
-    allows = allowing()
+    allows = allowing(["http://localhost:*"])
     local = {"origin": "http://localhost:3000", "host": "127.0.0.1:8003"}
     assert not is_foreign({**local, "sec-fetch-site": "cross-site"}, allows)
     assert is_foreign({"origin": "null", "sec-fetch-site": "same-origin"}, allows)

@@ -26,6 +26,7 @@ def environment(emulator: Emulator) -> dict[str, str]:
         "SUPABASE_URL": emulator.url,
         "SUPABASE_SECRET_KEY": emulator.keys.secret,
         "PORT": "0",
+        "RELAY_AUTH": "off",
     }
 
 
@@ -115,8 +116,7 @@ async def test_a_port_in_use_is_named(emulator: Emulator) -> None:
 @pytest.mark.parametrize(
     ("arguments", "variables", "reason"),
     [
-        (["--host", "0.0.0.0"], {}, "access control is not there yet"),  # noqa: S104
-        ([], {"RELAY_AUTH": "required"}, "RELAY_AUTH"),
+        (["--host", "0.0.0.0"], {"RELAY_AUTH": "off"}, "RELAY_AUTH=required"),  # noqa: S104
         ([], {"SUPABASE_URL": ""}, "SUPABASE_URL is not set"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import pytest
 
+from relay.access.limits import Limits
+from relay.access.policies import Scoping
 from relay.errors import SettingsError
 from relay.settings import VARIABLES, Settings
 
@@ -53,6 +55,11 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
         ("RELAY_CATCH_UP_SECONDS", "0"),
         ("RELAY_CATCH_UP_SECONDS", "nan"),
         ("RELAY_MAX_BEHIND_BYTES", "1"),
+        ("RELAY_AUTH", "maybe"),
+        ("RELAY_SCOPE_COLUMN", "tenant id"),
+        ("RELAY_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("RELAY_MAX_CONNECTIONS", "0"),
+        ("RELAY_CONNECTS_PER_SECOND", "nan"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(name: str, value: str) -> None:
@@ -71,12 +78,44 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(name: str, v
     assert value not in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.org"])  # noqa: S104
-def test_an_address_that_others_reach_is_refused_with_the_reason(host: str) -> None:
-    with pytest.raises(SettingsError, match="access control is not there yet"):
-        Settings.from_env(ENV, host=host)
+PUBLIC = ["0.0.0.0", "192.168.1.2", "::", "example.org"]  # noqa: S104
 
 
-def test_access_control_that_is_not_there_cannot_be_required() -> None:
-    with pytest.raises(SettingsError, match="RELAY_AUTH"):
-        Settings.from_env(ENV | {"RELAY_AUTH": "required"})
+@pytest.mark.parametrize("host", PUBLIC)
+def test_a_relay_without_access_control_stays_on_this_machine(host: str) -> None:
+    with pytest.raises(SettingsError, match="RELAY_AUTH=required"):
+        Settings.from_env(ENV | {"RELAY_AUTH": "off"}, host=host)
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_with_tokens_or_on_demand_it_may_listen_anywhere(host: str) -> None:
+    assert Settings.from_env(ENV, host=host).access.required
+    allowed = ENV | {"RELAY_AUTH": "off", "RELAY_ALLOW_PUBLIC_WITHOUT_AUTH": "yes"}
+    assert not Settings.from_env(allowed, host=host).access.required
+
+
+def test_tokens_are_those_of_the_project_unless_said_otherwise() -> None:
+    access = Settings.from_env(ENV).access
+    assert (access.issuer, access.audience) == ("http://127.0.0.1:8010/auth/v1", "authenticated")
+    other = Settings.from_env(ENV | {"RELAY_JWT_ISSUER": "https://a", "RELAY_JWT_AUDIENCE": "b"})
+    assert (other.access.issuer, other.access.audience) == ("https://a", "b")
+
+
+def test_the_claim_of_a_scope_is_named_like_its_column_unless_said_otherwise() -> None:
+    scoped = ENV | {"RELAY_SCOPE_COLUMN": "tenant_id"}
+    assert Settings.from_env(ENV).access.scoping is None
+    assert Settings.from_env(scoped).access.scoping == Scoping("tenant_id", "tenant_id")
+    claimed = Settings.from_env(scoped | {"RELAY_SCOPE_CLAIM": "tenants"})
+    assert claimed.access.scoping == Scoping("tenant_id", "tenants")
+
+
+def test_bursts_follow_the_rates() -> None:
+    limits = Settings.from_env(ENV | {"RELAY_CONNECTS_PER_SECOND": "0.1"}).access.limits
+    assert (limits.rate_per_address, limits.burst_per_address) == (0.1, 1)
+    assert Settings.from_env(ENV).access.limits == Limits()
+
+
+@pytest.mark.parametrize("name", ["RELAY_TLS_CERT", "RELAY_TLS_KEY"])
+def test_tls_needs_both_files(name: str) -> None:
+    with pytest.raises(SettingsError, match="is not set: TLS needs"):
+        Settings.from_env(ENV | {name: "file.pem"})

@@ -397,3 +397,71 @@ test("an unknown channel and an address that is none are said at once", () => {
   assert.throws(() => relay().client.subscribe("emissions", () => {}), /unknown channel: emissions/);
   assert.throws(() => relay({ url: "relay" }), TypeError);
 });
+
+test("a token is sent first, before anything is expected", async () => {
+  const { client, sockets } = relay({ token: () => Promise.resolve("jwt-1") });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  sockets.newest.accept();
+  await settled();
+  assert.deepEqual(sockets.newest.sent, [{ type: "auth", token: "jwt-1" }]);
+  sockets.newest.tell(hello, synced());
+  assert.equal(client.status.hotspots.state, "open");
+});
+
+test("a token that expires is replaced on the open connection", async () => {
+  let count = 0;
+  const { client, sockets } = relay({ token: () => `jwt-${++count}` });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  sockets.newest.accept();
+  await settled();
+  sockets.newest.tell(hello, synced(), { type: "token_expiring", seconds: 30 });
+  await settled();
+  sockets.newest.tell({ type: "authenticated", expires_in: 3600 });
+  assert.deepEqual(sockets.newest.sent.map(({ token }) => token), ["jwt-1", "jwt-2"]);
+  assert.equal(client.status.hotspots.state, "open");
+});
+
+test("an expired token brings the client back with a fresh one, a refused one does not", async () => {
+  let count = 0;
+  const { client, sockets, clock } = relay({ token: () => `jwt-${++count}` });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  sockets.newest.accept();
+  await settled();
+  sockets.newest.tell(hello, synced());
+  sockets.newest.cut(4001, "the token expired");
+  clock.advance(1);
+  sockets.newest.accept();
+  await settled();
+  assert.deepEqual(sockets.newest.sent, [{ type: "auth", token: "jwt-2" }]);
+  sockets.newest.cut(4500, "revoked");
+  clock.advance(60);
+  assert.equal(sockets.all.length, 2);
+  assert.deepEqual([client.status.hotspots.state, client.status.hotspots.code], ["refused", 4500]);
+});
+
+test("a token that cannot be had is told, and nothing is sent", async () => {
+  const broken = new Error("signed out");
+  const { client, sockets, errors } = relay({ token: () => Promise.reject(broken) });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  sockets.newest.accept();
+  await settled();
+  assert.deepEqual([sockets.newest.sent, errors], [[], [broken]]);
+});
+
+test("a token that comes after its connection is gone is not sent anywhere", async () => {
+  let hand;
+  const { client, sockets, clock } = relay({ token: () => new Promise((done) => (hand = done)) });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  const first = sockets.newest;
+  first.accept();
+  first.cut();
+  clock.advance(1);
+  hand("jwt-1");
+  await settled();
+  assert.deepEqual([first.sent, sockets.newest.sent], [[], []]);
+});

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.access.limits import AtLimit, Bucket, Entrance, Limits, neighbourhood
+from relay.access.limits import AtLimit, Bucket, Door, Limits, neighbourhood
 
 
-def entrance(**limits: float) -> Entrance:
-    return Entrance(Limits(**limits))  # type: ignore[arg-type]
+def entrance(**limits: float) -> Door:
+    return Door(Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_an_address_may_hold_so_many_connections() -> None:

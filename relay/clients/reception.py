@@ -1,0 +1,84 @@
+"""uvicorn's HTTP connections, with the limits that it lacks: who never finishes a request goes.
+
+uvicorn times only the pause between two requests. Without this a stranger could hold as many
+connections as there are descriptors by sending nothing, or one byte now and then.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from relay.clients.sockets import Sockets, Watched
+
+HEAD_SECONDS: Final = 10.0
+MAX_HEAD_BYTES: Final = 32 * 1024
+SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside those of clients
+
+
+class Reception(HttpToolsProtocol):
+    """One connection, until it is upgraded or ends."""
+
+    def __init__(self, sockets: Sockets, most_connections: int, **given: Any) -> None:
+        super().__init__(**given)
+        self._sockets = sockets
+        self._most = most_connections + SPARE_CONNECTIONS
+        self._slot: set[Watched] | None = None
+        self._head_bytes = 0
+        self._reads_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody connected; one too many is let go at once."""
+        if len(self.connections) >= self._most:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._look_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._forget_slot()
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request."""
+        if self.transport is None:
+            return
+        super().data_received(data)
+        if self._reads_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if not self._reads_head:
+            self._reads_head, self._head_bytes = True, 0
+            self._look_again()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head has come."""
+        self._reads_head = False
+        super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """It is a handshake."""
+        self._forget_slot()
+        super().handle_websocket_upgrade()
+
+    def look(self) -> None:
+        """The time for the head of a request is over."""
+        self._slot = None
+        if self._reads_head and not self.transport.is_closing():
+            self.transport.abort()
+
+    def _look_again(self) -> None:
+        self._forget_slot()
+        self._slot = self._sockets.wheel.put(self, HEAD_SECONDS)
+
+    def _forget_slot(self) -> None:
+        if self._slot is not None:
+            self._slot.discard(self)
+            self._slot = None

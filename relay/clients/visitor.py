@@ -1,0 +1,250 @@
+"""A client where tokens are asked for: shows one, is served as long as it is good, shows another.
+
+Before it has shown a good token nothing is kept for it but this, and nothing is sent to it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from relay.access.deadlines import Deadline
+from relay.access.gate import OPEN, Denied, Grant, NotReady
+from relay.access.limits import AtLimit
+from relay.access.tokens import LEEWAY_SECONDS, Claims, UnknownKey
+from relay.changes import frames
+from relay.changes.endpoints import Endpoint
+from relay.changes.groups import Format
+from relay.changes.wire import framed
+from relay.clients.entrance import Admitted
+from relay.clients.messages import BadMessage, token_in
+from relay.clients.outlet import Outlet
+from relay.clients.session import Session
+from relay.clients.signing_in import SigningIn
+from relay.close import CloseCode
+
+logger = logging.getLogger(__name__)
+
+WARNING_SECONDS: Final = 30.0
+
+
+class Visitor:
+    """One connection, from its acceptance to its end."""
+
+    __slots__ = (
+        "_admitted",
+        "_deadline",
+        "_ended",
+        "_endpoint",
+        "_events",
+        "_judging",
+        "_outlet",
+        "_session",
+        "_shared",
+        "grant",
+    )
+
+    def __init__(self, outlet: Outlet, admitted: Admitted, shared: SigningIn) -> None:
+        self._outlet = outlet
+        self._admitted: Admitted | None = admitted  # forgotten with its cursor once it is let in
+        self._endpoint: Endpoint = admitted.wanted.filter.endpoint
+        self._events = admitted.format is Format.EVENTS
+        self._shared = shared
+        self._session: Session | None = None
+        self._deadline: Deadline | None = None
+        self._judging: asyncio.Task[None] | None = None
+        self._ended = False
+        self.grant = OPEN
+
+    def begin(self) -> None:
+        """Serves the client if its token came with the handshake, or waits for one."""
+        admitted = self._admitted
+        if admitted is not None and admitted.grant is not None:
+            self._let_in(admitted, admitted.grant)
+            return
+        self._remind(self._shared.auth_seconds, self._too_late)
+        if admitted is not None and admitted.token is not None:
+            self._show(admitted.token)
+
+    def said(self, message: str | bytes) -> None:
+        """The client has sent a message: a token, or something for its session."""
+        try:
+            token = token_in(message)
+        except BadMessage as bad:
+            self.cut(CloseCode.BAD_MESSAGE, str(bad))
+            return
+        if token is None and self._session is None:
+            self.cut(CloseCode.UNAUTHORIZED, 'the first message has to be {"type":"auth", ...}')
+        elif self._session is None:
+            self._show(token or "")
+        elif token is None:
+            self._session.said(message)
+        elif self._session.heard(1):
+            self._show(token)
+
+    def heard(self, frames: int) -> bool:
+        """The client has sent so many frames; false when they were too many."""
+        return self._session is None or self._session.heard(frames)
+
+    def blocked(self) -> None:
+        """The client's socket is full."""
+        if self._session is not None:
+            self._session.blocked()
+
+    def unblocked(self) -> None:
+        """The client has taken everything that was written."""
+        if self._session is not None:
+            self._session.unblocked()
+
+    def revoke(self, reason: str) -> None:
+        """Ends the connection; it is not to come back unchanged."""
+        self.cut(CloseCode.UNAUTHORIZED, reason)
+
+    def narrow(self, reason: str) -> None:
+        """Ends the connection; it may come back for what it gets now."""
+        self.cut(CloseCode.TOKEN_EXPIRED, reason)
+
+    def judge_again(self) -> None:
+        """Grants or policies have changed."""
+        claims = self.grant.claims
+        if claims is None:
+            return
+        try:
+            grant = self._shared.gate.judge(claims, self._endpoint)
+        except Denied as denied:
+            self.revoke(str(denied))
+        except NotReady:
+            self.narrow("what the token gets is not known")
+        else:
+            if grant.scope != self.grant.scope:
+                self.narrow("what the token gets has changed")
+
+    def cut(self, code: CloseCode, reason: str) -> None:
+        """Ends the connection with that code."""
+        if self._session is not None:
+            self._session.cut(code, reason)
+        elif not self._ended:
+            self._outlet.close(code, reason)
+        self._end()
+
+    def gone(self, reason: str) -> None:
+        """The connection is over; nothing is sent any more."""
+        if self._session is not None:
+            self._session.gone(reason)
+        self._end()
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._judging is not None:
+            self._judging.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        claims = self.grant.claims
+        if claims is not None:
+            self._shared.register.remove(self, claims)
+            if claims.user is not None:
+                self._shared.door.sign_out(claims.user)
+
+    def _show(self, token: str) -> None:
+        if self._judging is not None:
+            self.cut(CloseCode.TOO_MANY_MESSAGES, "a token is being judged already")
+            return
+        try:
+            grant = self._shared.gate.admit(token, self._endpoint)
+        except UnknownKey:
+            self._judging = asyncio.create_task(self._fetch_and_show(token), name="signing keys")
+            self._judging.add_done_callback(self._judged)
+        except Denied as denied:
+            self.revoke(str(denied))
+        except NotReady:
+            self.cut(CloseCode.OVERLOADED, "the relay is not ready")
+        else:
+            self._take(grant)
+
+    async def _fetch_and_show(self, token: str) -> None:
+        await self._shared.gate.fetch_keys()
+        try:
+            grant = self._shared.gate.admit(token, self._endpoint)
+        except (UnknownKey, Denied) as denied:
+            self._judging = None
+            self.revoke(str(denied))
+        except NotReady:
+            self._judging = None
+            self.cut(CloseCode.OVERLOADED, "the relay is not ready")
+        else:
+            self._take(grant)
+
+    def _judged(self, task: asyncio.Task[None]) -> None:
+        self._judging = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a token could not be judged", exc_info=error)
+            self.cut(CloseCode.OVERLOADED, "a fault of the relay")
+
+    def _take(self, grant: Grant) -> None:
+        if self._admitted is not None:
+            self._let_in(self._admitted, grant)
+        else:
+            self._renew(grant)
+
+    def _let_in(self, admitted: Admitted, grant: Grant) -> None:
+        claims = grant.claims
+        if claims is not None and claims.user is not None:
+            try:
+                self._shared.door.sign_in(claims.user)
+            except AtLimit as limit:
+                self.cut(CloseCode.OVERLOADED, str(limit))
+                return
+        self.grant = grant
+        self._admitted = None
+        self._session = self._shared.open(self._outlet, admitted, grant)
+        self._session.begin()
+        if claims is not None:
+            self._shared.register.add(self, claims)
+            self._arm(claims)
+
+    def _renew(self, grant: Grant) -> None:
+        former, claims = self.grant.claims, grant.claims
+        if former is None or claims is None:
+            return
+        if (claims.user, claims.role) != (former.user, former.role):
+            self.revoke("the token is another user's")
+        elif grant.scope != self.grant.scope:
+            self.narrow("what the token gets has changed")
+        else:
+            self.grant = grant
+            self._arm(claims)
+            if self._events and self._session is not None:
+                left = max(0, round(claims.expires - self._shared.clock()))
+                self._session.answer(framed(frames.authenticated(left)))
+
+    def _arm(self, claims: Claims) -> None:
+        left = claims.expires - self._shared.clock()
+        if left <= 0:  # good only because clocks differ
+            self._remind(left + LEEWAY_SECONDS, self._expired)
+        elif not self._events or left <= WARNING_SECONDS:
+            self._remind(left, self._expired)
+            if self._events:
+                self._warn(left)
+        else:
+            self._remind(left - WARNING_SECONDS, self._expiring)
+
+    def _expiring(self) -> None:
+        self._remind(WARNING_SECONDS, self._expired)
+        self._warn(WARNING_SECONDS)
+
+    def _warn(self, seconds: float) -> None:
+        if self._session is not None:
+            self._session.answer(framed(frames.token_expiring(round(seconds))))
+
+    def _expired(self) -> None:
+        self.cut(CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED.meaning)
+
+    def _too_late(self) -> None:
+        self.cut(CloseCode.UNAUTHORIZED, "no token came in time")
+
+    def _remind(self, seconds: float, act: Callable[[], None]) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._shared.deadlines.at(self._shared.now() + seconds, act)

@@ -1,0 +1,144 @@
+"""Everything that can be set, as one frozen value built from a mapping."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from relay.access.addresses import Network
+from relay.access.limits import Limits
+from relay.access.policies import Scoping
+from relay.errors import SettingsError
+from relay.settings.variables import VARIABLES
+
+__all__ = ["VARIABLES", "AccessSettings", "Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessSettings:
+    """Who may connect, and how much."""
+
+    required: bool = True
+    jwt_secret: str | None = field(default=None, repr=False)
+    issuer: str
+    audience: str = "authenticated"
+    scoping: Scoping | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    auth_seconds: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The settings in the parsed values of the variables."""
+        column = values["RELAY_SCOPE_COLUMN"]
+        each_second = values["RELAY_CONNECTS_PER_SECOND"]
+        messages = values["RELAY_MESSAGES_PER_SECOND"]
+        return cls(
+            required=values["RELAY_AUTH"] == "required",
+            jwt_secret=values["SUPABASE_JWT_SECRET"] or None,
+            issuer=values["RELAY_JWT_ISSUER"] or f"{values['SUPABASE_URL']}/auth/v1",
+            audience=values["RELAY_JWT_AUDIENCE"],
+            scoping=Scoping(column, values["RELAY_SCOPE_CLAIM"] or column) if column else None,
+            trusted_proxies=values["RELAY_TRUSTED_PROXIES"],
+            auth_seconds=values["RELAY_AUTH_SECONDS"],
+            limits=Limits(
+                connections=values["RELAY_MAX_CONNECTIONS"],
+                per_address=values["RELAY_MAX_PER_ADDRESS"],
+                per_user=values["RELAY_MAX_PER_USER"],
+                rate_per_address=each_second,
+                burst_per_address=max(1, round(5 * each_second)),
+                messages_per_second=messages,
+                message_burst=max(1, round(10 * messages)),
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one relay process; keys and tokens stay out of its repr."""
+
+    supabase_url: str
+    realtime_url: str
+    supabase_key: str = field(repr=False)
+    publishable_key: str = field(repr=False)
+    local_token: str | None = field(default=None, repr=False)
+    cursor_key: str | None = field(default=None, repr=False)
+    access: AccessSettings
+    host: str = "127.0.0.1"
+    port: int = 8003
+    certificate: tuple[str, str] | None = None  # files: the certificate, its private key
+    allowed_origins: tuple[str, ...] = ()
+    catch_up_seconds: float = 5.0
+    live: str = "auto"
+    resume_seconds: int = 86400
+    resume_rows: int = 200_000
+    max_behind_bytes: int = 8 * 1024 * 1024
+
+    @property
+    def log_bytes(self) -> int:
+        """How much each log of frames keeps: what a client may be behind, several times."""
+        return 4 * self.max_behind_bytes
+
+    @classmethod
+    def from_env(
+        cls, env: Mapping[str, str], *, host: str | None = None, port: int | None = None
+    ) -> Self:
+        """The settings that `env` describes; `host` and `port` outrank it.
+
+        Raises:
+            SettingsError: a variable is missing or has a bad value; the text names it.
+        """
+        given = dict(env) | ({"HOST": host} if host else {})
+        given |= {} if port is None else {"PORT": str(port)}
+        values = {variable.name: variable.read(given) for variable in VARIABLES}
+        key = values["RELAY_SUPABASE_KEY"] or values["SUPABASE_SECRET_KEY"]
+        if not key:
+            raise SettingsError(
+                "SUPABASE_SECRET_KEY is not set: take the secret key from the project's API"
+                " settings, or give the relay a key of its own in RELAY_SUPABASE_KEY"
+            )
+        _check_reach(values)
+        url = values["SUPABASE_URL"]
+        return cls(
+            supabase_url=url,
+            realtime_url=values["RELAY_REALTIME_URL"] or f"{url}/realtime/v1",
+            supabase_key=key,
+            publishable_key=values["SUPABASE_PUBLISHABLE_KEY"],
+            local_token=values["RELAY_LOCAL_TOKEN"] or None,
+            cursor_key=values["RELAY_CURSOR_KEY"] or None,
+            access=AccessSettings.of(values),
+            certificate=_certificate(values),
+            host=values["HOST"],
+            port=values["PORT"],
+            allowed_origins=values["RELAY_ALLOWED_ORIGINS"],
+            catch_up_seconds=values["RELAY_CATCH_UP_SECONDS"],
+            live=values["RELAY_LIVE"],
+            resume_seconds=values["RELAY_RESUME_SECONDS"],
+            resume_rows=values["RELAY_RESUME_ROWS"],
+            max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
+        )
+
+
+def _check_reach(values: Mapping[str, Any]) -> None:
+    open_to_all = values["RELAY_AUTH"] == "off" and not _is_loopback(values["HOST"])
+    if open_to_all and values["RELAY_ALLOW_PUBLIC_WITHOUT_AUTH"] != "yes":
+        raise SettingsError(
+            f"HOST is {values['HOST']!r} and RELAY_AUTH is off: anyone who reaches the port could"
+            " read everything. Set RELAY_AUTH=required, or listen on 127.0.0.1, or say"
+            " RELAY_ALLOW_PUBLIC_WITHOUT_AUTH=yes"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _certificate(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    certificate, key = values["RELAY_TLS_CERT"], values["RELAY_TLS_KEY"]
+    if bool(certificate) != bool(key):
+        missing = "RELAY_TLS_KEY" if certificate else "RELAY_TLS_CERT"
+        raise SettingsError(f"{missing} is not set: TLS needs the certificate and its private key")
+    return (certificate, key) if certificate else None

@@ -1,0 +1,224 @@
+"""The relay behind TLS: its own, and that of the proxies as the README sets them up."""
+
+import asyncio
+import datetime
+import logging
+import re
+import shutil
+import socket
+import ssl
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from emulator.running import Emulator
+from tests.relay.access.admission import token_of
+from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Of localhost, signed by itself."""
+
+    file: Path
+    key: Path
+
+    def trusted(self) -> ssl.SSLContext:
+        """What a client needs to believe it."""
+        return ssl.create_default_context(cafile=str(self.file))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    )
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    made = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
+    made.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    made.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return made
+
+
+def snippet(language: str) -> str:
+    """The README's configuration for that proxy."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+Proxy = Callable[[str, int, Certificate, Path], list[str]]
+
+
+def nginx(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
+    """The command that serves as the README says; the snippet alone decides what is forwarded."""
+    server = snippet("nginx")
+    for written, here in {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/ssl/relay.pem": str(certificate.file),
+        "/etc/ssl/relay.key": str(certificate.key),
+        "/var/log/nginx/relay.log": str(place / "access.log"),
+        "127.0.0.1:8003": relay,
+    }.items():
+        assert written in server
+        server = server.replace(written, here)
+    paths = "".join(
+        f"{name}_temp_path {place};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    file = place / "nginx.conf"
+    file.write_text(
+        f"daemon off; pid {place}/pid; error_log {place}/error.log;\nevents {{}}\n"
+        f"http {{\n{paths}{server}}}\n"
+    )
+    return ["nginx", "-e", f"{place}/error.log", "-c", str(file)]
+
+
+def caddy(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
+    """The command that serves as the README says."""
+    site = snippet("caddy")
+    address, tls = f"https://localhost:{port}", f"tls {certificate.file} {certificate.key}"
+    for written, here in {
+        "relay.example.org {": f"{address} {{\n    bind 127.0.0.1\n    {tls}",
+        "127.0.0.1:8003": relay,
+    }.items():
+        assert written in site
+        site = site.replace(written, here)
+    file = place / "Caddyfile"
+    file.write_text(f"{{\n    admin off\n    auto_https disable_redirects\n}}\n{site}")
+    return ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]
+
+
+@asynccontextmanager
+async def running(command: list[str], port: int, place: Path) -> AsyncIterator[None]:
+    """The proxy, from its first answer to the end of the block."""
+    environment = {"HOME": str(place), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=environment
+    )
+    try:
+        await listening(process, port)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def listening(process: asyncio.subprocess.Process, port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            assert process.returncode is None
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+
+
+def logs(place: Path) -> list[str]:
+    return [log.read_text() for log in place.glob("*.log")]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def test_the_relay_serves_wss_with_a_certificate_of_its_own(
+    emulator: Emulator, tables: Tables, certificate: Certificate
+) -> None:
+    files = {"RELAY_TLS_CERT": str(certificate.file), "RELAY_TLS_KEY": str(certificate.key)}
+    async with asyncio.timeout(SECONDS):
+        async with (
+            relay_of(emulator, **files) as relay,
+            connect(
+                f"wss://{relay.host}/ws/hotspots",
+                subprotocols=[Subprotocol("relay.v1")],
+                ssl=certificate.trusted(),
+                proxy=None,
+            ) as client,
+        ):
+            await greeted(client)
+            rows = [tables.hotspot() for _ in range(100)]
+            assert [(await change(client))["record"]["id"] for _ in rows] == rows
+
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+async def test_a_proxy_that_is_set_up_as_the_readme_says_carries_the_relay(
+    emulator: Emulator,
+    tables: Tables,
+    certificate: Certificate,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    proxy: Proxy,
+) -> None:
+    if shutil.which(proxy.__name__, path="/usr/sbin:/usr/bin") is None:
+        pytest.skip(f"{proxy.__name__} is not installed")
+    caplog.set_level(logging.INFO)
+    variables = {"RELAY_AUTH": "required", "RELAY_TRUSTED_PROXIES": "127.0.0.1"}
+    port, headers = free_port(), {"Authorization": f"Bearer {token_of(emulator)}"}
+
+    def through(**options: str) -> connect:
+        return connect(
+            f"wss://localhost:{port}/ws/hotspots?token={token_of(emulator)}",
+            host="127.0.0.1",
+            local_addr=("127.0.0.2", 0),
+            subprotocols=[Subprotocol("relay.v1")],
+            ssl=certificate.trusted(),
+            additional_headers=headers | {"X-Forwarded-For": "203.0.113.9"},
+            origin=Origin(options.get("origin", f"https://localhost:{port}")),
+            proxy=None,
+        )
+
+    async with asyncio.timeout(SECONDS), live_relay(emulator, **variables) as relay:
+        command = proxy(relay.host, port, certificate, tmp_path)
+        async with running(command, port, tmp_path):
+            async with through() as client:
+                assert (await frame(client))["type"] == "hello"
+                await greeted(client)
+                row = tables.hotspot()
+                assert (await change(client))["record"]["id"] == row
+            with pytest.raises(InvalidStatus) as refused:
+                await through(origin="https://evil.example")
+            assert refused.value.response.status_code == 403
+    assert "connected client=127.0.0.2:" in caplog.text
+    assert "203.0.113.9" not in caplog.text
+    assert not [log for log in logs(tmp_path) if "token" in log]
