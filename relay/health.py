@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay.changes.groups import Streams
+from relay.changes.streams import Streams
 from relay.upstream.sources import Upstream
 
 

@@ -12,8 +12,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from relay.changes.groups import Streams
 from relay.changes.intake import Intake, Source
+from relay.changes.streams import Streams
 from relay.clients.resumes import Resumes
 from relay.counts import Counts
 from relay.upstream.healing import Healing

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ def is_this_machine(name: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
 def is_addressed_locally(host: str) -> bool:
     """Whether a Host header names this machine; a foreign name may have been rebound to it."""
     try:

@@ -12,8 +12,9 @@ from relay.access.gate import OpenGate
 from relay.access.guard import Guard
 from relay.access.limits import Door
 from relay.changes import frames
-from relay.changes.groups import Format, LogLimits, Streams
+from relay.changes.groups import Format, LogLimits
 from relay.changes.intake import Intake
+from relay.changes.streams import Streams
 from relay.changes.wire import framed
 from relay.clients.beats import Beats
 from relay.clients.entrance import Entrance
@@ -134,6 +135,7 @@ class Relay:
             Entrance(allows, gate, door, now, proxies),
             None if self._guard is None else self._guard.gate,
             settings.access.auth_seconds,
+            compression=settings.compression,
         )
         self.metrics: Final = Metrics(
             Measured(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from relay.changes.feed import Feed
-from relay.changes.groups import Streams
 from relay.changes.history import History, Seqs
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Streams
 
 
 class Source(enum.StrEnum):

@@ -21,12 +21,22 @@ class Piece(NamedTuple):
 def framed(text: str) -> bytes:
     """The message as a frame."""
     payload = text.encode(errors="replace")
-    size = len(payload)
+    return header(_TEXT, len(payload)) + payload
+
+
+def header(first: int, size: int) -> bytes:
+    """What comes before a payload of that size, in a frame with that first byte."""
     if size < _TWO_BYTES:
-        return bytes((_TEXT, size)) + payload
+        return bytes((first, size))
     if size < 1 << 16:
-        return bytes((_TEXT, _TWO_BYTES)) + size.to_bytes(2, "big") + payload
-    return bytes((_TEXT, _EIGHT_BYTES)) + size.to_bytes(8, "big") + payload
+        return bytes((first, _TWO_BYTES)) + size.to_bytes(2, "big")
+    return bytes((first, _EIGHT_BYTES)) + size.to_bytes(8, "big")
+
+
+def payload_of(frame: bytes) -> bytes:
+    """What is in a single frame."""
+    size = frame[1]
+    return frame[2 if size < _TWO_BYTES else 4 if size == _TWO_BYTES else 10 :]
 
 
 def texts(frames: bytes) -> Iterator[str]:

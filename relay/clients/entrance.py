@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,7 @@ from relay.errors import BadParameter
 from relay.origins import Allows, is_addressed_locally, is_foreign
 
 PATHS: Final = MappingProxyType({f"/ws/{endpoint.name}": endpoint for endpoint in ENDPOINTS})
+COMMON_QUERY_BYTES: Final = 100
 MAX_QUERY_BYTES: Final = 16 * 1024  # a cursor, a token and long filters fit
 RETRY_SECONDS: Final = 1
 _BEARER: Final = "bearer."
@@ -68,6 +70,7 @@ class Admitted:
     place: str
     grant: Grant | None
     token: str | None = field(default=None, repr=False)
+    compressed: bool = False
 
     @property
     def subprotocol(self) -> str | None:
@@ -147,7 +150,7 @@ class Entrance:
         try:
             if offered and format is Format.ROWS:
                 raise BadParameter(f"the only subprotocol is {SUBPROTOCOL}")
-            wanted = parse(request.endpoint, request.query, resumable=format is Format.EVENTS)
+            wanted = _parse(request.endpoint, request.query, format is Format.EVENTS)
             token = request.token() or wanted.token
             grant = self._grant(token, request.endpoint)
         except BadParameter as bad:
@@ -176,3 +179,15 @@ class Entrance:
             [headers["x-forwarded-for"]] if "x-forwarded-for" in headers else [],
             self._trusted,
         )
+
+
+def _parse(endpoint: Endpoint, query: str, resumable: bool) -> Parameters:
+    # Most clients ask for the same; a cursor or a token is presented once, and not kept here.
+    if len(query) > COMMON_QUERY_BYTES or "token" in query:
+        return parse(endpoint, query, resumable=resumable)
+    return _parse_common(endpoint, query, resumable)
+
+
+@lru_cache(maxsize=512)
+def _parse_common(endpoint: Endpoint, query: str, resumable: bool) -> Parameters:
+    return parse(endpoint, query, resumable=resumable)

@@ -1,4 +1,4 @@
-"""When what was published is sent: at once after a pause, and in larger pieces under load."""
+"""When what was published is sent: at once, or in larger pieces where much comes at once."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,8 +7,9 @@ from relay.changes.groups import Group
 from relay.counts import Counts, written_at
 
 MOST_BYTES: Final = 256 * 1024
-# After a flush as much time passes as it took, so that the rows that are there are read and joined.
-REST: Final = 1.0
+# After a flush with so many frames as much time passes as it took, so that the rows that are there
+# are read and joined: a burst then costs a few flushes. Rows that come one by one never wait.
+MANY_FRAMES: Final = 8
 
 Schedule = Callable[[float, Callable[[], None]], object]
 """Calls back after that many seconds, never at once."""
@@ -50,16 +51,17 @@ class Flusher:
         self._scheduled = False
         begun = self._now()
         groups, self._changed = self._changed, {}
+        most = 0
         try:
             while groups:
-                self._flush(groups.popitem()[0])
+                most = max(most, self._flush(groups.popitem()[0]))
         finally:
             self._changed |= groups
             ended = self._now()
-            self._rested_at = ended + REST * (ended - begun)
+            self._rested_at = ended + (ended - begun if most >= MANY_FRAMES else 0)
             self._plan()
 
-    def _flush(self, group: Group) -> None:
+    def _flush(self, group: Group) -> int:
         before, clients = group.flushed, len(group.keeping)
         frames = group.flush(MOST_BYTES)
         if frames:
@@ -69,6 +71,7 @@ class Flusher:
             member.flushed()
         if group.flushed < group.log.head:
             self._changed[group] = None
+        return frames
 
     def _observe(self, group: Group, before: int) -> None:
         if group.newest is not None and before < group.newest_end <= group.flushed:

@@ -51,10 +51,12 @@ def is_get(head: bytes) -> bool:
     return first.startswith(b"GET ") and first.endswith(b" HTTP/1.1")
 
 
-def acceptance(key: str, subprotocol: str | None) -> bytes:
+def acceptance(key: str, subprotocol: str | None, extensions: str | None = None) -> bytes:
     """The answer that accepts the handshake with that key."""
     digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
     chosen = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode() if subprotocol else b""
+    if extensions is not None:
+        chosen += b"Sec-WebSocket-Extensions: %s\r\n" % extensions.encode()
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %s\r\n%s\r\n" % (base64.b64encode(digest), chosen)

@@ -5,6 +5,8 @@ from typing import Final
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+from relay.clients.compression import inflating
+
 # Messages beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
 MAX_BYTES: Final = 16 * 1024
 INVALID_DATA: Final = 1007
@@ -18,8 +20,10 @@ class Incoming:
 
     __slots__ = ("_parts", "_protocol", "_text", "answer", "controls", "ended")
 
-    def __init__(self) -> None:
+    def __init__(self, *, compressed: bool) -> None:
         self._protocol = Protocol(Side.SERVER, max_size=MAX_BYTES)
+        if compressed:
+            self._protocol.extensions = [inflating()]
         self._parts: list[bytes] = []
         self._text = False
         self.answer = b""

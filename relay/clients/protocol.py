@@ -13,6 +13,7 @@ import struct
 import sys
 import termios
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -24,6 +25,7 @@ from uvicorn.server import ServerState
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients import handshake
 from relay.clients.client import Client
+from relay.clients.compression import agree
 from relay.clients.entrance import PATHS, Admitted, Refused, Request
 from relay.clients.handshake import Handshake
 from relay.clients.incoming import Incoming
@@ -43,6 +45,7 @@ class RelayProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_compressed",
         "_config",
         "_heard",
         "_incoming",
@@ -75,6 +78,7 @@ class RelayProtocol(asyncio.Protocol):
         self._slot: set[Watched] | None = None
         self._heard = True
         self._closing = False
+        self._compressed = False
         self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,7 +149,7 @@ class RelayProtocol(asyncio.Protocol):
             self.cut_off()
         elif not self._closing:
             self._closing = True
-            self._incoming = self._incoming or Incoming()
+            self._incoming = self._incoming or Incoming(compressed=self._compressed)
             text = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
             self.write(self._incoming.close(code, text))
             self._look_again_in(LINGER_SECONDS)
@@ -198,7 +202,12 @@ class RelayProtocol(asyncio.Protocol):
             return
         self._place = decision.place
         key = found.headers["sec-websocket-key"]
-        self.write(handshake.acceptance(key, decision.subprotocol))
+        extensions = None
+        if isinstance(decision, Admitted) and self._sockets.compression:
+            extensions = agree(found.headers.get("sec-websocket-extensions", ""))
+            self._compressed = extensions is not None
+            decision = replace(decision, compressed=self._compressed)
+        self.write(handshake.acceptance(key, decision.subprotocol, extensions))
         if isinstance(decision, Admitted):
             self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
             self._session = self._sockets.open(self, decision)
@@ -215,7 +224,7 @@ class RelayProtocol(asyncio.Protocol):
         self._heard = True
         if self._incoming is None and len(data) == 6 and data.startswith(_PONG_HEAD):
             return  # the usual answer to a ping
-        incoming = self._incoming = self._incoming or Incoming()
+        incoming = self._incoming = self._incoming or Incoming(compressed=self._compressed)
         messages = incoming.receive(data)
         if incoming.answer:
             self.write(incoming.answer)

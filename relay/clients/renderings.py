@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from relay.changes.deflate import deflated
 from relay.changes.filters import Filter
 from relay.changes.frames import filtered
 from relay.changes.groups import Group
@@ -107,7 +108,7 @@ class Renderings:
                 )
                 await asyncio.sleep(0)
         if group.log.covers(seq):
-            return self._kept_as(before, group.log.after(seq), generation)
+            return self._kept_as(before, group, group.log.after(seq), generation)
         everything = self._intake.streams[group.wanted.endpoint].everything.log
         if not everything.covers(seq):
             raise Unresumable("overflow")  # more came while it was read than the log holds
@@ -122,10 +123,13 @@ class Renderings:
                     await asyncio.sleep(0)
         except Overflow:
             raise Unresumable("overflow") from None
-        return self._kept_as(before, group.log.head, generation)
+        return self._kept_as(before, group, group.log.head, generation)
 
-    def _kept_as(self, before: list[bytes], position: int, generation: int) -> Rendered:
-        return Rendered(tuple(pieces(before, PIECE_BYTES)), position, generation, self._now())
+    def _kept_as(
+        self, before: list[bytes], group: Group, position: int, generation: int
+    ) -> Rendered:
+        frames = map(deflated, before) if group.compressed else before
+        return Rendered(tuple(pieces(frames, PIECE_BYTES)), position, generation, self._now())
 
 
 def _key(group: Group, seq: int, cursor: Cursor | None) -> Key:

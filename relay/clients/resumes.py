@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from relay.changes.groups import Group, Stream
+from relay.changes.groups import Group
 from relay.changes.intake import Intake
+from relay.changes.streams import Stream
 from relay.changes.wire import Piece
 from relay.clients.beats import Beats
 from relay.clients.cursor import Cursor

@@ -13,8 +13,9 @@ from typing import Final
 
 from relay.access.limits import Bucket
 from relay.changes import frames
-from relay.changes.groups import Format, Group, Stream
+from relay.changes.groups import Format, Group
 from relay.changes.log import Overflow
+from relay.changes.streams import Stream
 from relay.changes.wire import Piece, framed
 from relay.clients.beginning import Beginning
 from relay.clients.entrance import Admitted
@@ -62,7 +63,9 @@ class Session:
         self._client = admitted.client
         self._shared = shared
         self._wanted: Parameters | None = wanted
-        self.group: Group = shared.streams[filter.endpoint].join(admitted.format, filter, self)
+        self.group: Group = shared.streams[filter.endpoint].join(
+            admitted.format, filter, self, compressed=admitted.compressed
+        )
         self.beginning: Beginning | None = None
         self._script: Iterator[Piece] | None = None
         self._position = self.group.flushed

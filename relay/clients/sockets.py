@@ -41,10 +41,13 @@ class Sockets:
         entrance: Entrance,
         gate: TokenGate | None,
         auth_seconds: float,
+        *,
+        compression: bool = False,
     ) -> None:
         self._shared = shared
         self._deadlines = Deadlines()
         self.entrance: Final = entrance
+        self.compression: Final = compression
         self.register: Final = Register()
         self._signing_in = (
             None

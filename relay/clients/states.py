@@ -5,9 +5,11 @@ from collections import OrderedDict
 from typing import Final
 
 from relay.changes import frames
-from relay.changes.groups import Format, Group, Stream
+from relay.changes.deflate import deflated
+from relay.changes.groups import Format, Group
 from relay.changes.intake import Intake
 from relay.changes.records import Change
+from relay.changes.streams import Stream
 from relay.changes.wire import framed
 from relay.clients.parameters import MOST_ROWS
 from relay.clients.places import Places
@@ -122,7 +124,8 @@ class States:
 
 def _row(group: Group, stream: Stream, change: Change) -> StateRow:
     events = group.format is Format.EVENTS
+    frame = framed(frames.event(change, stream.seq) if events else frames.row(change))
     return StateRow(
-        framed(frames.event(change, stream.seq) if events else frames.row(change)),
+        deflated(frame) if group.compressed else frame,
         open=group.wanted.endpoint.is_open(change.record or {}),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay.access.limits import Limits
-from relay.changes.groups import Streams
+from relay.changes.streams import Streams
 from relay.clients.journal import Journal
 from relay.clients.pacing import Pacer
 from relay.clients.resumes import Resumes

@@ -73,6 +73,7 @@ class Settings:
     resume_seconds: int = 86400
     resume_rows: int = 200_000
     max_behind_bytes: int = 8 * 1024 * 1024
+    compression: bool = False
 
     @property
     def log_bytes(self) -> int:
@@ -116,6 +117,7 @@ class Settings:
             resume_seconds=values["RELAY_RESUME_SECONDS"],
             resume_rows=values["RELAY_RESUME_ROWS"],
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
+            compression=values["RELAY_COMPRESSION"] == "on",
         )
 
 

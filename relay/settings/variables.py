@@ -135,6 +135,12 @@ VARIABLES: Final = (
         whole(1000, 1_000_000),
     ),
     Variable(
+        "RELAY_COMPRESSION",
+        "off",
+        "whether messages are compressed for clients that offer permessage-deflate: off, on",
+        one_of("off", "on"),
+    ),
+    Variable(
         "RELAY_MAX_BEHIND_BYTES",
         "8388608",
         "bytes that a slow client may be behind",

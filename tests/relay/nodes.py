@@ -7,12 +7,13 @@ from typing import Any
 from relay.changes import frames
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format, Group, LogLimits, Streams
+from relay.changes.groups import Format, Group, LogLimits
 from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.log import Overflow
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Streams
 from relay.changes.wire import framed, text
 from relay.clients.state import merge
 from tests.relay.model import Database

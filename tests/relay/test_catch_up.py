@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from relay.changes.groups import Streams
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Streams
 from relay.clients.places import Identity
 from relay.errors import Unavailable
 from relay.upstream.catch_up import QUIET_SECONDS, CatchUp

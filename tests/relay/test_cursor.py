@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from relay.changes.endpoints import ALERTS, HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Streams
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Streams
 from relay.clients.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, bound
 from relay.clients.places import Identity, Places, Unresumable
 

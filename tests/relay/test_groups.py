@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from relay.changes import frames
 from relay.changes.endpoints import ALERTS, HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format, Group, LogLimits, Stream, Streams
+from relay.changes.groups import Format, Group, LogLimits
+from relay.changes.streams import Stream, Streams
 from relay.changes.wire import texts
 from tests.relay.rows import change
 

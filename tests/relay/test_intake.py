@@ -1,8 +1,8 @@
 """What is remembered of a catch-up that met other sources on its way."""
 
-from relay.changes.groups import Streams
 from relay.changes.intake import Intake, Source
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Streams
 from tests.relay.rows import change
 
 

@@ -13,8 +13,9 @@ from relay.access.gate import OPEN
 from relay.changes import frames
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format, Streams
+from relay.changes.groups import Format
 from relay.changes.records import Change
+from relay.changes.streams import Streams
 from relay.changes.wire import texts
 from relay.clients.entrance import Admitted
 from relay.clients.flushing import Flusher
