@@ -63,8 +63,8 @@ async def load(port: int, clients: int, options: Sequence[str]) -> AsyncIterator
     command += ["--src-count", "4", "--linger", str(LINGER_SECONDS), *options]
     async with started("wsload", command, core=machine.cores()[1], piped=True) as program:
         running = Load(program)
-        said = json.loads(await program.line(READY_SECONDS))
-        if said["event"] != "ready" or said["failed"]:
-            raise Failed(f"{said.get('failed')} of {clients} connections failed: {said}")
-        running.ready = said
+        running.ready = json.loads(await program.line(READY_SECONDS))
+        if failed := running.ready["failed"]:
+            why = (await running.end())["fail"]
+            raise Failed(f"{failed} of {clients} connections failed: {why}, {running.ready}")
         yield running

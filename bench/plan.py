@@ -15,7 +15,7 @@ from bench.scenarios.fanout import Figures
 SIZES = (100, 1000, 5000, 10000)
 MAIN_SIZE = 1000
 OTHER_ROUNDS = 3  # of what only shows the trend
-SCENARIOS = ("fanout", "decoding", "sustained", "storm", "blocked")
+SCENARIOS = ("fanout", "decoding", "lanes", "sustained", "storm", "blocked")
 SUSTAINED_SECONDS = 30.0
 
 
@@ -64,7 +64,7 @@ def _fanout(contestants: Sequence[Contestant], clients: int, rounds: int) -> Ite
             "fanout",
             contestant,
             round,
-            8 + clients / 800,
+            8 + clients / 500,
             partial(fanout.measure, contestant, wanted),
             clients,
         )
@@ -79,6 +79,20 @@ def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
             round,
             4,
             partial(decoding.measure, contestant),
+        )
+
+
+def _lanes(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    # The lane that the relay falls back to: one message for each row.
+    other, wanted = Relay("postgres_changes"), fanout.size(MAIN_SIZE, joins=True)
+    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
+        yield Step(
+            "lanes",
+            other,
+            round,
+            8 + MAIN_SIZE / 500,
+            partial(fanout.measure, other, wanted),
+            MAIN_SIZE,
         )
 
 
@@ -116,6 +130,7 @@ def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 
 OTHERS = {
     "decoding": _decoding,
+    "lanes": _lanes,
     "sustained": _sustained,
     "blocked": _blocked,
     "storm": _storm,

@@ -11,6 +11,10 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
+
+import httpx
+from websockets.exceptions import WebSocketException
 
 from bench import machine
 
@@ -22,6 +26,10 @@ LONGEST_LINE = 1 << 20
 
 class Failed(Exception):
     """A program did not do its part; the text says which and what it printed last."""
+
+
+# Whatever goes wrong between the programs: one run fails, the others go on.
+TROUBLE: Final = (Failed, OSError, TimeoutError, httpx.HTTPError, WebSocketException)
 
 
 class Program:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.contestants.all import RELAY
 from bench.plan import Step
-from bench.processes import Failed
+from bench.processes import TROUBLE
 from bench.results import Results
 
 
@@ -33,7 +33,7 @@ async def run(steps: Sequence[Step], results: Results, limit: float | None) -> N
 async def _take(step: Step, results: Results) -> None:
     try:
         figures = {"clients": step.clients, **await step.measure()}
-    except (Failed, OSError, TimeoutError) as failure:
+    except TROUBLE as failure:
         reason = str(failure)[:600] or type(failure).__name__
         print(f"FAILED {step}: {reason}", flush=True)
         if step.contestant.name.startswith(RELAY.name):

@@ -63,16 +63,23 @@ BLOCKED: tuple[Column, ...] = (
 )
 STORM: tuple[Column, ...] = (
     ("all greeted s", _with_spread("greeted_s", 1)),
-    ("all caught up s", _with_spread("caught_up_s", 1)),
+    ("all whole, s after the last row", _with_spread("whole_after_last_row_s", 1)),
     ("changes lost", _figure("lost", 0)),
     ("p99 ms of who stayed", _with_spread("staying_p99_ms", 0)),
 )
 DECODING: tuple[Column, ...] = (("us per row", _with_spread("us_per_row", 1)),)
+LANES: tuple[Column, ...] = (
+    ("burst us", _with_spread("burst_us", 2)),
+    ("burst deliveries/s", _figure("burst_per_s", 0)),
+    ("paced us", _with_spread("paced_us", 2)),
+    ("p99 ms", _figure("paced_p99_ms", 1)),
+)
 OTHERS = (
     ("sustained", "500 rows/s to 1,000 clients", SUSTAINED),
     ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
     ("storm", "10,000 clients come back at once, 100 rows/s", STORM),
     ("decoding", "A burst of 1,000 rows with one client", DECODING),
+    ("lanes", "The relay fed by the other lane, 1,000 clients", LANES),
 )
 
 
@@ -104,7 +111,8 @@ def text(results: Results) -> str:
             for pairs in (zip(row, widths, strict=True) for row in rows)
         ]
         parts.append("\n".join([title, *lines]))
-    parts.append("\n".join(map(_line, headline(results.runs).items())))
+    if found := headline(results.runs):
+        parts.append("\n".join(map(_line, found.items())))
     parts += [f"left out: {name}: {reason}" for name, reason in results.skipped.items()]
     return "\n\n".join(parts)
 

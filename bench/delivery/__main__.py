@@ -18,7 +18,7 @@ from functools import partial
 
 from bench import build, machine, versions
 from bench.delivery import backlog, latency, takeover
-from bench.processes import Failed
+from bench.processes import TROUBLE
 from bench.results import DELIVERY
 from bench.scenarios.fanout import Figures
 
@@ -64,7 +64,7 @@ async def _measure(parts: list[str]) -> tuple[dict[str, Figures], list[str]]:
         print(f"{title}:", flush=True)
         try:
             figures[title] = await measure()
-        except (Failed, OSError, TimeoutError) as failure:
+        except TROUBLE as failure:
             failures.append(f"{title}: {str(failure)[:600] or type(failure).__name__}")
             print(f"  FAILED {failures[-1]}", flush=True)
         else:
