@@ -116,6 +116,7 @@ class RelayProtocol(asyncio.Protocol):
             self._sockets.entrance.door.leave(self._place)
         if self._session is not None:
             self._session.gone("connection lost")
+            self._session = None  # which refers to this object
 
     def pause_writing(self) -> None:
         """The socket is full."""

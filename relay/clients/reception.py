@@ -67,6 +67,8 @@ class Reception(HttpToolsProtocol):
         """It is a handshake."""
         self._forget_slot()
         super().handle_websocket_upgrade()
+        # It refers back to this object: without it both go at once, not with the next collection.
+        self.parser = None  # type: ignore[assignment]
 
     def look(self) -> None:
         """The time for the head of a request is over."""
