@@ -9,6 +9,7 @@ is bounded by forgetting what was sent first: that may then come twice, but is n
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
@@ -99,6 +100,24 @@ class Feed:
         has ended before snapshots show it, for longer where the commit waits for a standby.
         """
         return any(number <= accepted for _, _, _, number in islice(self._sent.values(), 1))
+
+    def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
+        """Whether one of the first `accepted` changes is not shown by the snapshot, though it was
+        taken later: see `unseen`."""
+        return any(
+            number <= accepted and not snapshot.shows(tx)
+            for _, tx, _, number in self._sent.values()
+        )
+
+    def outdates(self, endpoint: int, versions: Mapping[int, int], accepted: int) -> bool:
+        """Whether one of the first `accepted` changes is newer than rows of that endpoint which
+        were read later: see `unseen`."""
+        return any(
+            number == endpoint
+            and order <= accepted
+            and (version > versions.get(row_id, version) or (deleted and row_id in versions))
+            for (number, row_id), (version, _, deleted, order) in self._sent.items()
+        )
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""

@@ -154,6 +154,7 @@ class MissedReads:
     async def _read(self, since: Snapshot) -> Missed:
         streams = self._intake.streams
         generation, seqs = streams.generation, streams.seqs()
+        accepted = self._intake.feed.accepted
         published = {stream.endpoint.number: stream.record() for stream in streams}
         caught: dict[int, list[Caught]] = {number: [] for number in published}
         rows = size = 0
@@ -161,6 +162,8 @@ class MissedReads:
         try:
             while more:
                 page = await self._page(since, upto, after)
+                if page.reset == "expired":
+                    raise TooMuch  # deletions of that time were pruned
                 if page.reset or streams.generation != generation:
                     raise Unresumable("epoch")
                 upto, after, more = page.snapshot, page.after, page.more
@@ -179,6 +182,8 @@ class MissedReads:
                 stream.stop_recording(published[stream.endpoint.number])
         if upto is None or not upto.covers(since):
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
+        if self._intake.feed.hidden_from(upto, accepted):
+            raise Unavailable("a transaction that was sent on already is not visible yet")
         kept = {
             number: tuple(entry for entry in entries if not _has(published[number], entry))
             for number, entries in caught.items()

@@ -96,11 +96,15 @@ class States:
         generation = group.generation
         # What is published from now on is newer than what the request may bring, or in it.
         published = stream.record()
+        accepted = self._intake.feed.accepted
         try:
             async with self._slots:
                 read, more = await self._rows(group)
             if generation != group.generation:
                 raise Unavailable("the database has another history since")
+            versions = {change.id: change.version for change in read}
+            if self._intake.feed.outdates(stream.endpoint.number, versions, accepted):
+                raise Unavailable("a transaction that was sent on already is not visible yet")
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
             self._intake.take(read)
         finally:

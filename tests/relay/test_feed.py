@@ -88,3 +88,25 @@ def test_while_no_catch_up_completes_it_keeps_the_newest_in_mind() -> None:
     assert not feed.accept(change(1, 1))
     assert not feed.accept(change(3, 1))
     assert feed.accept(change(2, 1))
+
+
+def test_a_change_that_a_later_snapshot_does_not_show_is_noticed() -> None:
+    feed = Feed()
+    feed.accept(change(1, 1, tx=100))
+    feed.accept(change(2, 1, tx=101))
+    accepted = feed.accepted
+    feed.accept(change(3, 1, tx=102))
+    assert not feed.hidden_from(Snapshot(102, 102), accepted)
+    assert feed.hidden_from(Snapshot(101, 102, frozenset({101})), accepted)
+
+
+def test_rows_that_were_read_too_early_are_noticed() -> None:
+    feed = Feed()
+    feed.accept(change(1, 2, tx=100))
+    feed.accept(change(2, 5, tx=101, deleted=True))
+    accepted = feed.accepted
+    feed.accept(change(3, 9, tx=102))
+    assert not feed.outdates(1, {1: 2, 3: 8, 4: 1}, accepted)
+    assert feed.outdates(1, {1: 1}, accepted)
+    assert feed.outdates(1, {2: 4}, accepted)
+    assert not feed.outdates(ALERTS.number, {1: 1, 2: 4}, accepted)

@@ -346,6 +346,32 @@ async def test_too_much_is_answered_by_a_reset(emulator: Emulator, tables: Table
         assert len(second) == 3  # and one change
 
 
+async def test_a_cursor_from_before_pruned_deletions_is_answered_by_a_reset_and_no_other(
+    emulator: Emulator, tables: Tables
+) -> None:
+    ids = [tables.hotspot() for _ in range(2)]
+    old, new = Holder(), Holder()
+    async with live_relay(emulator) as relay:
+        await visit(relay, old)
+        tables.execute("delete from hotspots where id = %s", ids[0])
+        await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 1)
+        async with relay.follow("hotspots?last=0&status=ignored") as events:
+            await greeted(events)
+            tables.hotspot()
+            while (await frame(events))["type"] != "cursor":
+                pass
+        await visit(relay, new)
+        row = tables.hotspot()
+    tables.execute("update deletions set deleted_at = deleted_at - interval '8 days'")
+    tables.execute("select public.prune('7 days')")
+    async with live_relay(emulator) as relay:
+        first, second = await asyncio.gather(visit(relay, old), visit(relay, new))
+        assert (first[0]["resumed"], first[0]["reason"]) == (False, "expired")
+        assert ids[0] not in old.rows
+        assert second[0]["resumed"] is True
+        assert [id_of(each) for each in second if "record" in each] == [row]
+
+
 async def test_who_comes_back_while_rest_is_down_is_kept_and_served_later(
     emulator: Emulator, tables: Tables
 ) -> None:
