@@ -9,13 +9,13 @@ from functools import partial
 from bench.contestant import Contestant
 from bench.contestants.all import CONTESTANTS, RELAY
 from bench.contestants.relay import Relay
-from bench.scenarios import blocked, decoding, fanout, storm, sustained
+from bench.scenarios import blocked, connects, decoding, fanout, storm, sustained
 from bench.scenarios.fanout import Figures
 
 SIZES = (100, 1000, 5000, 10000)
 MAIN_SIZE = 1000
 OTHER_ROUNDS = 3  # of what only shows the trend
-SCENARIOS = ("fanout", "decoding", "lanes", "sustained", "storm", "blocked")
+SCENARIOS = ("fanout", "decoding", "lanes", "connects", "sustained", "storm", "blocked")
 SUSTAINED_SECONDS = 30.0
 
 
@@ -96,6 +96,19 @@ def _lanes(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
         )
 
 
+def _connects(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    both = [Relay(), Relay(tokens=True)] if RELAY in contestants else []
+    for round, contestant in _rotated(both, rounds) if both else ():
+        yield Step(
+            "connects",
+            contestant,
+            round,
+            5,
+            partial(connects.measure, contestant),
+            connects.CLIENTS,
+        )
+
+
 def _sustained(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
     # The others fall ever further behind, by design: one write for each row and client.
     able = [each for each in contestants if each.joins]
@@ -131,6 +144,7 @@ def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 OTHERS = {
     "decoding": _decoding,
     "lanes": _lanes,
+    "connects": _connects,
     "sustained": _sustained,
     "blocked": _blocked,
     "storm": _storm,

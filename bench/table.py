@@ -74,12 +74,17 @@ LANES: tuple[Column, ...] = (
     ("paced us", _with_spread("paced_us", 2)),
     ("p99 ms", _figure("paced_p99_ms", 1)),
 )
+CONNECTS: tuple[Column, ...] = (
+    ("us/connect", _with_spread("connect_us", 0)),
+    ("connects/s", _with_spread("connects_per_s", 0)),
+)
 OTHERS = (
     ("sustained", "500 rows/s to 1,000 clients", SUSTAINED),
     ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
     ("storm", "10,000 clients come back at once, 100 rows/s", STORM),
     ("decoding", "A burst of 1,000 rows with one client", DECODING),
     ("lanes", "The relay fed by the other lane, 1,000 clients", LANES),
+    ("connects", "2,000 clients connect, with and without tokens (ES256)", CONNECTS),
 )
 
 

@@ -19,6 +19,7 @@ from bench.upstream.rest import KEY
 READY_SECONDS = 15.0
 ROWS_PER_MESSAGE = 100  # as the announcing triggers do
 PUBLISH_SECONDS = 600.0
+TOKENS = {"RELAY_AUTH": "required", "RELAY_MAX_PER_USER": "20000"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Upstream:
         asked = {"rows": count, "per_second": per_second, "per_message": ROWS_PER_MESSAGE}
         answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
         answer.raise_for_status()
+
+    async def token(self) -> str:
+        """A user's token."""
+        token: str = (await self.http.get("/token")).json()
+        return token
 
     @property
     def key(self) -> str:
@@ -56,8 +62,11 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @asynccontextmanager
-async def relay(url: str, key: str, port: int, lane: str = "broadcast") -> AsyncIterator[Program]:
+async def relay(
+    url: str, key: str, port: int, lane: str = "broadcast", *, tokens: bool = False
+) -> AsyncIterator[Program]:
     """A relay with default settings that is ready: its live lane, which is `lane`, is proven.
+    It lets everybody in, or with `tokens` whoever has one, all of which may be one user's.
 
     Raises:
         Failed: it does not get ready.
@@ -66,7 +75,7 @@ async def relay(url: str, key: str, port: int, lane: str = "broadcast") -> Async
         "SUPABASE_URL": url,
         "SUPABASE_SECRET_KEY": key,
         "PORT": str(port),
-        "RELAY_AUTH": "off",
+        **(TOKENS if tokens else {"RELAY_AUTH": "off"}),
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
         "NO_PROXY": "*",
     }
@@ -88,12 +97,16 @@ async def counted(port: int, name: str) -> int:
 
 @dataclass(frozen=True)
 class Relay:
-    """`lane` is what feeds it: broadcast from the database, or postgres_changes."""
+    """`lane` is what feeds it: broadcast from the database, or postgres_changes; `tokens`: each
+    client has to bring one."""
 
     lane: str = "broadcast"
+    tokens: bool = False
 
     @property
     def name(self) -> str:
+        if self.tokens:
+            return "relay-tokens"
         return "relay" if self.lane == "broadcast" else f"relay-{self.lane}"
 
     @property
@@ -108,13 +121,14 @@ class Relay:
         port = machine.free_port()
         async with (
             upstream() as supabase,
-            relay(supabase.url, supabase.key, port, self.lane) as program,
+            relay(supabase.url, supabase.key, port, self.lane, tokens=self.tokens) as program,
         ):
+            query = f"?token={await supabase.token()}" if self.tokens else ""
             yield Server(
                 port,
                 program.pid,
                 supabase.publish,
-                ("-u", "/ws/hotspots"),
+                ("-u", f"/ws/hotspots{query}"),
                 lambda: counted(port, "relay_deliveries_total"),
             )
 

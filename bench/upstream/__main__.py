@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from bench.pace import due
+from bench.upstream.auth import Auth
 from bench.upstream.history import History
 from bench.upstream.realtime import Realtime
 from bench.upstream.rest import Rest
@@ -46,6 +47,7 @@ def create_app() -> Starlette:
         routes=[
             WebSocketRoute("/realtime/v1/websocket", realtime.serve),
             *rest.routes(),
+            *Auth().routes(),
             Route("/publish", publish, methods=["POST"]),
             Route("/counts", counts),
         ]

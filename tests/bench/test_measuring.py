@@ -48,7 +48,7 @@ class Changed:
             yield replace(server, publish=publish, deliveries=counting)
 
 
-@pytest.mark.parametrize("contestant", [Floor("send"), NAIVE, Relay()])
+@pytest.mark.parametrize("contestant", [Floor("send"), NAIVE, Relay(tokens=True)])
 async def test_each_figure_is_there_and_above_nothing(contestant: Contestant) -> None:
     figures = await fanout.measure(contestant, SMALL)
     for name in ("paced_us", "paced_p99_ms", "burst_us", "connects_per_s", "connect_us"):
