@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.chaos import report
 from tests.chaos.catalog import KINDS, Kind
+from tests.chaos.planted import BUGS
 from tests.chaos.relays import FAKETIME, Form, can_jump
 from tests.chaos.run import Run
 from tests.chaos.schedule import alone, plan, uses
@@ -57,6 +58,7 @@ async def _run(options: argparse.Namespace, seed: int) -> Verdict:
         changes_per_second=options.rate,
         bound=options.bound,
         form=Form(options.form),
+        bug=options.bug,
     )
     async with staged(size, seed) as stage:
         print(f"{len(planned)} uses of {len(counts)} faults, logs in {stage.directory}", flush=True)
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=80.0, help="changes a second, on average")
     parser.add_argument("--bound", type=float, default=6.0, help="seconds that a change may take")
     parser.add_argument("--form", choices=[*Form], default=Form.SHIPPED, help="how relays serve")
+    parser.add_argument("--bug", choices=[*BUGS], help="relays that have this bug")
     parser.add_argument("--only", metavar="FAULT,...", help="no other faults than these")
     parser.add_argument("--output", type=Path, help="directory for chaos.json and chaos.md")
     return parser

@@ -100,6 +100,7 @@ DATABASE = (
     Kind("realtime-lock", (4, 8), withholds=True, alone=True),
     Kind("realtime-drop", (4, 8), withholds=True, alone=True),
     Kind("long-transaction", (60, 60), alone=True),
+    Kind("oversized-row", (2, 3)),
     Kind("rate-limit", (12, 16), withholds=True, outage=True, alone=True),
     Kind("supabase-kill", (2, 4), withholds=True, outage=True, alone=True),
     Kind("dump-restore", (6, 8), outage=True, alone=True, epoch=True),

@@ -124,6 +124,13 @@ async def _leave_transaction_open(stage: Stage, seconds: float, options: Options
     return await stage.writers.leave_open(seconds)
 
 
+async def _write_oversized(stage: Stage, seconds: float, options: Options) -> bool:
+    for _ in range(3):  # it may meet another writer
+        if await stage.writers.write_oversized(seconds):
+            return True
+    return False
+
+
 async def _limit_rate(stage: Stage, seconds: float, options: Options) -> bool:
     """Its limit is a setting: it is started again with one, and without it afterwards."""
     await stage.project.stop()
@@ -217,6 +224,7 @@ ACTS: Mapping[str, Act] = {
     "realtime-lock": _lock_realtime,
     "realtime-drop": _drop_realtime,
     "long-transaction": _leave_transaction_open,
+    "oversized-row": _write_oversized,
     "rate-limit": _limit_rate,
     "supabase-kill": _kill_supabase,
     "dump-restore": _dump_and_restore,

@@ -16,6 +16,21 @@ FILTERABLE = {
     "alerts": ("level",),
     "recommendations": ("status",),
 }
+# Without the stamps: nothing else belongs into a row, and nothing may be missing.
+COLUMNS = {
+    "hotspots": {
+        *("id", "entity", "entity_type", "event_type", "predicted_co2", "baseline_co2"),
+        *("percent_above", "severity", "status", "event_id", "created_at", "resolved_at"),
+    },
+    "alerts": {
+        *("id", "hotspot_id", "kind", "level", "message", "acknowledged", "acknowledged_at"),
+        "created_at",
+    },
+    "recommendations": {
+        *("id", "hotspot_id", "action", "co2_reduction", "root_cause", "source", "status"),
+        "created_at",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +85,13 @@ def bare(table: str, text: str) -> Change:
 
 def _whole(table: str, record: Mapping[str, Any], text: str) -> Change:
     """The writers put the version into the content, so that neither can be right alone."""
+    if odd := record.keys() ^ COLUMNS[table]:
+        raise BadFrame(f"{sorted(odd)} missing or too much in a row of {table}: {text[:200]}")
     try:
         row = {column: record[column] for column in FILTERABLE[table]}
         return Change("ROW", record["id"], _version(table, record), row)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadFrame(f"not a whole row of {table}: {text[:200]}") from error
+    except (TypeError, ValueError) as error:
+        raise BadFrame(f"not a row of {table}: {text[:200]}") from error
 
 
 def _version(table: str, record: Mapping[str, Any]) -> int:

@@ -91,7 +91,7 @@ class Project:
             if told.number is not None:
                 with contextlib.suppress(httpx.HTTPError):
                     answer = await self._http.delete(f"{PATH}/{told.number}")
-                    told.hits = answer.json()["hits"]
+                    told.hits = answer.json().get("hits", 0)  # it may not be known any more
 
     async def reads(self) -> None:
         """Return when the database can be read through it again."""

@@ -30,13 +30,14 @@ def can_jump() -> bool:
 
 @dataclass
 class Relay:
-    """One relay on a port that stays the same."""
+    """One relay on a port that stays the same; `bug` names one of `tests.chaos.planted`."""
 
     name: str
     port: int
     environment: Mapping[str, str] = field(repr=False)
     directory: Path
     form: Form = Form.SHIPPED
+    bug: str | None = None
     _child: Child | None = field(default=None, init=False, repr=False)
 
     @property
@@ -103,6 +104,8 @@ class Relay:
         }
 
     def _arguments(self) -> tuple[str, ...]:
+        if self.bug is not None:
+            return "-m", "tests.chaos.planted", self.bug, "--port", str(self.port)
         if self.form is Form.ASGI:
             address = ("--host", "127.0.0.1", "--port", str(self.port))
             return "-m", "uvicorn", "--factory", "relay.asgi:create", *address

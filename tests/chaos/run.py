@@ -18,7 +18,7 @@ from tests.chaos.uses import Use
 from tests.chaos.verdict import Evidence, Verdict, judge
 from tests.chaos.watching import watched
 
-DRAIN_SECONDS = 60.0  # more than the longest pause before a client reconnects
+READY_SECONDS = 90.0  # three times the longest pause before a client reconnects
 QUIET_SECONDS = 2.0  # the writers go on so long after the last fault
 LOOK_SECONDS = 0.5
 REVIVE_SECONDS = 1.0
@@ -103,12 +103,12 @@ class Run:
                 client.format.history_at = at
 
     async def _drained(self) -> list[Lost]:
-        """What is still missing when nothing changes any more, or after a while in any case."""
-        deadline = time.monotonic() + DRAIN_SECONDS
+        """What is still missing some time after everybody is connected, when nothing changes."""
+        await self._stage.all_ready(READY_SECONDS)
+        deadline = time.monotonic() + self._stage.size.drain
         while time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
-            ready = all(client.ready for client in self._stage.clients)
-            if ready and not any(self._lost()):
+            if not any(self._lost()):
                 return []
         return list(self._lost())
 

@@ -32,8 +32,9 @@ LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000  # below those that connections of cl
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a run is; `bound` and `recovery` in seconds, see `Outages`. `longest_pause`: what a
-    client waits at most before it reconnects."""
+    """How large a run is, in seconds where it is time. `bound` and `recovery`: see `Outages`;
+    `longest_pause`: what a client waits at most before it reconnects; `drain`: how long they have
+    in the end, connected, to get what is missing. `live` is the relays' RELAY_LIVE."""
 
     clients: int = 200
     relays: int = 2
@@ -42,7 +43,11 @@ class Size:
     bound: float = 6.0
     recovery: float = 3.0
     longest_pause: float = 30.0
+    drain: float = 15.0
+    plain: bool = True
+    live: str = "auto"
     form: Form = Form.SHIPPED
+    bug: str | None = None
 
 
 @dataclass
@@ -95,9 +100,12 @@ async def staged(size: Size, seed: int) -> AsyncIterator[Stage]:
         for relay in stage.relays:
             await relay.serves()
         parts = {client.name: client.run() for client in stage.clients}
-        parts |= {"writers": stage.writers.run(), "plain subscribers": stage.plain.run()}
+        parts["writers"] = stage.writers.run()
+        if size.plain:
+            parts["plain subscribers"] = stage.plain.run()
         async with watched(parts):
-            await stage.plain.hear()
+            if size.plain:
+                await stage.plain.hear()
             yield stage
             async with stage.writers.paused():
                 pass
@@ -119,9 +127,10 @@ def _assembled(size: Size, directory: Path, seed: int) -> Stage:
     settings = environment | {
         "RELAY_AUTH": "off",
         "RELAY_CATCH_UP_SECONDS": f"{size.catch_up_seconds:g}",
+        "RELAY_LIVE": size.live,
     }
     relays = [
-        Relay(f"relay-{number + 1}", port, settings, directory, size.form)
+        Relay(f"relay-{number + 1}", port, settings, directory, size.form, size.bug)
         for number, port in enumerate(ports[1:])
     ]
     clients = [

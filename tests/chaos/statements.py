@@ -28,7 +28,7 @@ INSERT: Mapping[str, LiteralString] = {
         returning id, version, level""",
     "recommendations": """
         insert into public.recommendations (hotspot_id, action, co2_reduction)
-        select id, 'Fill the trucks', 1 from unnest(%(parents)s::bigint[]) id
+        select id, %(action)s, 1 from unnest(%(parents)s::bigint[]) id
         returning id, version, status""",
 }
 UPDATE: Mapping[str, Sequence[LiteralString]] = {

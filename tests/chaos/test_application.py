@@ -9,10 +9,17 @@ import pytest
 
 from tests.chaos.application import Application, Taken
 from tests.chaos.bare_rows import BareRows
+from tests.chaos.frames import COLUMNS
 from tests.chaos.wanted import Wanted
 
 ALL = Wanted("recommendations")
 PENDING = Wanted("recommendations", (("status", ("pending",)),))
+
+
+def record(row_id: int, version: int, status: str = "pending") -> dict[str, Any]:
+    """A row whose other columns do not matter."""
+    named = {"id": row_id, "co2_reduction": version, "status": status}
+    return dict.fromkeys(COLUMNS["recommendations"]) | named
 
 
 class Seen:
@@ -37,7 +44,7 @@ class Seen:
                 {
                     "type": "UPDATE",
                     "table": "recommendations",
-                    "record": {"id": row_id, "co2_reduction": version, "status": status},
+                    "record": record(row_id, version, status),
                     "version": version,
                 }
             )
@@ -129,13 +136,15 @@ def test_cursors_before_everything_missed_was_sent_are_noticed() -> None:
     assert again.notes == ["cursor", "resume"]
 
 
-def test_rows_that_the_filter_excludes_and_content_of_another_version_are_noticed() -> None:
+def test_rows_that_do_not_match_or_are_not_whole_are_noticed() -> None:
     seen = Seen(PENDING)
     seen.row(1, 1, "approved")
-    row = {"id": 2, "co2_reduction": 1, "status": "pending"}
+    row = record(2, 1)
     seen.say("UPDATE", table="recommendations", record=row, version=2)
     seen.say("UPDATE", table="alerts", record=row, version=1)
-    assert seen.notes == ["filter", "bad frame", "bad frame"]
+    lacking = {name: value for name, value in row.items() if name != "action"}
+    seen.say("UPDATE", table="recommendations", record=lacking, version=1)
+    assert seen.notes == ["filter", "bad frame", "bad frame", "bad frame"]
 
 
 def test_bare_rows_are_told_apart_by_their_content() -> None:
@@ -143,8 +152,7 @@ def test_bare_rows_are_told_apart_by_their_content() -> None:
     rows = BareRows(ALL, lambda kind, what: notes.append(kind))
 
     def take(row_id: int, version: int) -> Taken | None:
-        row = {"id": row_id, "co2_reduction": version, "status": "pending"}
-        return rows.take(json.dumps(row))
+        return rows.take(json.dumps(record(row_id, version)))
 
     assert take(1, 1) == Taken(1, 0, 1)
     assert take(1, 4) == Taken(1, 1, 4)

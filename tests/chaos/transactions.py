@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,6 +16,8 @@ Connection = psycopg.AsyncConnection[Any]
 
 FEW, MANY = 220, 420  # rows of a table: below only more are added, above they are deleted
 DELETED_AT_ONCE = 12
+# More than the mebibyte from which on postgres_changes leaves the large columns out.
+OVERSIZED_CHARACTERS = 1_100_000
 
 MARK: LiteralString = "insert into chaos.markers (id) values (%s) on conflict do nothing"
 
@@ -67,15 +69,29 @@ class Transaction:
         parents = [row_id for table, row_id, _ in self._written if table == "hotspots"]
         for table in statements.DELETE_CHILDREN:
             await self._changed(
-                connection, table, statements.INSERT[table], {"parents": parents[:rows]}
+                connection, table, statements.INSERT[table], self._values(parents[:rows])
             )
+
+    async def write_oversized(self, connection: Connection) -> int:
+        """Add a recommendation that is too large for one of the lanes; its id."""
+        await self.write_family(connection, 3)
+        parents = [row_id for name, row_id, _ in self._written if name == "hotspots"]
+        values = {"parents": parents[:1], "action": "x" * OVERSIZED_CHARACTERS}
+        table = "recommendations"
+        await self._changed(connection, table, statements.INSERT[table], values)
+        return max(row_id for name, row_id, _ in self._written if name == table)
+
+    async def remove(self, connection: Connection, row_id: int) -> None:
+        """Delete a recommendation, if it is there."""
+        table = "recommendations"
+        await self._deleted(connection, table, statements.DELETE[table], {"ids": [row_id]})
 
     async def insert(self, connection: Connection, table: str, rows: int) -> None:
         """Add rows."""
         parents = list(self._ledger.live("hotspots"))
         values: Mapping[str, Any] = {"entities": ENTITIES - 1, "count": rows}
         if table != "hotspots":
-            values = {"parents": [self._chance.choice(parents) for _ in range(rows)]}
+            values = self._values([self._chance.choice(parents) for _ in range(rows)])
         await self._changed(connection, table, statements.INSERT[table], values)
 
     async def update(self, connection: Connection, table: str, rows: int) -> None:
@@ -91,6 +107,10 @@ class Transaction:
             for children, statement in statements.DELETE_CHILDREN.items():
                 await self._deleted(connection, children, statement, values)
         await self._deleted(connection, table, statements.DELETE[table], values)
+
+    @staticmethod
+    def _values(parents: Sequence[int]) -> Mapping[str, Any]:
+        return {"parents": list(parents), "action": "Fill the trucks"}
 
     def _some(self, table: str, rows: int) -> list[int]:
         """Ids in their order, so that writers seldom wait for each other in a circle."""

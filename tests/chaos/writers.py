@@ -101,6 +101,25 @@ class Writers:
             except psycopg.Error:
                 return False
 
+    async def write_oversized(self, seconds: float) -> bool:
+        """Write a very large row and delete it after that time; whether it came to that."""
+        chance = random.Random(f"{self._seed}/{seconds}")
+        try:
+            async with await self._connect() as connection:
+                with self._at_work():
+                    adding = await self._begun(connection, chance)
+                    row_id = await adding.write_oversized(connection)
+                    if not await self._commit(connection, adding):
+                        return False
+                await asyncio.sleep(seconds)
+                await self._may_write.wait()
+                with self._at_work():
+                    removing = await self._begun(connection, chance)
+                    await removing.remove(connection, row_id)
+                    return await self._commit(connection, removing)
+        except psycopg.Error:
+            return False
+
     async def _write(self, chance: random.Random) -> NoReturn:
         while True:
             try:
