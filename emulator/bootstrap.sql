@@ -24,7 +24,6 @@ do $$
 begin
   if not pg_has_role('authenticator', 'service_role', 'member') then
     grant anon, authenticated, service_role to authenticator;
-    grant anon, authenticated, service_role to postgres;
     grant pg_read_all_data, pg_signal_backend, pg_monitor to postgres;
     -- Limits of hosted projects. PostgREST also applies those of the role it switches to.
     alter role authenticator set statement_timeout = '8s';
@@ -32,6 +31,13 @@ begin
     alter role authenticated set statement_timeout = '8s';
     alter role anon set statement_timeout = '3s';
     alter role postgres set search_path = "$user", public, extensions;
+  end if;
+end $$;
+
+do $$
+begin
+  if not pg_has_role('postgres', 'anon', 'usage with admin option') then
+    grant anon, authenticated, service_role to postgres with admin option;
   end if;
 end $$;
 

@@ -78,7 +78,7 @@ class Relay:
             clock=time.time,
             seconds=settings.resume_seconds,
         )
-        self._rest = Rest(settings.supabase_url, settings.supabase_key)
+        self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
         self._resumes = Resumes(
             self._intake,
             self._places,
@@ -105,7 +105,7 @@ class Relay:
             anew=self._begin_anew,
         )
         self._live = LiveLane(
-            Address(settings.realtime_url, settings.supabase_key, identity),
+            Address(settings.realtime_url, settings.gateway_key, settings.supabase_key, identity),
             Lanes(settings.live),
             rest=self._rest,
             intake=self._intake,

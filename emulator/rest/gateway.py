@@ -12,7 +12,8 @@ WORDING = {
     "early": ("PGRST303", "JWT not yet valid"),
     "claims": ("PGRST303", "Parsing claims failed"),
 }
-# Claims of people's tokens; an API key has neither.
+# The roles of the keys that a project hands out, and claims of people's tokens, which no key has.
+ROLES = ("anon", "service_role")
 PERSONAL = ("sub", "session_id")
 
 
@@ -51,7 +52,7 @@ def holder(keys: Keys, apikey: str | None) -> Identity:
         identity = keys.identify(apikey)
     except InvalidToken as error:
         raise _unknown_key() from error
-    if any(claim in identity.claims for claim in PERSONAL):
+    if identity.role not in ROLES or any(claim in identity.claims for claim in PERSONAL):
         raise _unknown_key()
     return identity
 

@@ -10,6 +10,7 @@ from relay.access.limits import Limits
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
 from relay.settings.variables import VARIABLES
+from relay.upstream.key import is_token
 
 __all__ = ["VARIABLES", "AccessSettings", "Settings"]
 
@@ -55,11 +56,16 @@ class AccessSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of one relay process; keys and tokens stay out of its repr."""
+    """Settings of one relay process; keys and tokens stay out of its repr.
+
+    `gateway_key` is what the relay's own requests pass the gateway with: a key that is a JWT only
+    says who calls.
+    """
 
     supabase_url: str
     realtime_url: str
     supabase_key: str = field(repr=False)
+    gateway_key: str = field(repr=False)
     publishable_key: str = field(repr=False)
     local_token: str | None = field(default=None, repr=False)
     cursor_key: str | None = field(default=None, repr=False)
@@ -104,6 +110,7 @@ class Settings:
             supabase_url=url,
             realtime_url=values["RELAY_REALTIME_URL"] or f"{url}/realtime/v1",
             supabase_key=key,
+            gateway_key=_gateway_key(values, key),
             publishable_key=values["SUPABASE_PUBLISHABLE_KEY"],
             local_token=values["RELAY_LOCAL_TOKEN"] or None,
             cursor_key=values["RELAY_CURSOR_KEY"] or None,
@@ -119,6 +126,18 @@ class Settings:
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
             compression=values["RELAY_COMPRESSION"] == "on",
         )
+
+
+def _gateway_key(values: Mapping[str, Any], key: str) -> str:
+    if not is_token(values["RELAY_SUPABASE_KEY"]):
+        return key
+    publishable: str = values["SUPABASE_PUBLISHABLE_KEY"]
+    if not publishable:
+        raise SettingsError(
+            "SUPABASE_PUBLISHABLE_KEY is not set: RELAY_SUPABASE_KEY is a JWT, which passes the"
+            " project's gateway only beside the publishable key from its API settings"
+        )
+    return publishable
 
 
 def _check_reach(values: Mapping[str, Any]) -> None:

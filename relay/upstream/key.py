@@ -1,11 +1,16 @@
-"""How long the relay's key is good: the secret keys of today do not expire, older keys and those
-made for the relay alone are JWTs, which may. Pure."""
+"""What the relay's key is, and how long it is good: the secret keys of today do not expire, older
+keys and those made for the relay alone are JWTs, which may. Pure."""
 
 import base64
 import json
 from typing import Final
 
 SOON_SECONDS: Final = 7 * 86400
+
+
+def is_token(key: str) -> bool:
+    """Whether it is a JWT: as such it tells who calls, but opens no gateway by itself."""
+    return key.count(".") == 2
 
 
 def expires_at(key: str) -> float | None:

@@ -13,7 +13,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from realtime import AsyncRealtimeClient
@@ -45,10 +45,14 @@ REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized(?!: You do
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Realtime is, and who this relay is: one row of the heartbeats belongs to it."""
+    """Where Realtime is, and who this relay is: one row of the heartbeats belongs to it.
+
+    `gateway_key` opens the connection, `key` decides in the joins what may be seen.
+    """
 
     url: str
-    key: str
+    gateway_key: str = field(repr=False)
+    key: str = field(repr=False)
     identity: Identity
 
 
@@ -133,12 +137,14 @@ class LiveLane:
 
     async def _attempt(self, lane: Lane) -> NoReturn:
         self._upstream.live.lane = lane
-        client = AsyncRealtimeClient(self._address.url, self._address.key, auto_reconnect=False)
+        address = self._address
+        client = AsyncRealtimeClient(address.url, address.gateway_key, auto_reconnect=False)
         try:
+            await client.set_auth(address.key)
             subscription = Subscription(
                 client,
                 lane,
-                self._address.identity.instance,
+                address.identity.instance,
                 put=self._put,
                 again=self._catch_up.request,
             )

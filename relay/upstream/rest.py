@@ -41,17 +41,19 @@ class Query(Protocol):
 
 
 class Rest:
-    """The requests that the relay makes under its own key."""
+    """The requests that the relay makes under its own key; `gateway_key` is the one that lets them
+    pass the gateway where the first is a token."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, gateway_key: str | None = None) -> None:
         self._http = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, trust_env=False)
         options = AsyncClientOptions(
+            headers={"Authorization": f"Bearer {key}"},
             httpx_client=self._http,
             auto_refresh_token=False,
             persist_session=False,
             postgrest_client_retry=False,
         )
-        self._client = AsyncClient(url, key, options)
+        self._client = AsyncClient(url, gateway_key or key, options)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -196,7 +198,8 @@ async def _answer(what: str, query: Query) -> Any:
         if refused:
             raise KeyRefused(
                 f"Supabase does not accept the relay's key ({error.message}): check"
-                " RELAY_SUPABASE_KEY or SUPABASE_SECRET_KEY, and that SUPABASE_URL is its project"
+                " RELAY_SUPABASE_KEY (a JWT goes with SUPABASE_PUBLISHABLE_KEY) or"
+                " SUPABASE_SECRET_KEY, and that SUPABASE_URL is its project"
             ) from error
         raise Unavailable(" ".join(filter(None, (f"{what}:", code, error.message)))) from error
     except httpx.HTTPError as error:
