@@ -1,14 +1,17 @@
 """A relay with a key of its own: everything works, and it may write nothing but its heartbeat."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 import pytest
 
+from emulator.identity import Algorithm
 from emulator.running import Emulator
 from relay.errors import SettingsError
 from relay.settings import Settings
-from tests.relay.access.admission import bring, token_of
+from tests.relay.access.admission import KINDS, bring, token_of
 from tests.relay.clients import Tables, change, greeted, live_relay
 
 SECONDS = 40.0
@@ -16,12 +19,11 @@ JWT = "a.b.c"
 
 
 @pytest.mark.parametrize("lane", ["broadcast", "postgres_changes"])
-@pytest.mark.parametrize("kind", ["ES256", "HS256"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_relay_of_its_own_role_works_on_each_lane(
-    emulator: Emulator, tables: Tables, lane: str, kind: str
+    emulator: Emulator, tables: Tables, lane: str, kind: Algorithm
 ) -> None:
-    algorithm = "HS256" if kind == "HS256" else "ES256"
-    key = emulator.keys.mint("relay_reader", algorithm=algorithm)
+    key = emulator.keys.mint("relay_reader", algorithm=kind)
     before = tables.hotspot()
     variables = {
         "SUPABASE_SECRET_KEY": "",
@@ -40,7 +42,7 @@ async def test_a_relay_of_its_own_role_works_on_each_lane(
             assert (await change(client))["record"]["id"] == row
 
 
-WRITES = [
+WRITES: list[tuple[str, str, Mapping[str, Any] | None]] = [
     ("POST", "hotspots", {"entity": "x"}),
     ("PATCH", "hotspots?id=eq.1", {"status": "resolved"}),
     ("DELETE", "alerts?id=eq.1", None),
