@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 import uvicorn
 
+from relay.accepting import Acceptor
 from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.frames import HEARTBEAT_SECONDS
@@ -94,6 +95,18 @@ class Server(uvicorn.Server):
     def __init__(self, clients: Sockets, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._clients = clients
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the application, then accepts."""
+        await super().startup([])
+        acceptors = [Acceptor(each, self._protocol, self.config.ssl) for each in sockets or ()]
+        self.servers = cast(list[asyncio.Server], acceptors)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+        return make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting, closes the clients, then everything else."""
