@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import logging
 import resource
 import socket
@@ -50,7 +49,6 @@ def run(settings: Settings) -> int:
             server.should_exit = True
 
         server = server_of(settings, stop)
-        _collect_seldom()
         server.run(sockets=[listener])
     for failure in failures:
         logger.critical("stopped: %s", failure)
@@ -145,14 +143,6 @@ def _access(settings: Settings) -> str:
         return "off, everybody who reaches the port may read everything"
     accepted = "ES256 and RS256" if settings.access.jwt_secret is None else "HS256, ES256, RS256"
     return f"tokens of {settings.access.issuer}, signed with {accepted}"
-
-
-def _collect_seldom() -> None:
-    # Clients come by the thousand and hardly anything refers to itself: looking for that at the
-    # usual rate takes a tenth of the time in a storm, and holds everybody up for as long.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def _quieten() -> None:
