@@ -162,7 +162,9 @@ def main() -> int:
     if options.json:
         print(json.dumps(result))
     else:
-        for name, value in result.items():
+        memory = result["memory MB"]
+        said = result | {"memory MB": f"{memory[0]} to {memory[-1]}, at most {max(memory)}"}
+        for name, value in said.items():
             print(f"{name:28} {value}")
     return 1 if result["lost"] or result["out of order or twice"] else 0
 

@@ -5,10 +5,11 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 import sys
 from collections.abc import Sequence
 
-from relay import serve
+from relay import serve, workers
 from relay.errors import SettingsError
 from relay.settings import Settings
 from relay.terminal import check, disconnect, tail
@@ -28,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         settings = Settings.from_env(os.environ, host=options.host, port=options.port)
         _spare_the_collector()
-        return serve.run(settings)
+        if options.listener is None:
+            return serve.run(settings, options.workers)
+        workers.end_with_parent()
+        return serve.run_on(settings, socket.socket(fileno=options.listener))
     except SettingsError as error:
         print(f"relay: {error}", file=sys.stderr)
         return 2
@@ -50,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to listen on (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (PORT, 8003)")
+    parser.add_argument(
+        "--workers", type=_count, default=1, help="processes, each with its own upstream (1)"
+    )
+    parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)  # for those processes
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     tail.configure(commands.add_parser("tail", help="follow an endpoint in the terminal"))
     check.configure(commands.add_parser("check", help="connect to all endpoints and report"))
@@ -57,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("disconnect", help="end the connections of a user or session")
     )
     return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import uvicorn
 
+from relay import workers
 from relay.accepting import Acceptor
 from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
@@ -31,13 +32,24 @@ GRACE_SECONDS = 3
 BACKLOG = 4096
 
 
-def run(settings: Settings) -> int:
-    """Serves until SIGTERM, Ctrl-C or the death of a part, and returns the exit status."""
+def run(settings: Settings, count: int = 1) -> int:
+    """Serves with so many processes until SIGTERM, Ctrl-C or the death of a part, and returns the
+    exit status."""
+    listeners: list[socket.socket] = []
     try:
-        listener = _listen(settings.host, settings.port)
+        for _ in range(count):
+            port = listeners[0].getsockname()[1] if listeners else settings.port
+            listeners.append(_listen(settings.host, port, shared=count > 1))
     except OSError as error:
         logger.critical("%s", _refusal(settings, error))
         return 1
+    if count > 1:
+        return workers.run(listeners)
+    return run_on(settings, listeners[0])
+
+
+def run_on(settings: Settings, listener: socket.socket) -> int:
+    """Serves the listening socket, as `run` does."""
     _quieten()
     _allow_descriptors()
     failures: list[str] = []
@@ -158,11 +170,13 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError:
