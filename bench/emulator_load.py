@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -162,7 +163,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(result))
     else:
-        memory = result["memory MB"]
+        memory = cast(list[int], result["memory MB"])
         said = result | {"memory MB": f"{memory[0]} to {memory[-1]}, at most {max(memory)}"}
         for name, value in said.items():
             print(f"{name:28} {value}")

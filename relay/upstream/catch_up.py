@@ -1,10 +1,11 @@
 """Reads from the database what changed since the last time: it loses nothing.
 
-Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds
-while the live lane is proven, every second while it is not or owes something, and at once when
-asked. Each run pages up to the snapshot of its first page; one that fails on the way is continued
-from there. Its snapshot becomes that of cursors as soon as a beat vouches for it, which is written
-when the run brought something, and now and then. The loop ends only when it is cancelled.
+Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds from
+beginning to beginning while the live lane is proven, every second while it is not or owes
+something, and at once when asked; but never for more than half of the time. Each run pages up to
+the snapshot of its first page; one that fails on the way is continued from there. Its snapshot
+becomes that of cursors as soon as a beat vouches for it, which is written when the run brought
+something, and now and then. The loop ends only when it is cancelled.
 """
 
 import asyncio
@@ -71,10 +72,11 @@ class CatchUp:
         """Catches up until cancelled."""
         while True:
             self._requested.clear()
+            began_at = self._now()
             await self._try()
-            ended_at = self._now()
+            took = self._now() - began_at
             await asyncio.sleep(LEAST_PAUSE_SECONDS)
-            while (left := ended_at + self._pause() - self._now()) > 0:
+            while (left := began_at + max(self._pause(), 2 * took) - self._now()) > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(UNPROVEN_SECONDS, left)):
                         await self._requested.wait()
