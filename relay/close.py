@@ -1,6 +1,9 @@
 """Close codes of the relay's WebSockets: the client decides from the number alone."""
 
 import enum
+from typing import Final
+
+MOST_REASON_BYTES: Final = 120
 
 
 class CloseCode(enum.IntEnum):

@@ -27,7 +27,7 @@ class Incoming:
         self._parts: list[bytes] = []
         self._text = False
         self.answer = b""
-        self.controls = 0  # pings and pongs since somebody took count
+        self.controls = 0  # pings, pongs and parts of messages since somebody took count
         self.ended: str | None = None
 
     @property
@@ -54,8 +54,10 @@ class Incoming:
         return messages
 
     def close(self, code: int, reason: str) -> bytes:
-        """The frame that begins the closing handshake, and what was to be answered before."""
-        self._protocol.send_close(code, reason)
+        """The frame that begins the closing handshake, and what was to be answered before; no such
+        frame when the client has ended the connection with the same bytes."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
         self._collect()
         answer, self.answer = self.answer, b""
         return answer
@@ -68,9 +70,12 @@ class Incoming:
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._text = frame.opcode is Opcode.TEXT
-            self._parts.append(bytes(frame.data))
+            if frame.data:
+                self._parts.append(bytes(frame.data))
             if frame.fin:
                 self._complete(messages)
+            else:
+                self.controls += 1
 
     def _complete(self, messages: list[str | bytes]) -> None:
         whole = b"".join(self._parts)

@@ -65,6 +65,8 @@ def _values(endpoint: Endpoint, name: str, value: str) -> frozenset[str]:
     if name not in endpoint.filters:
         known = ", ".join(endpoint.filters)
         raise BadParameter(f"{endpoint.name} has no parameter {name[:40]!r}; filters: {known}")
+    if "\0" in value:
+        raise BadParameter(f"{name} has a character that no row can have")
     values = frozenset(value.split(","))
     if "" in values or len(values) > MAX_VALUES or len(value) > MAX_VALUES * MAX_VALUE_CHARACTERS:
         raise BadParameter(f"{name} needs 1 to {MAX_VALUES} values separated by commas")

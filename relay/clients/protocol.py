@@ -30,11 +30,11 @@ from relay.clients.entrance import PATHS, Admitted, Refused, Request
 from relay.clients.handshake import Handshake
 from relay.clients.incoming import Incoming
 from relay.clients.sockets import Sockets, Watched
-from relay.close import CloseCode
+from relay.close import MOST_REASON_BYTES, CloseCode
 
 # Who has not answered a close frame by then never will.
 LINGER_SECONDS: Final = 12.0
-MOST_REASON_BYTES: Final = 120
+MOST_CONTROLS_AT_THE_END: Final = 64
 PING: Final = b"\x89\x00"
 _PONG_HEAD: Final = b"\x8a\x80"
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -98,7 +98,8 @@ class RelayProtocol(asyncio.Protocol):
             return
         found = handshake.parse(data)
         endpoint = None if found is None else PATHS.get(found.path)
-        if not handshake.is_get(data):  # uvicorn's class would leave the client without an answer
+        # Without an answer, and for ever, uvicorn's class would leave who sends anything else.
+        if not handshake.is_get(data) or (endpoint is None and not data.isascii()):
             asyncio.get_running_loop().call_soon(self._refuse, Refused(HTTPStatus.BAD_REQUEST))
         elif found is None or endpoint is None:
             # Only then has uvicorn made this the protocol of the transport.
@@ -234,6 +235,9 @@ class RelayProtocol(asyncio.Protocol):
         if session is not None and incoming.controls and not self._closing:
             session.heard(incoming.controls)
             incoming.controls = 0
+        elif self._closing and incoming.controls > MOST_CONTROLS_AT_THE_END:
+            self.cut_off()  # nobody counts any more, and each ping is answered
+            return
         for message in messages:
             if session is not None and not self._closing:
                 session.said(message)

@@ -1,7 +1,9 @@
-"""uvicorn's HTTP connections, with the limits that it lacks: who never finishes a request goes.
+"""uvicorn's HTTP connections, with the limits that it lacks: who never finishes a request, or never
+takes an answer, goes.
 
-uvicorn times only the pause between two requests. Without this a stranger could hold as many
-connections as there are descriptors by sending nothing, or one byte now and then.
+uvicorn times only the pause between two requests, and any byte ends that. Without this a stranger
+could hold as many connections as there are descriptors by sending nothing, or one byte now and
+then, or by reading nothing.
 """
 
 import asyncio
@@ -12,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from relay.clients.sockets import Sockets, Watched
 
 HEAD_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 12.0  # a little more than the routes, which answer
+LOOKS_AT_AN_ANSWER: Final = 6  # ten seconds each
 MAX_HEAD_BYTES: Final = 32 * 1024
 SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside those of clients
 
@@ -26,6 +30,9 @@ class Reception(HttpToolsProtocol):
         self._slot: set[Watched] | None = None
         self._head_bytes = 0
         self._reads_head = True
+        self._reads_body = False
+        self._answers = False
+        self._looks = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody connected; one too many is let go at once."""
@@ -33,7 +40,7 @@ class Reception(HttpToolsProtocol):
             transport.abort()
             return
         super().connection_made(transport)
-        self._look_again()
+        self._look_again_in(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -54,14 +61,28 @@ class Reception(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         if not self._reads_head:
-            self._reads_head, self._head_bytes = True, 0
-            self._look_again()
+            self._reads_head, self._head_bytes, self._looks = True, 0, 0
+            self._look_again_in(HEAD_SECONDS)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Its head has come."""
-        self._reads_head = False
+        self._reads_head, self._reads_body = False, True
+        self._look_again_in(BODY_SECONDS)
+        self._answers = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of it has come."""
+        self._reads_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It has been answered, as far as the client takes it."""
+        self._answers = False
+        if not self._reads_body:
+            self._look_again_in(HEAD_SECONDS)
+        super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """It is a handshake."""
@@ -71,14 +92,18 @@ class Reception(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]
 
     def look(self) -> None:
-        """The time for the head of a request is over."""
+        """The time for a request is over; for its answer there is some more."""
         self._slot = None
-        if self._reads_head and not self.transport.is_closing():
+        answers = self._answers or self.transport.get_write_buffer_size() > 0
+        if self._reads_head or self._reads_body or not answers or self._looks >= LOOKS_AT_AN_ANSWER:
             self.transport.abort()
+        else:
+            self._looks += 1
+            self._look_again_in(HEAD_SECONDS)
 
-    def _look_again(self) -> None:
+    def _look_again_in(self, seconds: float) -> None:
         self._forget_slot()
-        self._slot = self._sockets.wheel.put(self, HEAD_SECONDS)
+        self._slot = self._sockets.wheel.put(self, seconds)
 
     def _forget_slot(self) -> None:
         if self._slot is not None:

@@ -5,14 +5,14 @@ from collections import deque
 from http import HTTPStatus
 from typing import Final
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from relay.changes.endpoints import Endpoint
 from relay.changes.wire import texts
 from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Refused, Request, TurnedAway
 from relay.clients.sockets import Sockets
-from relay.close import CloseCode
+from relay.close import MOST_REASON_BYTES, CloseCode
 
 HIGH_WATER_BYTES: Final = 64 * 1024
 CLOSE_SECONDS: Final = 1.0
@@ -78,8 +78,7 @@ class AsgiOutlet:
             while self._waiting:
                 await self._send_all(self._waiting.popleft())
             if self._closing is not None:
-                code, reason = self._closing
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self._send(_closing(*self._closing))
                 return
             if self.paused:
                 self.paused = False
@@ -113,8 +112,7 @@ class Application:
         try:
             await send({"type": "websocket.accept", "subprotocol": decision.subprotocol})
             if isinstance(decision, TurnedAway):
-                code, reason = int(decision.code), decision.reason
-                await send({"type": "websocket.close", "code": code, "reason": reason})
+                await send(_closing(decision.code, decision.reason))
             else:
                 await self._serve(decision, receive, send)
         finally:
@@ -143,6 +141,12 @@ async def _listen(receive: Receive, session: Client) -> None:
         text: str | None = message.get("text")
         session.said(text if text is not None else message["bytes"])
     session.gone(_ending(message.get("code", 1005)))
+
+
+def _closing(code: int, reason: str) -> Message:
+    # A frame that closes has room for no more, and servers fail with a longer one.
+    short = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
+    return {"type": "websocket.close", "code": int(code), "reason": short}
 
 
 def _ending(code: int) -> str:

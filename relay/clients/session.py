@@ -142,8 +142,9 @@ class Session:
         """Ends the session of a client that does not read; called every second while it is
         blocked."""
         unsent, now = self._outlet.unsent(), self._shared.now()
-        if unsent != self._unsent:
-            self._unsent, self._moved_at = unsent, now
+        if unsent < self._unsent:  # what answers its pings only adds to it
+            self._moved_at = now
+        self._unsent = unsent
         stalled = now - self._moved_at > STALLED_SECONDS
         if stalled or (self.group.format is Format.ROWS and self._too_far_behind()):
             self.cut(CloseCode.TOO_SLOW, "the client reads too slowly")

@@ -26,6 +26,7 @@ from relay.close import CloseCode
 logger = logging.getLogger(__name__)
 
 WARNING_SECONDS: Final = 30.0
+MOST_FRAMES_BEFORE: Final = 64
 
 
 class Visitor:
@@ -37,6 +38,7 @@ class Visitor:
         "_ended",
         "_endpoint",
         "_events",
+        "_frames",
         "_judging",
         "_outlet",
         "_session",
@@ -54,6 +56,7 @@ class Visitor:
         self._deadline: Deadline | None = None
         self._judging: asyncio.Task[None] | None = None
         self._ended = False
+        self._frames = 0  # but for messages, before it was let in
         self.grant = OPEN
 
     def begin(self) -> None:
@@ -68,6 +71,8 @@ class Visitor:
 
     def said(self, message: str | bytes) -> None:
         """The client has sent a message: a token, or something for its session."""
+        if self._ended:  # a server may bring what came before it could close
+            return
         try:
             token = token_in(message)
         except BadMessage as bad:
@@ -84,7 +89,13 @@ class Visitor:
 
     def heard(self, frames: int) -> bool:
         """The client has sent so many frames; false when they were too many."""
-        return self._session is None or self._session.heard(frames)
+        if self._session is not None:
+            return self._session.heard(frames)
+        self._frames += frames
+        if self._frames <= MOST_FRAMES_BEFORE:
+            return True
+        self.cut(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
+        return False
 
     def blocked(self) -> None:
         """The client's socket is full."""

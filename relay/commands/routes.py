@@ -187,7 +187,8 @@ def guarded(allows: Allows) -> type[APIRoute]:
 
 
 def _refuse(error: Refused) -> Response:
-    response = JSONResponse({"detail": str(error)}, error.status)
+    detail = str(error).encode(errors="replace").decode()  # it may quote half a surrogate pair
+    response = JSONResponse({"detail": detail}, error.status)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.status in (429, 503):

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from emulator.running import Emulator
 from relay.changes.frames import SUBPROTOCOL
+from relay.clients.sockets import Sockets
 from relay.serve import Server, server_of
 from relay.settings import Settings
 
@@ -45,6 +46,10 @@ class Running:
     def connections(self) -> list[object]:
         """What serves its connections."""
         return list(self._server.server_state.connections)
+
+    def sockets(self) -> Sockets:
+        """Its clients, and who counts them."""
+        return self._server._clients
 
     def follow(
         self, path: str, *, events: bool = True, subprotocol: str = SUBPROTOCOL, **options: Any

@@ -1,0 +1,102 @@
+"""Plain HTTP from somebody who means no good: every connection ends, and nobody is held up."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from emulator.running import Emulator
+from relay.clients import reception
+from tests.relay.clients import Running, relay_of
+
+SECONDS = 20.0
+QUICK = {"HEAD_SECONDS": 0.5, "BODY_SECONDS": 0.6, "LOOKS_AT_AN_ANSWER": 2}
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in QUICK.items():
+        monkeypatch.setattr(reception, name, value)
+
+
+@asynccontextmanager
+async def connection(relay: Running, room: int = 65536) -> AsyncIterator[Ends]:
+    """A connection that says nothing by itself."""
+    host, port = relay.host.split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=raw)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def ended_by_the_relay(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+
+
+async def drip(writer: asyncio.StreamWriter, bytes_: bytes) -> None:
+    """One piece now and then, for as long as the connection takes them."""
+    with contextlib.suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(bytes_)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("said", "dripped"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n",
+        ),
+        (b"POST /hotspots/scan HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n"),
+    ],
+    ids=["a head", "a body", "chunks", "the body of a command", "empty lines after an answer"],
+)
+async def test_what_never_ends_is_ended(emulator: Emulator, said: bytes, dripped: bytes) -> None:
+    async with relay_of(emulator) as relay, connection(relay) as (reader, writer):
+        writer.write(said)
+        dripping = asyncio.create_task(drip(writer, dripped))
+        await ended_by_the_relay(reader)
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+        await nothing_is_left(relay)
+
+
+async def test_who_takes_no_answer_is_cut_off(emulator: Emulator) -> None:
+    async with relay_of(emulator) as relay, connection(relay, room=4096) as (_, writer):
+        # The answers to all of them are more than the kernel keeps for a client.
+        writer.write(b"GET /web/client.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2000)
+        async with asyncio.timeout(SECONDS):
+            while relay.connections():  # noqa: ASYNC110 no event tells
+                await asyncio.sleep(0.05)
+
+
+async def test_quick_requests_go_on_as_before(emulator: Emulator) -> None:
+    """The time is counted for each request anew."""
+    async with relay_of(emulator) as relay, httpx.AsyncClient(trust_env=False) as client:
+        for _ in range(20):
+            assert (await client.get(f"http://{relay.host}/healthz")).status_code == 200
+            await asyncio.sleep(0.1)
+
+
+async def nothing_is_left(relay: Running) -> None:
+    async with asyncio.timeout(SECONDS):
+        while relay.connections():  # noqa: ASYNC110 no event tells
+            await asyncio.sleep(0.02)
