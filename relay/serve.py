@@ -159,6 +159,8 @@ def _access(settings: Settings) -> str:
 
 def _quieten() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # At DEBUG it writes addresses with the key in them, and messages with tokens.
+    logging.getLogger("websockets").setLevel(logging.INFO)
     # It logs each failed attempt, and what it did not understand with the row in it.
     logging.getLogger("realtime").setLevel(logging.CRITICAL)
 

@@ -71,7 +71,7 @@ def of_cursors(inputs: Inputs) -> None:
 
 
 def of_queries(inputs: Inputs) -> None:
-    text = inputs.query(CURSORS)
+    text = inputs.query(CURSORS).encode("latin-1", "replace").decode("latin-1")
     try:
         wanted = parse(inputs.random.choice(ENDPOINTS), text, resumable=True)
         said = str(wanted.filter)

@@ -83,7 +83,8 @@ async def frames(relay: Running, inputs: Inputs) -> None:
             raw.writer.write(inputs.frames())
             await asyncio.sleep(0)
         if inputs.random.random() < 0.5:
-            raw.writer.write_eof()
+            with contextlib.suppress(OSError):  # it may be over already
+                raw.writer.write_eof()
             await raw.end()
 
 
