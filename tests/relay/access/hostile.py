@@ -187,11 +187,10 @@ def kept(relay: Running) -> dict[str, int]:
     }
 
 
-async def until_left(relay: Running, count: int, *, own_class: bool = True) -> None:
+async def until_left(relay: Running, count: int) -> None:
     """Waits until the relay remembers that many signed-in clients, each of another user and
     address, and nothing else."""
     wanted = dict.fromkeys(kept(relay), count) | {"blocked": 0}
-    wanted |= {} if own_class else {"wheel": 0}
     try:
         async with asyncio.timeout(SECONDS):
             while kept(relay) != wanted:  # noqa: ASYNC110 no event tells
