@@ -30,3 +30,8 @@ class CloseCode(enum.IntEnum):
     def come_back(self) -> bool:
         """Whether the same request may succeed later."""
         return self < 4500
+
+
+def shortened(reason: str) -> str:
+    """As much of the reason as a frame that closes has room for: servers fail with a longer one."""
+    return reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")

@@ -241,8 +241,10 @@ class Relay:
     def _announce_cursors(self) -> None:
         for stream in self._streams:
             for group in stream.groups():
+                if group.format is not Format.EVENTS:
+                    continue  # nothing is signed for those who are told no cursor
                 cursor = self._places.cursor(group.wanted)
-                if group.format is Format.EVENTS and cursor is not None:
+                if cursor is not None:
                     stream.tell(group, framed(frames.cursor(cursor)))
 
 

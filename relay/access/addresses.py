@@ -6,7 +6,14 @@ first address that is no trusted proxy is true; what stands left of it may be ma
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -22,6 +29,16 @@ def networks(words: Iterable[str]) -> tuple[Network, ...]:
         ValueError: a word is neither an address nor a network.
     """
     return tuple(ip_network(word, strict=False) for word in words)
+
+
+def parse(address: str) -> IPv4Address | IPv6Address | None:
+    """The address without its zone, as IPv4 where IPv6 only carries that; None if it is none."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed
 
 
 def client(
@@ -75,10 +92,7 @@ def _address(hop: str) -> str | None:
 
 
 def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return any(parsed.version == each.version and parsed in each for each in trusted)
+    parsed = parse(address)
+    return parsed is not None and any(
+        parsed.version == each.version and parsed in each for each in trusted
+    )

@@ -45,13 +45,10 @@ class Gate(Protocol):
         """What the token gets at that endpoint.
 
         Raises:
-            UnknownKey: it names a signing key that is not known: `fetch_keys`, then try again.
+            UnknownKey: it names a signing key that is not known.
             Denied: the token is bad, or its role is not served.
             NotReady: it cannot be said yet.
         """
-
-    async def fetch_keys(self) -> bool:
-        """Asks the project for its signing keys; false when that was done a moment ago."""
 
 
 class OpenGate:
@@ -62,10 +59,6 @@ class OpenGate:
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
         """The whole table, whatever the token says."""
         return OPEN
-
-    async def fetch_keys(self) -> bool:
-        """There are none."""
-        return False
 
 
 class TokenGate:
@@ -91,7 +84,10 @@ class TokenGate:
         self._clock: Final = clock
 
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
-        """What the token gets at that endpoint; raises as `Gate.admit` says."""
+        """What the token gets at that endpoint; raises as `Gate.admit` says.
+
+        After an UnknownKey `fetch_keys` may have brought the key.
+        """
         try:
             claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
         except UnknownKey:

@@ -2,6 +2,7 @@
 that is not known, at most once a minute. A failed fetch leaves the former keys in force."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -66,7 +67,7 @@ class Jwks:
                     body += chunk
                     if len(body) > MAX_BYTES:
                         raise ValueError(f"longer than {MAX_BYTES} bytes")
-            document = httpx.Response(200, content=bytes(body)).json()
+            document = json.loads(body)
             if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
                 raise ValueError("no list of keys")
         except (httpx.HTTPError, ValueError, RecursionError) as error:

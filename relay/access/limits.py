@@ -3,8 +3,10 @@
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from typing import Final
+
+from relay.access.addresses import parse
 
 THIS_MACHINE: Final = "this machine"
 MOST_RATES: Final = 20_000  # addresses whose rate is remembered; the quietest are forgotten first
@@ -117,12 +119,9 @@ class Door:
 @lru_cache(maxsize=4096)
 def neighbourhood(address: str) -> str:
     """What counts as one place: an IPv4 address, or the /64 of an IPv6 one, which one host has."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse(address)
+    if parsed is None:
         return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
     if parsed.is_loopback:
         return THIS_MACHINE
     if isinstance(parsed, IPv6Address):

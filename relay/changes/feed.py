@@ -9,8 +9,8 @@ is bounded by forgetting what was sent first: that may then come twice, but is n
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Final
 
 from relay.changes.records import Change
@@ -93,33 +93,29 @@ class Feed:
                 break
             self._sent.popitem(last=False)
 
-    def unseen(self, accepted: int) -> bool:
-        """Whether one of the first `accepted` changes is not shown by the last completed catch-up.
+    def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
+        """Whether one of the first `accepted` changes is not shown by the snapshot, though that was
+        taken later.
 
         Realtime may be a moment faster than the database: it reads the log, where a transaction
         has ended before snapshots show it, for longer where the commit waits for a standby.
         """
-        return any(number <= accepted for _, _, _, number in islice(self._sent.values(), 1))
-
-    def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
-        """Whether one of the first `accepted` changes is not shown by the snapshot, though it was
-        taken later: see `unseen`."""
-        return any(
-            number <= accepted and not snapshot.shows(tx)
-            for _, tx, _, number in self._sent.values()
-        )
+        return any(not snapshot.shows(tx) for _, (_, tx, _, _) in self._first(accepted))
 
     def outdates(self, endpoint: int, versions: Mapping[int, int], accepted: int) -> bool:
         """Whether one of the first `accepted` changes is newer than rows of that endpoint which
-        were read later: see `unseen`."""
+        were read later: see `hidden_from`."""
         return any(
             number == endpoint
-            and order <= accepted
             and (version > versions.get(row_id, version) or (deleted and row_id in versions))
-            for (number, row_id), (version, _, deleted, order) in self._sent.items()
+            for (number, row_id), (version, _, deleted, _) in self._first(accepted)
         )
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""
         self._sent.clear()
         self._snapshot = self._reached = None
+
+    def _first(self, accepted: int) -> Iterator[tuple[tuple[int, int], _Sent]]:
+        # They are in the order of sending.
+        return takewhile(lambda entry: entry[1][3] <= accepted, self._sent.items())

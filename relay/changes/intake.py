@@ -67,5 +67,5 @@ class Intake:
             ValueError: the snapshot is older than the last one in some respect.
         """
         self.feed.complete(snapshot)
-        if not self.feed.unseen(sum(seqs.values()) - self._first_seqs):
+        if not self.feed.hidden_from(snapshot, sum(seqs.values()) - self._first_seqs):
             self.history.remember(snapshot, seqs)

@@ -30,7 +30,7 @@ from relay.clients.entrance import PATHS, Admitted, Refused, Request
 from relay.clients.handshake import Handshake
 from relay.clients.incoming import Incoming
 from relay.clients.sockets import Sockets, Watched
-from relay.close import MOST_REASON_BYTES, CloseCode
+from relay.close import CloseCode, shortened
 
 # Who has not answered a close frame by then never will.
 LINGER_SECONDS: Final = 12.0
@@ -112,7 +112,7 @@ class RelayProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._state.connections.discard(self)
-        self._forget_slot()
+        self._sockets.wheel.forget(self, self._slot)
         if self._place is not None:
             self._sockets.entrance.door.leave(self._place)
         if self._session is not None:
@@ -152,8 +152,7 @@ class RelayProtocol(asyncio.Protocol):
         elif not self._closing:
             self._closing = True
             self._incoming = self._incoming or Incoming(compressed=self._compressed)
-            text = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
-            self.write(self._incoming.close(code, text))
+            self.write(self._incoming.close(code, shortened(reason)))
             self._look_again_in(LINGER_SECONDS)
 
     def cut_off(self) -> None:
@@ -177,13 +176,7 @@ class RelayProtocol(asyncio.Protocol):
         self._look_again_in(HEARTBEAT_SECONDS)
 
     def _look_again_in(self, seconds: float) -> None:
-        self._forget_slot()
-        self._slot = self._sockets.wheel.put(self, seconds)
-
-    def _forget_slot(self) -> None:
-        if self._slot is not None:
-            self._slot.discard(self)
-            self._slot = None
+        self._slot = self._sockets.wheel.put(self, seconds, self._slot)
 
     def _hand_over(self, head: bytes) -> None:
         self._state.connections.discard(self)

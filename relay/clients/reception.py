@@ -44,7 +44,7 @@ class Reception(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._forget_slot()
+        self._sockets.wheel.forget(self, self._slot)
         if self.transport is not None:
             super().connection_lost(exc)
 
@@ -86,14 +86,13 @@ class Reception(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """It is a handshake."""
-        self._forget_slot()
+        self._sockets.wheel.forget(self, self._slot)
         super().handle_websocket_upgrade()
         # It refers back to this object: without it both go at once, not with the next collection.
         self.parser = None  # type: ignore[assignment]
 
     def look(self) -> None:
         """The time for a request is over; for its answer there is some more."""
-        self._slot = None
         answers = self._answers or self.transport.get_write_buffer_size() > 0
         if self._reads_head or self._reads_body or not answers or self._looks >= LOOKS_AT_AN_ANSWER:
             self.transport.abort()
@@ -102,10 +101,4 @@ class Reception(HttpToolsProtocol):
             self._look_again_in(HEAD_SECONDS)
 
     def _look_again_in(self, seconds: float) -> None:
-        self._forget_slot()
-        self._slot = self._sockets.wheel.put(self, seconds)
-
-    def _forget_slot(self) -> None:
-        if self._slot is not None:
-            self._slot.discard(self)
-            self._slot = None
+        self._slot = self._sockets.wheel.put(self, seconds, self._slot)

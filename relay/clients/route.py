@@ -12,7 +12,7 @@ from relay.changes.wire import texts
 from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Refused, Request, TurnedAway
 from relay.clients.sockets import Sockets
-from relay.close import MOST_REASON_BYTES, CloseCode
+from relay.close import CloseCode, shortened
 
 HIGH_WATER_BYTES: Final = 64 * 1024
 CLOSE_SECONDS: Final = 1.0
@@ -144,9 +144,7 @@ async def _listen(receive: Receive, session: Client) -> None:
 
 
 def _closing(code: int, reason: str) -> Message:
-    # A frame that closes has room for no more, and servers fail with a longer one.
-    short = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
-    return {"type": "websocket.close", "code": int(code), "reason": short}
+    return {"type": "websocket.close", "code": int(code), "reason": shortened(reason)}
 
 
 def _ending(code: int) -> str:

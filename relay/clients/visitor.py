@@ -163,10 +163,22 @@ class Visitor:
             self.cut(CloseCode.TOO_MANY_MESSAGES, "a token is being judged already")
             return
         try:
-            grant = self._shared.gate.admit(token, self._endpoint)
+            self._judge(token)
         except UnknownKey:
-            self._judging = asyncio.create_task(self._fetch_and_show(token), name="signing keys")
+            self._judging = asyncio.create_task(self._fetch_and_judge(token), name="signing keys")
             self._judging.add_done_callback(self._judged)
+
+    async def _fetch_and_judge(self, token: str) -> None:
+        await self._shared.gate.fetch_keys()
+        self._judging = None  # the end of the connection must not cancel what ends it
+        try:
+            self._judge(token)
+        except UnknownKey as unknown:
+            self.revoke(str(unknown))
+
+    def _judge(self, token: str) -> None:
+        try:
+            grant = self._shared.gate.admit(token, self._endpoint)
         except Denied as denied:
             self.revoke(str(denied))
         except NotReady:
@@ -174,21 +186,9 @@ class Visitor:
         else:
             self._take(grant)
 
-    async def _fetch_and_show(self, token: str) -> None:
-        await self._shared.gate.fetch_keys()
-        try:
-            grant = self._shared.gate.admit(token, self._endpoint)
-        except (UnknownKey, Denied) as denied:
-            self._judging = None
-            self.revoke(str(denied))
-        except NotReady:
-            self._judging = None
-            self.cut(CloseCode.OVERLOADED, "the relay is not ready")
-        else:
-            self._take(grant)
-
     def _judged(self, task: asyncio.Task[None]) -> None:
-        self._judging = None
+        if self._judging is task:
+            self._judging = None
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a token could not be judged", exc_info=error)
             self.cut(CloseCode.OVERLOADED, "a fault of the relay")

@@ -18,12 +18,19 @@ class Wheel(Generic[T]):
         self._next = 0
         self._turned_at = now
 
-    def put(self, item: T, seconds: float) -> set[T]:
-        """The slot that the item is in from now on; who takes it out of there forgets it."""
+    def put(self, item: T, seconds: float, former: set[T] | None = None) -> set[T]:
+        """The slot that the item is in from now on, and in the `former` one no more."""
+        self.forget(item, former)
         ahead = min(int(seconds / SLOT_SECONDS) + 1, len(self._slots) - 1)
         slot = self._slots[(self._next + ahead) % len(self._slots)]
         slot.add(item)
         return slot
+
+    @staticmethod
+    def forget(item: T, slot: set[T] | None) -> None:
+        """Takes the item out of the slot; does no harm when it is not there any more."""
+        if slot is not None:
+            slot.discard(item)
 
     def due(self, now: float) -> Iterable[T]:
         """Takes out what is due by now."""

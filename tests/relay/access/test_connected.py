@@ -80,7 +80,9 @@ async def test_a_refreshed_token_keeps_the_connection(emulator: Emulator, tables
         await client.send(json.dumps({"type": "auth", "token": short(emulator, 900)}))
         told = await until(client, "authenticated")
         assert 890 <= told["expires_in"] <= 900
-        await asyncio.sleep(2.5)  # past the end of the first token
+        with pytest.raises(TimeoutError):  # at the end of the first token, and past it
+            async with asyncio.timeout(2.5):
+                await client.wait_closed()
         row = tables.hotspot()
         assert (await change(client))["record"]["id"] == row
 
