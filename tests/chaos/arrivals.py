@@ -86,13 +86,15 @@ def owed(
 ) -> Iterator[Version]:
     """Those of a row's versions that a client has to get: what matches, and what ends that.
 
-    Of what was there before it was ready that is only the last. Bare rows owe less: nothing of the
+    Of what was there before it was ready that is only the last; what was being committed then may
+    have been there. Bare rows owe less: nothing of the
     time before, and nothing that a row was before it left the filter for a while, since its end is
     not told.
     """
-    before = sum(version.committed <= ready_at for version in versions)
+    before = sum(version.sent <= ready_at for version in versions)
     if not ends:
-        yield from _last_matching(versions[before:], wanted)
+        known = sum(version.committed <= ready_at for version in versions)
+        yield from _last_matching(versions[known:], wanted)
         return
     for version in versions[max(0, before - 1) :]:
         matches = _matches(version, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.chaos.stage import Stage
 Act = Callable[[Stage, float, Options], Awaitable[bool]]  # false when it could not be done
 
 RATE_LIMIT = 5.0  # events a second: everything is dropped within seconds
+TERMINATED_WITHIN = 0.5
+AFTER_TERMINATION = 3.0  # the poller is away for half a second at least
 PROMOTED_AFTER = 0.5  # of its time: before that the standby is made
 
 
@@ -52,9 +55,15 @@ async def _refuse(stage: Stage, seconds: float, options: Options) -> bool:
 
 
 async def _terminate(stage: Stage, seconds: float, options: Options) -> bool:
-    async with stage.project.fault("terminate", **options) as told:
-        await asyncio.sleep(seconds)
-    return told.hits > 0
+    """Until it met one: after another fault they may be away for a while themselves."""
+    until = time.monotonic() + seconds
+    met = False
+    while not met and time.monotonic() < until:
+        async with stage.project.fault("terminate", **options) as told:
+            await asyncio.sleep(TERMINATED_WITHIN)
+        met = told.hits > 0
+    await asyncio.sleep(max(AFTER_TERMINATION, until - time.monotonic()))
+    return met
 
 
 async def _kill_postgres(stage: Stage, seconds: float, options: Options) -> bool:

@@ -14,13 +14,15 @@ Identity = tuple[str, int, int]  # table, id, version
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a row; `row` is None for a deletion, `committed` the time, in seconds of a
-    monotonic clock, at which its commit was known."""
+    """A version of a row; `row` is None for a deletion. Its commit was `sent` and is known to have
+    `committed` at these times, in seconds of a monotonic clock: others may have seen it from the
+    first one on."""
 
     table: str
     id: int
     version: int
     row: Row | None
+    sent: float
     committed: float
 
 

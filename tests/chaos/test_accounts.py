@@ -15,9 +15,16 @@ PENDING = Wanted("recommendations", (("status", ("pending",)),))
 BOUND, RECOVERY = 6.0, 2.0
 
 
-def version(number: int, status: str | None, committed: float, row_id: int = 1) -> Version:
+def version(
+    number: int,
+    status: str | None,
+    committed: float,
+    row_id: int = 1,
+    sent: float | None = None,
+) -> Version:
     row = None if status is None else {"status": status}
-    return Version("recommendations", row_id, number, row, committed)
+    sent = committed if sent is None else sent
+    return Version("recommendations", row_id, number, row, sent, committed)
 
 
 def ledger_of(*versions: Version) -> Ledger:
@@ -124,6 +131,15 @@ def test_time_before_the_client_was_ready_does_not_count() -> None:
     ledger = ledger_of(version(1, "pending", 1), version(2, "pending", 2))
     assert slowest(ledger, Taken(1, 0, 2), now=31, ready_at=30) == [(2, 1.0)]
     assert slowest(ledger, Taken(1, 0, 2), now=31, ready_at=float("inf")) == []
+
+
+def test_a_commit_under_way_when_the_client_got_ready_may_have_hidden_what_was_before() -> (
+    None
+):
+    versions = version(1, "pending", 1), version(2, "approved", 31, sent=29)
+    ledger = ledger_of(*versions, version(3, "pending", 60))
+    assert slowest(ledger, Taken(1, 0, 3), now=61, ready_at=30) == [(3, 1.0)]
+    assert slowest(ledger, Taken(1, 0, 3), now=61, ready_at=28) == [(3, 1.0), (2, 30.0), (1, 33.0)]
 
 
 def test_outages_cover_what_was_committed_up_to_their_end() -> None:

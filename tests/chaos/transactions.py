@@ -31,9 +31,10 @@ class Transaction:
         self._chance = chance
         self._written: dict[Identity, Row | None] = {}
 
-    def versions(self, now: float) -> list[Version]:
-        """What is known to be committed at `now`: the last version of each row."""
-        return [Version(*key, self._written[key], now) for key in sorted(self._last())]
+    def versions(self, sent: float, now: float) -> list[Version]:
+        """What was `sent` to be committed and is known to be at `now`: the last version of each
+        row."""
+        return [Version(*key, self._written[key], sent, now) for key in sorted(self._last())]
 
     def passing(self, *, committed: bool) -> set[Identity]:
         """Table, id and version of what nobody needs to get: what it replaced itself, and all of

@@ -153,6 +153,7 @@ class Writers:
         return transaction
 
     async def _commit(self, connection: Connection, transaction: Transaction) -> bool:
+        sent = time.monotonic()
         try:
             await connection.commit()
         except AWAY:
@@ -160,7 +161,7 @@ class Writers:
             if not await self._find_out(transaction):
                 self.ledger.passing |= transaction.passing(committed=False)
                 return False
-        versions = transaction.versions(time.monotonic())
+        versions = transaction.versions(sent, time.monotonic())
         self.ledger.passing |= transaction.passing(committed=True)
         self.ledger.commit(versions)
         self._pace.wrote(min(len(versions), MOST_PACED))
