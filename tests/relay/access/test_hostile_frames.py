@@ -10,6 +10,7 @@ from websockets.frames import Close, Frame, Opcode
 from emulator.running import Emulator
 from relay.changes.frames import SUBPROTOCOL
 from relay.clients import session
+from relay.clients.incoming import Incoming
 from relay.clients.protocol import RelayProtocol
 from tests.relay.access.admission import token_of
 from tests.relay.access.hostile import kept, until_left
@@ -18,6 +19,8 @@ from tests.relay.raw import HEADERS, head, speaking
 
 EMPTY_PART = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
 PING = Frame(Opcode.PING, b"x" * 125).serialize(mask=True)
+MESSAGE = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True)
+FLOOD_BYTES = 256 * 1024
 each_server = pytest.mark.usefixtures("each_server")
 
 
@@ -30,18 +33,50 @@ async def test_a_stranger_may_not_ping_without_end(emulator: Emulator) -> None:
         assert await raw.closed_with() == 4002
 
 
-async def test_who_is_turned_away_may_not_ping_without_end(emulator: Emulator) -> None:
+@pytest.mark.parametrize("said", [PING, MESSAGE], ids=["pings", "messages"])
+async def test_who_is_turned_away_may_not_go_on_without_end(
+    emulator: Emulator, said: bytes
+) -> None:
     async with (
         relay_of(emulator) as relay,
         speaking(relay.host, head("/ws/alerts?colour=red", HEADERS)) as raw,
     ):
         assert Close.parse(await raw.until(Opcode.CLOSE)).code == 4502
-        raw.writer.write(PING * 100)
+        raw.writer.write(said * 100)
         async with asyncio.timeout(5):  # sooner than who only lingers
             with contextlib.suppress(ConnectionError):
                 while await raw.reader.read(65536):
                     pass
         await relay.until(lambda health: health["clients"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "flood"),
+    [
+        (b"", PING),
+        (b"", Frame(Opcode.PONG, b"").serialize(mask=True)),
+        (b"", MESSAGE),
+        (Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True), EMPTY_PART),
+    ],
+    ids=["pings", "pongs", "messages", "empty parts"],
+)
+async def test_of_a_flood_is_read_what_shows_that_it_is_one(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, first: bytes, flood: bytes
+) -> None:
+    """Whoever sends the most that comes with one read must not hold up the others meanwhile."""
+    taken, take = 0, Incoming._take
+
+    def counted(incoming: Incoming, frame: Frame, messages: list[str | bytes]) -> None:
+        nonlocal taken
+        taken += 1
+        take(incoming, frame, messages)
+
+    monkeypatch.setattr(Incoming, "_take", counted)
+    async with relay_of(emulator) as relay, speaking(relay.host) as raw:
+        raw.writer.write(first + flood * (FLOOD_BYTES // len(flood)))
+        await raw.end()
+        await relay.until(lambda health: health["clients"] == 0)
+    assert 50 < taken < 400
 
 
 async def test_a_message_in_empty_parts_has_an_end(emulator: Emulator) -> None:
