@@ -17,9 +17,9 @@ from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients import surface
+from relay.clients.arrival import Arrival
 from relay.clients.incoming import MAX_BYTES
 from relay.clients.protocol import RelayProtocol
-from relay.clients.reception import Reception
 from relay.clients.sockets import Sockets
 from relay.settings import Settings
 
@@ -109,14 +109,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the application, then accepts."""
         await super().startup([])
-        acceptors = [Acceptor(each, self._protocol, self.config.ssl) for each in sockets or ()]
-        self.servers = cast(list[asyncio.Server], acceptors)
-
-    def _protocol(self) -> asyncio.Protocol:
-        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
-        return make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        protocol = partial(
+            cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
+        acceptors = [Acceptor(each, protocol, self.config.ssl) for each in sockets or ()]
+        self.servers = cast(list[asyncio.Server], acceptors)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting, closes the clients, then everything else."""
@@ -133,7 +133,8 @@ def _classes(sockets: Sockets, settings: Settings, *, through_asgi: bool) -> tup
     if trouble is not None:
         logger.warning("%s; WebSockets are served through ASGI, which takes more time", trouble)
         return "httptools", "websockets-sansio"
-    http = partial(Reception, sockets, settings.access.limits.connections)
+    most = settings.access.limits.connections
+    http = partial(Arrival, sockets, most, straight=not through_asgi)
     ws = "websockets-sansio" if through_asgi else partial(RelayProtocol, sockets)
     return cast(Http, http), cast(WebSocket, ws)
 

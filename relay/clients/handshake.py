@@ -7,6 +7,7 @@ the server's own class, which knows how to refuse it.
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +16,10 @@ from typing import Final
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES: Final = 16
 _ONCE: Final = ("host", "origin", "upgrade", "sec-websocket-key", "sec-websocket-version")
+_PLAIN: Final = re.compile(
+    rb"GET /[\w/]*+(\?[!\"$-~]*+)? HTTP/1\.1\r\n([\w!#$%&'*+.^`|~-]++:[\t -~]*+\r\n)++\r\n"
+)
+_BODY: Final = frozenset(("content-length", "transfer-encoding"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,18 @@ class Handshake:
     path: str
     query: str
     headers: Mapping[str, str]
+
+
+def plain(data: bytes) -> Handshake | None:
+    """The handshake in bytes that are one whole head and nothing else; None when it is not plainly
+    right, or not plainly written: then a parser of HTTP has to judge."""
+    if _PLAIN.fullmatch(data) is None:
+        return None
+    found = parse(data)
+    if found is None or "host" not in found.headers or not _BODY.isdisjoint(found.headers):
+        return None
+    once = len(found.headers) == data.count(b"\r\n") - 2
+    return found if once else None
 
 
 def parse(head: bytes) -> Handshake | None:

@@ -1,8 +1,8 @@
-"""The relay's own class for uvicorn's upgraded connections: no task, no queue, no ASGI call each.
+"""The relay's own class for WebSocket connections: no task, no queue, no ASGI call each.
 
-uvicorn parses the request and hands over the head of it and the transport. Handshakes for an
-endpoint are answered here; what is no endpoint, or no plain handshake, goes on to uvicorn's own
-class and from there to the application.
+A plain handshake for an endpoint comes with its transport as soon as it has arrived. What had to be
+parsed as HTTP uvicorn hands over, the head of the request and the transport: what is no endpoint,
+or no plain handshake, goes on to uvicorn's own class and from there to the application.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn import Config
-from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from relay.changes.endpoints import Endpoint
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients import handshake
 from relay.clients.client import Client
@@ -84,7 +84,7 @@ class RelayProtocol(asyncio.Protocol):
         self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """uvicorn hands the connection over; the head of the request follows at once."""
+        """The connection is handed over; its handshake follows at once."""
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
         # A full socket is told at the first byte that it does not take. With TLS the limit is
@@ -107,9 +107,31 @@ class RelayProtocol(asyncio.Protocol):
             # Only then has uvicorn made this the protocol of the transport.
             asyncio.get_running_loop().call_soon(self._hand_over, data)
         else:
-            host, port = get_remote_addr(self._transport) or ("?", 0)
-            request = Request(endpoint, found.query, found.headers, host, port)
-            self._answer(found, request)
+            self.answer(found, endpoint)
+
+    def answer(self, found: Handshake, endpoint: Endpoint) -> None:
+        """Accepts or refuses a handshake for that endpoint."""
+        host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
+        decision = self._sockets.entrance.decide(
+            Request(endpoint, found.query, found.headers, host, port)
+        )
+        if isinstance(decision, Refused):
+            self._refuse(decision)
+            return
+        self._place = decision.place
+        key = found.headers["sec-websocket-key"]
+        extensions = None
+        if isinstance(decision, Admitted) and self._sockets.compression:
+            extensions = agree(found.headers.get("sec-websocket-extensions", ""))
+            self._compressed = extensions is not None
+            decision = replace(decision, compressed=self._compressed)
+        self.write(handshake.acceptance(key, decision.subprotocol, extensions))
+        if isinstance(decision, Admitted):
+            self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
+            self._session = self._sockets.open(self, decision)
+            self._session.begin()
+        else:
+            self.close(decision.code, decision.reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -191,26 +213,6 @@ class RelayProtocol(asyncio.Protocol):
         self._transport.set_protocol(other)
         other.connection_made(self._transport)
         other.data_received(head)
-
-    def _answer(self, found: Handshake, request: Request) -> None:
-        decision = self._sockets.entrance.decide(request)
-        if isinstance(decision, Refused):
-            self._refuse(decision)
-            return
-        self._place = decision.place
-        key = found.headers["sec-websocket-key"]
-        extensions = None
-        if isinstance(decision, Admitted) and self._sockets.compression:
-            extensions = agree(found.headers.get("sec-websocket-extensions", ""))
-            self._compressed = extensions is not None
-            decision = replace(decision, compressed=self._compressed)
-        self.write(handshake.acceptance(key, decision.subprotocol, extensions))
-        if isinstance(decision, Admitted):
-            self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
-            self._session = self._sockets.open(self, decision)
-            self._session.begin()
-        else:
-            self.close(decision.code, decision.reason)
 
     def _refuse(self, refused: Refused) -> None:
         self._closing = True

@@ -2,11 +2,10 @@
 takes an answer, goes.
 
 uvicorn times only the pause between two requests, and any byte ends that. Without this a stranger
-could hold as many connections as there are descriptors by sending nothing, or one byte now and
-then, or by reading nothing.
+could hold as many connections as there are descriptors by sending one byte now and then, or by
+reading nothing.
 """
 
-import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,41 +16,29 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 12.0  # a little more than the routes, which answer
 LOOKS_AT_AN_ANSWER: Final = 6  # ten seconds each
 MAX_HEAD_BYTES: Final = 32 * 1024
-SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside those of clients
 
 
 class Reception(HttpToolsProtocol):
-    """One connection, until it is upgraded or ends."""
+    """One connection, from its first bytes until it is upgraded or ends; it is in the `slot`, in
+    which its time for the first head ends."""
 
-    def __init__(self, sockets: Sockets, most_connections: int, **given: Any) -> None:
+    def __init__(self, sockets: Sockets, slot: set[Watched], **given: Any) -> None:
         super().__init__(**given)
         self._sockets = sockets
-        self._most = most_connections + SPARE_CONNECTIONS
-        self._slot: set[Watched] | None = None
+        self._slot = slot
         self._head_bytes = 0
         self._reads_head = True
         self._reads_body = False
         self._answers = False
         self._looks = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody connected; one too many is let go at once."""
-        if len(self.connections) >= self._most:
-            transport.abort()
-            return
-        super().connection_made(transport)
-        self._look_again_in(HEAD_SECONDS)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._sockets.wheel.forget(self, self._slot)
-        if self.transport is not None:
-            super().connection_lost(exc)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """A part of a request."""
-        if self.transport is None:
-            return
         super().data_received(data)
         if self._reads_head:
             self._head_bytes += len(data)

@@ -27,6 +27,12 @@ class Wheel(Generic[T]):
         return slot
 
     @staticmethod
+    def hand_on(former: T, item: T, slot: set[T]) -> None:
+        """Puts the item into the slot in place of the `former` one."""
+        slot.discard(former)
+        slot.add(item)
+
+    @staticmethod
     def forget(item: T, slot: set[T] | None) -> None:
         """Takes the item out of the slot; does no harm when it is not there any more."""
         if slot is not None:
