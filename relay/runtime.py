@@ -12,10 +12,12 @@ from relay.access.gate import OpenGate
 from relay.access.guard import Guard
 from relay.access.limits import Door
 from relay.changes import frames
+from relay.changes.crowd import Batch
 from relay.changes.groups import Format, LogLimits
 from relay.changes.intake import Intake
 from relay.changes.streams import Streams
 from relay.changes.wire import framed
+from relay.clients import uring
 from relay.clients.beats import Beats
 from relay.clients.entrance import Entrance
 from relay.clients.flushing import Flusher
@@ -60,7 +62,9 @@ class Relay:
         self._counts = Counts()
         flusher = Flusher(self._counts, schedule=_later, now=now, clock=time.time)
         limits = LogLimits(max_bytes=settings.log_bytes)
-        self._streams = Streams(limits, first_seq, flusher.changed)
+        self._may_use_ring = settings.io_uring
+        self._ring: uring.Ring | None = None
+        self._streams = Streams(limits, first_seq, flusher.changed, self._batch)
         self._intake = Intake(
             self._streams,
             lambda source, changes: self._counts.arrived(source, changes, time.time()),
@@ -160,6 +164,7 @@ class Relay:
         if (trouble := key.trouble(self._key, time.time())) is not None:
             logger.warning("%s", trouble)
         self._upstream.started_at = self._now()
+        self._open_ring()
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(self._catch_up.run(), name="catch-up")
@@ -174,6 +179,18 @@ class Relay:
             await self._states.close()
             await self._resumes.close()
             await self._rest.close()
+            if self._ring is not None:
+                self._ring.close()
+
+    def _open_ring(self) -> None:
+        if self._may_use_ring:
+            try:
+                self._ring = uring.opened()
+            except uring.Unusable as reason:
+                logger.info("each client costs a system call: no io_uring (%s)", reason)
+
+    def _batch(self) -> Batch | None:
+        return None if self._ring is None else uring.SocketBatch(self._ring)
 
     def _guarded(self, settings: Settings) -> Guard | None:
         if not settings.access.required:

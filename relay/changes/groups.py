@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from relay.changes import frames
+from relay.changes.crowd import Batch, Crowd
 from relay.changes.filters import Filter
 from relay.changes.forms import Forms
 from relay.changes.log import Log, Overflow
@@ -33,9 +34,6 @@ class Member(Protocol):
         """What it holds is of another history."""
 
 
-Write = Callable[[bytes], None]
-
-
 @dataclass(frozen=True, slots=True)
 class LogLimits:
     """How much each log keeps."""
@@ -53,14 +51,20 @@ class Group:
     """
 
     def __init__(
-        self, format: Format, wanted: Filter, compressed: bool, limits: LogLimits, seq: int
+        self,
+        format: Format,
+        wanted: Filter,
+        compressed: bool,
+        limits: LogLimits,
+        seq: int,
+        batch: Callable[[], Batch | None] = lambda: None,
     ) -> None:
         self.format: Final = format
         self.compressed: Final = compressed
         self.wanted: Final = wanted
         self.log: Final = Log(max_frames=limits.max_frames, max_bytes=limits.max_bytes, seq=seq)
         self.members: Final[set[Member]] = set()
-        self.keeping: Final[dict[Member, Write]] = {}
+        self.keeping: Final = Crowd[Member](batch)
         self.waiting: Final[set[Member]] = set()
         self.generation = 0
         self.newest: Change | None = None
@@ -93,7 +97,7 @@ class Group:
         if self._falling is not None:
             self._falling.append(member)
         else:
-            del self.keeping[member]
+            self.keeping.discard(member)
             member.fell_behind()
 
     def flush(self, most_bytes: int) -> int:
@@ -110,7 +114,7 @@ class Group:
             return 0
         falling = self._falling = []
         try:
-            self._write_all(piece.data)
+            self.keeping.send(piece.data)
         finally:
             self._falling = None
             self.flushed = end
@@ -120,9 +124,5 @@ class Group:
 
     def _leave_behind(self, members: list[Member]) -> None:
         for member in members:
-            del self.keeping[member]
+            self.keeping.discard(member)
             member.fell_behind()
-
-    def _write_all(self, data: bytes) -> None:
-        for write in self.keeping.values():
-            write(data)

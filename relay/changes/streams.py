@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from relay.changes.crowd import Batch
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.filters import Filter
 from relay.changes.forms import Forms
@@ -17,7 +18,7 @@ class Stream:
     """The changes of one endpoint, encoded once and appended to each group that wants them.
 
     `seq` is that of the newest change; the first one gets the one after `seq`. `changed` is told
-    when there is something to flush.
+    when there is something to flush; `batch` makes what sends to many sockets in one go.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Stream:
         limits: LogLimits | None = None,
         seq: int = 0,
         changed: Callable[[Group], None] = lambda group: None,
+        batch: Callable[[], Batch | None] = lambda: None,
     ) -> None:
         self.endpoint: Final = endpoint
         self.seq = self.first_seq = seq
         self._limits = limits or LogLimits()
         self._changed = changed
+        self._batch = batch
         self._groups: dict[tuple[Format, Filter, bool], Group] = {}
         self._index = Index[Group]()
         # The groups without a filter stay, so that their logs have no gaps.
@@ -65,7 +68,7 @@ class Stream:
     def leave(self, group: Group, member: Member) -> None:
         """Takes the member out; a filtered group that nobody reads vanishes."""
         group.members.discard(member)
-        group.keeping.pop(member, None)
+        group.keeping.discard(member)
         group.waiting.discard(member)
         if not group.members and group not in self._lasting.values():
             self._index.discard(group)
@@ -118,7 +121,7 @@ class Stream:
                 yield group
 
     def _group(self, format: Format, wanted: Filter, compressed: bool = False) -> Group:
-        group = Group(format, wanted, compressed, self._limits, self.seq)
+        group = Group(format, wanted, compressed, self._limits, self.seq, self._batch)
         self._groups[format, wanted, compressed] = group
         self._index.add(group)
         return group
@@ -132,8 +135,11 @@ class Streams:
         limits: LogLimits | None = None,
         seq: int = 0,
         changed: Callable[[Group], None] = lambda group: None,
+        batch: Callable[[], Batch | None] = lambda: None,
     ) -> None:
-        self._by_number = {each.number: Stream(each, limits, seq, changed) for each in ENDPOINTS}
+        self._by_number = {
+            each.number: Stream(each, limits, seq, changed, batch) for each in ENDPOINTS
+        }
 
     def __getitem__(self, endpoint: Endpoint) -> Stream:
         return self._by_number[endpoint.number]

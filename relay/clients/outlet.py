@@ -15,6 +15,11 @@ class Outlet(Protocol):
     def write(self) -> Callable[[bytes], None]:
         """Sends frames, after all that was written before."""
 
+    @property
+    def descriptor(self) -> int | None:
+        """That of a socket which takes the same bytes as they are, while nothing waits in front of
+        it; None when there is no such thing."""
+
     def unsent(self) -> int:
         """How many bytes the client has not taken."""
 

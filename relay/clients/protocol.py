@@ -161,6 +161,15 @@ class RelayProtocol(asyncio.Protocol):
             self._session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
         self._transport.close()
 
+    @property
+    def descriptor(self) -> int | None:
+        """That of the socket, but for TLS."""
+        raw = self._transport.get_extra_info("socket")
+        if raw is None or self._transport.get_extra_info("sslcontext") is not None:
+            return None
+        number: int = raw.fileno()
+        return number
+
     def unsent(self) -> int:
         """How many bytes the client has not taken, those in the kernel included."""
         size = self._transport.get_write_buffer_size()

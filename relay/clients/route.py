@@ -29,6 +29,7 @@ class AsgiOutlet:
         self._closing: tuple[int, str] | None = None
         self._over = asyncio.Event()
         self.paused = False
+        self.descriptor = None
         self.session: Client | None = None
 
     def write(self, frames: bytes) -> None:

@@ -268,12 +268,14 @@ class Session:
     def _keep_up(self) -> None:
         group = self.group
         group.waiting.discard(self)
+        if self._outlet.paused:
+            return  # what waits in there comes first; its turn follows
         if self not in group.keeping:
-            group.keeping[self] = self._outlet.write
+            group.keeping.add(self, self._outlet.write, self._outlet.descriptor)
             self._sent -= group.sent
 
     def _stop_keeping_up(self) -> None:
-        if self.group.keeping.pop(self, None) is not None:
+        if self.group.keeping.discard(self):
             self._sent += self.group.sent
         self.group.waiting.discard(self)
 

@@ -80,6 +80,7 @@ class Settings:
     resume_rows: int = 200_000
     max_behind_bytes: int = 8 * 1024 * 1024
     compression: bool = False
+    io_uring: bool = True
 
     @property
     def log_bytes(self) -> int:
@@ -125,6 +126,7 @@ class Settings:
             resume_rows=values["RELAY_RESUME_ROWS"],
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
             compression=values["RELAY_COMPRESSION"] == "on",
+            io_uring=values["RELAY_IO_URING"] == "auto",
         )
 
 

@@ -141,6 +141,12 @@ VARIABLES: Final = (
         one_of("off", "on"),
     ),
     Variable(
+        "RELAY_IO_URING",
+        "auto",
+        "whether one system call sends to all clients, where the kernel offers io_uring: auto, off",
+        one_of("auto", "off"),
+    ),
+    Variable(
         "RELAY_MAX_BEHIND_BYTES",
         "8388608",
         "bytes that a slow client may be behind",

@@ -133,9 +133,7 @@ def test_time_before_the_client_was_ready_does_not_count() -> None:
     assert slowest(ledger, Taken(1, 0, 2), now=31, ready_at=float("inf")) == []
 
 
-def test_a_commit_under_way_when_the_client_got_ready_may_have_hidden_what_was_before() -> (
-    None
-):
+def test_a_commit_under_way_when_the_client_got_ready_may_have_hidden_what_was_before() -> None:
     versions = version(1, "pending", 1), version(2, "approved", 31, sent=29)
     ledger = ledger_of(*versions, version(3, "pending", 60))
     assert slowest(ledger, Taken(1, 0, 3), now=61, ready_at=30) == [(3, 1.0)]

@@ -87,7 +87,7 @@ def test_those_who_keep_up_are_written_the_same_bytes_once() -> None:
     readers = [Reader() for _ in range(3)]
     for reader in readers:
         group = stream.join(Format.ROWS, Filter(HOTSPOTS), reader)
-        group.keeping[reader] = reader.write
+        group.keeping.add(reader, reader.write)
     stream.publish([change(1), change(2), change(3)])
     assert group.flush(1000) == 3
     assert readers[0].written == [b"".join(group.log.since(0))]
@@ -98,7 +98,7 @@ def test_those_who_keep_up_are_written_the_same_bytes_once() -> None:
 def test_what_does_not_fit_into_a_flush_comes_with_the_next_one() -> None:
     stream, reader = Stream(HOTSPOTS), Reader()
     group = stream.join(Format.ROWS, Filter(HOTSPOTS), reader)
-    group.keeping[reader] = reader.write
+    group.keeping.add(reader, reader.write)
     stream.publish([change(number) for number in range(100, 110)])
     size = len(group.log.since(0)[0])
     assert [group.flush(4 * size) for _ in range(3)] == [4, 4, 2]
@@ -110,7 +110,7 @@ def test_who_falls_behind_in_a_flush_has_had_all_of_it() -> None:
     group = stream.join(Format.ROWS, Filter(HOTSPOTS), Reader())
     slow, fast = Reader(group, room=1), Reader(group)
     for reader in (slow, fast):
-        group.keeping[reader] = reader.write
+        group.keeping.add(reader, reader.write)
     stream.publish([change(1)])
     group.flush(1000)
     assert (slow.told, list(group.keeping)) == (["fell behind"], [fast])
@@ -123,10 +123,10 @@ def test_more_at_once_than_the_log_holds_leaves_everybody_behind() -> None:
     stream = Stream(HOTSPOTS, LogLimits(max_frames=3))
     reader = Reader()
     group = stream.join(Format.ROWS, Filter(HOTSPOTS), reader)
-    group.keeping[reader] = reader.write
+    group.keeping.add(reader, reader.write)
     stream.publish([change(number) for number in range(1, 6)])
     assert group.flush(1000) == 0
-    assert (reader.written, reader.told, dict(group.keeping)) == ([], ["fell behind"], {})
+    assert (reader.written, reader.told, list(group.keeping)) == ([], ["fell behind"], [])
     assert group.flushed == group.log.head
 
 

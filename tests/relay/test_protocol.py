@@ -1,5 +1,6 @@
 """The relay's own class for connections, beyond what any server does."""
 
+import contextlib
 import json
 import socket
 from typing import Any
@@ -90,6 +91,34 @@ async def test_a_client_that_stopped_reading_is_brought_to_the_newest_state(
         while (last := await message(raw))["type"] != "synced":
             rows += [last["record"]["id"]] if "record" in last else []
         assert rows == list(range(1, 151))
+
+
+async def test_those_of_a_crowd_who_stop_reading_miss_nothing_and_hold_nobody_up(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    async with live_relay(emulator) as relay, contextlib.AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(speaking(relay.host, room=4096)) for _ in range(20)
+        ]
+        for connection in connections(relay):
+            small = connection._transport.get_extra_info("socket")
+            small.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        stuck, fast = clients[::2], clients[1::2]
+        ids = range(1, 61)
+        for first in ids[::20]:
+            tables.execute(
+                "insert into alerts (hotspot_id, level, message)"
+                " select %s, 'warn', repeat('x', 5000) from generate_series(1, 20)",
+                hotspot,
+            )
+            for client in fast:
+                assert [(await message(client))["id"] for _ in range(20)] == list(
+                    range(first, first + 20)
+                )
+        assert sum(connection.paused for connection in connections(relay)) >= len(stuck)
+        for client in stuck:
+            assert [(await message(client))["id"] for _ in ids] == list(ids)
 
 
 async def message(raw: Raw) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Socket:
 
     def __init__(self) -> None:
         self.paused = False
+        self.descriptor = None
         self.full = False
         self.messages: list[str] = []
         self.left: tuple[int, str] | None = None

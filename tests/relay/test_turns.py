@@ -63,7 +63,7 @@ def flushing(cost: float) -> tuple[Clock, Stream, Client, Counts]:
     stream = Stream(HOTSPOTS, changed=flusher.changed)
     client = Client(clock, cost)
     group = stream.join(Format.ROWS, Filter(HOTSPOTS), client)
-    group.keeping[client] = client.write
+    group.keeping.add(client, client.write)
     return clock, stream, client, counts
 
 

@@ -1,0 +1,158 @@
+"""Sending to many sockets by one system call, on the machine's own kernel."""
+
+import contextlib
+import os
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from relay.changes.crowd import FEWEST_BATCHED, Crowd
+from relay.clients import uring
+
+ROW = b'{"id":1,"severity":"critical"}' * 12
+
+
+@pytest.fixture
+def ring() -> Iterator[uring.Ring]:
+    try:
+        ring = uring.opened()
+    except uring.Unusable as reason:
+        pytest.skip(f"no io_uring: {reason}")
+    yield ring
+    if not ring.closed:
+        ring.close()
+
+
+@contextlib.contextmanager
+def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    """Connected sockets that do not wait: the relay's end and the client's."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            ours, theirs = socket.socketpair()
+            for end in (ours, theirs):
+                stack.enter_context(end)
+                end.setblocking(False)
+            found.append((ours, theirs))
+        yield found
+
+
+def read(end: socket.socket) -> bytes:
+    """Everything that is there."""
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while piece := end.recv(1 << 20):
+            found += piece
+    return found
+
+
+def test_more_sockets_than_the_queue_has_places_get_the_same_again_and_again(
+    ring: uring.Ring,
+) -> None:
+    batch = uring.SocketBatch(ring)
+    with pairs(ring.entries * 2 + 3) as ends:
+        for ours, _ in ends:
+            batch.append(ours.fileno())
+        for number in range(5):
+            assert batch.send(b"%d" % number + ROW) == []
+        expected = b"".join(b"%d" % number + ROW for number in range(5))
+        assert all(read(theirs) == expected for _, theirs in ends)
+
+
+def test_what_a_full_socket_does_not_take_is_told(ring: uring.Ring) -> None:
+    batch = uring.SocketBatch(ring)
+    with pairs(3) as ends:
+        for ours, _ in ends:
+            batch.append(ours.fileno())
+        full, full_end = ends[1]
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        data = os.urandom(100_000)
+        ((place, taken),) = batch.send(data)
+        assert place == 1
+        assert 0 < taken < len(data)
+        assert batch.send(b"more") == [(1, 0)]
+        assert read(full_end) == data[:taken]
+        assert read(ends[0][1]) == read(ends[2][1]) == data + b"more"
+
+
+def test_who_is_gone_has_taken_nothing_and_the_last_one_has_its_place(ring: uring.Ring) -> None:
+    batch = uring.SocketBatch(ring)
+    with pairs(3) as ends:
+        for ours, _ in ends:
+            batch.append(ours.fileno())
+        ends[0][1].close()
+        assert batch.send(b"one") == [(0, 0)]
+        batch.remove(0)
+        ends[2][1].close()
+        assert batch.send(b"two") == [(0, 0)]
+        assert read(ends[1][1]) == b"onetwo"
+
+
+def test_a_closed_ring_sends_nothing_and_says_so() -> None:
+    try:
+        ring = uring.opened()
+    except uring.Unusable as reason:
+        pytest.skip(f"no io_uring: {reason}")
+    batch = uring.SocketBatch(ring)
+    ring.close()
+    with pairs(2) as ends:
+        for ours, _ in ends:
+            batch.append(ours.fileno())
+        assert batch.send(b"one") == [(0, 0), (1, 0)]
+
+
+def test_rings_give_back_what_they_take(ring: uring.Ring) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        uring.opened().close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Client:
+    """One end of a pair and what it should have got; takes by itself what its socket did not."""
+
+    def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
+        self.ours, self.theirs = ours, theirs
+        self.owed = b""
+        self.got = b""
+        self.rest = b""
+
+    def write(self, data: bytes) -> None:
+        self.rest += data
+        with contextlib.suppress(BlockingIOError):
+            while self.rest:
+                self.rest = self.rest[self.ours.send(self.rest) :]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_member_of_a_crowd_gets_exactly_what_is_sent_while_it_is_one(
+    ring: uring.Ring, seed: int
+) -> None:
+    chance = random.Random(seed)
+    crowd = Crowd[Client](lambda: uring.SocketBatch(ring))
+    with pairs(4 * FEWEST_BATCHED) as ends:
+        clients = [Client(*each) for each in ends]
+        for client in clients[::3]:
+            client.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for number in range(300):
+            client = chance.choice(clients)
+            if client in crowd:
+                assert crowd.discard(client)
+            elif not client.rest:
+                crowd.add(client, client.write, chance.choice([None, client.ours.fileno()]))
+            data = b"%d:" % number + bytes(chance.randrange(20_000))
+            for each in list(crowd):
+                each.owed += data
+            crowd.send(data)
+            for each in [each for each in crowd if each.rest]:  # its socket is full
+                crowd.discard(each)
+            for each in chance.sample(clients, len(clients) // 2):
+                each.got += read(each.theirs)
+                each.write(b"")
+        for client in clients:
+            while client.rest:
+                client.got += read(client.theirs)
+                client.write(b"")
+            assert client.got + read(client.theirs) == client.owed
