@@ -2,10 +2,11 @@
 
 Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds from
 beginning to beginning while the live lane is proven, every second while it is not or owes
-something, and at once when asked; but never for more than half of the time. Each run pages up to
-the snapshot of its first page; one that fails on the way is continued from there. Its snapshot
-becomes that of cursors as soon as a beat vouches for it, which is written when the run brought
-something, and now and then. The loop ends only when it is cancelled.
+something, and at once when asked (the database having been away, the lane proves itself anew); but
+never for more than half of the time. Each run pages up to the snapshot of its first page; one that
+fails on the way is continued from there. Its snapshot becomes that of cursors as soon as a beat
+vouches for it, which is written when the run brought something, and now and then. The loop ends
+only when it is cancelled.
 """
 
 import asyncio
@@ -170,6 +171,11 @@ class CatchUp:
         else:
             if before is not None:
                 logger.info("catch-up works again")
+                # What took the database away takes Realtime's connections to it as well, and says
+                # nothing: until a beat has come back, catch-up has to bring what it loses.
+                if self._upstream.live.subscribed_at is not None:
+                    self._upstream.live.unproven("the database was away, nothing has come since")
+                    self._heartbeat.remind()
 
     def _pause(self) -> float:
         now = self._now()

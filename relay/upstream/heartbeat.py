@@ -47,6 +47,10 @@ class Heartbeat:
         self._waiting_since = None
         self._requested.set()
 
+    def remind(self) -> None:
+        """Beats at once, without more time for one that is waiting to come back."""
+        self._requested.set()
+
     def came_back(self) -> None:
         """The live lane delivered something."""
         self._waiting_since = None

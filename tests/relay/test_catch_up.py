@@ -1,5 +1,6 @@
 """Reading what changed, page by page, while other things happen."""
 
+import asyncio
 from collections.abc import Callable
 
 from relay.changes.intake import Intake
@@ -24,6 +25,7 @@ class Pages(Rest):
         self._between = between
         self.beats = 0
         self.known = True  # whether a beat can be written
+        self.away = False
 
     async def changes_since(
         self,
@@ -34,6 +36,8 @@ class Pages(Rest):
         after: tuple[int, int, int] = (0, 0, 0),
         page: int = 1000,
     ) -> Page:
+        if self.away:
+            raise Unavailable("changes_since: no")
         if since is None:
             return Page("1.1", Snapshot(100, 100), (), False, None, after)
         if self._count == 0:
@@ -136,3 +140,41 @@ async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were(
     await catch_up.once()
     assert moves == [Snapshot(100, 100), Snapshot(200, 200)]
     await rest.close()
+
+
+async def test_after_the_database_was_away_the_live_lane_has_to_prove_itself_again() -> None:
+    rest, upstream = Pages(0), Upstream(started_at=0)
+    heartbeat = Heartbeat(rest, Identity("this one"), lambda: 50.0)
+    catch_up = CatchUp(
+        rest,
+        Intake(Streams()),
+        upstream,
+        Healing(),
+        heartbeat,
+        period=5,
+        now=lambda: 50.0,
+        moved=lambda: None,
+        anew=lambda: None,
+    )
+    upstream.live.subscribed(40)
+    upstream.live.proved(45)
+    running = [asyncio.create_task(part()) for part in (catch_up.run, heartbeat.run)]
+    async with asyncio.timeout(10):
+        await until(lambda: upstream.catch_up.works(50))
+        assert upstream.live.proven(50)
+        rest.away = True
+        catch_up.request()
+        await until(lambda: upstream.catch_up.trouble is not None)
+        before, rest.away = rest.beats, False
+        catch_up.request()
+        await until(lambda: upstream.catch_up.works(50) and rest.beats > before)
+    assert not upstream.live.proven(50)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await rest.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 there is nothing to wait for
+        await asyncio.sleep(0)
