@@ -42,8 +42,7 @@ def steps(
     found: list[Step] = []
     if "fanout" in scenarios:
         for clients in sizes:
-            most = rounds if clients == MAIN_SIZE else min(rounds, OTHER_ROUNDS)
-            found += _fanout(contestants, clients, most)
+            found += _fanout(contestants, clients, rounds)
     for name in scenarios:
         if name != "fanout":
             found += OTHERS[name](contestants, rounds)
@@ -59,6 +58,8 @@ def _rotated(contestants: Sequence[Contestant], rounds: int) -> Iterator[tuple[i
 
 def _fanout(contestants: Sequence[Contestant], clients: int, rounds: int) -> Iterator[Step]:
     for round, contestant in _rotated(contestants, rounds):
+        if clients != MAIN_SIZE and round >= _most(contestant):
+            continue
         wanted = fanout.size(clients, joins=contestant.joins)
         yield Step(
             "fanout",
@@ -68,6 +69,11 @@ def _fanout(contestants: Sequence[Contestant], clients: int, rounds: int) -> Ite
             partial(fanout.measure, contestant, wanted),
             clients,
         )
+
+
+def _most(contestant: Contestant) -> int:
+    """How many rounds of what only shows the trend."""
+    return OTHER_ROUNDS if contestant == RELAY or contestant.name.startswith("floor") else 1
 
 
 def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
@@ -112,7 +118,9 @@ def _connects(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 def _sustained(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
     # The others fall ever further behind, by design: one write for each row and client.
     able = [each for each in contestants if each.joins]
-    for round, contestant in _rotated(able, min(rounds, OTHER_ROUNDS)) if able else ():
+    for round, contestant in _rotated(able, rounds) if able else ():
+        if round >= _most(contestant):
+            continue
         yield Step(
             "sustained",
             contestant,
