@@ -7,6 +7,7 @@ import signal
 from fastapi import FastAPI
 
 from relay.app import create_app
+from relay.logs import quieten
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ def create() -> FastAPI:
         SettingsError: a variable is missing or has a bad value.
     """
     logging.basicConfig(level=logging.INFO)
+    quieten()
     return create_app(Settings.from_env(os.environ), on_failure=_stop)
 
 

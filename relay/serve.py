@@ -21,6 +21,7 @@ from relay.clients.arrival import Arrival
 from relay.clients.incoming import MAX_BYTES
 from relay.clients.protocol import RelayProtocol
 from relay.clients.sockets import Sockets
+from relay.logs import quieten
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def run(settings: Settings, count: int = 1) -> int:
 
 def run_on(settings: Settings, listener: socket.socket) -> int:
     """Serves the listening socket, as `run` does."""
-    _quieten()
+    quieten()
     _allow_descriptors()
     failures: list[str] = []
     with listener:
@@ -156,14 +157,6 @@ def _access(settings: Settings) -> str:
         return "off, everybody who reaches the port may read everything"
     accepted = "ES256 and RS256" if settings.access.jwt_secret is None else "HS256, ES256, RS256"
     return f"tokens of {settings.access.issuer}, signed with {accepted}"
-
-
-def _quieten() -> None:
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    # At DEBUG it writes addresses with the key in them, and messages with tokens.
-    logging.getLogger("websockets").setLevel(logging.INFO)
-    # It logs each failed attempt, and what it did not understand with the row in it.
-    logging.getLogger("realtime").setLevel(logging.CRITICAL)
 
 
 def _allow_descriptors() -> None:

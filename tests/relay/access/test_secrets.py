@@ -2,17 +2,20 @@
 
 import asyncio
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from emulator.running import Emulator
 from tests.relay.access.admission import BAD, SOURCES, token_of, tried
 
 SECONDS = 60
+LISTENS = re.compile(r"(?:listening|running) on http://(\S+)")
 CURSOR_KEY = "cursor-key-4f1e9c"
 TALKATIVE = (
     "import logging, sys; logging.basicConfig(level=logging.DEBUG, stream=sys.stdout);"
@@ -64,8 +67,8 @@ async def read(stream: asyncio.StreamReader | None, lines: list[str]) -> None:
 
 def listening(lines: list[str]) -> str | None:
     for line in list(lines):
-        if "listening on http://" in line:
-            return line.split("http://")[1].strip()
+        if found := LISTENS.search(line):
+            return found[1]
     return None
 
 
@@ -129,6 +132,16 @@ async def test_nor_does_the_most_talkative_one(emulator: Emulator) -> None:
         await ready(host)
         tokens, answers = await everything(host, emulator)
     assert any("DEBUG" in line for line in lines)
+    judge(secrets_of(emulator) | tokens, lines, answers)
+
+
+@pytest.mark.parametrize("level", ["info", "trace"])
+async def test_nor_does_the_application_under_stock_uvicorn(emulator: Emulator, level: str) -> None:
+    program = ("-m", "uvicorn", "--factory", "relay.asgi:create", "--log-level", level)
+    async with running(environment(emulator), *program, "--port", "0") as (host, lines):
+        await ready(host)
+        tokens, answers = await everything(host, emulator)
+    assert any('"WebSocket /ws/hotspots?..."' in line for line in lines)
     judge(secrets_of(emulator) | tokens, lines, answers)
 
 

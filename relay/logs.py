@@ -1,0 +1,32 @@
+"""What other people's loggers must not write: secrets, and one line for each failed attempt."""
+
+import logging
+import re
+from typing import Final
+
+_QUERY: Final = re.compile(r"\?\S*")
+# Both write addresses as they were asked for, and a token may be in them.
+_TELL_ADDRESSES: Final = ("uvicorn.access", "uvicorn.error")
+
+
+def quieten() -> None:
+    """Sets the levels of the loggers of libraries, and takes queries out of uvicorn's lines."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # At DEBUG it writes addresses with the key in them, and messages with tokens.
+    logging.getLogger("websockets").setLevel(logging.INFO)
+    # It logs each failed attempt, and what it did not understand with the row in it.
+    logging.getLogger("realtime").setLevel(logging.CRITICAL)
+    for name in ("uvicorn.asgi", "uvicorn.error"):  # below, they write all that a request brings
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
+    for name in _TELL_ADDRESSES:
+        logging.getLogger(name).addFilter(without_queries)
+
+
+def without_queries(record: logging.LogRecord) -> bool:
+    """Shortens addresses in what a line is made of; lets every line pass."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _QUERY.sub("?...", each) if isinstance(each, str) else each for each in record.args
+        )
+    return True
