@@ -3,7 +3,8 @@ takes an answer, goes.
 
 uvicorn times only the pause between two requests, and any byte ends that. Without this a stranger
 could hold as many connections as there are descriptors by sending one byte now and then, or by
-reading nothing.
+reading nothing. And it parses all that one read has brought, which holds up everybody else when
+that is a thousand requests or headers, or a body in a thousand parts.
 """
 
 from typing import Any, Final
@@ -16,6 +17,10 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 12.0  # a little more than the routes, which answer
 LOOKS_AT_AN_ANSWER: Final = 6  # ten seconds each
 MAX_HEAD_BYTES: Final = 32 * 1024
+# Bodies are small: who sends one in so many parts wants to be parsed for long.
+MOST_BODY_PARTS: Final = 1000
+MOST_WAITING: Final = 16  # requests of one connection before the first of them is answered
+PIECE_BYTES: Final = 2048  # what is parsed before somebody asks whether it was too much
 
 
 class Reception(HttpToolsProtocol):
@@ -31,6 +36,7 @@ class Reception(HttpToolsProtocol):
         self._reads_body = False
         self._answers = False
         self._looks = 0
+        self._body_parts = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -39,14 +45,30 @@ class Reception(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of a request."""
+        for at in range(0, len(data), PIECE_BYTES):
+            if self.parser is None or self.transport.is_closing():
+                return
+            self._parse(data[at : at + PIECE_BYTES])
+
+    def _parse(self, data: bytes) -> None:
         super().data_received(data)
-        if self._reads_head:
+        if self.transport.is_closing():
+            return
+        if len(self.pipeline) > MOST_WAITING or self._body_parts > MOST_BODY_PARTS:
+            self.transport.abort()
+        elif self._reads_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self._head_bytes > MAX_HEAD_BYTES:
                 self.send_400_response("The head of the request is too long.")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body."""
+        self._body_parts += 1
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        self._body_parts = 0
         if not self._reads_head:
             self._reads_head, self._head_bytes, self._looks = True, 0, 0
             self._look_again_in(HEAD_SECONDS)

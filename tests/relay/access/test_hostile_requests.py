@@ -14,6 +14,7 @@ from relay.clients import reception
 from tests.relay.clients import Running, relay_of
 
 SECONDS = 20.0
+AT_ONCE_BYTES = 256 * 1024
 QUICK = {"HEAD_SECONDS": 0.5, "BODY_SECONDS": 0.6, "LOOKS_AT_AN_ANSWER": 2}
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -81,11 +82,54 @@ async def test_what_never_ends_is_ended(emulator: Emulator, said: bytes, dripped
 
 async def test_who_takes_no_answer_is_cut_off(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay, connection(relay, room=4096) as (_, writer):
-        # The answers to all of them are more than the kernel keeps for a client.
-        writer.write(b"GET /web/client.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2000)
+        # The answers become more than the kernel keeps for a client.
+        asking = asyncio.create_task(
+            drip(writer, b"GET /web/client.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 10)
+        )
+        await relay.until(lambda _: bool(relay.connections()))
         async with asyncio.timeout(SECONDS):
             while relay.connections():  # noqa: ASYNC110 no event tells
                 await asyncio.sleep(0.05)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "flood", "seen", "most"),
+    [
+        (b"", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "on_headers_complete", 100),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n", b"a:b\r\n", "on_header", 8000),
+        (
+            b"POST /hotspots/scan HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n",
+            "on_body",
+            2000,
+        ),
+    ],
+    ids=["requests", "headers", "chunks"],
+)
+async def test_of_what_comes_at_once_is_read_what_shows_that_it_is_too_much(
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    first: bytes,
+    flood: bytes,
+    seen: str,
+    most: int,
+) -> None:
+    """The others wait meanwhile."""
+    count, heard = 0, getattr(reception.Reception, seen)
+
+    def counted(*given: object) -> None:
+        nonlocal count
+        count += 1
+        heard(*given)
+
+    monkeypatch.setattr(reception.Reception, seen, counted)
+    async with relay_of(emulator) as relay, connection(relay) as (reader, writer):
+        writer.write(first + flood * (AT_ONCE_BYTES // len(flood)))
+        await ended_by_the_relay(reader)
+        await nothing_is_left(relay)
+    assert 0 < count < most
 
 
 async def test_quick_requests_go_on_as_before(emulator: Emulator) -> None:
