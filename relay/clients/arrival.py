@@ -47,7 +47,8 @@ class Arrival(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The first bytes."""
         self._connections.discard(self)
-        found = handshake.plain(data) if self._straight else None
+        short = len(data) <= reception.MAX_HEAD_BYTES
+        found = handshake.plain(data) if self._straight and short else None
         endpoint = None if found is None else PATHS.get(found.path)
         if found is None or endpoint is None:
             self._receive(data)

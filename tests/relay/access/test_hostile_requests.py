@@ -12,6 +12,7 @@ import pytest
 from emulator.running import Emulator
 from relay.clients import reception
 from tests.relay.clients import Running, relay_of
+from tests.relay.raw import HEADERS, head
 
 SECONDS = 20.0
 AT_ONCE_BYTES = 256 * 1024
@@ -130,6 +131,13 @@ async def test_of_what_comes_at_once_is_read_what_shows_that_it_is_too_much(
         await ended_by_the_relay(reader)
         await nothing_is_left(relay)
     assert 0 < count < most
+
+
+async def test_a_handshake_with_too_long_a_head_is_refused(emulator: Emulator) -> None:
+    async with relay_of(emulator) as relay, connection(relay) as (reader, writer):
+        writer.write(head("/ws/alerts", HEADERS | {"X": "x" * 40_000}))
+        async with asyncio.timeout(SECONDS):
+            assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
 
 
 async def test_quick_requests_go_on_as_before(emulator: Emulator) -> None:
