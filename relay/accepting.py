@@ -75,7 +75,6 @@ class Acceptor:
                 self._stop_listening()
                 self._loop.call_later(PAUSE_SECONDS, self._listen)
                 return
-            connection.setblocking(False)
             task = self._loop.create_task(self._hand_over(connection), name="accepting")
             self._opening.add(task)
             task.add_done_callback(self._opened)
