@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 from starlette.routing import BaseRoute
 
 from emulator.auth.routes import Endpoints
 from emulator.auth.service import Pool, Service
 from emulator.cluster import SUPERUSER
+from emulator.pool import CheckedPool
 from emulator.project import Project
 
 CONNECTIONS = 4
@@ -22,14 +21,12 @@ RECONNECT_SECONDS = 1.0
 @asynccontextmanager
 async def part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
     """Serves /auth/v1 while it is entered."""
-    pool: Pool = AsyncConnectionPool(
+    pool: Pool = CheckedPool(
         project.database.dsn(SUPERUSER),
         min_size=0,  # most projects never sign anybody in
         max_size=CONNECTIONS,
         timeout=WAIT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
-        check=AsyncConnectionPool.check_connection,
-        connection_class=AsyncConnection,
         open=False,
         name="auth",
     )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -24,9 +24,9 @@ from emulator.faults import Faults, gate
 from emulator.faults.sockets import Sockets
 from emulator.identity import InvalidToken, Keys
 from emulator.migrations import PARTITIONS
+from emulator.pool import CheckedPool
 from emulator.realtime import messages, phoenix, publication
 from emulator.realtime.broadcasts import Listeners
-from emulator.realtime.catalog import Connection
 from emulator.realtime.channel import Channels
 from emulator.realtime.delivery import Delivery
 from emulator.realtime.feed import Feed
@@ -75,7 +75,7 @@ class Realtime:
         self._settings = settings
         timeout_ms = max(1, round(settings.poll_seconds * 1000))
         options = {**SESSION, "statement_timeout": f"{timeout_ms}ms"}
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool = CheckedPool(
             dsn_admin,
             kwargs={
                 "autocommit": True,
@@ -87,7 +87,6 @@ class Realtime:
             timeout=settings.database_ms / 1000,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            check=AsyncConnectionPool.check_connection,
         )
         self._faults = Faults() if faults is None else faults
         self._feed = Feed(dsn_replication, settings, self._faults)

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 from starlette.routing import BaseRoute, Mount
 
+from emulator.pool import CheckedPool
 from emulator.project import Project
 from emulator.rest.cache import SchemaCache
 from emulator.rest.execution import Pool
@@ -35,15 +34,13 @@ async def part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
 
 def open_pool(dsn: str) -> Pool:
     """A pool to be entered; its connections are checked before they are used."""
-    return AsyncConnectionPool(
+    return CheckedPool(
         dsn,
         kwargs={"autocommit": True},
         min_size=1,
         max_size=CONNECTIONS,
         max_waiting=WAITING,
         reconnect_timeout=RECONNECT_SECONDS,
-        check=AsyncConnectionPool.check_connection,
-        connection_class=AsyncConnection,
         open=False,
         name="rest",
     )

@@ -163,6 +163,29 @@ def test_without_a_database_answers_are_503_until_it_is_back(
         eventually(lambda: call().status_code == 200)
 
 
+def test_however_many_connections_a_restart_broke_answers_come_at_once_afterwards(
+    own_server: Postgres, tmp_path: Path
+) -> None:
+    (tmp_path / "20260101000000_nap.sql").write_text(
+        "create function public.nap() returns int language sql as 'select 1 from pg_sleep(0.5)'"
+    )
+    database = Database(own_server, "postgres")
+    database.prepare(tmp_path)
+    with Emulator.running(database, parts=(rest.part,)) as emulator:
+        url, headers = f"{emulator.url}/rest/v1/rpc/nap", {"apikey": emulator.keys.secret}
+
+        def call(_: int = 0) -> int:
+            return httpx.post(url, headers=headers, timeout=30).status_code
+
+        with ThreadPoolExecutor(10) as threads:
+            assert set(threads.map(call, range(20))) == {200}
+        own_server.stop()
+        own_server.start()
+        started = time.monotonic()
+        assert [call() for _ in range(3)] == [200, 200, 200]
+        assert time.monotonic() - started < 5
+
+
 def test_a_busy_pool_is_told_from_a_dead_database(served: Served) -> None:
     keys = Keys.generate()
     with serving_with_one_connection(served.database.dsn("authenticator"), keys) as url:
