@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -28,7 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         settings = Settings.from_env(os.environ, host=options.host, port=options.port)
-        _spare_the_collector()
         if options.listener is None:
             return serve.run(settings, options.workers)
         workers.end_with_parent()
@@ -38,14 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _spare_the_collector() -> None:
-    """Keeps garbage collection from stopping everything for 50 ms again and again: it need not
-    look at what was imported, and rows come and go too fast to look after each 700."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _parser() -> argparse.ArgumentParser:
