@@ -95,7 +95,7 @@ class States:
         stream = self._intake.streams[group.wanted.endpoint]
         generation = group.generation
         # What is published from now on is newer than what the request may bring, or in it.
-        published = stream.record()
+        before, published = stream.lately(), stream.record()
         accepted = self._intake.feed.accepted
         try:
             async with self._slots:
@@ -109,7 +109,7 @@ class States:
             self._intake.take(read)
         finally:
             stream.stop_recording(published)
-        rows = merge(read, published, group.wanted)
+        rows = merge(read, before | published, group.wanted)
         return State(
             position=group.log.head,
             generation=generation,
