@@ -3,9 +3,9 @@
 Sources bring the same changes in any order. What decides is (table, id, version): a version is
 sent on when nothing as new has been sent, and a deletion is final for its id. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
-shows are stale, and their entries can be forgotten: the map holds only what is newer than it. The
-same holds, about, for the pages of a long catch-up one by one. While no catch-up succeeds the map
-is bounded by forgetting what was sent first: that may then come twice, but is never lost.
+shows are stale, and their entries can be forgotten: the map holds only what is newer than it. While
+no catch-up succeeds, or one is very long, the map is bounded by forgetting what was sent first:
+that may then come twice, but is never lost.
 """
 
 from collections import OrderedDict
@@ -75,23 +75,20 @@ class Feed:
         """
         if self._snapshot is not None and not snapshot.covers(self._snapshot):
             raise ValueError(f"snapshot {snapshot} goes behind {self._snapshot}")
-        self.reach(snapshot)
-        # Those after the first one that it does not show are few: what came since it was asked for.
-        for key in [key for key, (_, tx, _, _) in self._sent.items() if snapshot.shows(tx)]:
-            del self._sent[key]
+        self.cover(snapshot)
         self._snapshot = snapshot
 
-    def reach(self, snapshot: Snapshot) -> None:
-        """A page of a catch-up has brought everything that `snapshot` shows, which covers the last
-        completed one."""
+    def cover(self, snapshot: Snapshot) -> None:
+        """All pages of a catch-up have brought everything that `snapshot` shows."""
         self._reached = snapshot
-        # Commits come about in the order of their ids: looking at all entries at each page would
-        # cost more than to keep some of them until the end.
-        while self._sent:
-            _, tx, _, _ = next(iter(self._sent.values()))
-            if not snapshot.shows(tx):
-                break
-            self._sent.popitem(last=False)
+        for key in [key for key, (_, tx, _, _) in self._sent.items() if snapshot.shows(tx)]:
+            del self._sent[key]
+
+    def reach(self, snapshot: Snapshot) -> None:
+        """A page of a catch-up has brought what `snapshot` shows, which covers the last completed
+        one. Nothing is forgotten: a version that it shows may be newer than one that it does not,
+        whose transaction began later."""
+        self._reached = snapshot
 
     def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
         """Whether one of the first `accepted` changes is not shown by the snapshot, though that was

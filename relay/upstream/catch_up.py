@@ -125,7 +125,10 @@ class CatchUp:
                 raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
             await self._take(page.changes, debtor)
             self._intake.feed.reach(since.reached(upto, after[0]))
-        if upto is not None and self._worth_a_beat():
+        if upto is None:
+            return
+        self._intake.feed.cover(upto)
+        if self._worth_a_beat():
             if await self._heartbeat.vouch():
                 self._intake.complete(upto, seqs)
                 self._note_completed()

@@ -70,12 +70,23 @@ def test_a_page_of_a_catch_up_is_as_good_as_all_of_it() -> None:
     for row_id in range(1, 9):
         feed.accept(change(row_id, 1, tx=100 + row_id))
     feed.reach(Snapshot(106, 106))
-    assert len(feed) == 3
     assert not feed.accept(change(1, 1, tx=101))
+    assert not feed.accept(change(9, 1, tx=105))
     assert feed.snapshot == Snapshot(100, 100)
     assert feed.reached == Snapshot(106, 106)
+    feed.cover(Snapshot(110, 110))
+    assert (len(feed), feed.snapshot) == (0, Snapshot(100, 100))
     feed.complete(Snapshot(110, 110))
     assert (len(feed), feed.snapshot) == (0, feed.reached)
+
+
+def test_a_page_may_bring_a_version_whose_transaction_began_before_that_of_an_older_one() -> None:
+    feed = Feed()
+    feed.complete(Snapshot(100, 104, frozenset({101})))
+    assert feed.accept(change(7, 4, tx=101))
+    feed.reach(Snapshot(103, 103))
+    assert not feed.accept(change(7, 3, tx=105))
+    assert not feed.accept(change(7, 4, tx=101))
 
 
 def test_while_no_catch_up_completes_it_keeps_the_newest_in_mind() -> None:
