@@ -135,9 +135,13 @@ class Run:
             self._stage.plain.replace_silent(before=min(began, default=now))
 
     async def _progress(self) -> NoReturn:
+        told = 0
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             stage = self._stage
+            for words in stage.incidents.words[told:]:
+                self._tell(words)
+            told = len(stage.incidents.words)
             ready = sum(client.ready for client in stage.clients)
             self._tell(
                 f"{len(stage.ledger)} changes committed, {ready} of {len(stage.clients)} clients up"
