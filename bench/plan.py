@@ -89,15 +89,15 @@ def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 
 
 def _lanes(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
-    # The lane that the relay falls back to: one message for each row.
-    other, wanted = Relay("postgres_changes"), fanout.size(MAIN_SIZE, joins=True)
-    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
+    # What the relay falls back to: one message for each row, one system call for each client.
+    ways = [CONTESTANTS[0], Relay("postgres_changes"), Relay(io_uring=False)]
+    for round, way in _rotated(ways, min(rounds, OTHER_ROUNDS)) if RELAY in contestants else ():
         yield Step(
             "lanes",
-            other,
+            way,
             round,
             8 + MAIN_SIZE / 500,
-            partial(fanout.measure, other, wanted),
+            partial(fanout.measure, way, fanout.size(MAIN_SIZE, joins=way.joins)),
             MAIN_SIZE,
         )
 

@@ -72,6 +72,7 @@ LANES: tuple[Column, ...] = (
     ("burst us", _with_spread("burst_us", 2)),
     ("burst deliveries/s", _figure("burst_per_s", 0)),
     ("paced us", _with_spread("paced_us", 2)),
+    ("x floor", _times("paced_us")),
     ("p99 ms", _figure("paced_p99_ms", 1)),
 )
 CONNECTS: tuple[Column, ...] = (
@@ -83,7 +84,7 @@ OTHERS = (
     ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
     ("storm", "10,000 clients come back at once, 100 rows/s", STORM),
     ("decoding", "A burst of 1,000 rows with one client", DECODING),
-    ("lanes", "The relay fed by the other lane, 1,000 clients", LANES),
+    ("lanes", "The relay fed by the other lane, and without io_uring, 1,000 clients", LANES),
     ("connects", "2,000 clients connect, with and without tokens (ES256)", CONNECTS),
 )
 

@@ -63,10 +63,17 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @asynccontextmanager
 async def relay(
-    url: str, key: str, port: int, lane: str = "broadcast", *, tokens: bool = False
+    url: str,
+    key: str,
+    port: int,
+    lane: str = "broadcast",
+    *,
+    tokens: bool = False,
+    io_uring: bool = True,
 ) -> AsyncIterator[Program]:
     """A relay with default settings that is ready: its live lane, which is `lane`, is proven.
-    It lets everybody in, or with `tokens` whoever has one, all of which may be one user's.
+    It lets everybody in, or with `tokens` whoever has one, all of which may be one user's; without
+    `io_uring` each client costs it a system call.
 
     Raises:
         Failed: it does not get ready.
@@ -77,6 +84,7 @@ async def relay(
         "PORT": str(port),
         **(TOKENS if tokens else {"RELAY_AUTH": "off"}),
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
+        **({} if io_uring else {"RELAY_IO_URING": "off"}),
         "NO_PROXY": "*",
     }
     command = [sys.executable, "-m", "relay"]
@@ -98,15 +106,18 @@ async def counted(port: int, name: str) -> int:
 @dataclass(frozen=True)
 class Relay:
     """`lane` is what feeds it: broadcast from the database, or postgres_changes; `tokens`: each
-    client has to bring one."""
+    client has to bring one; without `io_uring`: one system call for each of them."""
 
     lane: str = "broadcast"
     tokens: bool = False
+    io_uring: bool = True
 
     @property
     def name(self) -> str:
         if self.tokens:
             return "relay-tokens"
+        if not self.io_uring:
+            return "relay-without-io_uring"
         return "relay" if self.lane == "broadcast" else f"relay-{self.lane}"
 
     @property
@@ -121,7 +132,14 @@ class Relay:
         port = machine.free_port()
         async with (
             upstream() as supabase,
-            relay(supabase.url, supabase.key, port, self.lane, tokens=self.tokens) as program,
+            relay(
+                supabase.url,
+                supabase.key,
+                port,
+                self.lane,
+                tokens=self.tokens,
+                io_uring=self.io_uring,
+            ) as program,
         ):
             query = f"?token={await supabase.token()}" if self.tokens else ""
             yield Server(
