@@ -118,6 +118,7 @@ static struct {
     struct { const char *s; int bin; } snd[MAX_SENDS]; int nsnd;
     const char *tp_from, *tp_to;         /* --text-pong FROM=TO                 */
     const char *count; long long first, last; int marked;
+    char **words; size_t nwords;         /* --words: {w} is a line of the file  */
     long n, expect, preamble, inflight, rcvbuf, slow, slow_rcvbuf, procs, cpu;
     double slow_rate, slow_drain, rate, timeout, idle, conn_timeout, linger;
     int stream, deflate, quiet, src_count; const char *src_base; int close_on_end;
@@ -165,7 +166,7 @@ static void die(const char *f, ...) {
 }
 static void *xrealloc(void *p, size_t n) { p = realloc(p, n); if (!p) die("out of memory"); return p; }
 
-/* expand \r \n \t \0 \\ \xHH and {i} (connection index) */
+/* expand \r \n \t \0 \\ \xHH, {i} (connection index) and {w} (a word for that index) */
 static size_t expand(const char *s, uint32_t i, char *o, size_t cap) {
     size_t n = 0;
     for (; *s && n + 16 < cap; s++) {
@@ -175,9 +176,26 @@ static size_t expand(const char *s, uint32_t i, char *o, size_t cap) {
                 char h[3] = { s[1], s[2], 0 }; o[n++] = (char)strtol(h, NULL, 16); s += 2;
             } else o[n++] = *s == 'r' ? '\r' : *s == 'n' ? '\n' : *s == 't' ? '\t' : *s == '0' ? 0 : *s;
         } else if (!strncmp(s, "{i}", 3)) { n += (size_t)sprintf(o + n, "%u", i); s += 2; }
+        else if (O.nwords && !strncmp(s, "{w}", 3)) {
+            const char *word = O.words[i % O.nwords]; size_t len = strlen(word);
+            if (n + len + 16 >= cap) die("word too long");
+            memcpy(o + n, word, len); n += len; s += 2;
+        }
         else o[n++] = *s;
     }
     o[n] = 0; return n;
+}
+
+static void read_words(const char *path) {
+    FILE *f = fopen(path, "r"); if (!f) die("%s: %s", path, strerror(errno));
+    char *line = NULL; size_t cap = 0; ssize_t len;
+    while ((len = getline(&line, &cap, f)) >= 0) {
+        if (len && line[len - 1] == '\n') line[len - 1] = 0;
+        O.words = xrealloc(O.words, (O.nwords + 1) * sizeof *O.words);
+        if (!(O.words[O.nwords++] = strdup(line))) die("out of memory");
+    }
+    free(line); fclose(f);
+    if (!O.nwords) die("%s: no words", path);
 }
 
 /* ---- output */
@@ -622,11 +640,12 @@ static void summary(const struct stats *s) {
 
 static const char USAGE[] =
 "usage: wsload [options]\n"
-" target      -H,--host A  -p,--port N  -u,--path P ({i} = connection index)\n"
+" target      -H,--host A  -p,--port N  -u,--path P ({i} = connection index, {w} = word)\n"
 "             --header 'K: V' (repeatable)  --deflate (offer permessage-deflate; such messages are counted only)\n"
+"             --words FILE (a line of it for each connection, over and over)\n"
 " clients     -c,--conns N  --rate N/s  --inflight N (handshakes at a time, 256)  --conn-timeout S (30)\n"
 "             --rcvbuf B  --src-base 127.0.0.1  --src-count K (spread over K source addresses)  --procs P  --cpu K (pin)\n"
-" subscribe   --send-text S  --send-bin S (repeatable, after the handshake; \\r \\n \\xHH and {i} are expanded)\n"
+" subscribe   --send-text S  --send-bin S (repeatable, after the handshake; \\r \\n \\xHH, {i} and {w} are expanded)\n"
 "             --preamble K (first K messages per connection are not counted; READY waits for them)\n"
 "             --text-pong FROM=TO (answer a text message FROM with TO, not counted; Socket.IO: 2=3)\n"
 " messages    --seq-key n  --time-key t   JSON keys of the sequence number and of the CLOCK_MONOTONIC ns stamp\n"
@@ -639,14 +658,14 @@ static const char USAGE[] =
 " output      --hist FILE (latency histogram as CSV)  -q (no ready line)\n";
 
 int main(int argc, char **argv) {
-    enum { HEADER = 256, COUNT, FIRST, LAST, MARKED, DEFL, RATE, INFL, CTO, RCVB, SRCB, SRCC, PROCS, CPU, STXT, SBIN, PRE, TPONG, SEQ, TIM, STREAM, IDLE, LINGER, CLOSE, SLOW, SRATE, SRCV, SDRAIN, HISTF, VER };
+    enum { HEADER = 256, COUNT, FIRST, LAST, MARKED, DEFL, RATE, INFL, CTO, RCVB, SRCB, SRCC, PROCS, CPU, STXT, SBIN, PRE, TPONG, SEQ, TIM, STREAM, IDLE, LINGER, CLOSE, SLOW, SRATE, SRCV, SDRAIN, HISTF, WORDS, VER };
     static const struct option L[] = {
         { "host", 1, 0, 'H' }, { "port", 1, 0, 'p' }, { "path", 1, 0, 'u' }, { "conns", 1, 0, 'c' }, { "expect", 1, 0, 'e' }, { "timeout", 1, 0, 't' },
         { "header", 1, 0, HEADER }, { "deflate", 0, 0, DEFL }, { "count", 1, 0, COUNT }, { "first", 1, 0, FIRST }, { "last", 1, 0, LAST }, { "marked", 0, 0, MARKED }, { "rate", 1, 0, RATE }, { "inflight", 1, 0, INFL }, { "conn-timeout", 1, 0, CTO },
         { "rcvbuf", 1, 0, RCVB }, { "src-base", 1, 0, SRCB }, { "src-count", 1, 0, SRCC }, { "procs", 1, 0, PROCS }, { "cpu", 1, 0, CPU },
         { "send-text", 1, 0, STXT }, { "send-bin", 1, 0, SBIN }, { "preamble", 1, 0, PRE }, { "text-pong", 1, 0, TPONG }, { "seq-key", 1, 0, SEQ },
         { "time-key", 1, 0, TIM }, { "stream", 0, 0, STREAM }, { "idle", 1, 0, IDLE }, { "linger", 1, 0, LINGER }, { "close", 0, 0, CLOSE }, { "slow", 1, 0, SLOW },
-        { "slow-rate", 1, 0, SRATE }, { "slow-rcvbuf", 1, 0, SRCV }, { "slow-drain", 1, 0, SDRAIN }, { "hist", 1, 0, HISTF }, { "version", 0, 0, VER }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 } };
+        { "slow-rate", 1, 0, SRATE }, { "slow-rcvbuf", 1, 0, SRCV }, { "slow-drain", 1, 0, SDRAIN }, { "hist", 1, 0, HISTF }, { "words", 1, 0, WORDS }, { "version", 0, 0, VER }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 } };
     int o; const char *slow = NULL;
     while ((o = getopt_long(argc, argv, "H:p:u:c:e:t:qh", L, NULL)) != -1) switch (o) {
         case 'H': O.host = optarg; break; case 'p': O.port = optarg; break; case 'u': O.path = optarg; break;
@@ -664,7 +683,7 @@ int main(int argc, char **argv) {
         case SEQ: O.seq_key = optarg; break; case TIM: O.time_key = optarg; break; case STREAM: O.stream = 1; break;
         case IDLE: O.idle = atof(optarg); break; case LINGER: O.linger = atof(optarg); break; case CLOSE: O.close_on_end = 1; break;
         case SLOW: slow = optarg; break; case SRATE: O.slow_rate = atof(optarg); break; case SRCV: O.slow_rcvbuf = atol(optarg); break; case SDRAIN: O.slow_drain = atof(optarg); break;
-        case HISTF: O.hist_file = optarg; break;
+        case HISTF: O.hist_file = optarg; break; case WORDS: read_words(optarg); break;
         case VER: puts("wsload " VERSION); return 0;
         default: fputs(USAGE, stderr); return o == 'h' ? 0 : 2;
     }

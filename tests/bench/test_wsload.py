@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,18 @@ def test_it_subscribes_and_leaves_the_answers_out() -> None:
     assert said == [[(1, b"400"), (2, b"\x10\0A"), (1, b"3")]]
     assert (status, got["msgs"], got["text_pongs"]) == (0, 1, 1)
     assert server.requests[0][0].startswith(b"GET /p0 ")
+
+
+def test_each_connection_has_a_word_of_its_own_as_long_as_there_are_some(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("one\ntwo\nthree\n")
+    bring = ("--words", str(words), "-u", "/{w}", "--header", "Token: {w}", "--inflight", "1")
+    with serving(sends(numbered(0))) as server:
+        _, _, status = load(server.port, "-c", "4", "-e", "1", *bring)
+    lines = [request.decode().splitlines() for request, _ in server.requests]
+    assert status == 0
+    assert [line[0].split()[1] for line in lines] == ["/one", "/two", "/three", "/one"]
+    assert [line[-2] for line in lines] == [f"Token: {w}" for w in ("one", "two", "three", "one")]
 
 
 def test_a_stream_of_bytes_is_searched_for_rows_across_frames() -> None:
