@@ -13,7 +13,7 @@ import sys
 import time
 
 from bench import build, machine, plan, plot, runner, table, versions
-from bench.contestants.all import CONTESTANTS, FLOOR, RELAY
+from bench.contestants.all import CONTESTANTS, FLOOR, RELAY, WITH_TOKENS
 from bench.results import FULL, LATEST, Results
 
 QUICK_SECONDS = 100.0  # what does not fit any more is left out
@@ -50,8 +50,11 @@ def main() -> int:
 
 def _steps(options: argparse.Namespace) -> tuple[list[plan.Step], dict[str, str]]:
     if options.quick:
-        quick = plan.steps(["fanout"], [FLOOR, RELAY], [QUICK_CLIENTS], options.rounds)
-        return plan.steps(["decoding"], [RELAY], [], 1) + quick, {}
+        relay = WITH_TOKENS if options.auth else RELAY
+        quick = plan.steps(["fanout"], [FLOOR, relay], [QUICK_CLIENTS], options.rounds)
+        return plan.steps(["decoding", "tokens"], [relay], [], 1) + quick, {}
+    if options.auth:
+        raise KeyError("--auth goes with --quick; others have tokens where they are about tokens")
     names = options.only.split(",") if options.only else [each.name for each in CONTESTANTS]
     contestants, skipped = [], {}
     for contestant in plan.named(names):
@@ -74,6 +77,7 @@ def _about(options: argparse.Namespace) -> dict[str, object]:
         "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": versions.commit(),
         "quick": options.quick,
+        "auth": "required" if options.auth else "off",
         "machine": machine.described(),
         "versions": versions.installed(),
     }
@@ -97,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The benchmark.")
     parser.add_argument(
         "--quick", action="store_true", help="the relay and the floor with 1,000 clients alone"
+    )
+    parser.add_argument(
+        "--auth", action="store_true", help="with --quick: each client has to bring a token"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"alternating runs ({ROUNDS})")
     parser.add_argument("--only", metavar="NAMES", help=f"with commas, of {names}")

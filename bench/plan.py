@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.contestant import Contestant
-from bench.contestants.all import CONTESTANTS, RELAY
+from bench.contestants.all import CONTESTANTS, RELAY, WITH_TOKENS
 from bench.contestants.relay import Relay
-from bench.scenarios import blocked, connects, decoding, fanout, storm, sustained
+from bench.scenarios import (
+    attack,
+    blocked,
+    connects,
+    decoding,
+    fanout,
+    idle,
+    storm,
+    sustained,
+    tokens,
+)
 from bench.scenarios.fanout import Figures
 
 SIZES = (100, 1000, 5000, 10000)
 MAIN_SIZE = 1000
 OTHER_ROUNDS = 3  # of what only shows the trend
-SCENARIOS = ("fanout", "decoding", "lanes", "connects", "sustained", "storm", "blocked")
+SCENARIOS = (
+    "fanout",
+    "decoding",
+    "tokens",
+    "lanes",
+    "connects",
+    "sustained",
+    "storm",
+    "blocked",
+    "attack",
+    "idle",
+)
 SUSTAINED_SECONDS = 30.0
 
 
@@ -77,7 +98,8 @@ def _most(contestant: Contestant) -> int:
 
 
 def _decoding(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
-    lanes = [Relay(), Relay("postgres_changes")] if RELAY in contestants else []
+    own = [each for each in contestants if isinstance(each, Relay)]
+    lanes = [replace(each, lane=lane) for each in own for lane in ("broadcast", "postgres_changes")]
     for round, contestant in _rotated(lanes, rounds) if lanes else ():
         yield Step(
             "decoding",
@@ -103,8 +125,8 @@ def _lanes(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 
 
 def _connects(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
-    both = [Relay(), Relay(tokens=True)] if RELAY in contestants else []
-    for round, contestant in _rotated(both, rounds) if both else ():
+    ways = [Relay(), WITH_TOKENS, Relay(tokens="HS256")] if RELAY in contestants else []
+    for round, contestant in _rotated(ways, rounds) if ways else ():
         yield Step(
             "connects",
             contestant,
@@ -144,6 +166,22 @@ def _blocked(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
             )
 
 
+def _tokens(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for round in range(rounds if any(isinstance(each, Relay) for each in contestants) else 0):
+        yield Step("tokens", RELAY, round, 5, tokens.measure)
+
+
+def _attack(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
+        yield Step("attack", WITH_TOKENS, round, 83, attack.measure, attack.CLIENTS)
+
+
+def _idle(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    both = [Relay(), Relay(tokens="ES256", users=idle.CLIENTS)] if RELAY in contestants else []
+    for round, contestant in _rotated(both, min(rounds, OTHER_ROUNDS)) if both else ():
+        yield Step("idle", contestant, round, 40, partial(idle.measure, contestant), idle.CLIENTS)
+
+
 def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
     for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
         yield Step("storm", RELAY, round, 45, storm.measure, storm.CLIENTS)
@@ -151,11 +189,14 @@ def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
 
 OTHERS = {
     "decoding": _decoding,
+    "tokens": _tokens,
     "lanes": _lanes,
     "connects": _connects,
     "sustained": _sustained,
     "blocked": _blocked,
     "storm": _storm,
+    "attack": _attack,
+    "idle": _idle,
 }
 
 

@@ -19,12 +19,14 @@ def _times(name: str) -> Callable[[list[Run], str], str]:
     return lambda runs, contestant: number(ratio(runs, contestant, name), 2)
 
 
-def _with_spread(name: str, digits: int) -> Callable[[list[Run], str], str]:
+def _with_spread(name: str, digits: int, factor: float = 1.0) -> Callable[[list[Run], str], str]:
     def shown(runs: list[Run], contestant: str) -> str:
         found = spread(runs, contestant, name)
         if found is None:
             return "-"
-        return f"{found.median:.{digits}f} ({found.least:.{digits}f}-{found.most:.{digits}f})"
+        values = (found.median, found.least, found.most)
+        median, least, most = (f"{value * factor:.{digits}f}" for value in values)
+        return f"{median} ({least}-{most})"
 
     return shown
 
@@ -79,13 +81,41 @@ CONNECTS: tuple[Column, ...] = (
     ("us/connect", _with_spread("connect_us", 0)),
     ("connects/s", _with_spread("connects_per_s", 0)),
 )
+TOKENS: tuple[Column, ...] = (
+    ("HS256 us", _with_spread("hs256_us", 0)),
+    ("ES256 us", _with_spread("es256_us", 0)),
+    ("RS256 us", _with_spread("rs256_us", 0)),
+)
+ATTACK: tuple[Column, ...] = (
+    ("p50 ms quiet", _figure("p50_ms_quiet", 2)),
+    ("attacked", _figure("p50_ms", 2)),
+    ("p99 ms quiet", _figure("p99_ms_quiet", 2)),
+    ("attacked", _figure("p99_ms", 2)),
+    ("ratio", _with_spread("p99_ratio", 2)),
+    ("lost", _figure("lost", 0)),
+    ("attacks/s", _figure("attacks_per_s", 0)),
+    ("at once", _figure("attacks_at_once", 0)),
+    ("busy quiet %", _figure("busy_quiet", 0, 100)),
+    ("attacked", _figure("busy", 0, 100)),
+    ("MiB before", _figure("before_kib", 1, 1 / 1024)),
+    ("growth MiB", _with_spread("growth_kib", 1, 1 / 1024)),
+    ("left MiB quiet", _with_spread("left_kib_quiet", 1, 1 / 1024)),
+    ("attacked", _with_spread("left_kib", 1, 1 / 1024)),
+)
+IDLE: tuple[Column, ...] = (
+    ("KiB/conn opened", _with_spread("opened_kib", 2)),
+    ("KiB/conn idle", _with_spread("idle_kib", 2)),
+)
 OTHERS = (
     ("sustained", "500 rows/s to 1,000 clients", SUSTAINED),
     ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
     ("storm", "10,000 clients come back at once, 100 rows/s", STORM),
     ("decoding", "A burst of 1,000 rows with one client", DECODING),
     ("lanes", "The relay fed by the other lane, and without io_uring, 1,000 clients", LANES),
-    ("connects", "2,000 clients connect, with and without tokens (ES256)", CONNECTS),
+    ("connects", "2,000 clients connect, without tokens and each with its own", CONNECTS),
+    ("tokens", "The check of a token", TOKENS),
+    ("attack", "100 clients, 50 rows/s, in peace and while others attack", ATTACK),
+    ("idle", "10,000 idle clients, without tokens and each with its own", IDLE),
 )
 
 
@@ -146,7 +176,7 @@ def _table(runs: list[Run], columns: Sequence[Column]) -> list[Row]:
 
 
 def _order(run: Run) -> tuple[int, float]:
-    own = ("relay", "floor-send", "floor-join")
+    own = ("relay", "relay-ES256", "relay-HS256", "floor-send", "floor-join")
     name = run["contestant"]
     at = own.index(name) if name in own else len(own)
     return at, float(run.get("paced_us") or run.get("us_per_delivery") or 0)

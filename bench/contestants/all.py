@@ -12,6 +12,7 @@ from bench.contestants.python import NAIVE, PICOWS, WEBSOCKETS
 from bench.contestants.relay import Relay
 
 RELAY: Final = Relay()
+WITH_TOKENS: Final = Relay(tokens="ES256")  # in its place where tokens are asked for
 FLOOR: Final = Floor("send")
 CONTESTANTS: Final[tuple[Contestant, ...]] = (
     FLOOR,

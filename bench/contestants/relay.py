@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
 from bench import machine
 from bench.contestant import Server
 from bench.processes import Failed, Program, started
+from bench.upstream.auth import SHARED_KEY, Algorithm
 from bench.upstream.rest import KEY
 
 READY_SECONDS = 15.0
 ROWS_PER_MESSAGE = 100  # as the announcing triggers do
 PUBLISH_SECONDS = 600.0
-TOKENS = {"RELAY_AUTH": "required", "RELAY_MAX_PER_USER": "20000"}
+PATH = ("-u", "/ws/hotspots")
+USERS = 2000  # of whom each may have fifty connections
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,12 @@ class Upstream:
         answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
         answer.raise_for_status()
 
-    async def token(self) -> str:
-        """A user's token."""
-        token: str = (await self.http.get("/token")).json()
-        return token
+    async def tokens(self, users: int, algorithm: Algorithm = "ES256") -> list[str]:
+        """One token for each of so many users."""
+        asked = {"users": users, "algorithm": algorithm}
+        answer = await self.http.get("/tokens", params=asked, timeout=READY_SECONDS)
+        tokens: list[str] = answer.raise_for_status().json()
+        return tokens
 
     @property
     def key(self) -> str:
@@ -68,12 +74,12 @@ async def relay(
     port: int,
     lane: str = "broadcast",
     *,
-    tokens: bool = False,
+    tokens: Algorithm | None = None,
     io_uring: bool = True,
 ) -> AsyncIterator[Program]:
     """A relay with default settings that is ready: its live lane, which is `lane`, is proven.
-    It lets everybody in, or with `tokens` whoever has one, all of which may be one user's; without
-    `io_uring` each client costs it a system call.
+    It lets everybody in, or with `tokens` who has one that is signed so; without `io_uring` each
+    client costs it a system call.
 
     Raises:
         Failed: it does not get ready.
@@ -82,7 +88,8 @@ async def relay(
         "SUPABASE_URL": url,
         "SUPABASE_SECRET_KEY": key,
         "PORT": str(port),
-        **(TOKENS if tokens else {"RELAY_AUTH": "off"}),
+        "RELAY_AUTH": "required" if tokens else "off",
+        "SUPABASE_JWT_SECRET": SHARED_KEY if tokens == "HS256" else "",
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
         **({} if io_uring else {"RELAY_IO_URING": "off"}),
         "NO_PROXY": "*",
@@ -103,22 +110,35 @@ async def counted(port: int, name: str) -> int:
     return sum(int(float(value)) for value in found)
 
 
+@contextmanager
+def bringing(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Options of the load generator by which each connection brings one of the tokens in turn, if
+    there are any, as long as the block runs."""
+    if not tokens:
+        yield ()
+        return
+    with tempfile.TemporaryDirectory(prefix="hr-bench-") as folder:
+        words = Path(folder) / "tokens"
+        words.write_text("\n".join(tokens))
+        yield ("--words", str(words), "--header", "Authorization: Bearer {w}")
+
+
 @dataclass(frozen=True)
 class Relay:
     """`lane` is what feeds it: broadcast from the database, or postgres_changes; `tokens`: each
-    client has to bring one; without `io_uring`: one system call for each of them."""
+    client has to bring one that is signed so, and is one of so many `users`; without `io_uring`:
+    one system call for each of them."""
 
     lane: str = "broadcast"
-    tokens: bool = False
+    tokens: Algorithm | None = None
+    users: int = USERS
     io_uring: bool = True
 
     @property
     def name(self) -> str:
-        if self.tokens:
-            return "relay-tokens"
-        if not self.io_uring:
-            return "relay-without-io_uring"
-        return "relay" if self.lane == "broadcast" else f"relay-{self.lane}"
+        tokens = f"-{self.tokens}" if self.tokens else ""
+        lane = "" if self.lane == "broadcast" else f"-{self.lane}"
+        return f"relay{tokens}{lane}{'' if self.io_uring else '-without-io_uring'}"
 
     @property
     def joins(self) -> bool:
@@ -141,14 +161,15 @@ class Relay:
                 io_uring=self.io_uring,
             ) as program,
         ):
-            query = f"?token={await supabase.token()}" if self.tokens else ""
-            yield Server(
-                port,
-                program.pid,
-                supabase.publish,
-                ("-u", f"/ws/hotspots{query}"),
-                lambda: counted(port, "relay_deliveries_total"),
-            )
+            tokens = await supabase.tokens(self.users, self.tokens) if self.tokens else []
+            with bringing(tokens) as options:
+                yield Server(
+                    port,
+                    program.pid,
+                    supabase.publish,
+                    (*PATH, *options),
+                    lambda: counted(port, "relay_deliveries_total"),
+                )
 
 
 async def _ready(program: Program, port: int, lane: str) -> None:

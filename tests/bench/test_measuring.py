@@ -13,8 +13,8 @@ from bench.contestant import Contestant, Server
 from bench.contestants.floor import Floor
 from bench.contestants.python import NAIVE
 from bench.contestants.relay import Relay
-from bench.processes import Failed
-from bench.scenarios import fanout
+from bench.processes import ROOT, Failed
+from bench.scenarios import fanout, idle
 from bench.scenarios.fanout import Size
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -48,12 +48,26 @@ class Changed:
             yield replace(server, publish=publish, deliveries=counting)
 
 
-@pytest.mark.parametrize("contestant", [Floor("send"), NAIVE, Relay(tokens=True)])
+@pytest.mark.parametrize(
+    "contestant", [Floor("send"), NAIVE, Relay(tokens="ES256"), Relay(tokens="HS256")]
+)
 async def test_each_figure_is_there_and_above_nothing(contestant: Contestant) -> None:
     figures = await fanout.measure(contestant, SMALL)
     for name in ("paced_us", "paced_p99_ms", "burst_us", "connects_per_s", "connect_us"):
         assert figures[name] > 0
     assert "kib_per_idle_connection" in figures
+
+
+async def test_idle_connections_hold_something_and_fail_where_that_is_too_much() -> None:
+    contestant = Relay(tokens="ES256", users=300)
+    figures = await idle.measure(contestant, 300, 0.1, most_kib=1000)
+    assert figures["idle_kib"] > 0
+    with pytest.raises(Failed, match=r"a connection takes .* KiB, not 0.01 at most"):
+        await idle.measure(contestant, 300, 0.1, most_kib=0.01)
+
+
+def test_what_an_idle_connection_may_hold_is_documented() -> None:
+    assert f"at most {idle.DOCUMENTED_KIB:g} KiB" in (ROOT / "security.md").read_text()
 
 
 async def test_a_count_that_differs_from_the_clients_own_fails() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench import plan, readme, table
 from bench.contestants.all import CONTESTANTS
 from bench.results import DELIVERY, FULL, Results, headline
-from bench.spread import Spread, ratio, spread
+from bench.spread import Run, Spread, ratio, spread
 
 PACED = {"floor-send": (10.0, 8.0, 9.0), "relay": (11.0, 10.0, 9.0)}
 
@@ -38,6 +38,15 @@ def test_the_share_of_decoding_is_what_a_row_costs_alone_by_what_it_costs_with_a
     assert found["burst_decoding_share"].median == 25.0 / (0.10 * 1000)
 
 
+def test_figures_have_the_same_names_where_the_relay_asked_for_tokens() -> None:
+    runs = results().runs
+    renamed: list[Run] = [
+        {**run, "contestant": run["contestant"].replace("relay", "relay-ES256")} for run in runs
+    ]
+    assert headline(renamed) == headline(runs)
+    assert headline([*runs, *renamed]) == headline(runs)
+
+
 def test_results_are_written_and_read_again(tmp_path: Path) -> None:
     before = results()
     before.write(tmp_path / "folder" / "latest.json")
@@ -51,6 +60,30 @@ def test_tables_name_everybody_with_the_relay_first() -> None:
     assert shown.index("relay ") < shown.index("floor-send")
     assert "10.00 (9.00-11.00)" in shown
     assert "| relay | 10.00 (9.00-11.00) | 1.10 |" in table.markdown(results())
+
+
+def test_attacks_idle_connections_and_tokens_have_their_tables_and_figures() -> None:
+    found = results()
+    found.note("tokens", "relay", 0, {"hs256_us": 40.0, "es256_us": 90.0, "rs256_us": 60.0})
+    found.note("idle", "relay", 0, {"opened_kib": 2.25, "idle_kib": 2.5})
+    found.note("idle", "relay-ES256", 0, {"opened_kib": 3.25, "idle_kib": 3.5})
+    found.note("attack", "relay-ES256", 0, {"p99_ratio": 1.5, "lost": 0, "left_kib": 2048})
+    shown = table.markdown(found)
+    assert "| relay | 40 (40-40) | 90 (90-90) | 60 (60-60) |" in shown
+    assert "| relay-ES256 | 3.25 (3.25-3.25) | 3.50 (3.50-3.50) |" in shown
+    assert "| 1.50 (1.50-1.50) | 0 |" in shown
+    assert shown.rindex("2.0 (2.0-2.0) |") > shown.index("in peace and while others attack")
+    medians = {name: each.median for name, each in headline(found.runs).items()}
+    assert (
+        medians.items()
+        >= {
+            "token_check_us_hs256": 40.0,
+            "token_check_us_es256": 90.0,
+            "kib_per_idle_signed_in": 3.5,
+            "attacked_p99_ratio": 1.5,
+            "attacked_lost": 0,
+        }.items()
+    )
 
 
 def test_contestants_alternate_and_each_round_has_all_of_them() -> None:

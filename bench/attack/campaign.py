@@ -1,0 +1,70 @@
+"""An attack in all ways at a steady rate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from typing import Final
+
+from bench.attack.foe import Foe
+from bench.attack.ways import SHARES, Way
+from bench.pace import due
+
+MOST_AT_ONCE: Final = 5000
+FOR_EVER: Final = 10**9
+
+
+class Campaign:
+    """Begins so many attacks a second, each way in its turn."""
+
+    def __init__(self, foe: Foe, per_second: float) -> None:
+        self._foe = foe
+        self._per_second = per_second
+        self._turn = [way for way, share in SHARES.items() for _ in range(share)]
+        foe.random.shuffle(self._turn)
+        self._begun = Counter[str]()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._at_once = 0
+        self._left_out = 0
+
+    async def run(self, over: asyncio.Event) -> dict[str, object]:
+        """Attacks until it is over; what was done.
+
+        Raises:
+            ExceptionGroup: an attack went wrong by itself.
+        """
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as attacks:
+            async for count in due(FOR_EVER, self._per_second):
+                if over.is_set():
+                    break
+                for _ in range(count):
+                    self._begin(attacks)
+                self._at_once = max(self._at_once, len(self._under_way))
+            seconds = time.monotonic() - began
+            for attack in self._under_way:
+                attack.cancel()
+        return {
+            "seconds": seconds,
+            "begun": self._begun,
+            "at_once": self._at_once,
+            "left_out": self._left_out,
+            "unable": self._foe.unable,
+        }
+
+    def _begin(self, attacks: asyncio.TaskGroup) -> None:
+        if len(self._under_way) >= MOST_AT_ONCE:
+            self._left_out += 1
+            return
+        way = self._turn[self._begun.total() % len(self._turn)]
+        self._begun[way.__name__] += 1
+        attack = attacks.create_task(_one(way, self._foe), name=way.__name__)
+        self._under_way.add(attack)
+        attack.add_done_callback(self._under_way.discard)
+
+
+async def _one(way: Way, foe: Foe) -> None:
+    with contextlib.suppress(OSError):  # the relay may end it when it likes
+        await way(foe)

@@ -1,0 +1,74 @@
+"""Who attacks: opens connections from many addresses, as a stranger or as a signed-in user."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from bench.attack.said import request
+
+HOST = "127.0.0.1"
+ADDRESSES = 200  # the ports of one alone would not last for a minute
+PATIENCE_SECONDS = 15.0  # longer than the relay waits for who says nothing
+USUAL_ROOM, SMALL_ROOM = 65536, 4096
+
+
+class Foe:
+    """Attacks that port; its choices come from a seed.
+
+    `tokens` are those of users who mean no good; `unable` counts connections that failed.
+    """
+
+    def __init__(self, port: int, tokens: Sequence[str], seed: int) -> None:
+        self._port = port
+        self._tokens = tokens
+        self.random = random.Random(seed)  # noqa: S311 the same attack each time
+        self.unable = 0
+
+    @asynccontextmanager
+    async def connected(self, room: int = USUAL_ROOM) -> AsyncIterator[socket.socket]:
+        """A connection that is left at once at the end of the block."""
+        with socket.socket() as connection:
+            connection.setblocking(False)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+            connection.bind((f"127.0.1.{self.random.randrange(1, ADDRESSES)}", 0))
+            try:
+                await asyncio.get_running_loop().sock_connect(connection, (HOST, self._port))
+            except OSError:
+                self.unable += 1
+                raise
+            yield connection
+
+    @asynccontextmanager
+    async def upgraded(
+        self, query: str = "", room: int = USUAL_ROOM, *, signed_in: bool | None = None
+    ) -> AsyncIterator[socket.socket]:
+        """A connection whose handshake was answered, with a good token or not."""
+        if signed_in is None:
+            signed_in = self.random.random() < 0.5
+        token = self.random.choice(self._tokens) if signed_in else self.random.choice(("", "x"))
+        own = {
+            "Sec-WebSocket-Protocol": self.random.choice(("relay.v1", "")),
+            "Authorization": f"Bearer {token}" if token else "",
+        }
+        async with self.connected(room) as connection:
+            await said(connection, request(f"/ws/hotspots{query}", own))
+            await heard(connection)
+            yield connection
+
+
+async def said(connection: socket.socket, data: bytes) -> None:
+    """Sends all of it."""
+    await asyncio.get_running_loop().sock_sendall(connection, data)
+
+
+async def heard(connection: socket.socket, seconds: float = PATIENCE_SECONDS) -> bytes:
+    """What comes next; nothing at the end, or when nothing comes for so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await asyncio.get_running_loop().sock_recv(connection, USUAL_ROOM)
+    return b""

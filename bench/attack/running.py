@@ -1,0 +1,64 @@
+"""A running attack, seen from the benchmark."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine
+from bench.processes import Failed, Program, started
+
+END_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an attack was: attacks begun each second by kind, and open at once at most."""
+
+    per_second: dict[str, float]
+    at_once: int
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{each:.0f} {kind}" for kind, each in self.per_second.items())
+        return f"attacks a second: {kinds}; {self.at_once} at once"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A process of hostile clients."""
+
+    program: Program
+
+    async def end(self) -> Done:
+        """Ends it.
+
+        Raises:
+            Failed: it was none, or not all that was wanted of it.
+        """
+        self.program.signal(signal.SIGTERM)
+        said = json.loads(await self.program.line(END_SECONDS))
+        begun = sum(said["begun"].values())
+        if not begun or said["unable"] or said["left_out"]:
+            raise Failed(f"the attack did not go as wanted: {said}")
+        found = {kind: count / said["seconds"] for kind, count in said["begun"].items()}
+        return Done(found, said["at_once"])
+
+
+@asynccontextmanager
+async def attacking(port: int, per_second: float, tokens: Sequence[str]) -> AsyncIterator[Attack]:
+    """So many attacks begin each second, by strangers and by the users with these tokens."""
+    with tempfile.TemporaryDirectory(prefix="hr-bench-") as folder:
+        words = Path(folder) / "tokens"
+        words.write_text("\n".join(tokens))
+        command = [sys.executable, "-m", "bench.attack", str(port), "--tokens", str(words)]
+        command += ["--per-second", str(per_second)]
+        core = machine.cores()[1]
+        async with started("attack", command, core=core, piped=True) as program:
+            await program.line()
+            yield Attack(program)
