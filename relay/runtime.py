@@ -45,6 +45,7 @@ from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
 
+NEWCOMERS_SECONDS: Final = 0.04  # of each turn of the loop
 WATCH_SECONDS: Final = 0.25
 TICKS_PER_SECOND: Final = 4
 
@@ -139,6 +140,7 @@ class Relay:
             Entrance(allows, gate, door, now, proxies),
             None if self._guard is None else self._guard.gate,
             settings.access.auth_seconds,
+            Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
             compression=settings.compression,
         )
         self.metrics: Final = Metrics(

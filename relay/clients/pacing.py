@@ -17,13 +17,18 @@ class Paced(Protocol):
 
 
 class Pacer:
-    """Gives turns for a few milliseconds of each turn of the loop; `soon` calls back after it."""
+    """Gives turns for so many `seconds` of each turn of the loop; `soon` calls back after it."""
 
     def __init__(
-        self, *, soon: Callable[[Callable[[], None]], object], now: Callable[[], float]
+        self,
+        *,
+        soon: Callable[[Callable[[], None]], object],
+        now: Callable[[], float],
+        seconds: float = SLICE_SECONDS,
     ) -> None:
         self._soon = soon
         self._now = now
+        self._seconds = seconds
         self._queue: deque[Paced] = deque()
         self._scheduled = False
 
@@ -41,7 +46,7 @@ class Pacer:
 
     def _run(self) -> None:
         self._scheduled = False
-        until = self._now() + SLICE_SECONDS
+        until = self._now() + self._seconds
         try:
             while self._queue:
                 client = self._queue.popleft()

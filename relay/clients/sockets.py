@@ -13,6 +13,7 @@ from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Entrance
 from relay.clients.outlet import Outlet
+from relay.clients.pacing import Pacer
 from relay.clients.session import Session
 from relay.clients.signing_in import SigningIn
 from relay.clients.surroundings import Surroundings
@@ -33,7 +34,8 @@ class Watched(Protocol):
 
 
 class Sockets:
-    """Opens sessions and looks after them; `wheel` holds the connections to look at later."""
+    """Opens sessions and looks after them; `wheel` holds the connections to look at later,
+    `newcomers` gives turns to those that have not begun."""
 
     def __init__(
         self,
@@ -41,12 +43,14 @@ class Sockets:
         entrance: Entrance,
         gate: TokenGate | None,
         auth_seconds: float,
+        newcomers: Pacer,
         *,
         compression: bool = False,
     ) -> None:
         self._shared = shared
         self._deadlines = Deadlines()
         self.entrance: Final = entrance
+        self.newcomers: Final = newcomers
         self.compression: Final = compression
         self.register: Final = Register()
         self._signing_in = (

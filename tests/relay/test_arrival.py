@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -241,6 +241,28 @@ async def test_one_connection_too_many_is_let_go_at_once(
             await asyncio.sleep(0)
         async with speaking(relay.host) as raw:
             assert raw.status == 101
+
+
+async def test_those_who_come_at_once_take_turns_and_may_leave_before(emulator: Emulator) -> None:
+    async with relay_of(emulator) as relay, AsyncExitStack() as stack:
+        relay.sockets().newcomers._seconds = 0.0  # one in each turn of the loop
+        ends = [await stack.enter_async_context(silent(relay)) for _ in range(40)]
+        for number, (_, writer) in enumerate(ends):
+            writer.write(GOOD)
+            if number % 2:
+                writer.transport.abort()
+        for reader, _ in ends[::2]:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+        await relay.until(lambda health: health["clients"] == 20)
+
+
+async def test_a_flood_does_not_wait_for_its_turn(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_of(emulator) as relay, silent(relay) as (reader, writer):
+        monkeypatch.setattr(relay.sockets().newcomers, "_plan", lambda: None)  # it never comes
+        writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
+        assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
 
 
 async def test_who_has_said_nothing_does_not_hold_up_the_end(emulator: Emulator) -> None:

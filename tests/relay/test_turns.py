@@ -138,6 +138,14 @@ def test_those_who_have_much_to_get_take_turns() -> None:
     assert order == [one, two, one, two, one, one]
 
 
+def test_a_slice_may_be_longer() -> None:
+    clock, order = Clock(), list[Hungry]()
+    pacer = Pacer(soon=clock.soon, now=lambda: clock.now, seconds=2.2 * SLICE_SECONDS)
+    pacer.add(Hungry(clock, 9, order))
+    clock.run()
+    assert len(order) == 6
+
+
 @given(st.lists(st.floats(0, 25), min_size=1, max_size=50), st.floats(0.01, 1))
 def test_everybody_on_the_wheel_comes_due_once_and_soon_after_its_time(
     times: list[float], step: float
