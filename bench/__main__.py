@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import subprocess
 import sys
 import time
+from types import FrameType
+from typing import NoReturn
 
 from bench import build, machine, plan, plot, runner, table, versions
 from bench.contestants.all import CONTESTANTS, FLOOR, RELAY, WITH_TOKENS
@@ -38,14 +41,24 @@ def main() -> int:
         print(*steps, sep="\n")
         return 0
     machine.pin_down()
+    signal.signal(signal.SIGTERM, _stop)
     results = Results(_about(options), skipped=skipped)
     try:
         asyncio.run(runner.run(steps, results, QUICK_SECONDS if options.quick else None))
     except KeyboardInterrupt:
-        print("\nstopped; nothing is written", file=sys.stderr)
+        results.skipped["the rest"] = "stopped"
+        _finish(results, whole=_is_whole(options))
         return 130
-    _finish(results, whole=not (options.quick or options.only or options.sizes))
+    _finish(results, whole=_is_whole(options))
     return 1 if results.failures else 0
+
+
+def _is_whole(options: argparse.Namespace) -> bool:
+    return not (options.quick or options.only or options.sizes or options.scenarios)
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _steps(options: argparse.Namespace) -> tuple[list[plan.Step], dict[str, str]]:

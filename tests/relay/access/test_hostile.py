@@ -157,8 +157,15 @@ async def join(relay: Running, emulator: Emulator, number: int, stack: AsyncExit
 
 
 # What is kept on purpose: rendered states and what they belong to, and deadlines that were
-# cancelled, as long as they are few; how fast an address comes.
-CACHED = ("state.State", "parameters.", "deadlines.Deadline", "limits.Bucket")
+# cancelled, as long as they are few; how fast an address comes; what sends to a group, as long as
+# that has a log.
+CACHED = (
+    "state.State",
+    "parameters.",
+    "deadlines.Deadline",
+    "limits.Bucket",
+    "uring.SocketBatch",
+)
 
 
 def more_than(level: dict[str, int]) -> dict[str, int]:
