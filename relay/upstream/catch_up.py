@@ -22,7 +22,7 @@ from relay.changes.snapshot import Snapshot
 from relay.errors import KeyRefused, Unavailable
 from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
-from relay.upstream.rest import Page, Rest
+from relay.upstream.rest import PAGE, Page, Rest
 from relay.upstream.sources import Upstream
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ UNPROVEN_SECONDS: Final = 1.0
 # Incomplete live rows ask for a run each; a flood of them must not turn into a flood of requests.
 LEAST_PAUSE_SECONDS: Final = 0.02
 CHUNK_ROWS: Final = 250
+# A page is parsed in one go, in 10 ms a thousand rows, while everybody waits. Only a backlog is
+# worth large ones, which cost less for each row.
+SMALL_PAGES, SMALL_PAGE = 8, 200
 # Cursors grow old: clients are given newer ones also when nothing happens.
 QUIET_SECONDS: Final = 20.0
 
@@ -112,10 +115,15 @@ class CatchUp:
     async def _read(self, since: Snapshot, seqs: Seqs) -> None:
         debtor = self._upstream.debtor()
         upto: Snapshot | None = None
-        after, more = (0, 0, 0), True
+        after, more, pages = (0, 0, 0), True, 0
         while more:
+            pages += 1
             page = await self._rest.changes_since(
-                since, epoch=self._intake.epoch, upto=upto, after=after
+                since,
+                epoch=self._intake.epoch,
+                upto=upto,
+                after=after,
+                page=SMALL_PAGE if pages <= SMALL_PAGES else PAGE,
             )
             if page.reset is not None:
                 self._start_anew(page, seqs, page.reset)
