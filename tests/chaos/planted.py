@@ -160,7 +160,8 @@ def reads_small_pages(patch: Patch) -> None:
     changes_since = relay.upstream.rest.Rest.changes_since
 
     async def paged(rest: relay.upstream.rest.Rest, *given: Any, **options: Any) -> Any:
-        return await changes_since(rest, *given, **({"page": SMALL_PAGE} | options))
+        page = min(options.get("page", SMALL_PAGE), SMALL_PAGE)
+        return await changes_since(rest, *given, **(options | {"page": page}))
 
     patch(relay.upstream.rest.Rest, "changes_since", paged)
 
