@@ -21,6 +21,7 @@ CONFLICTS = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,  # the lock came in the moment in which the time for it ended
     psycopg.errors.ForeignKeyViolation,
 )
 RECENT = 200  # rows that writers fight for
