@@ -56,9 +56,8 @@ grant execute on function public.relay_epoch(), public.relay_access(), public.re
   public.relay_heartbeat(uuid, bigint),
   public.changes_since(pg_snapshot, text, pg_snapshot, bigint, int, bigint, int) to relay_reader;
 
--- Realtime works under the role of the token that joins. Its schema belongs to Supabase, and a grant of those who may only use it does
--- nothing, without an error; the roles of the API may use it, and anon is the one that may do least. Where that is not possible either,
--- the relay does without the fast lane: it says so at its start.
+-- Realtime works under the role of the token that joins. Where its schema belongs to somebody else, the relay does without the
+-- fast lane: it says so at its start.
 do $$
 begin
   if pg_catalog.to_regclass('realtime.messages') is not null
@@ -67,15 +66,12 @@ begin
     grant select on realtime.messages to relay_reader;
     create policy "Relays of their own role read changes" on realtime.messages for select to relay_reader
       using (realtime.topic() = 'relay:changes');
-    if not pg_catalog.has_schema_privilege('relay_reader', 'realtime', 'usage') then
-      grant anon to relay_reader;
-    end if;
   end if;
 exception when insufficient_privilege then
   raise notice 'relay_reader cannot use the fast lane: %', sqlerrm;
 end $$;
 
--- A policy counts when it lets the caller in, and a caller who reaches the schema: what PostgREST switched to stays visible in the setting.
+-- A policy counts when it lets the caller in: what PostgREST switched to stays visible in the setting.
 create or replace function public.relay_broadcast() returns jsonb
 language sql stable security definer set search_path = '' as $$
   select pg_catalog.jsonb_build_object(
@@ -86,8 +82,5 @@ language sql stable security definer set search_path = '' as $$
       select from pg_catalog.pg_policies
       where schemaname = 'realtime' and tablename = 'messages'
         and policyname in ('Relays read changes', 'Relays of their own role read changes')
-        and (pg_catalog.current_setting('role') = 'none' or exists (
-          select from pg_catalog.pg_roles r
-          where r.rolname = pg_catalog.current_setting('role') and r.rolname = any (roles)
-            and pg_catalog.has_schema_privilege(r.oid, 'realtime', 'usage')))))
+        and pg_catalog.current_setting('role') = any (roles || '{none}'::name[])))
 $$;
