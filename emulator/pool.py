@@ -33,7 +33,7 @@ class CheckedPool(AsyncConnectionPool[Connection]):
             except psycopg.Error:
                 await self.putconn(held)
                 await self.check()
-            except BaseException:
+            except BaseException:  # whoever asked gave up: the connection must not be lost with it
                 await self.putconn(held)
                 raise
             else:

@@ -70,7 +70,7 @@ class Arrival(asyncio.Protocol):
         if said and not self._transport.is_closing():
             try:
                 self._begin(said)
-            except BaseException:
+            except BaseException:  # uvloop does so for what it calls itself; a turn is ours
                 self._transport.abort()
                 raise
         return False

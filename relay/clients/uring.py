@@ -57,13 +57,12 @@ class Ring:
         if self._descriptor < 0:
             raise Unusable(f"io_uring_setup: {os.strerror(ctypes.get_errno())}")
         found = _PARAMETERS.unpack(parameters)
-        try:
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(os.close, self._descriptor)
             if not found[5] & _CAN_SKIP:
                 raise Unusable("the kernel is older than 5.17")
             self._map(found[0], found[1], found[7:16], found[16:25])
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+            undoing.pop_all()
 
     def _map(self, entries: int, results: int, sending: Sequence[int], done: Sequence[int]) -> None:
         self.entries = entries
@@ -172,11 +171,10 @@ def opened() -> Ring:
         Unusable: it cannot be had, or does not what is relied on.
     """
     ring = Ring()
-    try:
+    with contextlib.ExitStack() as undoing:
+        undoing.callback(ring.close)
         _try(ring)
-    except BaseException:
-        ring.close()
-        raise
+        undoing.pop_all()
     return ring
 
 
