@@ -58,7 +58,6 @@ class RelayProtocol(asyncio.Protocol):
         "_state",
         "_transport",
         "app_state",
-        "paused",
         "write",
     )
 
@@ -81,7 +80,6 @@ class RelayProtocol(asyncio.Protocol):
         self._heard = True
         self._closing = False
         self._compressed = False
-        self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is handed over; its handshake follows at once."""
@@ -143,15 +141,19 @@ class RelayProtocol(asyncio.Protocol):
             self._session.gone("connection lost")
             self._session = None  # which refers to this object
 
+    @property
+    def paused(self) -> bool:
+        """Whether the transport holds bytes that the socket does not take. Read from the transport:
+        the protocol that the connection had before may have been told of them instead."""
+        return self._transport.get_write_buffer_size() > 0
+
     def pause_writing(self) -> None:
         """The socket is full."""
-        self.paused = True
         if self._session is not None:
             self._session.blocked()
 
     def resume_writing(self) -> None:
         """Everything has been sent."""
-        self.paused = False
         if self._session is not None:
             self._session.unblocked()
 

@@ -34,7 +34,6 @@ class Reception(HttpToolsProtocol):
         self._head_bytes = 0
         self._reads_head = True
         self._reads_body = False
-        self._answers = False
         self._looks = 0
         self._body_parts = 0
 
@@ -78,7 +77,6 @@ class Reception(HttpToolsProtocol):
         """Its head has come."""
         self._reads_head, self._reads_body = False, True
         self._look_again_in(BODY_SECONDS)
-        self._answers = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -88,13 +86,16 @@ class Reception(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """It has been answered, as far as the client takes it."""
-        self._answers = False
         if not self._reads_body:
             self._look_again_in(HEAD_SECONDS)
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """It is a handshake."""
+        """It is a handshake, which has to wait for the answers to the requests before it: what the
+        client leaves unread would count as taken once the connection is another protocol's."""
+        if self._owes_an_answer():
+            self.transport.abort()
+            return
         self._sockets.wheel.forget(self, self._slot)
         super().handle_websocket_upgrade()
         # It refers back to this object: without it both go at once, not with the next collection.
@@ -102,12 +103,17 @@ class Reception(HttpToolsProtocol):
 
     def look(self) -> None:
         """The time for a request is over; for its answer there is some more."""
-        answers = self._answers or self.transport.get_write_buffer_size() > 0
+        answers = self._owes_an_answer()
         if self._reads_head or self._reads_body or not answers or self._looks >= LOOKS_AT_AN_ANSWER:
             self.transport.abort()
         else:
             self._looks += 1
             self._look_again_in(HEAD_SECONDS)
+
+    def _owes_an_answer(self) -> bool:
+        # The cycle is that of the newest request, which is answered last.
+        answered = self.cycle is None or self.cycle.response_complete
+        return not answered or self.transport.get_write_buffer_size() > 0
 
     def _look_again_in(self, seconds: float) -> None:
         self._slot = self._sockets.wheel.put(self, seconds, self._slot)

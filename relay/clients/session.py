@@ -82,6 +82,8 @@ class Session:
     def begin(self) -> None:
         """Sends what the client asked for, and then what changes."""
         wanted, self._wanted = self._wanted, None  # which may be long
+        if self._outlet.paused:  # since before there was a session to tell
+            self.blocked()
         if wanted is not None and (self.group.format is Format.EVENTS or wanted.last):
             self.beginning = Beginning(self, self._shared)
             self.beginning.start(wanted)
