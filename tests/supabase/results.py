@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-KEYS = ("events", "failed", "predictions", "baselines", "episodes", "alerts", "recommendations")
+KEYS = (
+    "events",
+    "failed",
+    "quarantined",
+    "suppliers",
+    "predictions",
+    "baselines",
+    "episodes",
+    "alerts",
+    "recommendations",
+)
 
 Result = dict[str, Any]
 
@@ -18,6 +28,30 @@ def result(events: list[int], **parts: list[Any]) -> Result:
 def failed(event: int, error: str = "no such fuel", *, dead: bool = False) -> Result:
     """An event that is set aside."""
     return {"event_id": event, "error": error, "dead": dead}
+
+
+def quarantined(event: int, value: str = "6000", **changes: Any) -> Result:
+    """An event that is implausible."""
+    made = {
+        "event_id": event,
+        "kind": "range",
+        "reason": f"distance_km {value} is beyond 5000",
+        "column_name": "distance_km",
+        "raw_value": value,
+    }
+    return made | changes
+
+
+def supplier(name: str = "Foundry", **changes: Any) -> Result:
+    """What the worker learned of a supplier's trucks."""
+    made = {
+        "supplier_id": name,
+        "vehicle_class": None,
+        "vehicle_class_origin": None,
+        "loads": 1,
+        "largest_load_kg": 900.0,
+    }
+    return made | changes
 
 
 def prediction(event: int, co2: float = 120.0, **changes: Any) -> Result:

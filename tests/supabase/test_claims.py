@@ -21,7 +21,13 @@ def test_events_are_claimed_in_order_of_arrival(worker: Worker) -> None:
 
 
 def test_nothing_pending_is_no_batch(worker: Worker) -> None:
-    assert worker.claim() == {"batch": None, "events": [], "baselines": [], "episodes": []}
+    assert worker.claim() == {
+        "batch": None,
+        "events": [],
+        "baselines": [],
+        "episodes": [],
+        "suppliers": [],
+    }
 
 
 def test_a_batch_holds_at_most_max_bytes_but_one_event_at_least(worker: Worker) -> None:
@@ -70,7 +76,7 @@ def test_a_claim_brings_baselines_and_open_episodes_of_its_keys_alone(worker: Wo
     assert (known["entity"], known["samples"]) == ("Foundry", [1.0, 2.0, 3.0])
     assert (found["entity"], found["version"]) == ("Foundry", 1)
     state = one(worker.connection, "select public.batch_state(%s)", claimed["batch"])
-    assert state == {"baselines": [known], "episodes": [found]}
+    assert state == {"baselines": [known], "episodes": [found], "suppliers": []}
 
 
 def test_a_failed_event_waits_longer_each_time_and_is_dead_after_three(worker: Worker) -> None:

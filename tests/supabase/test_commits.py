@@ -61,6 +61,7 @@ def test_a_commit_writes_everything_that_the_batch_led_to(worker: Worker) -> Non
     )
     assert counts == {
         "events": 2,
+        "quarantined": 0,
         "failed": 1,
         "predictions": 2,
         "opened": 2,

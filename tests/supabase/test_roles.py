@@ -160,6 +160,34 @@ def test_an_event_writer_inserts_events_and_does_nothing_else(project: Database)
             writer.execute(statement)
 
 
+def test_an_event_writer_cannot_choose_when_an_event_arrived(project: Database) -> None:
+    writer = acting_as(project, "event_writer")
+    for column, value in (("created_at", "'2020-01-01'"), ("id", "7")):
+        statement = (
+            f"insert into public.events_normalized (event_type, supplier_id, timestamp, {column})"  # noqa: S608
+            f" overriding system value values ('factory', 'Foundry', now(), {value})"
+        )
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writer.execute(statement.encode())
+
+
+def test_every_text_of_an_event_is_bounded(project: Database) -> None:
+    columns = acting_as(project, "service_role").execute(
+        "select column_name as name from information_schema.columns where table_schema = 'public'"
+        " and table_name = 'events_normalized' and data_type = 'text'"
+    )
+    texts = [row["name"] for row in columns]
+    assert len(texts) >= 15
+    writer = acting_as(project, "event_writer")
+    for name in texts:
+        given = {"event_type": "factory", "supplier_id": "Foundry", "timestamp": "2026-01-05"}
+        given[name] = "x" * 201
+        names, values = ", ".join(given), ", ".join(["%s"] * len(given))
+        statement = f"insert into public.events_normalized ({names}) values ({values})"  # noqa: S608
+        with pytest.raises(psycopg.errors.CheckViolation):
+            writer.execute(statement.encode(), list(given.values()))
+
+
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 def test_users_insert_no_events(project: Database, role: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
