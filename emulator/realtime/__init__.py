@@ -94,7 +94,6 @@ class Realtime:
         self._listeners = Listeners(
             RateCounter(settings.rate_limit, settings.rate_tick_seconds, time.monotonic)
         )
-        self._broadcasting = asyncio.Event()
         self._sockets = Sockets(self._faults)
         self._stack = contextlib.ExitStack()
         self._tasks = asyncio.TaskGroup()
@@ -119,7 +118,8 @@ class Realtime:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._feed.running.wait()
-                await self._broadcasting.wait()
+                if self._settings.cold_broadcast_ms is None:
+                    await self._listeners.replicating.wait()
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -151,14 +151,18 @@ class Realtime:
     async def _broadcast(self) -> None:
         """Stream realtime.messages for ever, whose rows go out as soon as they are read.
 
-        What is committed while there is no stream is lost without a word.
+        The first stream begins some time after the first join was answered. What is committed
+        while there is no stream is lost without a word.
         """
+        replicating = self._listeners.replicating
+        if (cold_ms := self._settings.cold_broadcast_ms) is not None:
+            await self._listeners.wanted.wait()
+            await asyncio.sleep(cold_ms / 1000)
         while True:
             rows, batch = messages.Messages(), list[messages.Stored]()
-            self._broadcasting.clear()
             try:
                 async for message in stream(
-                    self._dsn_replication, messages.PUBLICATION, self._broadcasting, BROADCASTS
+                    self._dsn_replication, messages.PUBLICATION, replicating, BROADCASTS
                 ):
                     if (row := rows.stored(message)) is not None:
                         batch.append(row)
@@ -167,6 +171,7 @@ class Realtime:
                         batch.clear()
             except psycopg.Error as error:
                 logger.warning("replication of broadcasts interrupted: %s", str(error).strip())
+            replicating.clear()
             await asyncio.sleep(self._settings.broadcast_reconnect_ms / 1000)
 
     async def _spread(self, rows: Sequence[messages.Stored]) -> None:

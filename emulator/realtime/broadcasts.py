@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -84,14 +85,20 @@ class Listener:
 
 
 class Listeners:
-    """All listeners; public and private channels of one topic do not hear each other."""
+    """All listeners; public and private channels of one topic do not hear each other.
+
+    `wanted` is set by the first one, `replicating` while what the database broadcasts reaches them.
+    """
 
     def __init__(self, rate: RateCounter) -> None:
+        self.wanted = asyncio.Event()
+        self.replicating = asyncio.Event()
         self._rate = rate
         self._by_topic: dict[tuple[str, bool], dict[Listener, None]] = {}
 
     def add(self, listener: Listener) -> None:
         """Serve `listener` from now on."""
+        self.wanted.set()
         self._by_topic.setdefault((listener.topic, listener.private), {})[listener] = None
 
     def remove(self, listener: Listener) -> None:

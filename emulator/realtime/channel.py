@@ -20,6 +20,7 @@ from emulator.realtime.broadcasts import (
 )
 from emulator.realtime.effects import (
     Ask,
+    AwaitReplication,
     Channel,
     Effect,
     Listen,
@@ -35,7 +36,8 @@ from emulator.realtime.phoenix import Message
 from emulator.realtime.policies import AWAY, Extension, Undecided, Verdict
 
 SUBSCRIBED = "Subscribed to PostgreSQL"
-READY = "Replication connection established"
+REPLICATING = "Replication connection established"
+NOT_REPLICATING = "Replication connection was not established in time"
 REVOKED = "You no longer have permission to read from this Channel topic"
 TOO_LARGE = "payload_size_exceeded"
 READ: tuple[Extension, ...] = ("broadcast", "presence")
@@ -79,6 +81,14 @@ class Channels:
     def rejected(self, channel: Channel, reason: str) -> list[Effect]:
         """What follows when it did not: the channel stays, without bindings."""
         return [Send(channel.system("error", reason)), *_greeting(channel)]
+
+    def replicating(self, channel: Channel) -> list[Effect]:
+        """What follows when broadcasts of the database reach a channel that asked for that."""
+        return [Send(channel.system("ok", REPLICATING, extension="system"))]
+
+    def not_replicating(self, channel: Channel) -> list[Effect]:
+        """What follows when they do not in time."""
+        return self._shut(channel, NOT_REPLICATING)
 
     def expired(self, channel: Channel, seconds: int) -> list[Effect]:
         """What follows when the channel's token ended `seconds` ago."""
@@ -136,7 +146,7 @@ class Channels:
         if "broadcast" in channel.reads:
             effects.append(Listen(channel))
         if channel.options.replication_ready:
-            effects.append(Send(channel.system("ok", READY, extension="system")))
+            effects.append(AwaitReplication(channel))
         if bindings:
             return [*effects, Subscribe(channel, renewal=False)]
         return [*effects, *_greeting(channel)]

@@ -95,6 +95,13 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitReplication:
+    """Tell the channel when the broadcasts of the database reach it, or shut it."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Broadcast to the channel's topic."""
 
@@ -115,4 +122,4 @@ class Ask:
     then: Callable[[Verdict], list[Effect]]
 
 
-Effect = Send | Pause | Subscribe | Watch | Unsubscribe | Listen | Publish | Ask
+Effect = Send | Pause | Subscribe | Watch | Unsubscribe | Listen | AwaitReplication | Publish | Ask

@@ -26,7 +26,12 @@ class RealtimeSettings:
     poll_retry_ms: float = 100  # first pause after a lost poll
     reconnect_ms: float = 500  # first pause before a new stream of changes
     longest_reconnect_ms: float = 30_000
+    # From the first join to the stream of broadcasts; None streams from the start, as for a tenant
+    # that somebody has used before.
+    cold_broadcast_ms: float | None = 120
     broadcast_reconnect_ms: float = 12_000
+    replication_check_ms: float = 500  # between looks whether that stream is there
+    replication_ready_seconds: float = 60
     give_up_seconds: float = 60  # without a stream: then all subscriptions are forgotten
     unsubscribe_ms: float = 13_000  # so long the policies are asked for who has left
     publication_ms: float = 60_000  # between looks at what is published
@@ -51,6 +56,9 @@ class RealtimeSettings:
             ),
             join_refusal_ms=_milliseconds(env, "EMULATOR_JOIN_REFUSAL_MS", cls.join_refusal_ms),
             cold_join_ms=_milliseconds(env, "EMULATOR_COLD_JOIN_MS", cls.cold_join_ms),
+            cold_broadcast_ms=_milliseconds(
+                env, "EMULATOR_COLD_BROADCAST_MS", cls.cold_broadcast_ms or 0
+            ),
             rate_limit=_rate(env, "EMULATOR_RATE_LIMIT"),
         )
 
@@ -61,6 +69,7 @@ class RealtimeSettings:
             poll_ms=0,
             join_ms=0,
             cold_join_ms=0,
+            cold_broadcast_ms=None,
             token_ms=0,
             connect_refusal_ms=0,
             join_refusal_ms=0,
@@ -68,6 +77,7 @@ class RealtimeSettings:
             reconnect_ms=100,
             longest_reconnect_ms=1_000,
             broadcast_reconnect_ms=100,
+            replication_check_ms=10,
             unsubscribe_ms=0,
         )
 

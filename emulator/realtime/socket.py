@@ -19,6 +19,7 @@ from emulator.realtime.channel import Channels
 from emulator.realtime.delivery import Delivery, Pool
 from emulator.realtime.effects import (
     Ask,
+    AwaitReplication,
     Channel,
     Effect,
     Listen,
@@ -72,6 +73,7 @@ class Session:
         self._subscribing: dict[Channel, asyncio.Task[None]] = {}
         self._subscribers: dict[Channel, Subscriber] = {}
         self._listening: dict[Channel, Listener] = {}
+        self._awaiting: dict[Channel, asyncio.Task[None]] = {}
         self._expiries: dict[Channel, asyncio.TimerHandle] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -143,6 +145,9 @@ class Session:
                     self._forget(channel)
                 case Listen(channel):
                     self._listen(channel)
+                case AwaitReplication(channel):
+                    work = self._await_replication(channel)
+                    self._awaiting[channel] = self._tasks.create_task(work)
                 case Publish(channel, broadcast):
                     options = channel.options
                     but = None if options.to_self else self._listening.get(channel)
@@ -156,6 +161,17 @@ class Session:
             listener = Listener(channel.name, private, self._vsn, self._outbox.put_packed)
             self._listening[channel] = listener
             self._listeners.add(listener)
+
+    async def _await_replication(self, channel: Channel) -> None:
+        # The real server does not hear of it either: it looks again and again.
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._settings.replication_ready_seconds
+        while not self._listeners.replicating.is_set():
+            if now() >= deadline:
+                self._apply(self._channels.not_replicating(channel))
+                return
+            await asyncio.sleep(self._settings.replication_check_ms / 1000)
+        self._apply(self._channels.replicating(channel))
 
     def _start_subscribing(self, channel: Channel, renewal: bool) -> None:
         if (former := self._subscribing.pop(channel, None)) is not None:
@@ -220,6 +236,8 @@ class Session:
     def _forget(self, channel: Channel) -> None:
         if (task := self._subscribing.pop(channel, None)) is not None:
             task.cancel()
+        if (task := self._awaiting.pop(channel, None)) is not None:
+            task.cancel()
         if (timer := self._expiries.pop(channel, None)) is not None:
             timer.cancel()
         if (subscriber := self._subscribers.pop(channel, None)) is not None:
@@ -228,8 +246,8 @@ class Session:
             self._listeners.remove(listener)
 
     def _forget_all(self) -> None:
-        maps = (self._subscribing, self._expiries, self._subscribers, self._listening)
-        for channel in {channel for channels in maps for channel in channels}:
+        tasks = (*self._subscribing, *self._awaiting)
+        for channel in {*tasks, *self._expiries, *self._subscribers, *self._listening}:
             self._forget(channel)
 
     async def _close(self, code: int) -> None:

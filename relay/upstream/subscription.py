@@ -23,11 +23,11 @@ from relay.upstream.rest import HEARTBEATS
 TOPIC: Final = "relay:changes"
 EVENT: Final = "changes"
 READY_SECONDS: Final = 20.0
-# Our own heartbeat row is announced within milliseconds, or never.
-FIRST_BROADCAST_SECONDS: Final = 5.0
+FIRST_BROADCAST_SECONDS: Final = 10.0
+FIRST_BEAT_SECONDS: Final = 0.25  # between the first two beats, and twice as long each time
 _ALL: Final = RealtimePostgresChangesListenEvent.All
 _PRIVATE: Final[RealtimeChannelOptions] = {
-    "config": {"broadcast": None, "presence": None, "private": True}
+    "config": {"broadcast": {"replication_ready": True}, "presence": None, "private": True}
 }
 
 Put = Callable[[Lane, Rows], None]
@@ -58,15 +58,16 @@ class Subscription:
         self._put = put
         self._again = again
         self._ready: asyncio.Future[None] = loop.create_future()
+        self._replicating: asyncio.Future[None] = loop.create_future()
         self.lost: Final[asyncio.Future[str]] = loop.create_future()
         if lane is Lane.BROADCAST:
             self._channel = self._broadcast(client)
         else:
             self._channel = self._postgres_changes(client, instance)
 
-    async def ready(self, joined: Callable[[], None]) -> None:
+    async def ready(self, beat: Callable[[], None]) -> None:
         """Returns when the lane delivers: broadcast by having done so, since the answer to a join
-        says nothing. `joined` is called when it may.
+        says nothing. `beat` writes the heartbeat row, which is what it may deliver.
 
         Raises:
             Lost: it did not come to that.
@@ -76,18 +77,35 @@ class Subscription:
             async with asyncio.timeout(READY_SECONDS):
                 await self._channel.subscribe(self._state)
             if self._lane is Lane.BROADCAST:
-                joined()
                 seconds = FIRST_BROADCAST_SECONDS
             async with asyncio.timeout(seconds):
-                either: set[asyncio.Future[Any]] = {self._ready, self.lost}
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if self._lane is Lane.BROADCAST:
+                    await self._first_broadcast(beat)
+                else:
+                    await self._settled()
         except TimeoutError:
             raise Lost(f"{self._lane} is not ready within {seconds:.0f} s", lane=True) from None
         if self.lost.done():
             raise Lost(self.lost.result(), lane=True)
 
+    async def _first_broadcast(self, beat: Callable[[], None]) -> None:
+        # A server that starts answers joins before it replicates broadcasts, so that a single beat
+        # would be lost. It says when it replicates, if it is new enough to know the question.
+        pause = FIRST_BEAT_SECONDS
+        while not (self._ready.done() or self.lost.done()):
+            beat()
+            told = set() if self._replicating.done() else {self._replicating}
+            await self._settled(*told, seconds=pause)
+            pause *= 2
+
+    async def _settled(self, *others: asyncio.Future[Any], seconds: float | None = None) -> None:
+        """Waits until the lane delivers, is lost, or one of the others is done."""
+        either: set[asyncio.Future[Any]] = {self._ready, self.lost, *others}
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
     def _broadcast(self, client: AsyncRealtimeClient) -> AsyncRealtimeChannel:
-        return client.channel(TOPIC, _PRIVATE).on_broadcast(EVENT, self._announced)
+        channel = client.channel(TOPIC, _PRIVATE).on_system(self._system)
+        return channel.on_broadcast(EVENT, self._announced)
 
     def _postgres_changes(self, client: AsyncRealtimeClient, instance: str) -> AsyncRealtimeChannel:
         # One channel for all tables and the heartbeat row, so that this one proves the others.
@@ -110,7 +128,10 @@ class Subscription:
             self._ready.set_result(None)
 
     def _system(self, payload: Any) -> None:
-        if self._ready.done():  # it comes again when the publication changed: rows may be missing
+        if self._lane is Lane.BROADCAST:
+            if not self._replicating.done():
+                self._replicating.set_result(None)
+        elif self._ready.done():  # it comes again when the publication changed: rows may be missing
             self._again()
         elif payload.extension == "postgres_changes":
             self._ready.set_result(None)

@@ -2,11 +2,15 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from emulator.database import Database
+from emulator.realtime import RealtimeSettings
 from emulator.running import Emulator
+from emulator.settings import Settings
 from relay.changes.endpoints import ALERTS, HOTSPOTS
 from relay.changes.records import Incomplete, from_announced, from_row
 from relay.upstream.lanes import LONGEST_PAUSE_SECONDS, Lane, Lanes
@@ -102,6 +106,20 @@ async def test_where_broadcast_does_not_work_the_other_lane_is_taken(
         await greeted(events)
         hotspot = tables.hotspot()
         assert (await change(events))["record"]["id"] == hotspot
+
+
+@pytest.mark.parametrize(
+    "check_ms", [50, 3_600_000], ids=["server that tells when it replicates", "older server"]
+)
+async def test_the_relay_that_comes_first_has_the_fast_lane_within_seconds(
+    database: Database, check_ms: float
+) -> None:
+    """A server that starts answers the join before it replicates broadcasts."""
+    cold = replace(RealtimeSettings.prompt(), cold_broadcast_ms=800, replication_check_ms=check_ms)
+    with Emulator.running(database, settings=Settings(realtime=cold)) as emulator:
+        async with live_relay(emulator) as relay:
+            health = await relay.health()
+    assert (health["live"]["lane"], health["live"]["attempts"]) == ("broadcast", 1)
 
 
 async def test_a_broadcast_that_falls_silent_is_left_without_a_gap(

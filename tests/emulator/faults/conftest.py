@@ -247,6 +247,7 @@ def scaled(**settings: Any) -> RealtimeSettings:
         "poll_retry_ms": 20,
         "reconnect_ms": 200,
         "longest_reconnect_ms": 400,
+        "cold_broadcast_ms": None,
         "broadcast_reconnect_ms": 300,
         "unsubscribe_ms": 0,
     }

@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.emulator.realtime.conftest import DEADLINE_SECONDS, OTHER_USER, Client, Server
+from emulator.database import Database
+from emulator.realtime import RealtimeSettings
+from tests.emulator.realtime.conftest import (
+    DEADLINE_SECONDS,
+    OTHER_USER,
+    Client,
+    Server,
+    serving,
+)
 
 BCAST = {"event": "*", "schema": "public", "table": "bcast"}
+ASKING = {"config": {"broadcast": {"ack": False, "self": False, "replication_ready": True}}}
+SEND = "select realtime.send(jsonb_build_object('text', %s::text), 'e', 't', false)"
 NOT_READABLE = "You do not have permissions to read from this Channel topic"
 
 
@@ -265,8 +276,36 @@ async def test_who_asks_for_presence_hears_that_nobody_is_present(server: Server
 
 async def test_who_asks_whether_broadcasts_are_ready_is_told(server: Server) -> None:
     client = await server.client()
-    ready = {"ack": False, "self": False, "replication_ready": True}
-    await client.send("realtime:t", "phx_join", {"config": {"broadcast": ready}}, ref="1")
+    await client.send("realtime:t", "phx_join", ASKING, ref="1")
     assert (await payload(client, "phx_reply"))["status"] == "ok"
     system = await payload(client, "system")
     assert (system["status"], system["message"]) == ("ok", "Replication connection established")
+
+
+async def test_the_first_join_is_answered_before_broadcasts_are_replicated(
+    recorded: Database,
+) -> None:
+    cold = replace(RealtimeSettings.prompt(), cold_broadcast_ms=300)
+    async with serving(recorded, cold) as server:
+        client = await server.client()
+        await client.send("realtime:t", "phx_join", ASKING, ref="1")
+        assert (await payload(client, "phx_reply"))["status"] == "ok"
+        await server.sql(SEND, "too early")
+        assert (await payload(client, "system"))["message"] == "Replication connection established"
+        await server.sql(SEND, "in time")
+        assert (await payload(client, "broadcast"))["payload"]["text"] == "in time"
+        await server.nothing_for(client)
+
+
+async def test_a_channel_that_waits_in_vain_for_replication_is_shut(recorded: Database) -> None:
+    settings = replace(
+        RealtimeSettings.prompt(), cold_broadcast_ms=60_000, replication_ready_seconds=0.1
+    )
+    async with serving(recorded, settings) as server:
+        client = await server.client()
+        await client.send("realtime:t", "phx_join", ASKING, ref="1")
+        assert (await payload(client, "phx_reply"))["status"] == "ok"
+        system = await payload(client, "system")
+        assert system["status"] == "error"
+        assert system["message"] == "Replication connection was not established in time"
+        assert await payload(client, "phx_close") == {}
