@@ -14,7 +14,7 @@ class CloseCode(enum.IntEnum):
     RESTARTING = 1012, "the relay restarts"
     OVERLOADED = 1013, "overloaded, or a limit is reached"
     TOO_SLOW = 4000, "the client reads too slowly"
-    TOKEN_EXPIRED = 4001, "the token expired"
+    TOKEN_EXPIRED = 4001, "the token expired, or is not valid yet"
     TOO_MANY_MESSAGES = 4002, "the client sends too many messages"
     UNAUTHORIZED = 4500, "not authorised, no token in time, or revoked"
     BAD_MESSAGE = 4501, "the client sent a message that is not understood or too big"

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from relay.access.jwks import Jwks
 from relay.access.policies import NotServed, Scoping, scope_of
-from relay.access.tokens import BadToken, Claims, Key, Rules, UnknownKey, verify
+from relay.access.tokens import BadToken, Claims, Key, NotCurrent, Rules, UnknownKey, verify
 from relay.access.watch import AccessWatch
 from relay.changes.endpoints import Endpoint
 
@@ -45,7 +45,8 @@ class Gate(Protocol):
         """What the token gets at that endpoint.
 
         Raises:
-            UnknownKey: it names a signing key that is not known.
+            UnknownKey: it is signed by a key that is not known.
+            NotCurrent: it has expired or is not valid yet.
             Denied: the token is bad, or its role is not served.
             NotReady: it cannot be said yet.
         """
@@ -90,7 +91,7 @@ class TokenGate:
         """
         try:
             claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
-        except UnknownKey:
+        except (UnknownKey, NotCurrent):
             raise
         except BadToken as error:
             raise Denied(str(error)) from None

@@ -14,6 +14,7 @@ from relay.changes.wire import framed, text
 SUBPROTOCOL: Final = "relay.v1"
 HEARTBEAT_SECONDS: Final = 25
 PONG: Final = encode({"type": "pong"})
+TOKEN_REQUIRED: Final = encode({"type": "token_required"})
 
 
 def row(change: Change) -> str:

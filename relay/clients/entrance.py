@@ -11,7 +11,7 @@ from relay.access.addresses import Network
 from relay.access.addresses import client as client_address
 from relay.access.gate import Denied, Gate, Grant, NotReady
 from relay.access.limits import AtLimit, Door
-from relay.access.tokens import UnknownKey
+from relay.access.tokens import NotCurrent, UnknownKey
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.frames import SUBPROTOCOL
 from relay.changes.groups import Format
@@ -155,6 +155,8 @@ class Entrance:
             grant = self._grant(token, request.endpoint)
         except BadParameter as bad:
             return TurnedAway(chosen, CloseCode.BAD_PARAMETER, str(bad), place)
+        except NotCurrent as untimely:
+            return TurnedAway(chosen, CloseCode.TOKEN_EXPIRED, str(untimely), place)
         except Denied as denied:
             return TurnedAway(chosen, CloseCode.UNAUTHORIZED, str(denied), place)
         except NotReady:

@@ -4,7 +4,10 @@ import enum
 import json
 from typing import Final
 
+from relay.access.tokens import MAX_TOKEN_BYTES
+
 MAX_BYTES: Final = 4096
+MAX_AUTH_BYTES: Final = MAX_TOKEN_BYTES + 64  # the token, and the message around it
 
 
 class BadMessage(Exception):
@@ -22,7 +25,7 @@ def parse(message: str | bytes) -> Said:
     """What the client said.
 
     Raises:
-        BadMessage: neither ping nor auth, binary, or over 4 KiB.
+        BadMessage: neither ping nor auth, binary, or too long.
     """
     check_size(message)
     if isinstance(message, bytes):
@@ -43,7 +46,7 @@ def token_in(message: str | bytes) -> str | None:
     """The token that the client shows by this message; None when it is another message.
 
     Raises:
-        BadMessage: over 4 KiB.
+        BadMessage: it is too long.
     """
     check_size(message)
     if isinstance(message, bytes) or '"auth"' not in message:
@@ -62,10 +65,13 @@ def check_size(message: str | bytes) -> None:
     """Passes messages within the limit.
 
     Raises:
-        BadMessage: over 4 KiB.
+        BadMessage: over 4 KiB, or over what a token and the message around it take.
     """
     size = len(message)
     if isinstance(message, str) and size <= MAX_BYTES and not message.isascii():
         size = len(message.encode())
     if size > MAX_BYTES:
-        raise BadMessage(f"the message is longer than {MAX_BYTES} bytes")
+        brings_token = isinstance(message, str) and '"auth"' in message
+        most = MAX_AUTH_BYTES if brings_token else MAX_BYTES
+        if size > most:
+            raise BadMessage(f"the message is longer than {most} bytes")

@@ -1,6 +1,7 @@
 """A client where tokens are asked for: shows one, is served as long as it is good, shows another.
 
-Before it has shown a good token nothing is kept for it but this, and nothing is sent to it.
+Before it has shown a good token nothing is kept for it but this, and nothing is sent to it but,
+in relay.v1, `token_required`.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Final
 from relay.access.deadlines import Deadline
 from relay.access.gate import OPEN, Denied, Grant, NotReady
 from relay.access.limits import AtLimit
-from relay.access.tokens import LEEWAY_SECONDS, Claims, UnknownKey
+from relay.access.tokens import LEEWAY_SECONDS, Claims, NotCurrent, UnknownKey
 from relay.changes import frames
 from relay.changes.endpoints import Endpoint
 from relay.changes.groups import Format
@@ -43,6 +44,7 @@ class Visitor:
         "_outlet",
         "_session",
         "_shared",
+        "_warned_of",
         "grant",
     )
 
@@ -57,6 +59,7 @@ class Visitor:
         self._judging: asyncio.Task[None] | None = None
         self._ended = False
         self._frames = 0  # but for messages, before it was let in
+        self._warned_of: float | None = None  # the end of a token, of which the client knows
         self.grant = OPEN
 
     def begin(self) -> None:
@@ -68,6 +71,8 @@ class Visitor:
         self._remind(self._shared.auth_seconds, self._too_late)
         if admitted is not None and admitted.token is not None:
             self._show(admitted.token)
+        elif self._events:
+            self._outlet.write(framed(frames.TOKEN_REQUIRED))
 
     def said(self, message: str | bytes) -> None:
         """The client has sent a message: a token, or something for its session."""
@@ -179,6 +184,8 @@ class Visitor:
     def _judge(self, token: str) -> None:
         try:
             grant = self._shared.gate.admit(token, self._endpoint)
+        except NotCurrent as untimely:
+            self.narrow(str(untimely))
         except Denied as denied:
             self.revoke(str(denied))
         except NotReady:
@@ -236,7 +243,7 @@ class Visitor:
             self._remind(left + LEEWAY_SECONDS, self._expired)
         elif not self._events or left <= WARNING_SECONDS:
             self._remind(left, self._expired)
-            if self._events:
+            if self._events and self._warned_of != claims.expires:
                 self._warn(left)
         else:
             self._remind(left - WARNING_SECONDS, self._expiring)
@@ -246,6 +253,7 @@ class Visitor:
         self._warn(WARNING_SECONDS)
 
     def _warn(self, seconds: float) -> None:
+        self._warned_of = None if self.grant.claims is None else self.grant.claims.expires
         if self._session is not None:
             self._session.answer(framed(frames.token_expiring(round(seconds))))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.clients.messages import BadMessage, Said, check_size, parse
+from relay.clients.messages import MAX_AUTH_BYTES, BadMessage, Said, check_size, parse, token_in
 
 
 def test_ping_and_auth_are_understood() -> None:
@@ -26,3 +26,14 @@ def test_the_limit_is_4096_bytes_of_utf_8() -> None:
     for message in ("x" * 4097, "é" * 2049, b"x" * 4097):
         with pytest.raises(BadMessage, match="longer"):
             check_size(message)
+
+
+def test_a_message_with_a_token_has_room_for_8_kib_of_it() -> None:
+    token = "x" * 8192
+    message = f'{{"type": "auth", "token": "{token}"}}'
+    assert len(message) <= MAX_AUTH_BYTES
+    assert parse(message) is Said.AUTH
+    assert token_in(message) == token
+    for long in (message + " " * MAX_AUTH_BYTES, message.replace("auth", "ping")):
+        with pytest.raises(BadMessage, match="longer"):
+            check_size(long)

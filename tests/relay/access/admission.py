@@ -118,6 +118,9 @@ BAD: Final[Mapping[str, Defect]] = {
     "unknown role": changed(role="nobody"),
     "only user_metadata": changed(role="anon", user_metadata={"role": "authenticated"}),
 }
+UNTIMELY: Final = frozenset({"expired", "not valid yet"})
+"""Those of BAD that another token of the same user may mend."""
+REQUEST: Final = '{"type":"token_required"}'
 SOURCES: Final = ("first message", "subprotocol", "header", "query")
 
 
@@ -146,13 +149,14 @@ def bring(
 
 
 async def outcome(client: ClientConnection, source: str, token: str | None) -> tuple[str, int]:
-    """What was read before the end, and its close code; 0 when the connection goes on."""
+    """What was read before the end, but for the request for a token, and its close code; 0 when
+    the connection goes on."""
     read = ""
     try:
         if source == "first message" and token is not None:
             await client.send(json.dumps({"type": "auth", "token": token}))
         while '"synced"' not in read:
-            read += str(await client.recv())
+            read += str(await client.recv()).replace(REQUEST, "")
     except ConnectionClosed as closed:
         return read, closed.rcvd.code if closed.rcvd else 1006
     return read, 0

@@ -9,7 +9,17 @@ from emulator.identity import Algorithm
 from emulator.running import Emulator
 from relay.access import jwks
 from relay.changes.endpoints import BY_NAME
-from tests.relay.access.admission import BAD, KINDS, SOURCES, bring, outcome, token_of, tried
+from tests.relay.access.admission import (
+    BAD,
+    KINDS,
+    REQUEST,
+    SOURCES,
+    UNTIMELY,
+    bring,
+    outcome,
+    token_of,
+    tried,
+)
 from tests.relay.clients import THROUGH_ASGI, Running, Tables, live_relay
 
 pytestmark = pytest.mark.usefixtures("each_server")
@@ -62,7 +72,7 @@ def check(case: tuple[Algorithm, str, str, str], text: str, code: int) -> None:
         assert text == "", said
         # Longer than a message, a line or a query may be: refused before it is read.
         too_long = {1009, 4501, 400, 414} if defect == "16 KiB" else set()
-        assert code in {4500} | too_long, said
+        assert code in {4001 if defect in UNTIMELY else 4500} | too_long, said
 
 
 async def read(
@@ -125,3 +135,32 @@ async def test_something_else_than_a_token_ends_the_connection(
             ) as client:
                 await client.send(said)
                 assert await outcome(client, "none", None) == ("", 4500)
+
+
+async def test_a_client_without_a_token_is_told_at_once_and_closed_only_when_its_time_is_up(
+    emulator: Emulator, tables: Tables
+) -> None:
+    add_rows(tables)
+    async with live_relay(emulator, **required(emulator)) as relay, asyncio.timeout(SECONDS):
+        async with bring(relay.host, "hotspots", "first message", None) as silent:
+            assert await silent.recv() == REQUEST
+            assert await outcome(silent, "none", None) == ("", 4500)
+        async with bring(relay.host, "hotspots", "first message", None) as asked:
+            assert await asked.recv() == REQUEST
+            text, code = await outcome(asked, "first message", token_of(emulator))
+            assert (text.startswith('{"type":"hello"'), code) == (True, 0)
+        for source in ("header", "subprotocol", "query"):
+            async with bring(relay.host, "hotspots", source, token_of(emulator)) as client:
+                assert json.loads(await client.recv())["type"] == "hello"
+
+
+async def test_a_token_of_8_kib_is_taken_however_it_is_brought(
+    emulator: Emulator, tables: Tables
+) -> None:
+    add_rows(tables)
+    token = token_of(emulator, app_metadata={"filler": "x" * 5500})
+    assert 7 * 1024 < len(token) <= 8 * 1024
+    async with live_relay(emulator, **required(emulator)) as relay, asyncio.timeout(SECONDS):
+        # The class that serves others than ours reads no longer line than 8 KiB.
+        for source in ("first message",) if THROUGH_ASGI.get() else SOURCES:
+            assert (await tried(relay.host, "hotspots", source, token))[1] == 0, source

@@ -71,6 +71,28 @@ async def test_a_client_is_told_before_its_token_expires_and_closed_when_it_does
 
 
 @each_server
+async def test_a_client_is_warned_once_of_the_end_of_each_token(emulator: Emulator) -> None:
+    token, fresh = short(emulator, 20), short(emulator, 25)
+
+    async def warnings(client: ClientConnection, *shown: str) -> int:
+        for each in shown:
+            await client.send(json.dumps({"type": "auth", "token": each}))
+        await client.send('{"type":"ping"}')
+        found = 0
+        while (kind := (await frame(client))["type"]) != "pong":
+            found += kind == "token_expiring"
+        return found
+
+    async with (
+        guarded(emulator) as relay,
+        bring(relay.host, "hotspots", "header", token) as client,
+    ):
+        assert await warnings(client) == 1
+        assert await warnings(client, token, token, token) == 0
+        assert await warnings(client, fresh, fresh) == 1
+
+
+@each_server
 async def test_a_refreshed_token_keeps_the_connection(emulator: Emulator, tables: Tables) -> None:
     async with (
         guarded(emulator) as relay,

@@ -16,6 +16,7 @@ from relay.access.tokens import (
     BadToken,
     Claims,
     Key,
+    NotCurrent,
     Rules,
     UnknownKey,
     published,
@@ -151,6 +152,29 @@ def test_a_key_that_is_not_known_may_become_known() -> None:
     assert verify(es256(GOOD, None), KEYS, RULES, NOW).role == "authenticated"
 
 
+def test_neither_a_key_nor_a_token_has_to_name_the_key() -> None:
+    nameless = published({"keys": [{n: value for n, value in EC_JWK.items() if n != "kid"}]})
+    assert len(nameless) == 1
+    for kid in ("ec", None):
+        assert verify(es256(GOOD, kid), nameless, RULES, NOW).role == "authenticated"
+    # After a rotation only a fresh list can tell whether such a token is good.
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    for headers in ({}, {"kid": "new"}):
+        for keys in (nameless, KEYS, ()):
+            with pytest.raises(UnknownKey):
+                verify(jwt.encode(GOOD, stranger, "ES256", headers=headers), keys, RULES, NOW)
+
+
+def test_only_the_time_of_a_token_can_be_mended_by_another_one() -> None:
+    for changed in ({"exp": NOW - 60}, {"nbf": NOW + 60}, {"iat": NOW + 60}):
+        with pytest.raises(NotCurrent):
+            verify(hs256(GOOD | changed), KEYS, RULES, NOW)
+        for wrong in ({"iss": "https://other.example"}, {"aud": "somebody"}, {"role": ""}):
+            with pytest.raises(BadToken) as refusal:
+                verify(hs256(GOOD | changed | wrong), KEYS, RULES, NOW)
+            assert not isinstance(refusal.value, NotCurrent)
+
+
 def test_a_key_goes_with_its_own_algorithm() -> None:
     assert refused(jwt.encode(GOOD, RSA_PAIR, "RS256", headers={"kid": "ec"}))
 
@@ -178,7 +202,7 @@ def test_keys_for_other_uses_or_of_other_kinds_are_left_out() -> None:
         {"kty": "oct", "k": "c2VjcmV0", "kid": "oct"},
         {**EC_JWK, "crv": "P-521"},
         {"kty": "EC", "crv": "P-256", "kid": "half"},
-        {name: value for name, value in EC_JWK.items() if name != "kid"},
+        EC_JWK | {"kid": 7},
         "text",
         None,
     ]
