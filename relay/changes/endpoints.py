@@ -8,10 +8,9 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a query parameter filters on; `fixed` when a row never changes it."""
+    """A column that a query parameter filters on."""
 
     name: str
-    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ HOTSPOTS: Final = Endpoint(
         {
             "severity": Column("severity"),
             "status": Column("status"),
-            "entity": Column("entity", fixed=True),
+            "entity": Column("entity"),
         }
     ),
     open_column="status",
@@ -45,7 +44,7 @@ HOTSPOTS: Final = Endpoint(
 ALERTS: Final = Endpoint(
     name="alerts",
     number=2,
-    filters=MappingProxyType({"severity": Column("level", fixed=True)}),
+    filters=MappingProxyType({"severity": Column("level")}),
     open_column="acknowledged",
     open_value=False,
 )

@@ -43,22 +43,6 @@ class Filter:
             record.get(columns[name].name) in values for name, values in self.terms
         ) and self._in_scope(record)
 
-    def fixed(self) -> tuple[str, tuple[str, ...]] | None:
-        """A column that a row never changes, with the values that are allowed; None without one."""
-        for name, values in self.terms:
-            if self.endpoint.filters[name].fixed:
-                return self.endpoint.filters[name].name, values
-        return None
-
-    def may_have_matched(self, record: Mapping[str, Any]) -> bool:
-        """Whether an earlier version of the row can have passed: columns that may change decide
-        nothing."""
-        return all(
-            record.get(self.endpoint.filters[name].name) in values
-            for name, values in self.terms
-            if self.endpoint.filters[name].fixed
-        )
-
     def _in_scope(self, record: Mapping[str, Any]) -> bool:
         if self.scope is None:
             return True

@@ -46,6 +46,12 @@ def leave(table: str, row_id: int, version: int, seq: int) -> str:
     return _message("LEAVE", table=table, id=row_id, version=version, seq=seq)
 
 
+def may_have_left(version: int) -> bool:
+    """Whether an earlier version of a row that does not match a filter can have matched it: an
+    update may change any column."""
+    return version > 1
+
+
 def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
     """What a client with that filter gets instead of these events of all rows; framed both."""
     for frame in events:
@@ -53,7 +59,7 @@ def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
         record, version = message["record"], message["version"]
         if record is None or wanted.matches(record):
             yield frame
-        elif version > 1 and wanted.may_have_matched(record):
+        elif may_have_left(version):
             yield framed(leave(message["table"], record["id"], version, message["seq"]))
 
 

@@ -88,7 +88,7 @@ class Group:
             if events:
                 return forms.event(compressed=self.compressed)
             return forms.row(compressed=self.compressed)
-        if events and change.version > 1 and self.wanted.may_have_matched(change.record):
+        if events and frames.may_have_left(change.version):
             return forms.leave(compressed=self.compressed)
         return None
 

@@ -10,7 +10,6 @@ from relay.changes.filters import Filter
 from relay.changes.forms import Forms
 from relay.changes.groups import Format, Group, LogLimits, Member
 from relay.changes.history import Seqs
-from relay.changes.index import Index
 from relay.changes.records import Change
 from relay.changes.wire import framed
 
@@ -38,7 +37,6 @@ class Stream:
         self._changed = changed
         self._batch = batch
         self._groups: dict[tuple[Format, Filter, bool], Group] = {}
-        self._index = Index[Group]()
         # The groups without a filter stay, so that their logs have no gaps.
         self._lasting = {format: self._group(format, Filter(endpoint)) for format in Format}
         self._recorders: list[dict[int, Change]] = []
@@ -75,7 +73,6 @@ class Stream:
         group.keeping.discard(member)
         group.waiting.discard(member)
         if not group.members and group not in self._lasting.values():
-            self._index.discard(group)
             self._groups.pop((group.format, group.wanted, group.compressed), None)
 
     def lately(self) -> dict[int, Change]:
@@ -126,14 +123,13 @@ class Stream:
 
     def _append(self, change: Change) -> Iterator[Group]:
         forms = Forms(change, self.seq)
-        for group in self._index.concerned(change):
+        for group in self._groups.values():
             if group.publish(change, self.seq, forms):
                 yield group
 
     def _group(self, format: Format, wanted: Filter, compressed: bool = False) -> Group:
         group = Group(format, wanted, compressed, self._limits, self.seq, self._batch)
         self._groups[format, wanted, compressed] = group
-        self._index.add(group)
         return group
 
 

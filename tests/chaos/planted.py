@@ -21,7 +21,6 @@ import relay.upstream.rest
 from relay.__main__ import main
 from relay.changes.endpoints import BY_NAME
 from relay.changes.feed import Feed
-from relay.changes.filters import Filter
 from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.records import Change, Incomplete, from_live, from_row
@@ -122,7 +121,7 @@ def takes_live_rows_as_they_are(patch: Patch) -> None:
 
 def tells_nobody_that_rows_leave(patch: Patch) -> None:
     """A row that does not match any more is passed over."""
-    patch(Filter, "may_have_matched", lambda wanted, record: False)
+    patch(relay.changes.frames, "may_have_left", lambda version: False)
 
 
 def pages_without_an_upper_bound(patch: Patch) -> None:

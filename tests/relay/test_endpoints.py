@@ -149,6 +149,28 @@ async def test_a_filter_lets_through_what_matches_and_tells_what_leaves(
         assert (await frame(rows))["id"] == critical
 
 
+async def test_a_row_leaves_whatever_column_was_corrected(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    alert = tables.alert(hotspot, "critical")
+    entity = tables.execute("select entity from hotspots where id = %s", hotspot)
+    async with live_relay(emulator) as relay:
+        for path, correction, row in (
+            (f"hotspots?entity={entity}", "update hotspots set entity = 'x'", hotspot),
+            ("alerts?severity=critical", "update alerts set level = 'warn'", alert),
+        ):
+            async with relay.follow(path) as events:
+                _, held, synced = await greeted(events)
+                assert held["record"]["id"] == row
+                tables.execute(f"{correction} where id = %s", row)
+                left = await change(events)
+                assert (left["type"], left["id"]) == ("LEAVE", row)
+            async with relay.follow(f"{path}&cursor={synced['cursor']}") as back:
+                _, left, _ = await greeted(back)
+                assert (left["type"], left["id"]) == ("LEAVE", row)
+
+
 async def test_the_severity_of_alerts_is_their_level(emulator: Emulator, tables: Tables) -> None:
     hotspot = tables.hotspot()
     wanted = tables.alert(hotspot, "critical")
