@@ -50,15 +50,17 @@ class Beats:
 
     def forget(self) -> None:
         """The database has another history."""
-        self._read.clear()
+        self._read = {}
 
     async def close(self) -> None:
         """Ends the reads under way."""
         await self._flights.close()
 
     async def _beat(self, instance: str) -> int:
-        beat = await self._rest.beat(instance)
-        if len(self._read) >= MOST_INSTANCES:
-            self._read.clear()
-        self._read[instance] = (-1 if beat is None else beat, self._now())
-        return self._read[instance][0]
+        kept = self._read
+        found = await self._rest.beat(instance)
+        beat = -1 if found is None else found
+        if len(kept) >= MOST_INSTANCES:
+            kept.clear()
+        kept[instance] = beat, self._now()  # nobody asks there if all was forgotten meanwhile
+        return beat

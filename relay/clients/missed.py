@@ -38,11 +38,13 @@ class Caught(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Missed:
     """All that `upto` shows and `since` does not, by endpoint number; what `upto` does not show
-    comes after `seqs` in the logs, and with it what was sent on meanwhile."""
+    comes after `seqs` in the logs, and with it what was sent on meanwhile. It holds for one
+    `generation` of the logs: another one is of another history."""
 
     since: Snapshot
     upto: Snapshot
     seqs: Seqs
+    generation: int
     caught: Mapping[int, tuple[Caught, ...]]
 
 
@@ -84,7 +86,7 @@ class MissedReads:
         """A read that brings all which the snapshot does not show of that endpoint.
 
         Raises:
-            Unavailable: it cannot be read now.
+            Unavailable: it cannot be read now, or the history changed meanwhile.
             Unresumable: the snapshot is of another history, or too much was missed.
         """
         while True:
@@ -99,6 +101,8 @@ class MissedReads:
                 if read.since is None or snapshot.xmax <= read.since.xmax:
                     raise Unresumable("expired") from None
                 continue  # others were much further behind
+            if missed.generation != self._intake.streams.generation:
+                raise Unavailable("the database has another history since")
             if snapshot.xmax > missed.upto.xmax:
                 raise Unresumable("epoch")  # a snapshot from the future
             return missed
@@ -120,11 +124,16 @@ class MissedReads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _serving(self, snapshot: Snapshot, number: int) -> _Read | None:
+        streams = self._intake.streams
+        log = streams.by_number(number).everything.log
         for read in reversed(self._reads):
-            if read.since is not None and snapshot.covers(read.since):
-                log = self._intake.streams.by_number(number).everything.log
-                if read.result is None or log.covers(read.result.seqs[number]):
-                    return read
+            if read.since is None or not snapshot.covers(read.since):
+                continue
+            found = read.result
+            if found is None or (
+                found.generation == streams.generation and log.covers(found.seqs[number])
+            ):
+                return read
         return None
 
     def _gathering(self) -> _Read:
@@ -180,6 +189,8 @@ class MissedReads:
         finally:
             for stream in streams:
                 stream.stop_recording(published[stream.endpoint.number])
+        if streams.generation != generation:
+            raise Unavailable("the database has another history since")
         if upto is None or not upto.covers(since):
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
         if self._intake.feed.hidden_from(upto, accepted):
@@ -188,7 +199,7 @@ class MissedReads:
             number: tuple(entry for entry in entries if not _has(published[number], entry))
             for number, entries in caught.items()
         }
-        return Missed(since, upto, seqs, kept)
+        return Missed(since, upto, seqs, generation, kept)
 
     async def _page(
         self, since: Snapshot, upto: Snapshot | None, after: tuple[int, int, int]

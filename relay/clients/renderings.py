@@ -37,7 +37,8 @@ class Rendered:
         return self.generation == group.generation and self.position >= group.log.tail
 
 
-Key = tuple[Group, int, str]  # the group, the seq after which its log goes on, a snapshot if read
+# The group and its generation, the seq after which its log goes on, a snapshot if read.
+Key = tuple[Group, int, int, str]
 
 
 class Renderings:
@@ -72,7 +73,10 @@ class Renderings:
         found = self.at_once(group, seq, cursor)
         if found is None:
             key = _key(group, seq, cursor)
-            found = await self._flights.join(key, lambda: self._render(group, seq, missed, cursor))
+            generation = group.generation  # that of `seq`, also when it changes before the start
+            found = await self._flights.join(
+                key, lambda: self._render(group, generation, seq, missed, cursor)
+            )
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = found
@@ -92,9 +96,14 @@ class Renderings:
         await self._flights.close()
 
     async def _render(
-        self, group: Group, seq: int, missed: Missed | None, cursor: Cursor | None
+        self,
+        group: Group,
+        generation: int,
+        seq: int,
+        missed: Missed | None,
+        cursor: Cursor | None,
     ) -> Rendered:
-        generation, before = group.generation, list[bytes]()
+        before: list[bytes] = []
         if missed is not None and cursor is not None:
             caught = missed.caught[group.wanted.endpoint.number]
             for start in range(0, len(caught), CHUNK_FRAMES):
@@ -133,7 +142,7 @@ class Renderings:
 
 
 def _key(group: Group, seq: int, cursor: Cursor | None) -> Key:
-    return group, seq, str(cursor.snapshot) if cursor is not None else ""
+    return group, group.generation, seq, str(cursor.snapshot) if cursor is not None else ""
 
 
 def _wanted(events: Iterable[bytes], wanted: Filter) -> Iterable[bytes]:

@@ -119,14 +119,14 @@ class Resumes:
         cursor = self._read(presented, group)
         if not await self._beats.vouch_for(cursor):
             raise Unresumable("epoch")
-        if generation != group.generation:
-            raise Unavailable("the database has another history since")
+        _check(generation, group)
         held = self._held(cursor, seq, group)
         if held is not None:
             kind, after = held
             return self._replay(kind, group, await self._renderings.get(group, after))
         number = group.wanted.endpoint.number
         missed = await self._missed.get(cursor.snapshot, number)
+        _check(generation, group)  # who waits goes on later than the read ended
         rendered = await self._renderings.get(group, missed.seqs[number], missed, cursor)
         return self._replay("rest", group, rendered)
 
@@ -167,3 +167,9 @@ class Resumes:
             generation=rendered.generation,
             cursor=self._places.cursor(group.wanted),
         )
+
+
+def _check(generation: int, group: Group) -> None:
+    """Raises Unavailable when the database has had another history since then."""
+    if generation != group.generation:
+        raise Unavailable("the database has another history since")

@@ -12,6 +12,7 @@ from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
 from relay.changes.snapshot import Snapshot
 from relay.clients.cursor import Cursor, Signer, bound
+from relay.clients.missed import Missed, MissedReads
 from tests.relay.clients import Frame, Running, Tables, frame, greeted, live_relay, relay_of
 from tests.relay.proxy import proxy_to
 
@@ -397,3 +398,39 @@ async def test_who_comes_back_while_rest_is_down_is_kept_and_served_later(
             holder.take(found)
             assert holder.rows.keys() == {missed}
             assert found[-1]["cursor"]
+
+
+async def test_a_database_restored_between_the_last_page_and_the_answer_is_told_by_a_reset(
+    emulator: Emulator, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before is of another history, and newer than what there is now."""
+    holder, first = Holder(), tables.hotspot("info")
+    async with live_relay(emulator) as relay:
+        await visit(relay, holder)
+    tables.execute("update hotspots set severity = 'critical' where id = %s", first)
+
+    async def restored_meanwhile(reads: MissedReads, *given: Any) -> Missed:
+        missed = await get(reads, *given)
+        monkeypatch.setattr(MissedReads, "get", get)
+        generation = reads._intake.streams.generation
+        restore(tables, first)
+        async with asyncio.timeout(20):
+            while reads._intake.streams.generation == generation:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return missed
+
+    async with live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.5") as relay:
+        get = MissedReads.get
+        monkeypatch.setattr(MissedReads, "get", restored_meanwhile)
+        found = await visit(relay, holder)
+    assert [each["reason"] for each in found if each["type"] == "reset"] == ["epoch"]
+    assert holder.rows[first]["severity"] == "info"
+
+
+def restore(tables: Tables, row: int) -> None:
+    """Brings an image of the disk back on which that row was not changed yet."""
+    tables.execute("alter table hotspots disable trigger user")
+    tables.execute("update hotspots set severity = 'info', version = 1 where id = %s", row)
+    tables.execute("alter table hotspots enable trigger user")
+    tables.execute("update relay_heartbeats set beat = beat - 1")
+    tables.hotspot()  # so that the next catch-up has something to confirm
