@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 INBOX_ROWS: Final = 10_000
 BATCH_ROWS: Final = 500
 RETURN_SECONDS: Final = 15.0
+# How long a policy that opens the topic to forgers may go unnoticed.
+POLICY_SECONDS: Final = 60.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 # What the real server and its gateway say about a key or token that they do not accept.
 REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized(?!: You do)|API key")
@@ -161,6 +163,7 @@ class LiveLane:
     async def _watch(
         self, lane: Lane, lost: asyncio.Future[str], listening: asyncio.Task[None]
     ) -> NoReturn:
+        checked_at = self._now()
         while True:
             await _first(lost, listening, seconds=1.0)
             if lost.done():
@@ -174,6 +177,10 @@ class LiveLane:
                 raise Lost(text, lane=True)
             if self._lanes.wanted(self._now()) is not lane and await self._choose() is not lane:
                 raise Lost("broadcast is tried again")
+            if lane is Lane.BROADCAST and self._now() - checked_at > POLICY_SECONDS:
+                checked_at = self._now()
+                if await self._lacks_broadcast():
+                    raise Lost("broadcast is not possible any more", lane=True)
 
     def _put(self, lane: Lane, rows: Rows) -> None:
         if not self._inbox.put(lane, rows):

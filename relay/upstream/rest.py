@@ -105,7 +105,9 @@ class Rest:
             raise Unavailable(f"relay_heartbeat: unexpected answer ({error})") from error
 
     async def broadcast_lacks(self) -> str | None:
-        """What keeps the database from broadcasting; None when nothing does.
+        """What keeps broadcasts of the database from being used; None when nothing does.
+
+        A topic to which others may send is not used: what comes on it could be forged.
 
         Raises:
             Unavailable: no answer, or an error.
@@ -115,6 +117,15 @@ class Rest:
             return "the function realtime.send is not there"
         if not answer.get("policy"):
             return "the policy on realtime.messages is not there"
+        senders = answer.get("sends")
+        if senders is None:
+            return "relay_broadcast() does not tell who may send: apply the newest migrations"
+        if senders:
+            return (
+                f"holders of {', '.join(senders)} may send to the topic relay:changes, so changes"
+                " on it could be forged: restore the restrictive policy `Only the database sends"
+                " changes` on realtime.messages, for these roles too"
+            )
         return None
 
     async def access(self) -> Mapping[str, Any]:
