@@ -71,6 +71,19 @@ def is_foreign(headers: Mapping[str, str], allows: Allows) -> bool:
     return not allows(origin, headers.get("host", ""))
 
 
+def is_embedded(headers: Mapping[str, str]) -> bool:
+    """Whether a browser made the request for another page's image, link or form, and not for a
+    script that has to name its origin.
+
+    Pages of one site are not all of one owner, and a GET for an image carries no Origin. What is no
+    browser sends no `Sec-Fetch-Site`.
+    """
+    site = headers.get("sec-fetch-site", "none")
+    if site in ("same-origin", "none"):
+        return False
+    return headers.get("sec-fetch-mode") != "cors" or "origin" not in headers
+
+
 def cors(origin: str | None) -> dict[str, str]:
     """The headers that let the page of an allowed origin read the answer."""
     if origin is None:

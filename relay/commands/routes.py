@@ -17,7 +17,7 @@ from relay.commands.asked import MAX_BODY_BYTES, notes, query, without_stamps
 from relay.commands.behalf import TOKEN, Behalf
 from relay.commands.documented import NOTES, answers, parameters
 from relay.errors import Refused
-from relay.origins import Allows, cors, is_addressed_locally, is_foreign
+from relay.origins import Allows, cors, is_addressed_locally, is_embedded, is_foreign
 
 BODY_SECONDS = 10
 RETRY_SECONDS = 5
@@ -70,6 +70,8 @@ class _Commands:
 
     async def request_scan(self, request: Request, response: Response) -> Any:
         """Queues a scan, or names the one that is queued already."""
+        if request.method == "GET" and is_embedded(request.headers):
+            raise Refused(403, "an embedded image, link or form of another page starts no scan")
         scan = await self._behalf.call(self._token(request), "request_scan", {})
         response.headers["Location"] = f"/scans/{scan['id']}"
         return scan

@@ -119,6 +119,34 @@ async def test_foreign_pages_can_start_nothing(
     assert "Access-Control-Allow-Origin" not in reply.headers
 
 
+IMAGE = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+LINK = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}
+SCRIPT = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}
+LISTED = {"Origin": "https://app.example"}
+
+
+@pytest.mark.parametrize("headers", [IMAGE, LINK, SCRIPT, IMAGE | LISTED, LINK | LISTED])
+async def test_an_image_or_link_on_a_page_of_the_same_site_starts_no_scan(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    assert (await client.get("/hotspots/scan", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},  # curl
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},  # typed into the address bar
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        SCRIPT | LISTED,
+    ],
+)
+async def test_a_script_that_names_an_allowed_origin_and_no_browser_may_get_a_scan(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    assert (await client.get("/hotspots/scan", headers=headers)).status_code == 503
+
+
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "https://app.example"])
 async def test_allowed_pages_may_read_answers_and_errors(
     client: httpx.AsyncClient, origin: str

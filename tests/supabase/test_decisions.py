@@ -206,18 +206,72 @@ def test_a_scan_is_queued_once(worker: Connection, alice: Connection) -> None:
     first = one(alice, "select public.request_scan()")
     assert first["status"] == "queued"
     assert one(alice, "select public.request_scan()") == first
-    found = worker.execute("select id, status, reason, requested_by from public.scans").fetchall()
-    assert [tuple(row.values()) for row in found] == [
-        (first["id"], "queued", "request", "alice"),
-    ]
+    found = worker.execute("select id, status, reason from public.scans").fetchall()
+    assert [tuple(row.values()) for row in found] == [(first["id"], "queued", "request")]
 
 
-def test_a_scan_is_queued_anew_while_one_runs(worker: Connection, alice: Connection) -> None:
+def test_who_asked_for_a_scan_is_in_the_audit_log_and_nowhere_else(
+    worker: Connection, alice: Connection
+) -> None:
+    worker.execute("delete from public.scans")
+    scan = one(alice, "select public.request_scan()")["id"]
+    asked = worker.execute(
+        "select user_id, action from public.audit_log"
+        " where entity_type = 'scan' and entity_id = %s",
+        (scan,),
+    ).fetchall()
+    assert [tuple(row.values()) for row in asked] == [("alice", "requested")]
+    assert "alice" not in str(one(alice, "select to_jsonb(s) from public.scans s"))
+
+
+def start(worker: Connection, scan: int, status: str) -> None:
+    worker.execute(
+        "update public.scans set status = %s, started_at = clock_timestamp() where id = %s",
+        (status, scan),
+    )
+
+
+EVENT: LiteralString = (
+    "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+    " values ('factory', 'Foundry', now())"
+)
+
+
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_a_scan_is_queued_anew_while_events_wait(
+    worker: Connection, alice: Connection, status: str
+) -> None:
+    worker.execute("delete from public.event_queue")
     worker.execute("delete from public.scans")
     first = one(alice, "select public.request_scan()")["id"]
-    worker.execute("update public.scans set status = 'running' where id = %s", (first,))
-    second = one(alice, "select public.request_scan()")["id"]
-    assert second > first
+    start(worker, first, status)
+    worker.execute(EVENT)
+    worker.execute("delete from public.scans where id <> %s", (first,))  # that of the insert
+    assert one(alice, "select public.request_scan()")["id"] > first
+
+
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_a_flood_of_requests_without_events_is_one_scan(
+    worker: Connection, alice: Connection, status: str
+) -> None:
+    worker.execute("delete from public.event_queue")
+    worker.execute("delete from public.scans")
+    first = one(alice, "select public.request_scan()")["id"]
+    start(worker, first, status)
+    answers = [one(alice, "select public.request_scan()") for _ in range(20)]
+    assert answers == [{"id": first, "status": status}] * 20
+    worker.execute("update public.scans set started_at = started_at - interval '11 seconds'")
+    assert one(alice, "select public.request_scan()")["id"] > first
+
+
+def test_a_failed_scan_is_not_named_to_who_asks_again(
+    worker: Connection, alice: Connection
+) -> None:
+    worker.execute("delete from public.event_queue")
+    worker.execute("delete from public.scans")
+    first = one(alice, "select public.request_scan()")["id"]
+    start(worker, first, "failed")
+    assert one(alice, "select public.request_scan()")["id"] > first
 
 
 def test_inserted_events_queue_one_scan(worker: Connection) -> None:
@@ -228,8 +282,8 @@ def test_inserted_events_queue_one_scan(worker: Connection) -> None:
             " select 'factory', 'Foundry', now() from generate_series(1, 4)"
         )
     assert one(worker, "select count(*) from public.event_queue") == 12
-    found = worker.execute("select status, reason, requested_by from public.scans").fetchall()
-    assert [tuple(row.values()) for row in found] == [("queued", "events", None)]
+    found = worker.execute("select status, reason from public.scans").fetchall()
+    assert [tuple(row.values()) for row in found] == [("queued", "events")]
 
 
 def test_an_insert_of_no_event_queues_nothing(worker: Connection) -> None:
