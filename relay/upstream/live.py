@@ -29,7 +29,7 @@ from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.inbox import Inbox, Rows
 from relay.upstream.lanes import Lane, Lanes
 from relay.upstream.realtime_patches import dispose, listening, pace
-from relay.upstream.rest import HEARTBEATS, Rest
+from relay.upstream.rest import HEARTBEATS, Broadcasting, Rest
 from relay.upstream.sources import Upstream
 from relay.upstream.subscription import Lost, Subscription
 
@@ -77,7 +77,7 @@ class LiveLane:
         self._address = address
         self._lanes = lanes
         self._rest = rest
-        self._lacking: str | None = None
+        self._found = Broadcasting(None, ())
         self._intake = intake
         self._upstream = upstream
         self._healing = healing
@@ -128,14 +128,21 @@ class LiveLane:
 
     async def _lacks_broadcast(self) -> bool:
         try:
-            lacking = await self._rest.broadcast_lacks()
+            found = await self._rest.broadcasting()
         except Unavailable as error:
             logger.debug("not known whether the database broadcasts: %s", error)
             return False
-        if lacking is not None and lacking != self._lacking:
-            logger.warning("live lane broadcast is not possible: %s", lacking)
-        self._lacking = lacking
-        return lacking is not None
+        if found.lacks is not None and found.lacks != self._found.lacks:
+            logger.warning("live lane broadcast is not possible: %s", found.lacks)
+        if found.inherited and found.inherited != self._found.inherited:
+            logger.warning(
+                "the relay's role is a member of anon and has rights that it does not need: %s;"
+                " revoke them from anon, or set RELAY_LIVE=postgres_changes and revoke anon from"
+                " relay_reader",
+                "; ".join(found.inherited),
+            )
+        self._found = found
+        return found.lacks is not None
 
     async def _attempt(self, lane: Lane) -> NoReturn:
         self._upstream.live.lane = lane

@@ -40,6 +40,19 @@ class Query(Protocol):
         """Sends it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Broadcasting:
+    """What the database says about its broadcasts.
+
+    Attributes:
+        lacks: What keeps them from being used; None when nothing does.
+        inherited: Rights on the project's own tables that the relay's role has as a member of anon.
+    """
+
+    lacks: str | None
+    inherited: tuple[str, ...]
+
+
 class Rest:
     """The requests that the relay makes under its own key; `gateway_key` is the one that lets them
     pass the gateway where the first is a token."""
@@ -104,29 +117,17 @@ class Rest:
         except (TypeError, ValueError) as error:
             raise Unavailable(f"relay_heartbeat: unexpected answer ({error})") from error
 
-    async def broadcast_lacks(self) -> str | None:
-        """What keeps broadcasts of the database from being used; None when nothing does.
+    async def broadcasting(self) -> Broadcasting:
+        """Whether broadcasts of the database can be used.
 
-        A topic to which others may send is not used: what comes on it could be forged.
+        A topic to which others may send is not: what comes on it could be forged.
 
         Raises:
             Unavailable: no answer, or an error.
         """
         answer = await self._call("relay_broadcast", {})
-        if not answer.get("function"):
-            return "the function realtime.send is not there"
-        if not answer.get("policy"):
-            return "the policy on realtime.messages is not there"
-        senders = answer.get("sends")
-        if senders is None:
-            return "relay_broadcast() does not tell who may send: apply the newest migrations"
-        if senders:
-            return (
-                f"holders of {', '.join(senders)} may send to the topic relay:changes, so changes"
-                " on it could be forged: restore the restrictive policy `Only the database sends"
-                " changes` on realtime.messages, for these roles too"
-            )
-        return None
+        inherited = tuple(str(rights) for rights in answer.get("inherited") or ())
+        return Broadcasting(_lacks(answer), inherited)
 
     async def access(self) -> Mapping[str, Any]:
         """What relay_access() says of every role and table.
@@ -237,3 +238,20 @@ def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:
         reset=reset,
         after=(rows[-1]["tx"], rows[-1]["t"], rows[-1]["id"]) if rows else after,
     )
+
+
+def _lacks(answer: Mapping[str, Any]) -> str | None:
+    if not answer.get("function"):
+        return "the function realtime.send is not there"
+    if not answer.get("policy"):
+        return "the policy on realtime.messages is not there"
+    senders = answer.get("sends")
+    if senders is None:
+        return "relay_broadcast() does not tell who may send: apply the newest migrations"
+    if senders:
+        return (
+            f"holders of {', '.join(senders)} may send to the topic relay:changes, so changes"
+            " on it could be forged: restore the restrictive policy `Only the database sends"
+            " changes` on realtime.messages, for these roles too"
+        )
+    return None

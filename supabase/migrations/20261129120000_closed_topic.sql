@@ -20,6 +20,8 @@ exception when insufficient_privilege then
 end $$;
 
 -- Roles that a token may name, for whom a permissive policy opens the topic and no restrictive one closes it: 'sends', 'receives'.
+-- 'inherited': what the caller relay_reader may do with the project's tables because it is a member of anon, which Realtime's schema asks
+-- for; a table whose row level security has no policy for anon gives nothing.
 -- 'policy': it lets the caller in, and the caller reaches the schema; what PostgREST switched to stays visible in the setting.
 create or replace function public.relay_broadcast() returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -61,7 +63,28 @@ language sql stable security definer set search_path = '' as $$
           where r.rolname = pg_catalog.current_setting('role') and r.rolname = any (roles)
             and pg_catalog.has_schema_privilege(r.oid, 'realtime', 'usage')))),
     'sends', (select coalesce(pg_catalog.jsonb_agg(o.rolname order by o.rolname), '[]') from open o where o.direction = 'sends'),
-    'receives', (select coalesce(pg_catalog.jsonb_agg(o.rolname order by o.rolname), '[]') from open o where o.direction = 'receives'))
+    'receives', (select coalesce(pg_catalog.jsonb_agg(o.rolname order by o.rolname), '[]') from open o where o.direction = 'receives'),
+    'inherited', (
+      select coalesce(pg_catalog.jsonb_agg(found.rights order by found.rights), '[]')
+      from (
+        select pg_catalog.format('%s on %I.%I', pg_catalog.string_agg(p.privilege, ', ' order by p.privilege), n.nspname, c.relname) as rights
+        from pg_catalog.pg_class c
+        join pg_catalog.pg_namespace n on n.oid = c.relnamespace,
+        pg_catalog.unnest(array['select', 'insert', 'update', 'delete']) as p (privilege)
+        where pg_catalog.current_setting('role') = 'relay_reader' and pg_catalog.pg_has_role('relay_reader', 'anon', 'usage')
+          and c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not like 'pg\_%'
+          and n.nspname not in ('information_schema', 'realtime')
+          and pg_catalog.has_schema_privilege('anon', n.oid, 'usage')
+          and pg_catalog.has_table_privilege('anon', c.oid, p.privilege)
+          and (not c.relrowsecurity or exists (
+            select from pg_catalog.pg_policy policy
+            where policy.polrelid = c.oid and policy.polpermissive
+              and policy.polcmd in ('*', case p.privilege when 'select' then 'r' when 'insert' then 'a' when 'update' then 'w' else 'd' end::"char")
+              and exists (select from pg_catalog.unnest(policy.polroles) member
+                          where member = 0 or pg_catalog.pg_has_role('anon', member, 'usage'))))
+        group by n.nspname, c.relname
+        order by n.nspname, c.relname limit 20
+      ) found))
 $$;
 comment on function public.relay_broadcast() is
-  'Whether broadcasts from the database are possible and safe: the function that sends, the policy that lets relays in, and the roles that may send to or receive from the relays'' topic though they must not.';
+  'Whether broadcasts from the database are possible and safe: the function that sends, the policy that lets relays in, and the roles that may send to or receive from the relays'' topic though they must not, and what relay_reader inherits from anon.';

@@ -215,6 +215,38 @@ def test_a_role_of_the_projects_own_that_may_send_is_named(project: Database) ->
         admin.execute(f'drop role "{name}"')
 
 
+def inherited(database: Database) -> list[str]:
+    """What relay_reader is told that it may do because it is a member of anon."""
+    rights: list[str] = one(
+        database.connect("relay_reader", user="authenticator"), "select public.relay_broadcast()"
+    )["inherited"]
+    return rights
+
+
+def test_what_the_relays_role_gets_as_a_member_of_anon_is_named(project: Database) -> None:
+    plant(
+        project,
+        (
+            "create table public.todos (id int)",
+            "grant select, insert on public.todos to anon",
+            "create table public.guarded (id int)",
+            "alter table public.guarded enable row level security",
+            "grant select, delete on public.guarded to anon",
+            "create table public.closed (id int)",
+            "alter table public.closed enable row level security",
+            "grant select on public.closed to anon",
+            "create policy rule on public.guarded for delete to public using (id > 3)",
+        ),
+    )
+    expected = ["delete on public.guarded", "insert, select on public.todos"]
+    member = one(project.connect(), "select pg_has_role('relay_reader', 'anon', 'usage')")
+    assert inherited(project) == (expected if member else [])
+    with project.connect(user="supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute("grant anon to relay_reader")
+        admin.execute("select set_config('role', 'relay_reader', true)")
+        assert one(admin, "select public.relay_broadcast()")["inherited"] == expected
+
+
 def test_who_does_not_own_realtime_migrates_and_is_told_that_the_topic_is_open(
     migrated: emulator.database.Database, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 from realtime import AsyncRealtimeClient
+from realtime.types import RealtimeChannelOptions
 
 from emulator import cluster
 from emulator.running import Emulator
@@ -69,10 +70,13 @@ async def send(emulator: Emulator, row: int) -> None:
     )
     try:
         await client.set_auth(token_of(emulator))
-        joined = asyncio.get_running_loop().create_future()
-        channel = client.channel("relay:changes", {"config": {"private": True}})  # type: ignore[typeddict-item]
-        await channel.subscribe(lambda state, error: joined.done() or joined.set_result(state))
-        await joined
+        joined = asyncio.Event()
+        config: RealtimeChannelOptions = {
+            "config": {"broadcast": None, "presence": None, "private": True}
+        }
+        channel = client.channel("relay:changes", config)
+        await channel.subscribe(lambda state, error: joined.set())
+        await joined.wait()
         await channel.send_broadcast("changes", {"changes": forged(row)})
     finally:
         await client.close()
