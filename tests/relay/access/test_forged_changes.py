@@ -127,3 +127,41 @@ async def test_a_topic_that_is_opened_later_is_left(
         assert (await relay.health())["live"]["lane"] == "broadcast"
         plant(emulator, *EXAMPLE, OPEN)
         await relay.until(lambda health: health["live"]["lane"] == "postgres_changes")
+
+
+async def test_a_relay_on_the_fast_lane_needs_no_published_table(
+    emulator: Emulator, tables: Tables
+) -> None:
+    plant(
+        emulator,
+        "alter publication supabase_realtime drop table"
+        " public.hotspots, public.alerts, public.recommendations",
+    )
+    async with (
+        live_relay(emulator, RELAY_LIVE="broadcast") as relay,
+        asyncio.timeout(SECONDS),
+        relay.follow("hotspots") as client,
+    ):
+        await greeted(client)
+        row = tables.hotspot()
+        assert (await change(client))["record"]["id"] == row
+
+
+async def test_the_relay_warns_of_rights_that_its_role_inherits(
+    emulator: Emulator, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant(
+        emulator,
+        "grant anon to relay_reader",
+        "create table public.todos (id int)",
+        "grant select on public.todos to anon",
+    )
+    variables = {
+        "SUPABASE_SECRET_KEY": "",
+        "RELAY_SUPABASE_KEY": emulator.keys.mint("relay_reader"),
+        "RELAY_AUTH": "required",
+    }
+    with caplog.at_level(logging.WARNING):
+        async with live_relay(emulator, **variables):
+            pass
+    assert "rights that it does not need: select on public.todos" in caplog.text
