@@ -58,7 +58,7 @@ def bearer(emulator: Emulator, role: str) -> dict[str, str]:
 def is_denied(answer: httpx.Response) -> bool:
     if answer.status_code < 400:
         return False
-    problem = answer.json()
+    problem: dict[str, str] = answer.json()
     refused = problem["code"] == DENIED and problem["message"].startswith("permission denied")
     return refused or problem["code"] == UNKNOWN
 
