@@ -26,6 +26,8 @@ class Severity(enum.IntEnum):
 # Predictions that are equal on paper differ in the last bits. A ratio this close to a threshold,
 # relatively, has reached it.
 ROUNDING = 1e-9
+# What is expected is known in steps of 0.01 %: a ratio this close has reached a threshold.
+ON_THE_GRID = 1e-4
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class Thresholds:
                 f"thresholds must satisfy 1 < info < warn < critical, "
                 f"not info={self.info:g} warn={self.warn:g} critical={self.critical:g}"
             )
+
+    def of_ratio(self, ratio: float) -> Severity | None:
+        """Give the severity of kilograms to expected kilograms, None below info."""
+        reached = ratio * (1 + ON_THE_GRID)
+        if reached >= self.critical:
+            return Severity.CRITICAL
+        if reached >= self.warn:
+            return Severity.WARN
+        return Severity.INFO if reached >= self.info else None
 
     def severity(self, predicted: float, baseline: float) -> Severity | None:
         """Give the severity, None for a normal event. Any CO2 above a baseline of 0 is critical."""

@@ -1,0 +1,147 @@
+"""The life of a hotspot within one detector: opened, worse, over, or the new normal.
+
+Resolving after three events that are not hot, instead of on evidence, opens .010 false hotspots
+per supplier-week instead of .006 (noise 10 %). The new normal and the resting reference show no
+gain there: without the first an episode could stay open for ever, and the second keeps the ratio
+that is shown the one against the state before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.detection.observation import DAY, Rule, Standing
+from worker.detection.spread import Scale
+from worker.detection.window import STEP
+from worker.severity import Severity
+
+SPIKE_RUN = 3  # a hot event without so long a run of evidence is a spike
+BEFORE = 30  # reference values before the run, whose median tells a drift
+OVER_EVIDENCE = 3.0  # evidence of return
+OVER_CALM = 3  # and so many in a row that are not hot
+STEADY = 60  # observations that a new normal takes
+STEADY_DAYS, STEADY_DAYS_OF_DRIFT = 30, 90
+
+
+class Episode:
+    """A hotspot that this detector holds open.
+
+    `heard` is what a person has said of it: "rejected" holds it open until it is over; "ignored"
+    keeps it silent until it is over; "resolved" keeps it silent until there is new evidence.
+    """
+
+    __slots__ = (
+        "calm",
+        "events",
+        "excess_kg",
+        "heard",
+        "level",
+        "residuals",
+        "return_evidence",
+        "rule",
+        "severity",
+        "since",
+        "times",
+    )
+
+    def __init__(self, rule: Rule, since: float, level: float, severity: Severity) -> None:
+        self.rule = rule
+        self.since = since
+        self.level = level
+        self.severity = severity
+        self.events = 1
+        self.times = 1
+        self.excess_kg = 0.0  # of what belongs to it, so far
+        self.return_evidence = 0.0
+        self.calm = 0
+        self.residuals: list[int] = []
+        self.heard = ""
+
+    def standing(self) -> Standing:
+        """Give what others see of it."""
+        return Standing(
+            self.rule,
+            self.since,
+            self.events,
+            self.times,
+            self.severity,
+            self.level,
+            self.excess_kg,
+            recovering=self.calm > 0 and self.return_evidence >= 1,
+        )
+
+    def follow(
+        self, residual: float, excess: float, hot: bool, scale: Scale, least_level: float
+    ) -> None:
+        """Take one more observation, `excess` above the reference (both logarithms)."""
+        self.events += 1
+        self.times += hot
+        self.level += 0.2 * (min(excess, self.level + 3 * scale.body) - self.level)
+        half = max(least_level, self.level) / 2
+        evidence = max(-2.0, min((half - excess) / scale.summed, 1.0))
+        self.return_evidence = max(0.0, self.return_evidence + evidence)
+        self.calm = 0 if hot else self.calm + 1
+        self.residuals = [*self.residuals[1 - STEADY :], round(residual / STEP)]
+
+    @property
+    def silent(self) -> bool:
+        """Say whether a person does not want to hear of it."""
+        return self.heard in ("ignored", "resolved")
+
+    @property
+    def over(self) -> bool:
+        """Say whether there is evidence of return."""
+        return self.return_evidence >= OVER_EVIDENCE and self.calm >= OVER_CALM
+
+    def is_new_normal(self, time: float, scale: Scale) -> bool:
+        """Say whether it has been steady for long; a rise makes it a drift instead."""
+        drifting = self.rule is Rule.DRIFT
+        days = STEADY_DAYS_OF_DRIFT if drifting else STEADY_DAYS
+        long = len(self.residuals) >= STEADY and time - self.since >= days * DAY
+        if self.heard == "rejected" or not long:
+            return False
+        half = STEADY // 2
+        earlier, later = sorted(self.residuals[:half]), sorted(self.residuals[half:])
+        rise = (later[half // 2] - earlier[half // 2]) * STEP
+        if abs(rise) < max(0.04, 0.65 * scale.body):
+            return True
+        if rise > 0:
+            self.rule = Rule.DRIFT
+        return False
+
+    def state(self) -> list[Any]:
+        """Give what `restored` takes."""
+        return [
+            self.rule.value,
+            self.since,
+            self.level,
+            self.severity.wire,
+            self.events,
+            self.times,
+            self.return_evidence,
+            self.calm,
+            self.excess_kg,
+            self.heard,
+            self.residuals,
+        ]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Episode:
+        """Take what `state` gave; nothing is shared with it."""
+        rule, since, level, severity, *rest = state
+        episode = cls(Rule(rule), since, level, Severity.from_wire(severity))
+        episode.events, episode.times, episode.return_evidence, episode.calm = rest[:4]
+        episode.excess_kg, episode.heard, episode.residuals = rest[4], rest[5], list(rest[6])
+        return episode
+
+
+def kind_of_run(before_run: list[int], reference: float, level: float, spread: float) -> Rule:
+    """Say whether a run of evidence is a shift, or a drift: one that had begun before its evidence.
+
+    `before_run` are reference values in steps from before the run, `level` what the run speaks of.
+    """
+    if len(before_run) >= BEFORE // 2:
+        middle = sorted(before_run)[len(before_run) // 2] * STEP
+        if middle - reference > max(0.35 * level, 0.5 * spread):
+            return Rule.DRIFT
+    return Rule.SHIFT

@@ -1,0 +1,169 @@
+"""What the inputs explain of ln(kg / activity): vehicle, weekday, size and one covariate.
+
+Activity and slopes carry the most of the detector: on raw kg 13 to 17 % of the episodes are found
+instead of 91 %, without slopes 6 to 18 times as many false ones open. Without vehicle classes .86
+of the episodes are found instead of .91, without weekdays 1.02 % of the normal events are hot
+instead of .67 % (noise 3 and 10 %).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker.detection.observation import Observation
+
+CENTRED_UNTIL = 100  # events whose mean is the centre of size and covariate
+VEHICLE_PRIOR = 3.0  # events after which half of a learned vehicle offset counts
+WEEKDAY_PRIOR = 6.0
+VEHICLE_STEP = 0.03  # least step of a learned offset
+WEEKDAY_STEP = 0.04
+FORGETTING = 1e-6  # process noise of the slopes
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the inputs of one observation explain, as logarithms that add up to `total`.
+
+    `size` and `deviation` are ln activity and covariate against their centre; `variance` is what
+    the slopes' uncertainty adds to the residual's.
+    """
+
+    vehicle: float
+    weekday: float
+    by_size: float
+    by_covariate: float
+    size: float
+    deviation: float
+    variance: float
+
+    @property
+    def total(self) -> float:
+        return self.vehicle + self.weekday + self.by_size + self.by_covariate
+
+
+class Expectation:
+    """Offsets of vehicles and weekdays, and two slopes by recursive least squares.
+
+    `covariate_slope` is what physics says of it: one more log unit of load adds .1 to ln kg, so
+    takes .9 from ln(kg per tonne-km). None when nothing is known.
+    """
+
+    __slots__ = (
+        "centre",
+        "covariance",
+        "covariate_variance",
+        "slopes",
+        "vehicles",
+        "weekday_counts",
+        "weekdays",
+    )
+
+    def __init__(self, covariate_slope: float | None = None) -> None:
+        self.slopes = [0.0, covariate_slope or 0.0]
+        self.covariance = [0.04, 0.0, 0.25 if covariate_slope is None else 0.1]
+        self.covariate_variance = 0.1
+        self.centre: list[float] | None = None  # of ln activity and of the covariate
+        self.weekdays = [0.0] * 7
+        self.weekday_counts = [0] * 7
+        self.vehicles: dict[str, list[Any]] = {}  # learned offset and count
+
+    def explain(self, observation: Observation, log_activity: float) -> Explained:
+        """Say what the inputs of an observation explain."""
+        covariate = observation.covariate
+        if self.centre is None:
+            self.centre = [log_activity, covariate or 0.0]
+        size = log_activity - self.centre[0]
+        deviation = 0.0 if covariate is None else covariate - self.centre[1]
+        slope = self.slopes
+        first, both, second = self.covariance
+        variance = size * size * first + 2 * size * deviation * both + deviation**2 * second
+        if covariate is None:
+            variance += self.covariate_variance * slope[1] ** 2
+        weekday = observation.weekday
+        count = self.weekday_counts[weekday]
+        return Explained(
+            vehicle=self._vehicle(observation),
+            weekday=self.weekdays[weekday] * count / (count + WEEKDAY_PRIOR),
+            by_size=slope[0] * size,
+            by_covariate=slope[1] * deviation,
+            size=size,
+            deviation=deviation,
+            variance=variance,
+        )
+
+    def _vehicle(self, observation: Observation) -> float:
+        if observation.vehicle is None:
+            return observation.log_factor
+        learned = self.vehicles.get(observation.vehicle)
+        if learned is None:
+            return observation.log_factor
+        offset, count = learned
+        return observation.log_factor + float(offset * count / (count + VEHICLE_PRIOR))
+
+    def learn_slopes(self, explained: Explained, innovation: float, spread: float) -> None:
+        """Take a clipped innovation into the slopes."""
+        size, deviation = explained.size, explained.deviation
+        first, both, second = self.covariance
+        gain0 = first * size + both * deviation
+        gain1 = both * size + second * deviation
+        scale = spread * spread + size * gain0 + deviation * gain1
+        self.slopes = [
+            self.slopes[0] + gain0 / scale * innovation,
+            self.slopes[1] + gain1 / scale * innovation,
+        ]
+        self.covariance = [
+            first + FORGETTING - gain0 * gain0 / scale,
+            both - gain0 * gain1 / scale,
+            second + FORGETTING - gain1 * gain1 / scale,
+        ]
+
+    def learn_weekday(self, weekday: int, innovation: float) -> None:
+        """Take a clipped innovation; the sum stays zero, else weekdays would swallow a shift."""
+        self.weekday_counts[weekday] += 1
+        step = max(WEEKDAY_STEP, 1 / (self.weekday_counts[weekday] + 1)) * innovation
+        self.weekdays[weekday] += step
+        self.weekdays = [offset - step / 7 for offset in self.weekdays]
+
+    def learn_vehicle(self, vehicle: str, innovation: float) -> None:
+        """Take a clipped innovation, once there are two vehicles to tell apart."""
+        learned = self.vehicles.setdefault(vehicle, [0.0, 0])
+        learned[1] += 1
+        if len(self.vehicles) > 1:
+            learned[0] += max(VEHICLE_STEP, 1 / (learned[1] + 1)) * innovation
+
+    def learn_centre(
+        self, explained: Explained, log_activity: float, covariate: float | None, before: int
+    ) -> None:
+        """Move the centre of a young detector, which has learned `before` events."""
+        if self.centre is None:
+            raise RuntimeError("explain() sets the centre first")
+        if before < CENTRED_UNTIL:
+            self.centre[0] += (log_activity - self.centre[0]) / (before + 1)
+        if covariate is None:
+            return
+        self.covariate_variance += 0.03 * (explained.deviation**2 - self.covariate_variance)
+        if before < CENTRED_UNTIL:
+            self.centre[1] += (covariate - self.centre[1]) / (before + 1)
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restore` takes."""
+        return {
+            "g": self.slopes,
+            "P": self.covariance,
+            "vx": self.covariate_variance,
+            "c": self.centre,
+            "w": self.weekdays,
+            "wn": self.weekday_counts,
+            "cls": self.vehicles,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; nothing is shared with it."""
+        self.slopes = list(state["g"])
+        self.covariance = list(state["P"])
+        self.covariate_variance = state["vx"]
+        self.centre = None if state["c"] is None else list(state["c"])
+        self.weekdays = list(state["w"])
+        self.weekday_counts = list(state["wn"])
+        self.vehicles = {name: list(learned) for name, learned in state["cls"].items()}

@@ -1,0 +1,140 @@
+"""What a detector is shown, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from worker.severity import Severity, Thresholds
+
+DAY = 86_400.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One event, or one period, of a detector.
+
+    `time` is in epoch seconds of the tenant's clock, so that days and weekdays are local. `kg` are
+    of CO2e. `activity` is in the unit of the detector's basis, None when it is not known.
+    `covariate` is what the customer or the weather decides: ln(load / 900 kg) of a transport,
+    heating degrees / 10 of a warehouse. `vehicle` is a class whose emission factor has the
+    logarithm `log_factor`. `metered` kilograms are measured, others computed. `parts` divide
+    ln(kg / activity) into what the inputs say, for the drivers; they need not be complete.
+    """
+
+    time: float
+    kg: float | None
+    activity: float | None
+    covariate: float | None = None
+    vehicle: str | None = None
+    log_factor: float = 0.0
+    metered: bool = True
+    parts: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def weekday(self) -> int:
+        """Give 0 for Monday to 6 for Sunday."""
+        return int(self.time // DAY + 3) % 7
+
+
+class Status(StrEnum):
+    """What became of an observation."""
+
+    JUDGED = "judged"
+    WARMING = "warming"  # learned, not judged: the detector is too young
+    LATE = "late"  # judged by the point rule, not learned, opens nothing
+    NO_ACTIVITY = "no_activity"  # not for this series
+    UNUSABLE = "unusable"  # never learned from
+
+
+class Change(StrEnum):
+    """What an observation changed."""
+
+    OPENED = "opened"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+    NEW_NORMAL = "new_normal"
+    IMPROVED = "improved"
+    QUALITY = "quality"
+
+
+class Rule(StrEnum):
+    """What kind of evidence holds an episode open."""
+
+    SPIKE = "spike"
+    SHIFT = "shift"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An open episode as a detector sees it after an observation.
+
+    `level` is the logarithm of the episode's present ratio to what is usual; `times` counts the hot
+    observations since `since` (epoch seconds), `events` all of them; `excess_kg` is the sum over
+    those that belong to it.
+    """
+
+    rule: Rule
+    since: float
+    events: int
+    times: int
+    severity: Severity
+    level: float
+    excess_kg: float
+    recovering: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """How much of the excess one input explains.
+
+    `log_ratio` is the logarithm of its effect against this detector's usual; the drivers' sum is
+    the logarithm of the whole ratio, and the sum of their kg is the excess.
+    """
+
+    name: str
+    log_ratio: float
+    kg: float
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The answer to one observation. Figures of one that was not judged are None or 0.
+
+    `ratio` is kg to expected kg, `z` its distance in usual spreads, `usual` the expected kg per
+    unit of activity for such a job, `spread` the usual scatter as a share, `excess_kg` = kg -
+    expected kg. `member` says that the observation belongs to the open episode without being hot.
+    """
+
+    status: Status
+    why: str | None = None
+    hot: bool = False
+    severity: Severity | None = None
+    ratio: float = 1.0
+    z: float = 0.0
+    usual: float = 0.0
+    spread: float = 0.0
+    expected_kg: float = 0.0
+    excess_kg: float = 0.0
+    change: Change | None = None
+    standing: Standing | None = None
+    member: bool = False
+    drivers: tuple[Driver, ...] = ()
+
+    @property
+    def marked(self) -> bool:
+        """Say whether the observation is a part of a hotspot."""
+        return self.hot or self.member
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a tenant sets: severities by ratio, and the least excess in kg that is worth a word.
+
+    Below `least_ratio` no single observation is hot, whatever its severity were.
+    """
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    least_kg: float = 0.0
+    least_ratio: float = 1.0

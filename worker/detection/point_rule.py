@@ -1,0 +1,29 @@
+"""One event is hot by ratio, by significance and by weight, all three.
+
+Significance carries the quiet: on the ratio alone .13 (noise 3 %) to .84 (20 %) false hotspots
+open per supplier-week instead of .002 to .020. Ratio and weight show no gain there; they are what
+makes a severity worth a person's time.
+"""
+
+from __future__ import annotations
+
+import math
+
+from worker.detection.observation import Rules
+from worker.severity import ON_THE_GRID, Severity
+
+SPREADS = 3.5  # usual spreads above the median at one event a day
+SPREADS_PER_RATE = 0.35  # more by ln(events per day): false alarms are counted by the week
+DAILY_SHARE = 0.05  # of what the key emits on a typical day
+
+
+def severity(
+    ratio: float, z: float, excess_kg: float, typical_kg: float, rate: float, rules: Rules
+) -> Severity | None:
+    """Give the severity of an event, None when it is not hot; `rate` is in events per day."""
+    found = rules.thresholds.of_ratio(ratio)
+    if found is None or ratio < rules.least_ratio * (1 - ON_THE_GRID):
+        return None
+    if z < SPREADS + SPREADS_PER_RATE * math.log(rate):
+        return None
+    return found if excess_kg >= max(rules.least_kg, DAILY_SHARE * typical_kg * rate) else None

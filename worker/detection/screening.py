@@ -1,0 +1,76 @@
+"""What cannot be used: marked and shown, never learned from.
+
+Without the check of units 6 to 8 rows a year in a wrong unit open a hotspot, with it none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+REPORTED = 5  # unusable ones of one kind in a row before it is told, once
+REPEATS_STUCK = range(3, 60)  # earlier repeats may be chance, and nothing is stuck for ever
+REPEATS_USUAL = 0.1  # a fixed route always repeats itself
+LEARNED_ENOUGH = 30  # usable events before a meter can be called stuck
+MOST_FACTOR = 50.0  # further than this from the reference it is another unit, not an emission
+UNIT_FROM = 3  # usable events from which on the unit can be told
+
+
+class Screening:
+    """The repeats of a meter, and what was unusable lately."""
+
+    __slots__ = ("bad_count", "bad_kind", "last_kg", "repeat_share", "repeats")
+
+    def __init__(self) -> None:
+        self.last_kg: float | None = None
+        self.repeats = 0
+        self.repeat_share = 0.0  # decayed share of events that repeat the one before
+        self.bad_kind: str | None = None
+        self.bad_count = 0
+
+    def fault_of_kg(self, kg: float | None, metered: bool, learned: int) -> str | None:
+        """Say why these kilograms cannot be used, None when they can; `learned` events came."""
+        if kg is None or not math.isfinite(kg) or kg < 0:
+            return "value"
+        if kg == 0:
+            return "zero"
+        self.repeats = self.repeats + 1 if kg == self.last_kg else 0
+        self.last_kg = kg
+        if (
+            metered
+            and self.repeats in REPEATS_STUCK
+            and self.repeat_share < REPEATS_USUAL
+            and learned >= LEARNED_ENOUGH
+        ):
+            return "stuck"
+        self.repeat_share += 0.02 * ((self.repeats > 0) - self.repeat_share)
+        return None
+
+    def report(self, kind: str) -> bool:
+        """Count an unusable observation; True when it is time to tell a person, once in a row."""
+        self.bad_count = self.bad_count + 1 if kind == self.bad_kind else 1
+        self.bad_kind = kind
+        return self.bad_count == REPORTED
+
+    def passed(self) -> None:
+        """Note a usable observation."""
+        self.bad_kind, self.bad_count = None, 0
+
+    def state(self) -> list[Any]:
+        """Give what `restore` takes."""
+        return [self.last_kg, self.repeats, self.repeat_share, self.bad_kind, self.bad_count]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take what `state` gave."""
+        self.last_kg, self.repeats, self.repeat_share, self.bad_kind, self.bad_count = state
+
+
+def fault_of_activity(activity: float) -> str | None:
+    """Say why a given activity cannot be used, None when it can."""
+    return None if math.isfinite(activity) and activity > 0 else "activity"
+
+
+def fault_of_unit(residual: float, learned: int) -> str | None:
+    """Say whether a logarithm above the reference can only be another unit."""
+    wrong = learned >= UNIT_FROM and abs(residual) > math.log(MOST_FACTOR)
+    return "unit" if wrong else None

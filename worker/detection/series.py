@@ -1,0 +1,229 @@
+"""All detectors of one key, and which of them see an event.
+
+A detector belongs to a key, a series, a method, a basis of activity and a country of the grid: like
+is compared with like. The two series ask two questions: was this job done badly, and is the whole
+run bad? Without any activity only the second one is asked, day by day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from worker.detection.detector import Detector
+from worker.detection.observation import (
+    DAY,
+    Observation,
+    Rules,
+    Standing,
+    Status,
+    Verdict,
+)
+from worker.detection.periods import Contribution, Period, PeriodKind, PeriodSeries, Ratio
+
+ABSOLUTE = "none"  # the basis without any activity
+ABSOLUTE_RATIO = 1.3  # from which on a day of such a meter is hot: production is not known
+ABANDONED_DAYS = 30  # of event time without an event
+# More late events than this, and than one of so many, are history: the past is folded anew.
+HISTORY_EVENTS, HISTORY_SHARE = 20, 10
+
+
+class Series(StrEnum):
+    """The question that a detector answers."""
+
+    EVENT = "event"
+    PERIOD = "period"
+
+
+class Identity(NamedTuple):
+    """What tells the detectors of one key apart. `country` is empty where no grid matters."""
+
+    series: Series
+    method: str
+    basis: str
+    country: str
+
+    @property
+    def absolute(self) -> bool:
+        return self.basis == ABSOLUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One event of a key: what its detectors need to know.
+
+    `time` is in epoch seconds of the tenant's clock. `parts` divide ln(kg / activity) of the event,
+    `totals` and `ratios` do the same for periods. `covariate_slope` is the physics of the
+    covariate.
+    """
+
+    event_id: int
+    method: str
+    basis: str
+    country: str
+    seen: Observation
+    covariate_slope: float | None = None
+    totals: tuple[tuple[str, float], ...] = ()
+    ratios: tuple[Ratio, ...] = ()
+
+    def identity(self, series: Series) -> Identity:
+        """Give the detector of this series that sees the event."""
+        return Identity(series, self.method, self.basis, self.country)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one detector says: of an event, or of a period when `period` is there.
+
+    `event_id` is the event, or the one with the largest excess of the period; `time` is in epoch
+    seconds of the tenant's clock.
+    """
+
+    identity: Identity
+    event_id: int
+    time: float
+    kg: float
+    verdict: Verdict
+    period: Period | None = None
+
+
+class Detectors:
+    """The detectors of one key that are in use, by identity."""
+
+    def __init__(self, states: Mapping[Identity, Mapping[str, Any]] | None = None) -> None:
+        self._states = dict(states or {})
+        self._used: dict[Identity, Detector | PeriodSeries] = {}
+        self.disordered = False  # an event came out of order while its detector was warming
+
+    def take(self, reading: Reading, rules: Rules) -> list[Finding]:
+        """Judge one event and learn from it; the first finding is on the event, if there is one."""
+        findings: list[Finding] = []
+        seen = reading.seen
+        if reading.basis != ABSOLUTE:
+            identity = reading.identity(Series.EVENT)
+            detector = self._event_detector(identity, reading.covariate_slope)
+            self.disordered |= not detector.ready and seen.time < detector.newest
+            verdict = detector.observe(seen, rules)
+            findings.append(Finding(identity, reading.event_id, seen.time, seen.kg or 0.0, verdict))
+            if verdict.status in (Status.UNUSABLE, Status.NO_ACTIVITY):
+                return findings
+        return findings + self._add_to_period(reading, rules)
+
+    def _add_to_period(self, reading: Reading, rules: Rules) -> list[Finding]:
+        seen = reading.seen
+        activity = 0.0 if reading.basis == ABSOLUTE else seen.activity
+        if seen.kg is None or activity is None:
+            return []
+        identity = reading.identity(Series.PERIOD)
+        if not self._knows(identity):
+            kind = PeriodKind(identity.absolute, seen.metered, reading.ratios)
+            self._used[identity] = PeriodSeries(kind)
+        event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals)
+        periods = self._period_series(identity).add(event, _rules_of(identity, rules))
+        return [_of_period(identity, period) for period in periods]
+
+    def close(self, until: float, rules: Rules) -> list[Finding]:
+        """Close the days that end before `until` in every period series."""
+        return [
+            _of_period(identity, period)
+            for identity in self.identities
+            if identity.series is Series.PERIOD
+            for period in self._period_series(identity).close(until, _rules_of(identity, rules))
+        ]
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Give every detector of the key, in a fixed order."""
+        return sorted({*self._states, *self._used})
+
+    def _knows(self, identity: Identity) -> bool:
+        return identity in self._used or identity in self._states
+
+    def _event_detector(self, identity: Identity, slope: float | None) -> Detector:
+        if not self._knows(identity):
+            self._used[identity] = Detector(slope)
+        return self.judge_of(identity)
+
+    def _period_series(self, identity: Identity) -> PeriodSeries:
+        series = self._loaded(identity)
+        if not isinstance(series, PeriodSeries):
+            raise TypeError(f"{identity} is no period series")
+        return series
+
+    def _loaded(self, identity: Identity) -> Detector | PeriodSeries:
+        used = self._used.get(identity)
+        if used is None:
+            restored = PeriodSeries if identity.series is Series.PERIOD else Detector
+            used = self._used[identity] = restored.restored(self._states[identity])
+        return used
+
+    def judge_of(self, identity: Identity) -> Detector:
+        """Give the detector itself, of a period series the one that judges its periods."""
+        used = self._loaded(identity)
+        return used.detector if isinstance(used, PeriodSeries) else used
+
+    def holding(self) -> dict[Identity, Standing]:
+        """Give the open episodes that people hear of, by the detector that holds them."""
+        found = {}
+        for identity in self.identities:
+            if identity not in self._used and not _holds(self._states[identity]):
+                continue
+            episode = self.judge_of(identity).episode
+            if episode is not None and not episode.silent:
+                found[identity] = episode.standing()
+        return found
+
+    def hear(self, word: str) -> None:
+        """Hear what a person says of the key's open hotspot, see `Detector.hear`."""
+        for identity in self.identities:
+            detector = self.judge_of(identity)
+            if word == "accepted":
+                detector.accept()
+            else:
+                detector.hear(word)
+
+    def abandon(self, time: float) -> bool:
+        """Let go of the hotspot when nobody who holds it has had an event for 30 days of `time`."""
+        holders = [self.judge_of(identity) for identity in self.holding()]
+        if not holders or any(time - holder.newest <= ABANDONED_DAYS * DAY for holder in holders):
+            return False
+        for holder in holders:
+            holder.let_go()
+        return True
+
+    @property
+    def late(self) -> int:
+        """Give how many events came too late to be learned, since the last fold of the past."""
+        return sum(
+            self.judge_of(identity).late
+            for identity in self.identities
+            if identity.series is Series.EVENT
+        )
+
+    def has_history(self) -> bool:
+        """Say whether so much came late that it is history, and the past has to be folded anew."""
+        for identity in self._used:
+            if identity.series is Series.EVENT:
+                detector = self.judge_of(identity)
+                if detector.late > max(HISTORY_EVENTS, detector.learned / HISTORY_SHARE):
+                    return True
+        return False
+
+    def states(self) -> dict[Identity, dict[str, Any]]:
+        """Give the states of the detectors that were in use."""
+        return {identity: used.state() for identity, used in self._used.items()}
+
+
+def _holds(state: Mapping[str, Any]) -> bool:
+    judge = state.get("d", state)
+    return judge["ep"] is not None
+
+
+def _rules_of(identity: Identity, rules: Rules) -> Rules:
+    return replace(rules, least_ratio=ABSOLUTE_RATIO) if identity.absolute else rules
+
+
+def _of_period(identity: Identity, period: Period) -> Finding:
+    return Finding(identity, period.event_id, period.time, period.kg, period.verdict, period)

@@ -1,0 +1,150 @@
+"""The usual scatter of one detector, from what each observation adds to a local level.
+
+Without the prior of a young spread .012 false hotspots open per supplier-week instead of .006
+(noise 10 %). Without the lower tail it is .127 instead of .073 under heavy tails, and normal 10 %
+noise loses .05 of recall for it. A level that follows no jumps finds .83 of the 1.5-fold events
+instead of .92 (noise 3 %). Correcting for autocorrelation takes a quiet, autocorrelated key
+(.6, noise 10 %) from 2.23 to .52 false hotspots a year.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from worker.detection.expectation import Explained
+from worker.detection.window import STEP, Window
+
+WINDOW = 100  # innovations kept
+LEAST = 0.02  # no key is known better than 2 %
+PRIOR, PRIOR_WEIGHT = 0.15, 10  # spread of a young key, and how many innovations it weighs
+YOUNG = 60  # innovations, or reference values, up to which a key is young
+LEARNS_FROM = 5  # events before innovations mean anything
+CLIP = 3.0  # spreads: no single event moves level or slopes further
+JUMPS = 3  # innovations beyond the clip in one direction: the level has moved
+MEDIAN_VARIANCE = 1.57  # of a normal sample's median, times n over the variance
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Standard deviations of the logarithm.
+
+    `body` is that of the bulk, `tail` at least as wide as the tails are, `summed` that of what is
+    added up, wider when neighbours are alike.
+    """
+
+    body: float
+    tail: float
+    summed: float
+
+
+class Spread:
+    """Local level, innovations around it, and how alike neighbours are."""
+
+    __slots__ = ("alike", "innovations", "jumps", "level", "previous")
+
+    def __init__(self) -> None:
+        self.innovations = Window(WINDOW)
+        self.level: float | None = None
+        self.jumps = 0  # innovations beyond the clip in a row, negative downwards
+        self.previous = 0.0
+        self.alike = 0.5  # decayed share of neighbours with the same sign
+
+    def scale(self) -> Scale:
+        """Give the present scatter."""
+        body = max(self._body(), LEAST)
+        tail = max(body, self._tail())
+        correlation = math.sin(math.pi * (self.alike - 0.5)) - 0.1 if self.alike > 0.5 else 0.0
+        widened = math.sqrt((1 + correlation) / (1 - correlation)) if correlation > 0 else 1.0
+        return Scale(body, tail, body * widened)
+
+    def _body(self) -> float:
+        count = len(self.innovations)
+        if count < 8:
+            return PRIOR
+        quantile = self.innovations.quantile
+        body = (quantile(0.75) - quantile(0.25)) * STEP / 1.349
+        if count < YOUNG:
+            pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
+            body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
+        return body
+
+    def _tail(self) -> float:
+        """The lower tail, which no hotspot reaches, tells how heavy the tails are."""
+        count = len(self.innovations)
+        if count < 8:
+            return PRIOR
+        if count < 30:
+            return 0.0
+        quantile = self.innovations.quantile
+        middle = quantile(0.5)
+        far = (middle - quantile(0.02)) / 2.05 if count >= YOUNG else 0.0
+        return max((middle - quantile(0.05)) / 1.645, far, (quantile(0.9) - middle) / 1.4) * STEP
+
+    def innovation(self, residual: float) -> float:
+        """Give how far a residual lies from the local level."""
+        return 0.0 if self.level is None else residual - self.level
+
+    def learn(
+        self, residual: float, reference: float, explained: Explained, spread: float, before: int
+    ) -> None:
+        """Take a residual after `before` learned events; `spread` is the body's."""
+        innovation = self.innovation(residual)
+        clipped = max(-CLIP * spread, min(CLIP * spread, innovation))
+        self._count_jump(innovation, spread)
+        if self.level is None:
+            self.level = residual
+        elif before < 3:
+            self.level = reference
+        elif abs(self.jumps) >= JUMPS:
+            self.level += 0.5 * innovation
+        else:
+            self.level += (0.1 if before >= 10 else 0.3) * clipped
+        if before < LEARNS_FROM:
+            return
+        if abs(self.jumps) < JUMPS:
+            step = max(0.01, 0.5 / (before + 1))
+            self.alike += step * ((innovation * self.previous > 0) - self.alike)
+        self.previous = innovation
+        slopes_known = explained.variance < spread * spread or len(self.innovations) < 8
+        if slopes_known and abs(self.jumps) < 2:
+            self.innovations.push(max(-9.0, min(9.0, innovation)))
+
+    def _count_jump(self, innovation: float, spread: float) -> None:
+        if abs(innovation) <= CLIP * spread:
+            self.jumps = 0
+        elif innovation > 0:
+            self.jumps = max(1, self.jumps + 1)
+        else:
+            self.jumps = min(-1, self.jumps - 1)
+
+    def shift(self, logarithm: float) -> None:
+        """Move the level with its reference."""
+        if self.level is not None:
+            self.level += logarithm
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restore` takes."""
+        return {
+            "inn": self.innovations.values,
+            "l": self.level,
+            "cr": self.jumps,
+            "li": self.previous,
+            "ac": self.alike,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; nothing is shared with it."""
+        self.innovations.replace(state["inn"])
+        self.level, self.jumps = state["l"], state["cr"]
+        self.previous, self.alike = state["li"], state["ac"]
+
+
+def inflation(references: int, explained: Explained, spread: float) -> float:
+    """Give by how much a residual scatters more than usual: young reference, unknown slopes.
+
+    Ignoring it opens .019 false hotspots per supplier-week instead of .002 (noise 3 %).
+    """
+    young = MEDIAN_VARIANCE / max(references, 1) if references < YOUNG else 0.0
+    return math.sqrt(1 + young + explained.variance / (spread * spread))

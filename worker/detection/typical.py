@@ -1,0 +1,68 @@
+"""Which input explains how much of an excess: an exact decomposition that adds up.
+
+The logarithm of the ratio is a sum of the parts' deviations from what is usual; each takes its
+share of the excess by the logarithmic mean of kg and expected kg (LMDI: Ang, Energy Policy 32,
+2004), so nothing is left over. What no part explains is called "other".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.detection.expectation import Explained
+from worker.detection.observation import Driver
+
+STEP = 0.02  # least step of a typical value
+CLIP = 0.3  # no single event moves one further than by this logarithm times its step
+
+Parts = tuple[tuple[str, float], ...]
+
+
+class Typical:
+    """The usual value of each part, as a logarithm, and how often it was seen."""
+
+    __slots__ = ("levels",)
+
+    def __init__(self) -> None:
+        self.levels: dict[str, list[Any]] = {}
+
+    def learn(self, parts: Parts) -> None:
+        """Move the usual values towards these."""
+        for name, value in parts:
+            known = self.levels.get(name)
+            if known is None:
+                self.levels[name] = [value, 1]
+                continue
+            known[1] += 1
+            step = max(STEP, 1 / known[1])
+            difference = value - known[0]
+            known[0] += step * (max(-CLIP, min(CLIP, difference)) if known[1] > 5 else difference)
+
+    def drivers(self, parts: Parts, log_ratio: float, excess_kg: float) -> tuple[Driver, ...]:
+        """Divide an excess among the parts, the largest share first."""
+        mean = excess_kg / log_ratio if log_ratio else 0.0
+        found, rest = [], log_ratio
+        for name, value in parts:
+            known = self.levels.get(name)
+            if known is not None:
+                rest -= value - known[0]
+                found.append(Driver(name, value - known[0], (value - known[0]) * mean))
+        found.append(Driver("other", rest, rest * mean))
+        return tuple(sorted(found, key=lambda driver: -driver.kg))
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restore` takes."""
+        return {name: list(known) for name, known in self.levels.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; nothing is shared with it."""
+        self.levels = {name: list(known) for name, known in state.items()}
+
+
+def freed(parts: Parts, explained: Explained) -> Parts:
+    """Take what weekday and slopes explain out of the first part, the one they speak of."""
+    if not parts:
+        return parts
+    (name, value), *others = parts
+    by_inputs = explained.weekday + explained.by_size + explained.by_covariate
+    return ((name, value - by_inputs), *others)

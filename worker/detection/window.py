@@ -1,0 +1,50 @@
+"""A bounded window of integers that also knows its order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+# Logarithms are kept as whole steps of 0.01 %: sums, medians and JSON are exact.
+STEP = 1e-4
+
+
+class Window:
+    """The last `size` values in steps of STEP, oldest first in `values`, sorted in `ordered`."""
+
+    __slots__ = ("ordered", "size", "values")
+
+    def __init__(self, size: int, values: Iterable[int] = ()) -> None:
+        self.size = size
+        self.values = list(values)
+        self.ordered = sorted(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def push(self, logarithm: float) -> None:
+        """Round the logarithm to the grid and take it; the oldest goes when the window is full."""
+        value = round(logarithm / STEP)
+        self.values.append(value)
+        insort(self.ordered, value)
+        if len(self.values) > self.size:
+            del self.ordered[bisect_left(self.ordered, self.values.pop(0))]
+
+    def replace(self, values: Iterable[int]) -> None:
+        """Forget what is held and hold these, oldest first."""
+        self.values = list(values)
+        self.ordered = sorted(self.values)
+
+    def shift(self, logarithm: float) -> None:
+        """Move every value by the same logarithm."""
+        steps = round(logarithm / STEP)
+        self.replace([value + steps for value in self.values])
+
+    def median(self) -> float:
+        """Give the median as a logarithm. Raises IndexError when the window is empty."""
+        count = len(self.ordered)
+        return (self.ordered[(count - 1) // 2] + self.ordered[count // 2]) * STEP / 2
+
+    def quantile(self, share: float) -> int:
+        """Give the value below which about that share lies, in steps."""
+        return self.ordered[min(len(self.ordered) - 1, int(share * len(self.ordered)))]
