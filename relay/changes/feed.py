@@ -1,15 +1,20 @@
 """Merges all sources of changes into one: each row version at most once, never an older one.
 
-Sources bring the same changes in any order. What decides is (table, id, version): a version is
-sent on when nothing as new has been sent, and a deletion is final for its id. A completed
+Sources bring the same changes in any order. What decides is (table, id, version), and a deletion is
+a version like any other: a change is sent on when nothing as new has been sent. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
 shows are stale, and their entries can be forgotten: the map holds only what is newer than it. While
 no catch-up succeeds, or one is very long, the map is bounded by forgetting what was sent first:
 that may then come twice, but is never lost.
+
+Realtime may be faster than the database: it reads the write-ahead log, where a transaction has
+ended before snapshots show it, for long where the commit waits for a standby. So whatever was sent
+on since the last catch-up may be missing from what is read, and is kept to be merged into it.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
@@ -17,20 +22,46 @@ from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 
 MOST_SENT: Final = 200_000
+MOST_UNSHOWN_BYTES: Final = 16 * 1024 * 1024
+_ROW_BYTES: Final = 1500  # what a row costs beside its texts
 
 
-# Version, transaction, whether deleted, its number among all accepted. A plain tuple: the garbage
-# collector lets go of those, and hundreds of thousands of anything else would make it stop
-# everything for long.
-_Sent = tuple[int, int, bool, int]
+# Version, transaction, its number among all accepted. A plain tuple: the garbage collector lets go
+# of those, and hundreds of thousands of anything else would make it stop everything for long.
+_Sent = tuple[int, int, int]
+_Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """A range of transactions, both ends included, some of which matter."""
+
+    first: int
+    last: int
+
+    def shown_by(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot shows all of them."""
+        return snapshot.shows(self.last) and not any(
+            self.first <= tx <= self.last for tx in snapshot.running
+        )
 
 
 class Feed:
-    """Knows what has been sent on since the last completed catch-up."""
+    """Knows what has been sent on since the last completed catch-up.
 
-    def __init__(self, most_sent: int = MOST_SENT) -> None:
+    `most_unshown_bytes` is roughly what the changes themselves may take that are kept for reads.
+    """
+
+    def __init__(
+        self, most_sent: int = MOST_SENT, most_unshown_bytes: int = MOST_UNSHOWN_BYTES
+    ) -> None:
         self._most_sent = most_sent
-        self._sent = OrderedDict[tuple[int, int], _Sent]()  # in the order of sending
+        self._most_unshown_bytes = most_unshown_bytes
+        self._sent = OrderedDict[_Key, _Sent]()  # in the order of sending
+        self._forgotten: Transactions | None = None  # of what had to leave _sent
+        self._unshown = OrderedDict[_Key, Change]()  # in the same order
+        self._unshown_bytes = 0
+        self._unkept: Transactions | None = None  # of what had to leave _unshown
         self._snapshot: Snapshot | None = None
         self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
         self.accepted = 0
@@ -45,6 +76,12 @@ class Feed:
         """What has been brought for good, also by a catch-up that did not complete."""
         return self._reached
 
+    @property
+    def unkept(self) -> Transactions | None:
+        """The transactions of changes that no catch-up has shown and `unshown` lacks, since they
+        were too many; a read has to show them by itself. None when it lacks nothing."""
+        return self._unkept
+
     def __len__(self) -> int:
         return len(self._sent)
 
@@ -55,16 +92,16 @@ class Feed:
         if sent is None:
             if self._reached is not None and self._reached.shows(change.tx):
                 return False
-        else:
-            version, _, deleted, _ = sent
-            if deleted or change.version <= version:
-                return False
+        elif change.version <= sent[0]:
+            return False
         self.accepted += 1
-        self._sent[key] = (change.version, change.tx, change.record is None, self.accepted)
+        self._sent[key] = (change.version, change.tx, self.accepted)
         if sent is not None:
             self._sent.move_to_end(key)
         elif len(self._sent) > self._most_sent:
-            self._sent.popitem(last=False)
+            _, (_, tx, _) = self._sent.popitem(last=False)
+            self._forgotten = _extended(self._forgotten, tx)
+        self._keep(key, change)
         return True
 
     def complete(self, snapshot: Snapshot) -> None:
@@ -81,8 +118,14 @@ class Feed:
     def cover(self, snapshot: Snapshot) -> None:
         """All pages of a catch-up have brought everything that `snapshot` shows."""
         self._reached = snapshot
-        for key in [key for key, (_, tx, _, _) in self._sent.items() if snapshot.shows(tx)]:
+        for key in [key for key, (_, tx, _) in self._sent.items() if snapshot.shows(tx)]:
             del self._sent[key]
+        for key in [key for key, change in self._unshown.items() if snapshot.shows(change.tx)]:
+            self._unshown_bytes -= _bytes(self._unshown.pop(key))
+        if self._forgotten is not None and self._forgotten.shown_by(snapshot):
+            self._forgotten = None
+        if self._unkept is not None and self._unkept.shown_by(snapshot):
+            self._unkept = None
 
     def reach(self, snapshot: Snapshot) -> None:
         """A page of a catch-up has brought what `snapshot` shows, which covers the last completed
@@ -91,28 +134,51 @@ class Feed:
         self._reached = snapshot
 
     def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
-        """Whether one of the first `accepted` changes is not shown by the snapshot, though that was
-        taken later.
+        """Whether one of the first `accepted` changes may not be shown by the snapshot, though that
+        was taken later."""
+        if self._forgotten is not None and not self._forgotten.shown_by(snapshot):
+            return True
+        return any(not snapshot.shows(tx) for _, tx, _ in self._first(accepted))
 
-        Realtime may be a moment faster than the database: it reads the log, where a transaction
-        has ended before snapshots show it, for longer where the commit waits for a standby.
-        """
-        return any(not snapshot.shows(tx) for _, (_, tx, _, _) in self._first(accepted))
-
-    def outdates(self, endpoint: int, versions: Mapping[int, int], accepted: int) -> bool:
-        """Whether one of the first `accepted` changes is newer than rows of that endpoint which
-        were read later: see `hidden_from`."""
-        return any(
-            number == endpoint
-            and (version > versions.get(row_id, version) or (deleted and row_id in versions))
-            for (number, row_id), (version, _, deleted, _) in self._first(accepted)
-        )
+    def unshown(self, endpoint: int) -> dict[int, Change]:
+        """The newest change by id of what was sent on of that endpoint and what a read that begins
+        now may not show; see also `unkept`."""
+        return {
+            row_id: change
+            for (number, row_id), change in self._unshown.items()
+            if number == endpoint
+        }
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""
         self._sent.clear()
+        self._unshown.clear()
+        self._unshown_bytes = 0
+        self._forgotten = self._unkept = None
         self._snapshot = self._reached = None
 
-    def _first(self, accepted: int) -> Iterator[tuple[tuple[int, int], _Sent]]:
+    def _first(self, accepted: int) -> Iterator[_Sent]:
         # They are in the order of sending.
-        return takewhile(lambda entry: entry[1][3] <= accepted, self._sent.items())
+        return takewhile(lambda entry: entry[2] <= accepted, self._sent.values())
+
+    def _keep(self, key: _Key, change: Change) -> None:
+        older = self._unshown.pop(key, None)
+        if older is not None:
+            self._unshown_bytes -= _bytes(older)
+        self._unshown[key] = change
+        self._unshown_bytes += _bytes(change)
+        while self._unshown_bytes > self._most_unshown_bytes:
+            _, first = self._unshown.popitem(last=False)
+            self._unshown_bytes -= _bytes(first)
+            self._unkept = _extended(self._unkept, first.tx)
+
+
+def _extended(known: Transactions | None, tx: int) -> Transactions:
+    if known is None:
+        return Transactions(tx, tx)
+    return Transactions(min(known.first, tx), max(known.last, tx))
+
+
+def _bytes(change: Change) -> int:
+    texts = () if change.record is None else change.record.values()
+    return _ROW_BYTES + sum(len(text) for text in texts if type(text) is str)

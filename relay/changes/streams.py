@@ -1,6 +1,5 @@
 """The changes of the endpoints, on their way into the logs of all who want them."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -12,8 +11,6 @@ from relay.changes.groups import Format, Group, LogLimits, Member
 from relay.changes.history import Seqs
 from relay.changes.records import Change
 from relay.changes.wire import framed
-
-LATELY: Final = 256  # changes; at full speed a database shows a commit long before so many more
 
 
 class Stream:
@@ -40,7 +37,6 @@ class Stream:
         # The groups without a filter stay, so that their logs have no gaps.
         self._lasting = {format: self._group(format, Filter(endpoint)) for format in Format}
         self._recorders: list[dict[int, Change]] = []
-        self._lately: deque[Change] = deque(maxlen=LATELY)
 
     @property
     def everything(self) -> Group:
@@ -75,10 +71,6 @@ class Stream:
         if not group.members and group not in self._lasting.values():
             self._groups.pop((group.format, group.wanted, group.compressed), None)
 
-    def lately(self) -> dict[int, Change]:
-        """The newest of the last changes of each id: the database may not show them yet."""
-        return {change.id: change for change in self._lately}
-
     def record(self) -> dict[int, Change]:
         """A mapping that holds, from now on, the newest published change of each id."""
         recorder: dict[int, Change] = {}
@@ -94,7 +86,6 @@ class Stream:
         touched: set[Group] = set()
         for change in changes:
             self.seq += 1
-            self._lately.append(change)
             for recorder in self._recorders:
                 recorder[change.id] = change
             touched.update(self._append(change))
@@ -115,7 +106,6 @@ class Stream:
 
     def start_anew(self) -> None:
         """Makes every client of relay.v1 forget what it holds."""
-        self._lately.clear()
         for group in self._groups.values():
             group.generation += 1
             for member in list(group.members):

@@ -9,6 +9,7 @@ from relay.changes.deflate import deflated
 from relay.changes.groups import Format, Group
 from relay.changes.intake import Intake
 from relay.changes.records import Change
+from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Stream
 from relay.changes.wire import framed
 from relay.clients.parameters import MOST_ROWS
@@ -92,19 +93,22 @@ class States:
     async def _read(self, group: Group) -> State:
         if self._intake.feed.snapshot is None:
             raise Unavailable("the first catch-up has not completed")
-        stream = self._intake.streams[group.wanted.endpoint]
+        async with self._slots:
+            return await self._read_now(group)
+
+    async def _read_now(self, group: Group) -> State:
+        feed, stream = self._intake.feed, self._intake.streams[group.wanted.endpoint]
         generation = group.generation
-        # What is published from now on is newer than what the request may bring, or in it.
-        before, published = stream.lately(), stream.record()
-        accepted = self._intake.feed.accepted
+        # The database may not show yet what was published, and may show or not what is published
+        # from now on: both are merged into what it brings.
+        before, unkept = feed.unshown(stream.endpoint.number), feed.unkept
+        published = stream.record()
         try:
-            async with self._slots:
-                read, more = await self._rows(group)
+            if unkept is not None and not unkept.shown_by(await self._snapshot()):
+                raise Unavailable("transactions that were sent on already are not visible yet")
+            read, more = await self._rows(group)
             if generation != group.generation:
                 raise Unavailable("the database has another history since")
-            versions = {change.id: change.version for change in read}
-            if self._intake.feed.outdates(stream.endpoint.number, versions, accepted):
-                raise Unavailable("a transaction that was sent on already is not visible yet")
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
             self._intake.take(read)
         finally:
@@ -117,6 +121,14 @@ class States:
             more=more,
             cursor=self._places.cursor(group.wanted),
         )
+
+    async def _snapshot(self) -> Snapshot:
+        page = await self._rest.changes_since(
+            self._intake.feed.reached, epoch=self._intake.epoch, page=1
+        )
+        if page.reset is not None:
+            raise Unavailable("the database has another history since")
+        return page.snapshot
 
     async def _rows(self, group: Group) -> tuple[list[Change], bool]:
         newest, more = await self._rest.newest(group.wanted, MOST_ROWS)

@@ -25,7 +25,7 @@ SETTINGS = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-LONG_TRANSACTIONS = ("begin", "write", "end")
+LONG_TRANSACTIONS = ("begin", "write", "end", "commit_and_wait_for_a_standby")
 PARTS_OF_CATCH_UP = ("catch_up", "read_page")
 READING_SLOWLY = ("come", "read_log")
 

@@ -9,10 +9,12 @@ from relay.changes.snapshot import Snapshot
 
 @dataclass
 class Transaction:
-    """One that runs: what it wrote becomes visible with its commit."""
+    """One that runs: what it wrote becomes visible with its commit. One that is `ending` is in the
+    write-ahead log as committed, but not visible: it waits for a standby."""
 
     tx: int
     writes: list[Change] = field(default_factory=list)
+    ending: bool = False
 
 
 class Database:
@@ -68,6 +70,20 @@ class Database:
         last = {write.id: write for write in transaction.writes} if commit else {}
         self.committed += last.values()
         return list(transaction.writes) if commit else []
+
+    def begin_end(self, transaction: Transaction) -> list[Change]:
+        """The transaction commits but waits for a standby; what those see that read the log."""
+        transaction.ending = True
+        return list(transaction.writes)
+
+    def waiting(self) -> list[Change]:
+        """What is in the log and not visible."""
+        return [
+            write
+            for transaction in self.running.values()
+            if transaction.ending
+            for write in transaction.writes
+        ]
 
     def snapshot(self) -> Snapshot:
         """What is visible now."""

@@ -78,7 +78,10 @@ class Reading:
     client: Client
     since: Snapshot | None
     seqs: Seqs
+    before: dict[int, Change]
+    accepted: int
     published: dict[int, Change]
+    upto: Snapshot | None = None
     found: list[Change] | None = None
 
 
@@ -166,8 +169,8 @@ class Node:
                 if row.record is not None and reading.client.wanted.matches(row.record)
             ]
         else:
-            upto = self.database.snapshot()
-            reading.found = self.database.changes_since(reading.since, upto)
+            reading.upto = self.database.snapshot()
+            reading.found = self.database.changes_since(reading.since, reading.upto)
 
     def finish(self, reading: Reading) -> None:
         """Works the answer off."""
@@ -178,15 +181,20 @@ class Node:
         self.intake.take(reading.found)
         self.stream.stop_recording(reading.published)
         if reading.since is None:
-            for change in merge(reading.found, reading.published, client.wanted):
+            newer = reading.before | reading.published
+            for change in merge(reading.found, newer, client.wanted):
                 client.take(framed(frames.event(change, 0)))
             self._synced(client, client.group.log.head)
             return
         seq = reading.seqs[NUMBER]
+        assert reading.upto is not None
+        if self.intake.feed.hidden_from(reading.upto, reading.accepted):
+            self._start_reading(client, reading.since)
+            return
         if not self._holds(seq):
             self.overflow(client)
             return
-        newer = reading.published
+        newer = reading.before | reading.published
         before = [
             framed(frames.event(change, 0))
             for change in reading.found
@@ -214,8 +222,16 @@ class Node:
         self._start_reading(client, None)
 
     def _start_reading(self, client: Client, since: Snapshot | None) -> None:
+        feed = self.intake.feed
         self.readings.append(
-            Reading(client, since, self.intake.streams.seqs(), self.stream.record())
+            Reading(
+                client,
+                since,
+                self.intake.streams.seqs(),
+                feed.unshown(NUMBER),
+                feed.accepted,
+                self.stream.record(),
+            )
         )
 
     def _holds(self, seq: int) -> bool:

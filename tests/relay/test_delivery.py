@@ -31,15 +31,26 @@ class Delivery(RuleBasedStateMachine):
     def begin(self) -> None:
         self.database.begin()
 
-    @precondition(lambda self: self.database.running)
+    @precondition(lambda self: self.open_transactions())
     @rule(data=st.data(), status=STATUSES, new=st.booleans())
     def write(self, data: st.DataObject, status: str | None, new: bool) -> None:
-        self.put(self.some_transaction(data), data, status, new)
+        transaction = data.draw(st.sampled_from(self.open_transactions()))
+        self.put(transaction, data, status, new)
+
+    @precondition(lambda self: self.open_transactions())
+    @rule(data=st.data(), delivered=st.integers(0, 3))
+    def commit_and_wait_for_a_standby(self, data: st.DataObject, delivered: int) -> None:
+        transaction = data.draw(st.sampled_from(self.open_transactions()))
+        written = self.database.begin_end(transaction)
+        for number, node in enumerate(self.nodes):
+            if delivered >> number & 1:
+                node.intake.take(written)
 
     @precondition(lambda self: self.database.running)
     @rule(data=st.data(), commit=st.sampled_from([True, True, True, False]))
     def end(self, data: st.DataObject, commit: bool) -> None:
-        self.finish(self.some_transaction(data), commit=commit)
+        transaction = self.some_transaction(data)
+        self.finish(transaction, commit=commit or transaction.ending)
 
     @rule(data=st.data(), status=STATUSES, new=st.booleans(), delivered=st.integers(0, 3))
     def write_and_commit(
@@ -145,7 +156,7 @@ class Delivery(RuleBasedStateMachine):
         for node in self.nodes:
             newer = {
                 change.id
-                for change in self.database.committed
+                for change in self.database.committed + self.database.waiting()
                 if not node.intake.feed.snapshot or not node.intake.feed.snapshot.shows(change.tx)
             }
             assert len(node.intake.feed) <= len(newer)
@@ -191,6 +202,10 @@ class Delivery(RuleBasedStateMachine):
         for node in self.nodes:
             # A live deletion has no version and is read again: the lane brings none.
             node.live += [change for change in written if change.record is not None]
+
+    def open_transactions(self) -> list[Transaction]:
+        running = self.database.running
+        return [running[tx] for tx in sorted(running) if not running[tx].ending]
 
     def some_transaction(self, data: st.DataObject) -> Transaction:
         return self.database.running[data.draw(st.sampled_from(sorted(self.database.running)))]

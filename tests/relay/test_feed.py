@@ -22,11 +22,14 @@ def test_an_older_version_never_follows_a_newer_one() -> None:
     assert feed.accept(change(7, 4, tx=104))
 
 
-def test_a_deletion_is_final() -> None:
+def test_a_deletion_is_a_version_like_any_other() -> None:
     feed = Feed()
     assert feed.accept(change(7, 3, tx=103, deleted=True))
     assert not feed.accept(change(7, 2, tx=102))
-    assert not feed.accept(change(7, 9, tx=109))
+    assert not feed.accept(change(7, 3, tx=103, deleted=True))
+    assert feed.accept(change(7, 4, tx=104))
+    assert not feed.accept(change(7, 3, tx=103, deleted=True))
+    assert feed.accept(change(7, 5, tx=105, deleted=True))
 
 
 def test_what_a_completed_catch_up_showed_is_stale() -> None:
@@ -111,13 +114,53 @@ def test_a_change_that_a_later_snapshot_does_not_show_is_noticed() -> None:
     assert feed.hidden_from(Snapshot(101, 102, frozenset({101})), accepted)
 
 
-def test_rows_that_were_read_too_early_are_noticed() -> None:
+def test_what_no_catch_up_has_shown_yet_is_kept_for_those_who_read() -> None:
     feed = Feed()
-    feed.accept(change(1, 2, tx=100))
-    feed.accept(change(2, 5, tx=101, deleted=True))
-    accepted = feed.accepted
-    feed.accept(change(3, 9, tx=102))
-    assert not feed.outdates(1, {1: 2, 3: 8, 4: 1}, accepted)
-    assert feed.outdates(1, {1: 1}, accepted)
-    assert feed.outdates(1, {2: 4}, accepted)
-    assert not feed.outdates(ALERTS.number, {1: 1, 2: 4}, accepted)
+    feed.accept(change(1, 1, tx=100))
+    feed.accept(change(2, 1, tx=101))
+    feed.accept(change(2, 2, tx=102, deleted=True))
+    feed.accept(change(2, 1, tx=102, endpoint=ALERTS))
+    assert feed.unshown(1) == {1: change(1, 1, tx=100), 2: change(2, 2, tx=102, deleted=True)}
+    feed.cover(Snapshot(101, 103, frozenset({102})))
+    assert feed.unshown(1) == {2: change(2, 2, tx=102, deleted=True)}
+    assert list(feed.unshown(ALERTS.number)) == [2]
+    assert feed.unkept is None
+
+
+def test_what_is_too_much_to_keep_is_known_by_its_transactions() -> None:
+    feed = Feed(most_unshown_bytes=20_000)
+    for n in range(30):
+        feed.accept(change(n, 1, tx=100 + n))
+    kept = feed.unshown(1)
+    assert 0 < len(kept) < 30
+    assert list(kept) == list(range(30 - len(kept), 30))
+    unkept = feed.unkept
+    assert unkept is not None
+    assert (unkept.first, unkept.last) == (100, 129 - len(kept))
+    assert unkept.shown_by(Snapshot(130, 130))
+    assert not unkept.shown_by(Snapshot(103, 130, frozenset({103})))
+    assert not unkept.shown_by(Snapshot(101, 101))
+    feed.cover(Snapshot(103, 130, frozenset({103})))
+    assert feed.unkept == unkept
+    feed.cover(Snapshot(130, 130))
+    assert feed.unkept is None
+    assert feed.unshown(1) == {}
+
+
+def test_large_rows_count_by_their_size() -> None:
+    feed = Feed(most_unshown_bytes=20_000)
+    feed.accept(change(1, 1, tx=100))
+    feed.accept(change(2, 1, tx=101, entity="x" * 30_000))
+    assert feed.unshown(1) == {}
+    feed.accept(change(3, 1, tx=102))
+    assert list(feed.unshown(1)) == [3]
+
+
+def test_what_was_forgotten_counts_as_hidden_until_its_transactions_are_shown() -> None:
+    feed = Feed(most_sent=1)
+    feed.accept(change(1, 1, tx=100))
+    feed.accept(change(2, 1, tx=101))
+    assert feed.hidden_from(Snapshot(100, 102, frozenset({100})), feed.accepted)
+    assert not feed.hidden_from(Snapshot(102, 102), feed.accepted)
+    feed.cover(Snapshot(102, 103, frozenset({102})))
+    assert not feed.hidden_from(Snapshot(100, 103, frozenset({100})), feed.accepted)
