@@ -1,10 +1,12 @@
 """What `/readyz` says: whether clients get every change in time, and if not, why. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from relay.changes.streams import Streams
 from relay.upstream.sources import Upstream
+from relay.upstream.worker_status import WorkerStatus
 
 
 def report(
@@ -15,13 +17,15 @@ def report(
     healed: int,
     key_trouble: str | None,
     access_trouble: str | None,
+    worker: WorkerStatus | None,
     now: float,
 ) -> dict[str, Any]:
     """The state of the relay at `now`.
 
     `lag_seconds` of an endpoint: everything that was committed up to that long ago has been sent;
     null before the first catch-up. `resumes` counts the clients that went on from their cursor, by
-    where the relay found what they missed; `healed` the changes that the live lane lost.
+    where the relay found what they missed; `healed` the changes that the live lane lost. `worker`
+    is null before it was read, and decides nothing: the relay serves without one.
     """
     covered_at = upstream.catch_up.covered_at
     lag = None if covered_at is None else round(now - covered_at, 3)
@@ -36,6 +40,7 @@ def report(
             "attempts": upstream.live.attempts,
             "healed": healed,
         },
+        "worker": None if worker is None else asdict(worker),
         "clients": clients,
         "resumes": dict(resumes),
         "endpoints": {

@@ -19,6 +19,7 @@ from relay.counts import Counts
 from relay.upstream.healing import Healing
 from relay.upstream.live import LiveLane
 from relay.upstream.sources import State, Upstream
+from relay.upstream.worker_status import WorkerWatch
 
 RESETS = ("epoch", "expired", "mismatch", "invalid", "overflow")
 RESUMES = ("seq", "memory", "rest", "none")
@@ -33,6 +34,7 @@ class Measured:
     upstream: Upstream
     healing: Healing
     live: LiveLane
+    worker: WorkerWatch
     resumes: Resumes
     counts: Counts
     now: Callable[[], float]
@@ -59,6 +61,7 @@ class Metrics(Collector):
         yield from self._changes()
         yield from self._clients()
         yield from self._upstream()
+        yield from self._worker()
         yield from self._latencies()
 
     def _changes(self) -> Iterator[Metric]:
@@ -137,6 +140,19 @@ class Metrics(Collector):
                 "Everything committed that long ago has been published",
                 now - covered_at,
             )
+
+    def _worker(self) -> Iterator[Metric]:
+        status = self._from.worker.status()
+        if status is None:
+            return
+        for name, text, value in (
+            ("age_seconds", "Since a worker was last heard of", status.age_seconds),
+            ("last_scan_seconds", "Since one had nothing left to do", status.last_scan_seconds),
+            ("pending_events", "Events that wait for it", status.pending),
+            ("oldest_pending_seconds", "Since the first arrived", status.oldest_pending_seconds),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"relay_worker_{name}", text, value)
 
     def _latencies(self) -> Iterator[Metric]:
         relay = HistogramMetricFamily(

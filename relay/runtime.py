@@ -42,6 +42,7 @@ from relay.upstream.live import Address, LiveLane
 from relay.upstream.realtime_patches import apply
 from relay.upstream.rest import Rest
 from relay.upstream.sources import Upstream
+from relay.upstream.worker_status import WorkerWatch
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Relay:
             catch_up=self._catch_up,
             now=now,
         )
+        self._worker = WorkerWatch(self._rest, now)
         self._guard = self._guarded(settings)
         gate = OpenGate() if self._guard is None else self._guard.gate
         door = Door(settings.access.limits)
@@ -150,6 +152,7 @@ class Relay:
                 upstream=self._upstream,
                 healing=self._healing,
                 live=self._live,
+                worker=self._worker,
                 resumes=self._resumes,
                 counts=self._counts,
                 now=now,
@@ -174,6 +177,7 @@ class Relay:
                 parts.create_task(self._live.run(), name="live lane")
                 parts.create_task(self._live.pump(), name="live rows")
                 parts.create_task(self._watch(), name="watch")
+                parts.create_task(self._worker.run(), name="worker status")
                 if self._guard is not None:
                     parts.create_task(self._guard.run(), name="access")
             raise RuntimeError("all parts of the relay ended")
@@ -216,6 +220,7 @@ class Relay:
             self._healing.total,
             key.trouble(self._key, time.time()),
             None if self._guard is None else self._guard.trouble,
+            self._worker.status(),
             self._now(),
         )
 

@@ -16,6 +16,7 @@ from typing import TextIO
 from worker.csv_rows import BadRow, CsvEvents, HeaderError
 from worker.database import Database, connected
 from worker.errors import WorkerError
+from worker.heartbeat import Heartbeat
 from worker.ingest import Ingested, ingest, lines
 from worker.predictions import FactorPredictor
 from worker.retention import Retention
@@ -118,7 +119,12 @@ def _stop_on_signals() -> asyncio.Event:
 async def _scan(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with _connected(settings) as database:
-        summary: Summary = await scan(database, _plan(settings), "cron", stop)
+        plan = _plan(settings)
+        summary: Summary = await scan(database, plan, "cron", stop)
+        if summary.outcome in ("done", "idle"):
+            heartbeat = Heartbeat(database, plan.holder)
+            heartbeat.scanned(routine=True)
+            await heartbeat.beat()
         await Retention(settings.keep_days).run(database, stop)
     print(summary)
     return INTERRUPTED if summary.outcome == "stopped" else OK

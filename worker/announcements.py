@@ -3,11 +3,16 @@
 The official client gives up after some attempts, and a callback that raises leaves it deaf. So:
 a fresh client per attempt with its own reconnection switched off, callbacks that only set events,
 and attempts for ever.
+
+A channel can be joined, open and silent for good: after PostgreSQL was away for a while, or where a
+table is not published. So it also carries the worker's own heartbeat row. Only that row's return
+proves it, and a row that does not come back ends the attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from typing import Any
@@ -18,29 +23,39 @@ from realtime import (
     RealtimeSubscribeStates,
 )
 
+from worker.heartbeat import Heartbeat
+
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 INSERT = RealtimePostgresChangesListenEvent.Insert
+ANY = RealtimePostgresChangesListenEvent.All
+HEARTBEATS = "worker_heartbeats"
+RETURN_SECONDS = 15  # the slowest healthy return took less than one
 READY_SECONDS = 40.0  # a cold Realtime answers a join after up to 10 s, and connects slowly
 CLOSE_SECONDS = 3.0
 
 
 async def follow(
-    url: str, key: str, wake: asyncio.Event, *, longest_pause: float = LONGEST_PAUSE
+    url: str,
+    key: str,
+    wake: asyncio.Event,
+    heartbeat: Heartbeat,
+    *,
+    longest_pause: float = LONGEST_PAUSE,
 ) -> None:
     """Set `wake` whenever a scan row appears and after each subscription; ends when cancelled."""
     attempt = 0
     told = False
     while True:
-        subscription = _Subscription(url, key, wake)
+        subscription = _Subscription(url, key, wake, heartbeat)
         try:
             await subscription.run()
         except Exception as exc:  # noqa: BLE001 - the client raises anything; the poll goes on
             reason = f"{type(exc).__name__}: {exc}"
         else:
             reason = subscription.reason
-        if subscription.was_ready:
+        if subscription.proven:
             attempt, told = 0, False
         if not told:
             logger.warning("without Realtime, polling meanwhile: %s", reason)
@@ -58,10 +73,11 @@ def pause(attempt: int, chance: float, longest: float = LONGEST_PAUSE) -> float:
 class _Subscription:
     """One attempt: one client, one channel."""
 
-    def __init__(self, url: str, key: str, wake: asyncio.Event) -> None:
-        self.was_ready = False
+    def __init__(self, url: str, key: str, wake: asyncio.Event, heartbeat: Heartbeat) -> None:
+        self.proven = False
         self.reason = "the connection was lost"
         self._wake = wake
+        self._heartbeat = heartbeat
         self._lost = asyncio.Event()
         self._ready_or_lost = asyncio.Event()
         self._client = AsyncRealtimeClient(url, token=key, auto_reconnect=False)
@@ -75,12 +91,30 @@ class _Subscription:
                     listening.add_done_callback(self._on_end)
                 channel = self._client.channel("worker-scans")
                 channel.on_postgres_changes(INSERT, self._on_row, table="scans", schema="public")
+                channel.on_postgres_changes(
+                    ANY,
+                    self._on_heartbeat,
+                    table=HEARTBEATS,
+                    schema="public",
+                    filter=f"holder=eq.{self._heartbeat.holder}",
+                )
                 channel.on_system(self._on_system)
                 await channel.subscribe(self._on_state)
                 await self._ready_or_lost.wait()
-            await self._lost.wait()
+            await self._watch()
         finally:
             await self._close()
+
+    async def _watch(self) -> None:
+        """Return when the subscription is lost, or brings no heartbeat row."""
+        self._heartbeat.request()
+        missed = 0  # counted, since time in which this process stood still proves nothing
+        while not self._lost.is_set() and missed < RETURN_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._lost.wait()
+            missed = missed + 1 if self._heartbeat.waiting else 0
+        self._end(f"the heartbeat row did not come back within {RETURN_SECONDS} s")
 
     async def _close(self) -> None:
         try:
@@ -94,11 +128,14 @@ class _Subscription:
     def _on_row(self, payload: Any) -> None:
         self._wake.set()
 
-    def _on_system(self, payload: Any) -> None:
-        # Joined means nothing; only this message says that changes flow.
-        if not self.was_ready:
+    def _on_heartbeat(self, payload: Any) -> None:
+        self._heartbeat.came_back()
+        if not self.proven:
             logger.info("following Realtime")
-        self.was_ready = True
+        self.proven = True
+
+    def _on_system(self, payload: Any) -> None:
+        # Joined means nothing; after this message changes should flow.
         self._ready_or_lost.set()
         self._wake.set()
 

@@ -43,6 +43,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "commit_batch": ("events",),
     "finish_scan": ("scans",),
     "prune": ("events",),
+    "worker_heartbeat": ("seen_at",),
 }
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
@@ -141,6 +142,11 @@ class Database:
         """End the scan and give the lease back."""
         arguments = {"counts": dict(counts), "error": error}
         return await self._call("finish_scan", lease.parameters() | arguments)
+
+    async def heartbeat(self, holder: UUID, scanned_seconds: float | None) -> None:
+        """Write the worker's heartbeat; its last complete scan ended so long ago, None: no news."""
+        arguments = {"holder": str(holder), "scanned_seconds": scanned_seconds}
+        await self._call("worker_heartbeat", arguments)
 
     async def prune(self, keep_days: float) -> dict[str, int]:
         """Delete some of what is over and older than that; what was deleted, zeros at the end."""

@@ -9,6 +9,7 @@ import time
 from worker.announcements import follow
 from worker.database import Database
 from worker.errors import Unauthorized, WorkerError
+from worker.heartbeat import Heartbeat
 from worker.retention import Retention
 from worker.scan import Plan, scan
 from worker.settings import Settings
@@ -25,20 +26,25 @@ async def run(settings: Settings, database: Database, plan: Plan, stop: asyncio.
     wake = asyncio.Event()
     stopped = asyncio.create_task(stop.wait(), name="stop")
     stopped.add_done_callback(lambda _: wake.set())
+    heartbeat = Heartbeat(database, plan.holder)
+    beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
     follower = asyncio.create_task(
-        follow(settings.realtime_url, settings.secret_key, wake), name="realtime"
+        follow(settings.realtime_url, settings.secret_key, wake, heartbeat), name="realtime"
     )
-    work = asyncio.create_task(_Schedule(settings, database, plan).work(wake, stop), name="scans")
+    schedule = _Schedule(settings, database, plan, heartbeat)
+    work = asyncio.create_task(schedule.work(wake, stop), name="scans")
+    tasks = (work, stopped, follower, beating)
     try:
-        # follow() never ends by itself. If it does all the same, the worker ends, loudly.
-        await asyncio.wait({work, stopped, follower}, return_when=asyncio.FIRST_COMPLETED)
-        if follower.done():
-            await follower
+        # These two never end by themselves. If one does all the same, the worker ends, loudly.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in (follower, beating):
+            if task.done():
+                await task
         await _finish(work, settings.grace_seconds)
     finally:
-        for task in (work, stopped, follower):
-            task.cancel()
-        await asyncio.gather(work, stopped, follower, return_exceptions=True)
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _finish(work: asyncio.Task[None], seconds: float) -> None:
@@ -52,10 +58,13 @@ async def _finish(work: asyncio.Task[None], seconds: float) -> None:
 class _Schedule:
     """When to scan, and what has been logged about it."""
 
-    def __init__(self, settings: Settings, database: Database, plan: Plan) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, plan: Plan, heartbeat: Heartbeat
+    ) -> None:
         self._settings = settings
         self._database = database
         self._plan = plan
+        self._heartbeat = heartbeat
         self._due = time.monotonic() + settings.scan_seconds
         self._retention = Retention(settings.keep_days)
         self._reached = False
@@ -90,6 +99,8 @@ class _Schedule:
             self._note(str(exc))
         else:
             self._reached = True
+            if summary.outcome in ("done", "idle"):
+                self._heartbeat.scanned(routine=summary.outcome == "idle")
             self._note("")
             logger.log(logging.DEBUG if summary.routine else logging.INFO, "%s", summary)
             await self._retention.run(self._database, stop)

@@ -137,6 +137,14 @@ class Rest:
         """
         return await self._call("relay_access", {})
 
+    async def worker_status(self) -> Mapping[str, Any]:
+        """What worker_status() says.
+
+        Raises:
+            Unavailable: no answer, or an error.
+        """
+        return await self._call("worker_status", {})
+
     async def beat(self, instance: str) -> int | None:
         """The beat of a relay's heartbeat row; None when there is no such row.
 

@@ -15,7 +15,10 @@ export function percent(value) {
 
 // How long ago a time in ISO 8601 is, seen from `now` in milliseconds.
 export function ago(time, now) {
-  const seconds = (now - Date.parse(time)) / 1000;
+  return secondsAgo((now - Date.parse(time)) / 1000);
+}
+
+function secondsAgo(seconds) {
   if (Number.isNaN(seconds)) return "";
   const [unit, length] = UNITS.find(([, size]) => seconds >= size) ?? [];
   return unit ? AGO.format(-Math.floor(seconds / length), unit) : "just now";
@@ -37,6 +40,21 @@ export function connection({ state, upstream, reason, code, retrySeconds }) {
     default:
       return { text: "Disconnected", tone: "idle" };
   }
+}
+
+const WORKER_SILENT_SECONDS = 60; // it is heard of every 20 s
+
+// What to say about the worker, from what `/readyz` tells of it; null where nothing is known.
+export function worker(told) {
+  if (!told) return null;
+  const { age_seconds: age, last_scan_seconds: scanned, pending } = told;
+  if (age === null) return { text: "No worker", tone: "bad" };
+  const queue = pending ? `, ${pending} waiting` : "";
+  if (age > WORKER_SILENT_SECONDS) {
+    return { text: `Worker last heard of ${secondsAgo(age)}${queue}`, tone: "bad" };
+  }
+  if (scanned === null) return { text: `Worker at its first scan${queue}`, tone: "busy" };
+  return { text: `Worker scanned ${secondsAgo(scanned)}${queue}`, tone: "good" };
 }
 
 const UPSTREAM = {

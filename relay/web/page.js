@@ -3,6 +3,7 @@ import { Board } from "./board.js";
 import { AlertCard, HotspotCard, RecommendationCard } from "./cards.js";
 import { CloseCode, RelayClient } from "./client.js";
 import { send } from "./commands.js";
+import { worker } from "./format.js";
 
 const AGES_MS = 15_000;
 
@@ -27,6 +28,22 @@ for (const [channel, board] of Object.entries(boards)) {
 client.connect();
 
 setInterval(() => Object.values(boards).forEach((board) => board.showAges()), AGES_MS);
+
+const workerPill = document.getElementById("worker");
+async function showWorker() {
+  let told = null;
+  try {
+    told = worker((await (await fetch("readyz", { cache: "no-store" })).json()).worker);
+  } catch {
+    // Without an answer nothing is known; the boards say that the relay is away.
+  }
+  workerPill.hidden = told === null;
+  if (told === null) return;
+  workerPill.dataset.tone = told.tone;
+  if (workerPill.textContent !== told.text) workerPill.textContent = told.text;
+}
+setInterval(showWorker, AGES_MS);
+showWorker();
 
 // A page that is kept in the browser's back-forward cache holds no connections.
 addEventListener("pagehide", () => client.disconnect());

@@ -109,6 +109,20 @@ async def test_a_row_that_is_written_appears_with_its_figures_and_goes_when_dele
     await expect(card).to_have_count(0, timeout=SOON)
 
 
+async def test_a_worker_that_is_silent_is_seen(
+    emulator: Emulator, browser: Browser, db: Database
+) -> None:
+    db.execute("select public.worker_heartbeat('00000000-0000-4000-8000-000000000001', 5)")
+    db.execute("update public.worker_heartbeats set seen_at = now() - interval '17 minutes'")
+    async with relaying(emulator) as host, await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(f"http://{host}/")
+        pill = page.locator("#worker")
+        # The relay reads it now and then, and so does the page.
+        await expect(pill).to_have_text("Worker last heard of 17 minutes ago", timeout=3 * SOON)
+        await expect(pill).to_have_attribute("data-tone", "bad")
+
+
 @asynccontextmanager
 async def worker(emulator: Emulator, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m worker` on the emulator; stopped at the end of the block if it still runs."""

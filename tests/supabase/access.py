@@ -32,6 +32,7 @@ TABLES: Matrix = {
     "retention": dict.fromkeys(("authenticated", "relay_reader", "service_role"), _READ),
     "leases": {"service_role": _WRITE},
     "batches": {"service_role": _WRITE},
+    "worker_heartbeats": _RELAYED,
     "relay_heartbeats": {"relay_reader": _READ, "service_role": _WRITE},
     "audit_log": {"service_role": _READ},  # functions alone write it
 }
@@ -60,6 +61,8 @@ FUNCTIONS: Matrix = {
     "relay_heartbeat(uuid,bigint)": _RELAY,
     "relay_broadcast()": _RELAY,
     "relay_access()": _RELAY,
+    "worker_heartbeat(uuid,doubleprecision)": _SERVICE,
+    "worker_status()": _SIGNED_IN | _RELAY,
     "restamp()": _SERVICE,
     "hold_lease(uuid,bigint)": _SERVICE,
     "start_scan(uuid,integer,text)": _SERVICE,
@@ -93,9 +96,17 @@ POLICIES = {
     ("recommendations", "SELECT", "relay_reader"),
     ("deletions", "SELECT", "relay_reader"),
     ("relay_heartbeats", "SELECT", "relay_reader"),
+    ("worker_heartbeats", "SELECT", "authenticated,relay_reader"),
 }
 
-PUBLISHED = {"hotspots", "alerts", "recommendations", "scans", "relay_heartbeats"}
+PUBLISHED = {
+    "hotspots",
+    "alerts",
+    "recommendations",
+    "scans",
+    "relay_heartbeats",
+    "worker_heartbeats",
+}
 
 
 def actual_tables(connection: Connection) -> Matrix:

@@ -88,7 +88,7 @@ def test_every_table_has_a_comment(owner: Connection) -> None:
     assert found == []
 
 
-def test_exactly_five_tables_are_published(owner: Connection) -> None:
+def test_exactly_six_tables_are_published(owner: Connection) -> None:
     found = owner.execute(
         "select pubname, tablename from pg_publication_tables where schemaname <> 'realtime'"
     ).fetchall()

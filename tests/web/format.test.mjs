@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ago, connection, kilograms, percent } from "../../relay/web/format.js";
+import { ago, connection, kilograms, percent, worker } from "../../relay/web/format.js";
 
 test("figures have a unit, one decimal and separated thousands", () => {
   assert.equal(kilograms(93.55), "93.6 kg CO₂");
@@ -35,4 +35,17 @@ test("a connection is good only when it is open and the relay up to date", () =>
     text: "Lost, again in 3 s", tone: "bad",
   });
   assert.equal(connection({ state: "refused", code: 4502, reason: "" }).text, "Refused: code 4502");
+});
+
+test("a worker that is silent or missing looks bad, and one that nothing is known of is not shown", () => {
+  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
+  assert.deepEqual(worker(told), { text: "Worker scanned 2 minutes ago", tone: "good" });
+  assert.deepEqual(worker({ ...told, last_scan_seconds: null, pending: 7 }), {
+    text: "Worker at its first scan, 7 waiting", tone: "busy",
+  });
+  assert.deepEqual(worker({ ...told, age_seconds: 1020, pending: 1284 }), {
+    text: "Worker last heard of 17 minutes ago, 1284 waiting", tone: "bad",
+  });
+  assert.equal(worker({ ...told, age_seconds: null }).text, "No worker");
+  assert.equal(worker(null), null);
 });

@@ -1,0 +1,82 @@
+"""What the database knows of the worker: whether one lives, and what waits for it.
+
+Read over REST and not over Realtime: a table that a project has not published would end the
+channel that all changes come through. Nothing of the relay depends on it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from relay.errors import Unavailable
+from relay.upstream.rest import Rest
+
+logger = logging.getLogger(__name__)
+
+READ_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """Seconds since a worker was last heard of, last had nothing left to do, and since the first
+    waiting event arrived; how many events wait. None where there is nothing to tell."""
+
+    age_seconds: float | None
+    last_scan_seconds: float | None
+    pending: int | None
+    oldest_pending_seconds: float | None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> "WorkerStatus":
+        """What worker_status() answered. Raises KeyError."""
+        return cls(
+            answer["age_seconds"],
+            answer["last_scan_seconds"],
+            answer["pending"],
+            answer["oldest_pending_seconds"],
+        )
+
+    def after(self, seconds: float) -> "WorkerStatus":
+        """The same status, so many seconds later."""
+
+        def older(age: float | None) -> float | None:
+            return None if age is None else round(max(0.0, age + seconds), 3)
+
+        return WorkerStatus(
+            older(self.age_seconds),
+            older(self.last_scan_seconds),
+            self.pending,
+            older(self.oldest_pending_seconds),
+        )
+
+
+class WorkerWatch:
+    """Reads the status every `READ_SECONDS`; the loop ends only when it is cancelled."""
+
+    def __init__(self, rest: Rest, now: Callable[[], float]) -> None:
+        self._rest = rest
+        self._now = now
+        self._read: tuple[WorkerStatus, float] | None = None
+        self._trouble = ""
+
+    def status(self) -> WorkerStatus | None:
+        """The status by now; None before the first answer."""
+        if self._read is None:
+            return None
+        status, read_at = self._read
+        return status.after(self._now() - read_at)
+
+    async def run(self) -> NoReturn:
+        """Reads until cancelled."""
+        while True:
+            try:
+                self._read = WorkerStatus.of(await self._rest.worker_status()), self._now()
+            except (Unavailable, KeyError) as error:
+                if not self._trouble:
+                    logger.info("nothing is known of the worker: %s", error)
+                self._trouble = str(error)
+            else:
+                self._trouble = ""
+            await asyncio.sleep(READ_SECONDS)

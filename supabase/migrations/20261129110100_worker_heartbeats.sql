@@ -1,0 +1,61 @@
+-- A worker that has died, or does not get to its work, looks like one that has nothing to do. So each of them keeps a row here.
+
+-- Published: coming back over Realtime the row proves to the worker that its channel delivers, and it tells frontends that one lives.
+create table public.worker_heartbeats (
+  holder uuid primary key,
+  started_at timestamptz not null default clock_timestamp(),
+  seen_at timestamptz not null default clock_timestamp(),
+  last_scan_at timestamptz,
+  pending bigint not null,
+  oldest_pending timestamptz
+);
+comment on table public.worker_heartbeats is 'One row per worker, updated in place every 20 s and after each scan that did something; gone a day after the last time.';
+comment on column public.worker_heartbeats.holder is 'What the worker calls itself in leases.';
+comment on column public.worker_heartbeats.last_scan_at is 'When it last had nothing left to do.';
+comment on column public.worker_heartbeats.pending is 'Events that wait to be worked off.';
+comment on column public.worker_heartbeats.oldest_pending is 'When the first of them arrived.';
+alter table public.worker_heartbeats enable row level security;
+revoke all on public.worker_heartbeats from anon, authenticated, service_role;
+grant select on public.worker_heartbeats to authenticated, relay_reader;
+grant select, insert, update, delete on public.worker_heartbeats to service_role;
+create policy "Signed-in users and relays see that a worker lives" on public.worker_heartbeats
+  for select to authenticated, relay_reader using (true);
+alter publication supabase_realtime add table public.worker_heartbeats;
+
+create function public.worker_heartbeat(holder uuid, scanned_seconds double precision default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  here constant timestamptz := pg_catalog.clock_timestamp();
+  beat public.worker_heartbeats;
+begin
+  insert into public.worker_heartbeats as row (holder, last_scan_at, pending, oldest_pending)
+  select worker_heartbeat.holder, here - pg_catalog.make_interval(secs => scanned_seconds),
+    (select pg_catalog.count(*) from public.event_queue q where q.state = 'pending'),
+    (select q.created_at from public.event_queue q where q.state = 'pending' order by q.event_id limit 1)
+  on conflict on constraint worker_heartbeats_pkey do update set seen_at = here,
+    last_scan_at = coalesce(excluded.last_scan_at, row.last_scan_at),
+    pending = excluded.pending, oldest_pending = excluded.oldest_pending
+  returning row.* into beat;
+  delete from public.worker_heartbeats w where w.seen_at < here - interval '1 day';
+  return pg_catalog.to_jsonb(beat);
+end $$;
+comment on function public.worker_heartbeat(uuid, double precision) is
+  'Records that a worker lives and that its last complete scan ended so many seconds ago; null: none since the last call.';
+revoke execute on function public.worker_heartbeat(uuid, double precision) from public, anon, authenticated, service_role;
+grant execute on function public.worker_heartbeat(uuid, double precision) to service_role;
+
+-- Ages by the clock of the database: those of callers differ.
+create function public.worker_status() returns jsonb
+language sql stable set search_path = '' as $$
+  select pg_catalog.jsonb_build_object(
+    'age_seconds', extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(w.seen_at)),
+    'last_scan_seconds', extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(w.last_scan_at)),
+    'pending', (pg_catalog.array_agg(w.pending order by w.seen_at desc))[1],
+    'oldest_pending_seconds',
+      extract(epoch from pg_catalog.clock_timestamp() - (pg_catalog.array_agg(w.oldest_pending order by w.seen_at desc))[1]))
+  from public.worker_heartbeats w
+$$;
+comment on function public.worker_status() is
+  'How long ago a worker was last heard of and last had nothing left to do, and what waits; nulls where no worker was here for a day.';
+revoke execute on function public.worker_status() from public, anon, authenticated, service_role;
+grant execute on function public.worker_status() to authenticated, relay_reader, service_role;

@@ -1,0 +1,77 @@
+"""The worker's row in worker_heartbeats: it tells everybody that the worker lives, and coming back
+over Realtime it proves the worker's channel.
+
+Rules: a beat every `BEAT_SECONDS` and when asked for, but at most one in `LEAST_SECONDS`. One that
+cannot be written is only logged. The loop ends only when it is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Final, NoReturn
+from uuid import UUID
+
+from worker.database import Database
+from worker.errors import WorkerError
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 20.0
+LEAST_SECONDS: Final = 1.0
+
+
+class Heartbeat:
+    """Writes beats; `waiting` while one was written that has not come back over Realtime."""
+
+    def __init__(self, database: Database, holder: UUID) -> None:
+        self.holder: Final = holder
+        self.waiting = False
+        self._database = database
+        self._requested = asyncio.Event()
+        self._scanned_at: float | None = None
+        self._trouble = ""
+
+    def request(self) -> None:
+        """Beat soon, for a channel that has yet to bring any."""
+        self.waiting = False
+        self._requested.set()
+
+    def came_back(self) -> None:
+        """The channel brought the row."""
+        self.waiting = False
+
+    def scanned(self, *, routine: bool) -> None:
+        """A scan left nothing to do; unless it was `routine` that is told soon."""
+        self._scanned_at = time.monotonic()
+        if not routine:
+            self._requested.set()
+
+    async def run(self) -> NoReturn:
+        """Beat until cancelled."""
+        while True:
+            self._requested.clear()
+            await self.beat()
+            await asyncio.sleep(LEAST_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._requested.wait()
+
+    async def beat(self) -> None:
+        """Write the row once; trouble is logged when it begins."""
+        scanned_at, self._scanned_at = self._scanned_at, None
+        scanned = None if scanned_at is None else time.monotonic() - scanned_at
+        # The row may come back before the answer to its request.
+        fresh, self.waiting = not self.waiting, True
+        try:
+            await self._database.heartbeat(self.holder, scanned)
+        except WorkerError as exc:
+            self.waiting = self.waiting and not fresh
+            self._scanned_at = self._scanned_at or scanned_at
+            if not self._trouble:
+                logger.warning("no heartbeat is written, trying on: %s", exc)
+            self._trouble = str(exc)
+        else:
+            self._trouble = ""
