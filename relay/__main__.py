@@ -6,21 +6,23 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay import serve, workers
 from relay.errors import SettingsError
 from relay.settings import Settings
 from relay.terminal import check, disconnect, tail
+from relay.terminal.output import while_read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name and returns its exit status."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser(os.environ).parse_args(arguments)
         if options.command in ("tail", "check"):
             follow = tail.run if options.command == "tail" else check.run
-            return asyncio.run(follow(options, os.environ.get("RELAY_TOKEN") or None))
+            token = os.environ.get("RELAY_TOKEN") or None
+            return asyncio.run(while_read(follow(options, token)))
         if options.command == "disconnect":
             return asyncio.run(disconnect.run(options, os.environ))
         logging.basicConfig(
@@ -36,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, for instance head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says it of who dies of SIGPIPE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m relay", description="Relays every change to WebSocket clients."
     )
@@ -49,10 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)  # for those processes
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    tail.configure(commands.add_parser("tail", help="follow an endpoint in the terminal"))
-    check.configure(commands.add_parser("check", help="connect to all endpoints and report"))
+    tail.configure(commands.add_parser("tail", help="follow an endpoint in the terminal"), env)
+    check.configure(commands.add_parser("check", help="connect to all endpoints and report"), env)
     disconnect.configure(
-        commands.add_parser("disconnect", help="end the connections of a user or session")
+        commands.add_parser("disconnect", help="end the connections of a user or session"), env
     )
     return parser
 

@@ -1,5 +1,6 @@
 """What a client asks for in the query string of an endpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
@@ -11,6 +12,7 @@ from relay.errors import BadParameter
 
 MOST_ROWS: Final = 1000
 MAX_VALUES: Final = 50
+MAX_FIELDS: Final = MAX_VALUES + 16
 MAX_VALUE_CHARACTERS: Final = 200
 
 
@@ -29,19 +31,19 @@ def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
     """The parameters in `query`; only a `resumable` format has `cursor` and `seq`.
 
     Raises:
-        BadParameter: a parameter is unknown, given twice, or has a bad value.
+        BadParameter: a parameter is unknown, given twice though it is no filter, or has a bad
+            value.
     """
-    given = _once(query)
-    cursor, seq = given.pop("cursor", None), given.pop("seq", None)
+    given = _grouped(query)
+    cursor, seq = _once(given, "cursor"), _once(given, "seq")
     if not resumable and (cursor is not None or seq is not None):
         raise BadParameter("cursor and seq need the subprotocol relay.v1")
     if cursor is not None and len(cursor) > MAX_CURSOR_BYTES:
         raise BadParameter(f"cursor is longer than {MAX_CURSOR_BYTES} bytes")
-    last = given.pop("last", None)
-    token = given.pop("token", None)
+    last, token = _once(given, "last"), _once(given, "token")
     return Parameters(
         filter=Filter.of(
-            endpoint, {name: _values(endpoint, name, value) for name, value in given.items()}
+            endpoint, {name: _values(endpoint, name, texts) for name, texts in given.items()}
         ),
         last=None if last is None else _number("last", last, MOST_ROWS),
         cursor=cursor or None,
@@ -50,25 +52,33 @@ def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
     )
 
 
-def _once(query: str) -> dict[str, str]:
+def _grouped(query: str) -> dict[str, list[str]]:
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=16)
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise BadParameter("the query is not UTF-8 or has too many parameters") from None
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        raise BadParameter("a parameter is given twice; separate values by commas")
+    given: dict[str, list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(name, []).append(text)
     return given
 
 
-def _values(endpoint: Endpoint, name: str, value: str) -> frozenset[str]:
+def _once(given: dict[str, list[str]], name: str) -> str | None:
+    texts = given.pop(name, [])
+    if len(texts) > 1:
+        raise BadParameter(f"{name} is given twice")
+    return texts[0] if texts else None
+
+
+def _values(endpoint: Endpoint, name: str, texts: Sequence[str]) -> frozenset[str]:
+    """Those of one parameter, between commas; of several ones, each as it is."""
     if name not in endpoint.filters:
         known = ", ".join(endpoint.filters)
         raise BadParameter(f"{endpoint.name} has no parameter {name[:40]!r}; filters: {known}")
-    if "\0" in value:
+    if any("\0" in text for text in texts):
         raise BadParameter(f"{name} has a character that no row can have")
-    values = frozenset(value.split(","))
-    if "" in values or len(values) > MAX_VALUES or len(value) > MAX_VALUES * MAX_VALUE_CHARACTERS:
+    values = frozenset(texts if len(texts) > 1 else texts[0].split(","))
+    if "" in values or len(values) > MAX_VALUES:
         raise BadParameter(f"{name} needs 1 to {MAX_VALUES} values separated by commas")
     if any(len(each) > MAX_VALUE_CHARACTERS for each in values):
         raise BadParameter(f"{name}: a value is longer than {MAX_VALUE_CHARACTERS} characters")

@@ -1,7 +1,7 @@
 """What callers ask of the commands, read from bytes and query parameters. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from relay.changes.endpoints import Endpoint
@@ -49,18 +49,19 @@ def query(endpoint: Endpoint, parameters: Iterable[tuple[str, str]]) -> dict[str
     """The REST parameters that select the newest rows of the endpoint, as a caller asked.
 
     Raises:
-        Refused: 400 for an unknown parameter or one given twice, 422 for a bad value.
+        Refused: 400 for an unknown parameter or a limit given twice, 422 for a bad value.
     """
     selected = {"select": "*", "order": "id.desc", "limit": str(DEFAULT_LIMIT)}
-    given: set[str] = set()
+    given: dict[str, list[str]] = {}
     for name, value in parameters:
-        if name in given:
-            raise Refused(400, f"{name} is given twice; put a comma between values")
-        given.add(name)
+        given.setdefault(name, []).append(value)
+    for name, texts in given.items():
         if name == "limit":
-            selected["limit"] = str(_limit(value))
+            if len(texts) > 1:
+                raise Refused(400, "limit is given twice")
+            selected["limit"] = str(_limit(texts[0]))
         elif name in endpoint.filters:
-            selected[endpoint.filters[name].name] = _one_of(endpoint, name, value)
+            selected[endpoint.filters[name].name] = _one_of(endpoint, name, texts)
         else:
             known = ", ".join([*endpoint.filters, "limit"])
             raise Refused(400, f"{endpoint.name} has no parameter {name!r}; there are: {known}")
@@ -79,12 +80,12 @@ def _limit(value: str) -> int:
     return int(digits)
 
 
-def _one_of(endpoint: Endpoint, name: str, value: str) -> str:
-    values = value.split(",")
+def _one_of(endpoint: Endpoint, name: str, texts: Sequence[str]) -> str:
+    values = texts if len(texts) > 1 else texts[0].split(",")
     known = VALUES.get((endpoint.name, name))
     if known is not None and (bad := [word for word in values if word not in known]):
         raise Refused(422, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
-    if not _storable(value):
+    if not all(map(_storable, texts)):
         raise Refused(422, f"{name} has characters that no row can have")
     return f"in.({','.join(map(_quoted, values))})"
 

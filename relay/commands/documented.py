@@ -59,7 +59,7 @@ def parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     ]
     for name in endpoint.filters:
         allowed = VALUES.get((endpoint.name, name))
-        text = "one value, or several with commas between"
+        text = "one value, or several with commas between; repeated: each is taken whole"
         schema = {"type": "string", **({"enum": sorted(allowed)} if allowed else {})}
         described.append(_parameter(name, schema) | {"description": text})
     return described

@@ -2,17 +2,20 @@
 
 import argparse
 import asyncio
+from collections.abc import Mapping
 
 from relay.changes.endpoints import BY_NAME
-from relay.terminal.following import DEFAULT_URL, Following, Lost, follow, greeting
+from relay.terminal.following import Following, Lost, default_url, follow, greeting
 from relay.terminal.wording import describe, printable
 
 SYNCED_SECONDS = 10
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="address of the relay (%(default)s)")
+    parser.epilog = "RELAY_TOKEN: the access token of a user, for a relay that asks for one."
+    url = default_url(env)
+    parser.add_argument("--url", default=url, help="address of the relay (%(default)s)")
     parser.add_argument(
         "--wait",
         type=float,
@@ -30,7 +33,7 @@ async def run(args: argparse.Namespace, token: str | None = None) -> int:
 
 async def _works(url: str, endpoint: str, wait: float, token: str | None) -> bool:
     try:
-        async with follow(url, endpoint, {"last": "100"}, token) as following:
+        async with follow(url, endpoint, [("last", "100")], token) as following:
             await greeting(following)
             _say(endpoint, "connected")
             rows, complete = await _state(following)

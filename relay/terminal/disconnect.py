@@ -8,14 +8,15 @@ from typing import Final
 import httpx
 
 from relay.errors import SettingsError
+from relay.terminal.following import default_url
 
-DEFAULT_URL: Final = "http://127.0.0.1:8003"
 TIMEOUT: Final = httpx.Timeout(10.0)
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="address of the relay (%(default)s)")
+    url = default_url(env, "http")
+    parser.add_argument("--url", default=url, help="address of the relay (%(default)s)")
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--user", metavar="ID", help="all connections of this user (`sub`)")
     whose.add_argument("--session", metavar="ID", help="all of this session (`session_id`)")

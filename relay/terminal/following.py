@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
@@ -11,14 +11,28 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from relay.changes.frames import TOKEN_REQUIRED
+from relay.close import CloseCode
 from relay.errors import RelayError
 from relay.terminal.wording import ending
 
-DEFAULT_URL = "ws://127.0.0.1:8003"
 GREETING_SECONDS = 10
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 
+TOKEN_CODES = (CloseCode.UNAUTHORIZED, CloseCode.TOKEN_EXPIRED)
+TOKEN_REMEDY = "set RELAY_TOKEN to the access token of a user of the project"  # noqa: S105 a text
+
 Frame = Mapping[str, Any]
+
+
+def default_url(env: Mapping[str, str], scheme: str = "ws") -> str:
+    """The address of a relay that was started on this machine with the same environment."""
+    secure = "s" if env.get("RELAY_TLS_CERT") else ""
+    host = env.get("HOST", "").strip()
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 all addresses of this machine
+        host = "127.0.0.1"
+    port = env.get("PORT", "").strip()
+    return f"{scheme}{secure}://{f'[{host}]' if ':' in host else host}:{port or '8003'}"
 
 
 class Lost(RelayError):
@@ -39,11 +53,15 @@ class Following:
             Lost: the connection ended.
         """
         try:
-            return await self._socket.recv(decode=True)
+            text = await self._socket.recv(decode=True)
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else 1006
             reason = error.rcvd.reason if error.rcvd else "the connection broke off"
-            raise Lost(f"{self._address} {ending(code, reason)}") from error
+            remedy = f"; {TOKEN_REMEDY}" if code in TOKEN_CODES else ""
+            raise Lost(f"{self._address} {ending(code, reason)}{remedy}") from error
+        if text == TOKEN_REQUIRED:
+            raise Lost(f"{self._address} asks for a user's token; {TOKEN_REMEDY}")
+        return text
 
     async def next_frame(self) -> Frame:
         """The next frame.
@@ -63,7 +81,7 @@ class Following:
 
 @asynccontextmanager
 async def follow(
-    url: str, endpoint: str, parameters: Mapping[str, str], token: str | None = None
+    url: str, endpoint: str, parameters: Sequence[tuple[str, str]], token: str | None = None
 ) -> AsyncIterator[Following]:
     """A connection to `endpoint` of the relay at `url`, in the format relay.v1; `token` is a
     user's.

@@ -2,27 +2,30 @@
 
 import argparse
 import json
-import os
 import sys
+from collections.abc import Mapping
 
 from relay.changes.endpoints import BY_NAME
-from relay.terminal.following import DEFAULT_URL, Following, Lost, follow
+from relay.terminal.following import Following, Lost, default_url, follow
 from relay.terminal.wording import describe, printable
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
     """Adds the arguments of this command."""
+    parser.epilog = "RELAY_TOKEN: the access token of a user, for a relay that asks for one."
     parser.add_argument("endpoint", choices=list(BY_NAME), help="what to follow")
-    parser.add_argument("--url", default=DEFAULT_URL, help="address of the relay (%(default)s)")
+    url = default_url(env)
+    parser.add_argument("--url", default=url, help="address of the relay (%(default)s)")
     parser.add_argument(
         "--filter",
         action="append",
         default=[],
         type=_filter,
         metavar="COLUMN=VALUE",
-        help="only matching rows, for instance severity=warn,critical; may be repeated",
+        help="only matching rows, for instance severity=warn,critical; may be repeated, the same"
+        " column too: then each value is taken whole, with its commas",
     )
     parser.add_argument(
         "--last", type=int, default=10, help="newest rows to start with (%(default)s)"
@@ -33,15 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace, token: str | None = None) -> int:
     """Prints what arrives until the connection ends; the exit status is then 1."""
     try:
-        parameters = {"last": str(args.last), **dict(args.filter)}
+        parameters = [("last", str(args.last)), *args.filter]
         async with follow(args.url, args.endpoint, parameters, token) as following:
             await (_print_raw(following) if args.raw else _print_changes(following))
     except Lost as error:
         _say(str(error))
-        return 1
-    except BrokenPipeError:  # the reader, for instance head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return 1
 
 
 async def _print_raw(following: Following) -> None:

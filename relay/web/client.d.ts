@@ -102,7 +102,7 @@ export type Frame<Row> = Change<Row> | Reset | Synced;
 export interface ChannelStatus {
   /** `waiting`: for the next attempt. `refused`: the relay said not to come back. */
   readonly state: "closed" | "connecting" | "syncing" | "open" | "waiting" | "refused";
-  /** Whether the relay itself is up to date; null while not connected. */
+  /** Whether the relay itself is up to date; null before its greeting and while not connected. */
   readonly upstream: "live" | "catching_up" | "degraded" | "down" | null;
   /** Frames that could not be understood and were passed over. */
   readonly badFrames: number;
@@ -115,10 +115,13 @@ export interface ChannelStatus {
   readonly retrySeconds?: number;
 }
 
+/** Several values: separated by commas, or as an array, in which each is taken as it is. */
+export type Values = string | readonly string[];
+
 export interface Filters {
-  hotspots?: { severity?: string; status?: string; entity?: string };
-  alerts?: { severity?: string };
-  recommendations?: { status?: string };
+  hotspots?: { severity?: Values; status?: Values; entity?: Values };
+  alerts?: { severity?: Values };
+  recommendations?: { status?: Values };
 }
 
 export interface Timers {
@@ -127,15 +130,19 @@ export interface Timers {
 }
 
 export interface Options {
-  /** Address of the relay, http(s) or ws(s), with a path where it has one. Default: this origin. */
+  /**
+   * Address of the relay, http(s) or ws(s), with a path where it has one. Default: the page's
+   * origin; where there is none, connect() ends in `refused`.
+   */
   url?: string | URL;
-  /** Values by column, several ones separated by commas. */
+  /** Values by column. */
   filters?: Filters;
   /** Newest rows to start with, 0 to 1000; open rows always come. */
   last?: number;
   /**
-   * The user's access token, or how to get it: asked at each connection and before it expires. With
-   * supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
+   * The user's access token, or how to get it: asked before each connection and before it expires.
+   * Nothing where nobody is signed in: `refused` then, with 4500, if the relay asks for one. A token
+   * that the relay has refused, or of whose end it has warned, is not sent again. With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
    */
   token?: string | (() => string | null | undefined | Promise<string | null | undefined>);
   /** Called with what a callback threw. Default: console.error. */

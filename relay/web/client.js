@@ -32,8 +32,9 @@ export class RelayClient {
   #connected = false;
   #onError;
 
-  // Options: see client.d.ts. Throws when `url` is no URL.
-  constructor({ url = globalThis.location?.origin, filters = {}, last, ...options } = {}) {
+  // Options: see client.d.ts. Throws when `url` is no URL. Opens nothing, so that it can be made
+  // where pages are rendered ahead, without `location` and `WebSocket`.
+  constructor({ url = ownOrigin(), filters = {}, last, ...options } = {}) {
     const settings = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
     this.#onError = settings.onError;
     for (const channel of CHANNELS) {
@@ -117,15 +118,31 @@ export class RelayClient {
   }
 }
 
-// Address of an endpoint, whichever scheme the base is given in; a path in front is kept.
+// The relay takes values whole where a parameter is repeated; in a single one commas separate.
+function whole(values) {
+  return values.length === 1 ? [values[0], values[0]] : values;
+}
+
+// Where the page is from; undefined outside of pages. `null` is what a file or a sandbox has.
+function ownOrigin() {
+  const origin = globalThis.location?.origin;
+  return origin === "null" ? undefined : origin;
+}
+
+// Address of an endpoint, whichever scheme the base is given in; a path in front is kept. Null
+// when there is no base.
 function endpoint(base, channel, parameters) {
+  if (base === undefined) return null;
   const url = new URL(base);
   url.protocol = url.protocol.replace(/^http/, "ws");
   url.pathname = `${url.pathname.replace(/\/$/, "")}/ws/${channel}`;
   url.search = "";
   url.hash = "";
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== undefined) url.searchParams.set(name, String(value));
+    if (value === undefined) continue;
+    for (const each of Array.isArray(value) ? whole(value) : [value]) {
+      url.searchParams.append(name, String(each));
+    }
   }
   return url.href;
 }

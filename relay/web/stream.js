@@ -4,16 +4,20 @@
 // connection goes to waiting and, after the back-off, to connecting again; a close code that says
 // "do not come back" ends in refused. close() ends in closed from anywhere.
 //
-// There is one timer, since at any time there is one thing to wait for: the greeting, the next
-// ping, the answer to a ping, or the next attempt. It is set before anybody is told of a new
+// A token is asked for before each connection. One that the relay has refused, or of whose end it
+// has warned, is never sent again: without another one no connection is made.
+//
+// There is one timer, since at any time there is one thing to wait for: a token, the greeting, the
+// next ping, the answer to a ping, or the next attempt. It is set before anybody is told of a new
 // state, because the one who is told may call close().
 import { delay } from "./backoff.js";
-import { comeBack } from "./close.js";
+import { CloseCode, comeBack } from "./close.js";
 import { Rows, isChange } from "./rows.js";
 
 const PROTOCOL = "relay.v1";
 const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
 const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
+const TOKEN_SECONDS = 60; // for the application to come by a token
 
 export class Stream {
   #url;
@@ -21,6 +25,10 @@ export class Stream {
   #tell;
   #tellStatus;
   #socket = null;
+  #asking = null; // identifies the question for a token whose answer is waited for
+  #token = null; // sent on this connection
+  #spent = null; // a token that is not to be sent again: { token, code, reason }
+  #greetedYet = false; // on this connection
   #timer = null;
   #attempt = 0;
   #cursor = null;
@@ -30,7 +38,7 @@ export class Stream {
   #rows;
   #status;
 
-  // `tell` gets changes, resets and synced frames; `tellStatus` is called at each new status.
+  // `url` is null where none is known. `tell` gets changes, resets and synced frames; `tellStatus` is called at each new status.
   constructor(url, options, tell, tellStatus) {
     this.#url = url;
     this.#options = options;
@@ -54,7 +62,9 @@ export class Stream {
   open() {
     if (this.#status.state !== "closed" && this.#status.state !== "refused") return;
     this.#attempt = 0;
-    this.#dial();
+    if (this.#url === null) this.#stop("no address: pass `url`, the address of the relay");
+    else if (!this.#options.WebSocket) this.#stop("no WebSocket here: pass a class as `WebSocket`");
+    else this.#dial();
   }
 
   close() {
@@ -69,21 +79,60 @@ export class Stream {
   }
 
   #dial() {
+    const source = this.#options.token;
+    if (typeof source !== "function") {
+      this.#connect(source || null);
+      return;
+    }
+    this.#after(TOKEN_SECONDS, () => this.#lost(NOT_RECEIVED, "no token in time"));
+    this.#ask(source, (token) => this.#connect(token));
+    this.#become("connecting");
+  }
+
+  // Hand the token of the application to `use`, unless the connection has ended meanwhile.
+  async #ask(source, use) {
+    const asking = (this.#asking = {});
+    const current = () => this.#asking === asking;
+    try {
+      const token = (await source()) || null;
+      if (current()) use(token);
+    } catch (error) {
+      if (!current()) return;
+      this.#options.onError(error);
+      if (this.#socket === null) this.#lost(NOT_RECEIVED, "the token could not be had");
+    }
+  }
+
+  #connect(token) {
+    this.#asking = null;
+    if (token !== null && token === this.#spent?.token) {
+      const { code, reason } = this.#spent;
+      if (typeof this.#options.token === "function") this.#lost(code, reason);
+      else this.#stop(reason, code); // it will never be another one
+      return;
+    }
     const socket = new this.#options.WebSocket(this.#address(), [PROTOCOL]);
     const mine = (act) => (event) => this.#socket === socket && act(event);
     let opened = false;
     socket.onopen = mine(() => {
       opened = true;
-      if (socket.protocol !== PROTOCOL) this.#refuse(socket.protocol);
-      else this.#authenticate(socket);
+      if (socket.protocol !== PROTOCOL) {
+        this.#stop(`the server speaks "${socket.protocol}", not ${PROTOCOL}`);
+      } else if (token !== null) {
+        this.#show(token);
+      }
     });
     socket.onmessage = mine(({ data }) => this.#receive(data));
     socket.onclose = mine(({ code, reason }) => this.#lost(code, reason));
     // Node 20 lets no close event follow when a connection cannot be made; browsers do.
     socket.onerror = mine(() => opened || this.#lost(NOT_RECEIVED, "no connection"));
     this.#socket = socket;
+    this.#expectGreeting();
+    if (this.#status.state !== "connecting") this.#become("connecting");
+  }
+
+  #expectGreeting() {
     this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no greeting in time"));
-    this.#become("connecting");
   }
 
   #address() {
@@ -117,7 +166,6 @@ export class Stream {
         this.#greeted(frame);
         break;
       case "synced":
-        this.#attempt = 0;
         this.#keep(frame.cursor);
         this.#become("open", { complete: frame.complete === true });
         this.#tell({ type: "synced", complete: frame.complete === true });
@@ -131,27 +179,40 @@ export class Stream {
       case "status":
         this.#become(this.#status.state, { upstream: frame.upstream });
         break;
+      case "token_required":
+        if (this.#token === null) this.#lost(CloseCode.UNAUTHORIZED, "the relay asks for a token");
+        else this.#expectGreeting(); // the token is on its way
+        break;
       case "token_expiring":
-        this.#authenticate(this.#socket);
+        this.#renew();
         break;
     }
   }
 
-  // The first message where a token is needed; later ones bring a fresh token in time.
-  async #authenticate(socket) {
-    const { token: source, onError } = this.#options;
-    try {
-      const token = typeof source === "function" ? await source() : source;
-      if (this.#socket === socket && token) socket.send(JSON.stringify({ type: "auth", token }));
-    } catch (error) {
-      onError(error); // the relay closes a connection without a token, and the next one asks again
-    }
+  #show(token) {
+    this.#token = token;
+    this.#socket.send(JSON.stringify({ type: "auth", token }));
+  }
+
+  // The connection lasts as long as its token: show another one, where there is another.
+  #renew() {
+    this.#spend(CloseCode.TOKEN_EXPIRED, "the token expires, and there is no other");
+    const source = this.#options.token;
+    if (typeof source !== "function") return;
+    this.#ask(source, (token) => {
+      if (token !== null && token !== this.#spent?.token) this.#show(token);
+    });
+  }
+
+  #spend(code, reason) {
+    if (this.#token !== null) this.#spent = { token: this.#token, code, reason };
   }
 
   #greeted(hello) {
+    this.#greetedYet = true;
     this.#heardSeq = null;
     this.#after(this.#options.pingSeconds, () => this.#ping());
-    this.#become("syncing");
+    this.#become("syncing", { upstream: "live" }); // unless a `status` says otherwise
     // What is not resumed is told from the beginning, without the deletions of the meantime.
     if (!hello.resumed) this.#discard(hello.reason);
   }
@@ -178,6 +239,7 @@ export class Stream {
   }
 
   #ping() {
+    this.#attempt = 0; // it has lasted: the next attempt is a first one
     this.#awaitsPong = true;
     this.#socket.send('{"type":"ping"}');
     this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no answer to a ping"));
@@ -190,17 +252,21 @@ export class Stream {
     this.#after(this.#options.pingSeconds, () => this.#ping());
   }
 
-  #refuse(protocol) {
+  // There is no use in another attempt before something has changed.
+  #stop(reason, code) {
     this.#hangUp(1000);
-    this.#become("refused", { reason: `the server speaks "${protocol}", not ${PROTOCOL}` });
+    this.#become("refused", code === undefined ? { reason } : { code, reason });
   }
 
   #lost(code, reason) {
-    this.#hangUp(1000);
+    // With 4001 later on it is not the token but what it gets that may have changed.
+    const untimely = code === CloseCode.TOKEN_EXPIRED && !this.#greetedYet;
+    if (untimely || code === CloseCode.UNAUTHORIZED) this.#spend(code, reason);
     if (!comeBack(code)) {
-      this.#become("refused", { code, reason });
+      this.#stop(reason, code);
       return;
     }
+    this.#hangUp(1000);
     const wait = delay(this.#attempt++, { random: this.#options.random });
     this.#after(wait / 1000, () => this.#dial());
     this.#become("waiting", { code, reason, retrySeconds: wait / 1000 });
@@ -211,6 +277,9 @@ export class Stream {
     this.#options.timers.clearTimeout(this.#timer);
     this.#timer = null;
     this.#awaitsPong = false;
+    this.#asking = null;
+    this.#token = null;
+    this.#greetedYet = false;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(code);

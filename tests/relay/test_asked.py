@@ -83,7 +83,9 @@ def test_a_value_that_no_row_can_have_is_refused_with_those_that_exist() -> None
         query(HOTSPOTS, [("entity", "a\0b")])
 
 
-def test_a_parameter_that_is_given_twice_is_refused_as_on_the_websockets() -> None:
+def test_a_repeated_parameter_is_taken_whole_as_on_the_websockets() -> None:
+    selected = query(HOTSPOTS, [("entity", "Acme, Inc."), ("entity", "North")])
+    assert selected["entity"] == 'in.("Acme, Inc.","North")'
     with pytest.raises(Refused, match="twice") as refused:
-        query(HOTSPOTS, [("status", "active"), ("status", "resolved")])
+        query(HOTSPOTS, [("limit", "1"), ("limit", "2")])
     assert refused.value.status == 400

@@ -26,6 +26,19 @@ def test_severity_of_an_alert_is_its_level() -> None:
     assert not wanted.matches({"level": "info", "severity": "warn"})
 
 
+def test_a_repeated_parameter_is_taken_whole_with_its_commas() -> None:
+    def matching(query: str) -> set[str]:
+        wanted = parse(HOTSPOTS, query, resumable=False).filter
+        entities = ("Acme, Inc.", "Acme", " Inc.", "North")
+        return {entity for entity in entities if wanted.matches({"entity": entity})}
+
+    assert matching("entity=Acme%2C+Inc.&entity=North") == {"Acme, Inc.", "North"}
+    assert matching("entity=Acme%2C+Inc.&entity=Acme%2C+Inc.") == {"Acme, Inc."}
+    assert matching("entity=Acme%2C+Inc.") == {"Acme", " Inc."}
+    many = "&".join(f"entity=SUP-{number}" for number in range(50))
+    assert parse(HOTSPOTS, many, resumable=False).filter.matches({"entity": "SUP-49"})
+
+
 def test_the_same_filter_written_differently_is_equal() -> None:
     one = parse(HOTSPOTS, "severity=warn,info&entity=A%20B", resumable=False)
     other = parse(HOTSPOTS, "entity=A+B&severity=info%2Cwarn,info", resumable=False)
@@ -48,7 +61,9 @@ def test_cursor_and_seq_are_taken_where_a_client_can_resume() -> None:
         (RECOMMENDATIONS, "severity=info"),
         (HOTSPOTS, "severity="),
         (HOTSPOTS, "severity=info,,warn"),
-        (HOTSPOTS, "severity=info&severity=warn"),
+        (HOTSPOTS, "entity=a&entity="),
+        (HOTSPOTS, "last=1&last=2"),
+        (HOTSPOTS, "cursor=a&cursor=b"),
         (HOTSPOTS, "last=1001"),
         (HOTSPOTS, "last=-1"),
         (HOTSPOTS, "last=ten"),

@@ -4,7 +4,10 @@ import argparse
 import asyncio
 import json
 import socket
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +16,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from emulator.running import Emulator
 from relay.terminal import check, tail
+from tests.relay.access.admission import token_of
+from tests.relay.clients import live_relay
 from tests.relay.serving import relaying
 
 DEADLINE = 15
@@ -54,13 +59,13 @@ def port_of(server: Server) -> int:
 
 async def checked(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    check.configure(parser)
+    check.configure(parser, {})
     return await check.run(parser.parse_args(arguments))
 
 
 async def tailed(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    tail.configure(parser)
+    tail.configure(parser, {})
     return await tail.run(parser.parse_args(arguments))
 
 
@@ -146,6 +151,79 @@ async def test_tail_prints_the_frames_themselves_when_asked(relay: str, capsys: 
     assert frames[0]["endpoint"] == "alerts"
     tailing.cancel()
     await asyncio.wait([tailing])
+
+
+async def test_a_supplier_whose_name_has_a_comma_can_be_asked_for(
+    relay: str, db: psycopg.Connection[tuple[Any, ...]], capsys: Output
+) -> None:
+    for entity in ("Acme, Inc.", "Acme", "Inc.", "Umbrella"):
+        db.execute(
+            "insert into public.hotspots (entity, entity_type, event_type, predicted_co2,"
+            " baseline_co2, percent_above, severity)"
+            " values (%s, 'supplier', 'logistics', 2, 1, 100, 'critical')",
+            (entity,),
+        )
+    wanted = [f"--filter=entity={entity}" for entity in ("Acme, Inc.", "Umbrella")]
+    tailing = asyncio.create_task(tailed("hotspots", "--url", relay, "--raw", *wanted))
+    frames = [json.loads(line) for line in (await printed(capsys, '"synced"')).splitlines()]
+    found = {each["record"]["entity"] for each in frames if each.get("record")}
+    assert found == {"Acme, Inc.", "Umbrella"}
+    tailing.cancel()
+    await asyncio.wait([tailing])
+
+
+async def test_both_name_the_variable_where_the_relay_asks_for_a_token(
+    emulator: Emulator, capsys: Output
+) -> None:
+    expired = token_of(emulator, exp=int(time.time()) - 60)
+    async with live_relay(emulator, RELAY_AUTH="required", RELAY_AUTH_SECONDS="3600") as relay:
+        url = f"ws://{relay.host}"
+        for token, reason in ((None, "asks for a user's token"), (expired, "has expired")):
+            parser = argparse.ArgumentParser()
+            tail.configure(parser, {})
+            assert await tail.run(parser.parse_args(["hotspots", "--url", url]), token) == 1
+            assert await check.run(argparse.Namespace(url=url, wait=0), token) == 1
+            output = capsys.readouterr()
+            for text in (reason, "set RELAY_TOKEN"):
+                assert (output.err.count(text), output.out.count(text)) == (1, 3)
+        good = token_of(emulator)
+        assert await check.run(argparse.Namespace(url=url, wait=0), good) == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "url"),
+    [
+        ({}, "ws://127.0.0.1:8003"),
+        ({"PORT": "9000", "HOST": "0.0.0.0"}, "ws://127.0.0.1:9000"),  # noqa: S104
+        ({"HOST": "::1"}, "ws://[::1]:8003"),
+        ({"HOST": "10.0.0.7", "RELAY_TLS_CERT": "c.pem"}, "wss://10.0.0.7:8003"),
+    ],
+)
+def test_both_look_for_the_relay_where_the_same_variables_start_it(
+    env: dict[str, str], url: str
+) -> None:
+    for command, arguments in ((tail, ["hotspots"]), (check, [])):
+        parser = argparse.ArgumentParser()
+        command.configure(parser, env)
+        assert parser.parse_args(arguments).url == url
+
+
+@pytest.mark.parametrize("command", ["check --wait 30", "tail hotspots", "tail hotspots --raw"])
+async def test_a_reader_that_has_seen_enough_ends_them_without_a_word(
+    relay: str, db: psycopg.Connection[tuple[Any, ...]], command: str
+) -> None:
+    for severity in ("info", "warn", "critical"):
+        hotspot(db, severity)
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m relay {command} --url {relay} | head -1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert out.count(b"\n") == 1
+    assert not [line for line in err.decode().splitlines() if not line.startswith("relay tail: ")]
 
 
 async def test_tail_fails_when_there_is_no_relay(nowhere: str, capsys: Output) -> None:

@@ -113,7 +113,8 @@ test("the place on a relay is that of the newest change of any kind, and goes wi
   const places = async (...frames) => {
     sockets.newest.tell(...frames);
     sockets.newest.cut();
-    clock.advance(60);
+    const before = sockets.all.length;
+    while (sockets.all.length === before) clock.advance(0.5);
     const { searchParams } = new URL(sockets.newest.url);
     sockets.newest.accept();
     return [searchParams.get("cursor"), searchParams.get("seq")];
@@ -194,7 +195,7 @@ for (const code of [4500, 4501, 4502, 4999]) {
   });
 }
 
-test("attempts are spaced further and further, and near again once the state was received", async () => {
+test("attempts are spaced further and further, and near again once a connection has lasted", async () => {
   const { sockets, clock } = await following();
   const waits = () => {
     for (let tenths = 0; ; tenths++) {
@@ -210,8 +211,24 @@ test("attempts are spaced further and further, and near again once the state was
   }
   assert.deepEqual(found, [0.5, 1, 2, 4, 8, 16, 30, 30]);
   greet(sockets.newest);
-  sockets.newest.cut();
+  sockets.newest.cut(4000); // it never caught up
+  assert.equal(waits(), 30);
+  greet(sockets.newest);
+  clock.advance(25);
+  sockets.newest.cut(4000);
   assert.equal(waits(), 0.5);
+});
+
+test("a relay that cuts off everybody at once is not stormed", async () => {
+  const { sockets, clock } = await following();
+  for (let tenths = 0; tenths < 200; tenths++) {
+    if (sockets.newest.closedWith === null) {
+      if (sockets.all.length > 1) greet(sockets.newest);
+      sockets.newest.cut(4000);
+    }
+    clock.advance(0.1);
+  }
+  assert.equal(sockets.all.length, 1 + 5); // after 0.5, 1, 2, 4 and 8 seconds
 });
 
 test("disconnect closes every socket, clears every timer, and nothing follows", async () => {
@@ -388,9 +405,50 @@ test("each new status is told with its channel, until the watcher is removed", (
   stop();
   client.disconnect();
   assert.deepEqual(seen, [
-    ["alerts", "connecting", null], ["alerts", "syncing", null], ["alerts", "syncing", "live"],
+    ["alerts", "connecting", null], ["alerts", "syncing", "live"], ["alerts", "syncing", "live"],
     ["alerts", "open", "live"], ["alerts", "waiting", null], ["alerts", "connecting", null],
   ]);
+});
+
+test("filters are values with commas between, or an array of values that are taken whole", () => {
+  const asked = (entity) => {
+    const { client, sockets } = relay({ filters: { hotspots: { entity } } });
+    client.subscribe("hotspots", () => {});
+    client.connect();
+    return new URL(sockets.newest.url).searchParams.getAll("entity");
+  };
+  assert.deepEqual(asked("North,South"), ["North,South"]);
+  assert.deepEqual(asked(["Acme, Inc.", "South"]), ["Acme, Inc.", "South"]);
+  assert.deepEqual(asked(["Acme, Inc."]), ["Acme, Inc.", "Acme, Inc."]); // repeated: taken whole
+  assert.deepEqual(asked([]), []);
+});
+
+test("the upstream is known from the greeting on, live unless the relay says otherwise", async () => {
+  const { client, sockets, clock } = await following();
+  assert.equal(client.status.hotspots.upstream, "live");
+  sockets.newest.tell({ type: "status", upstream: "degraded" });
+  sockets.newest.cut();
+  assert.equal(client.status.hotspots.upstream, null);
+  clock.advance(1);
+  sockets.newest.accept();
+  sockets.newest.tell(resumed, { type: "status", upstream: "down" }, synced());
+  assert.equal(client.status.hotspots.upstream, "down");
+});
+
+test("where there is no address or no WebSocket, connecting is refused with the remedy", () => {
+  const refusal = (options) => {
+    const client = new RelayClient(options);
+    client.subscribe("hotspots", () => {});
+    client.connect();
+    client.disconnect();
+    client.connect();
+    return [client.status.hotspots.state, client.status.hotspots.reason];
+  };
+  const sockets = new Sockets();
+  const [state, reason] = refusal({ WebSocket: sockets.Class });
+  assert.deepEqual([state, /`url`/.test(reason)], ["refused", true]);
+  const without = refusal({ url: "http://relay.example", WebSocket: undefined });
+  assert.deepEqual([without[0], /`WebSocket`/.test(without[1])], ["refused", true]);
 });
 
 test("an unknown channel and an address that is none are said at once", () => {
@@ -398,70 +456,154 @@ test("an unknown channel and an address that is none are said at once", () => {
   assert.throws(() => relay({ url: "relay" }), TypeError);
 });
 
-test("a token is sent first, before anything is expected", async () => {
-  const { client, sockets } = relay({ token: () => Promise.resolve("jwt-1") });
-  client.subscribe("hotspots", () => {});
-  client.connect();
-  sockets.newest.accept();
+// A client whose getter hands out these tokens in turn, the last one for ever; settled on a socket.
+async function bearing(...tokens) {
+  let asked = 0;
+  const next = () => tokens[Math.min(asked++, tokens.length - 1)];
+  const parts = relay({ token: () => Promise.resolve(next()) });
+  parts.client.subscribe("hotspots", () => {});
+  parts.client.connect();
   await settled();
+  const shown = () =>
+    parts.sockets.all.flatMap(({ sent }) => sent).filter(({ type }) => type === "auth");
+  return {
+    ...parts,
+    asked: () => asked,
+    shown: () => shown().map(({ token }) => token),
+    status: () => parts.client.status.hotspots,
+    pass: async (seconds) => {
+      for (let tenths = 0; tenths < 10 * seconds; tenths++) {
+        parts.clock.advance(0.1);
+        await settled();
+      }
+    },
+  };
+}
+
+const required = { type: "token_required" };
+const expiring = { type: "token_expiring", seconds: 30 };
+
+test("a token is asked for before a connection is made, and sent first", async () => {
+  const { sockets, shown, status } = await bearing("jwt-1");
+  sockets.newest.accept();
   assert.deepEqual(sockets.newest.sent, [{ type: "auth", token: "jwt-1" }]);
-  sockets.newest.tell(hello, synced());
-  assert.equal(client.status.hotspots.state, "open");
+  sockets.newest.tell(required, hello, synced());
+  assert.deepEqual([shown(), status().state], [["jwt-1"], "open"]);
 });
+
+for (const token of [undefined, null, "", () => null, async () => undefined]) {
+  test(`without a token (${token}) a relay that asks for one refuses at once`, async () => {
+    const { client, sockets, clock } = relay({ token });
+    client.subscribe("hotspots", () => {});
+    client.connect();
+    await settled();
+    sockets.newest.accept();
+    sockets.newest.tell(required);
+    const { state, code, reason } = client.status.hotspots;
+    assert.deepEqual([state, code, reason], ["refused", 4500, "the relay asks for a token"]);
+    assert.deepEqual([sockets.open.length, clock.pending], [0, 0]);
+  });
+}
 
 test("a token that expires is replaced on the open connection", async () => {
-  let count = 0;
-  const { client, sockets } = relay({ token: () => `jwt-${++count}` });
-  client.subscribe("hotspots", () => {});
-  client.connect();
+  const { sockets, shown, status } = await bearing("jwt-1", "jwt-2");
   sockets.newest.accept();
-  await settled();
-  sockets.newest.tell(hello, synced(), { type: "token_expiring", seconds: 30 });
+  sockets.newest.tell(hello, synced(), expiring);
   await settled();
   sockets.newest.tell({ type: "authenticated", expires_in: 3600 });
-  assert.deepEqual(sockets.newest.sent.map(({ token }) => token), ["jwt-1", "jwt-2"]);
-  assert.equal(client.status.hotspots.state, "open");
+  assert.deepEqual([shown(), status().state], [["jwt-1", "jwt-2"], "open"]);
 });
 
-test("an expired token brings the client back with a fresh one, a refused one does not", async () => {
-  let count = 0;
-  const { client, sockets, clock } = relay({ token: () => `jwt-${++count}` });
-  client.subscribe("hotspots", () => {});
-  client.connect();
+test("a token of whose end the relay has warned is never sent again", async () => {
+  const { sockets, shown, status, asked, pass } = await bearing("jwt-1");
   sockets.newest.accept();
+  sockets.newest.tell(hello, synced(), expiring, expiring);
   await settled();
-  sockets.newest.tell(hello, synced());
+  assert.equal(status().state, "open");
   sockets.newest.cut(4001, "the token expired");
-  clock.advance(1);
+  await pass(120);
+  assert.deepEqual([shown(), sockets.all.length], [["jwt-1"], 1]);
+  assert.deepEqual([status().state, status().code], ["waiting", 4001]);
+  assert.ok(asked() > 4 && asked() < 15, `asked ${asked()} times`);
+});
+
+test("a token that had expired before it was shown is followed by another one", async () => {
+  const { sockets, shown, status, pass } = await bearing("old", "old", "fresh");
   sockets.newest.accept();
-  await settled();
-  assert.deepEqual(sockets.newest.sent, [{ type: "auth", token: "jwt-2" }]);
-  sockets.newest.cut(4500, "revoked");
-  clock.advance(60);
+  sockets.newest.tell(required);
+  sockets.newest.cut(4001, "the token has expired");
+  await pass(5);
   assert.equal(sockets.all.length, 2);
-  assert.deepEqual([client.status.hotspots.state, client.status.hotspots.code], ["refused", 4500]);
+  sockets.newest.accept();
+  sockets.newest.tell(hello, synced());
+  assert.deepEqual([shown(), status().state], [["old", "fresh"], "open"]);
 });
 
-test("a token that cannot be had is told, and nothing is sent", async () => {
-  const broken = new Error("signed out");
-  const { client, sockets, errors } = relay({ token: () => Promise.reject(broken) });
+test("who gets other rows than before comes back with the same token", async () => {
+  const { sockets, shown, pass } = await bearing("jwt-1");
+  sockets.newest.accept();
+  sockets.newest.tell(hello, synced());
+  sockets.newest.cut(4001, "what the token gets has changed");
+  await pass(1);
+  sockets.newest.accept();
+  assert.deepEqual(shown(), ["jwt-1", "jwt-1"]);
+});
+
+test("a token that was refused is not sent again, another one is", async () => {
+  const { client, sockets, shown, status, pass } = await bearing("bad", "bad", "good");
+  sockets.newest.accept();
+  sockets.newest.cut(4500, "the signature of the token is wrong");
+  await pass(60);
+  client.connect();
+  await settled();
+  assert.deepEqual([sockets.all.length, status().state], [1, "refused"]);
+  assert.equal(status().reason, "the signature of the token is wrong");
+  client.connect();
+  await settled();
+  sockets.newest.accept();
+  assert.deepEqual(shown(), ["bad", "good"]);
+});
+
+test("a token that never changes is shown once, and its end is final", async () => {
+  const { client, sockets, clock } = relay({ token: "jwt-1" });
   client.subscribe("hotspots", () => {});
   client.connect();
   sockets.newest.accept();
-  await settled();
-  assert.deepEqual([sockets.newest.sent, errors], [[], [broken]]);
+  sockets.newest.tell(hello, synced(), expiring);
+  sockets.newest.cut(4001, "the token expired");
+  clock.advance(3600);
+  assert.equal(sockets.all.length, 1);
+  assert.deepEqual([client.status.hotspots.state, client.status.hotspots.code], ["refused", 4001]);
 });
 
-test("a token that comes after its connection is gone is not sent anywhere", async () => {
-  let hand;
-  const { client, sockets, clock } = relay({ token: () => new Promise((done) => (hand = done)) });
+test("a token that cannot be had is told, and asked for again", async () => {
+  const broken = new Error("offline");
+  const { client, sockets, clock, errors } = relay({ token: () => Promise.reject(broken) });
   client.subscribe("hotspots", () => {});
   client.connect();
-  const first = sockets.newest;
-  first.accept();
-  first.cut();
-  clock.advance(1);
-  hand("jwt-1");
   await settled();
-  assert.deepEqual([first.sent, sockets.newest.sent], [[], []]);
+  assert.deepEqual([sockets.all.length, errors], [0, [broken]]);
+  assert.equal(client.status.hotspots.state, "waiting");
+  clock.advance(0.5);
+  await settled();
+  assert.equal(errors.length, 2);
+});
+
+test("a token that never comes, or too late, is not waited for", async () => {
+  const hands = [];
+  const { client, sockets, clock } = relay({
+    token: () => new Promise((done) => hands.push(done)),
+  });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  clock.advance(60);
+  assert.equal(client.status.hotspots.state, "waiting");
+  clock.advance(1);
+  hands[0]("late");
+  await settled();
+  assert.equal(sockets.all.length, 0);
+  client.disconnect();
+  hands[1]("later still");
+  await settled();
+  assert.deepEqual([sockets.all.length, clock.pending], [0, 0]);
 });

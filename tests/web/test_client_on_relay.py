@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ import psycopg
 import pytest
 
 from emulator.running import Emulator
+from tests.relay.access.admission import token_of
+from tests.relay.clients import live_relay
 from tests.relay.proxy import proxy_to
 from tests.relay.serving import relaying
 
@@ -89,8 +92,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def following(url: str) -> AsyncIterator[Follower]:
-    """The client, which follows the relay at that address."""
+async def following(url: str, *tokens: str) -> AsyncIterator[Follower]:
+    """The client, which follows the relay at that address with these tokens in turn."""
     assert NODE is not None
     process = await asyncio.create_subprocess_exec(
         NODE,
@@ -100,6 +103,7 @@ async def following(url: str) -> AsyncIterator[Follower]:
         url,
         stdin=PIPE,
         stdout=PIPE,
+        env=dict(os.environ) | ({"TOKENS": " ".join(tokens)} if tokens else {}),
     )
     try:
         yield Follower(process)
@@ -163,3 +167,32 @@ async def test_a_client_that_was_cut_goes_on_where_it_was_on_the_same_relay(
                 break
         assert resumes == {"seq": 1}
         assert follower.rows().items() >= {row: "warn", missed: "info"}.items()
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf"], ids=["expired", "not valid yet"])
+async def test_a_client_whose_first_token_is_out_of_time_asks_for_another_and_connects(
+    emulator: Emulator, db: Database, claim: str
+) -> None:
+    row = hotspot(db, "warn")
+    offset = -60 if claim == "exp" else 300
+    bad = token_of(emulator, "ES256", **{claim: int(time.time()) + offset})
+    variables = {"RELAY_AUTH": "required", "SUPABASE_JWT_SECRET": emulator.keys.jwt_secret}
+    async with (
+        live_relay(emulator, **variables) as relay,
+        following(f"http://{relay.host}", bad, bad, token_of(emulator)) as follower,
+    ):
+        await follower.until(state="waiting", code=4001)
+        await follower.until(type="synced")
+        assert follower.rows() == {row: "warn"}
+        # The bad one was shown once: when it came again, no connection was made for it.
+        assert [each["asked"] for each in follower.told if each.get("code") == 4001] == [1, 2]
+
+
+async def test_a_client_without_a_token_is_refused_at_once_with_the_reason(
+    emulator: Emulator,
+) -> None:
+    async with (
+        live_relay(emulator, RELAY_AUTH="required", RELAY_AUTH_SECONDS="3600") as relay,
+        following(f"http://{relay.host}") as follower,
+    ):
+        await follower.until(state="refused", code=4500)
