@@ -1,4 +1,4 @@
-"""`python -m worker scan|run|ingest FILE.csv`."""
+"""`python -m worker scan|run|ingest FILE`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
-from typing import TextIO
+from contextlib import AbstractAsyncContextManager
 
-from worker.csv_rows import BadRow, CsvEvents, HeaderError
 from worker.database import Database, connected
 from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
-from worker.ingest import Ingested, ingest, lines
+from worker.ingest import command as ingest
+from worker.ingest.files import FileError
 from worker.predictions import FactorPredictor
 from worker.retention import Retention
 from worker.run import run
@@ -26,14 +25,16 @@ from worker.settings import VARIABLES, Settings, SettingsError, Variable
 
 logger = logging.getLogger("worker")
 
-# Exit statuses. 130 is the shell's own for Ctrl-C.
-OK, BAD_ROWS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+# Exit statuses, beside 1 of `ingest`. 130 is the shell's own for Ctrl-C.
+OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "ingest" and options.dry_run:
+            return ingest.run(options)
         settings = Settings.from_env(os.environ)
         logging.basicConfig(
             level=settings.log_level,
@@ -44,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("realtime").setLevel(logging.CRITICAL)
         if options.command == "ingest":
-            return _ingest(settings, options.file)
+            return ingest.run(options, lambda: _connected(settings))
         return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
-    except (SettingsError, HeaderError) as exc:
+    except (SettingsError, FileError) as exc:
         return _fail(str(exc), USAGE)
     except WorkerError as exc:
         return _fail(str(exc), FAILED)
@@ -69,8 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("scan", help="work off all pending events once, for cron")
     commands.add_parser("run", help="scan on a schedule and whenever events arrive, as a service")
-    file = commands.add_parser("ingest", help="write the events of a CSV file")
-    file.add_argument("file", metavar="FILE.csv", help="the file, or - for standard input")
+    ingest.add_arguments(
+        commands.add_parser(
+            "ingest",
+            help="write the events of a CSV or Excel file",
+            description="Writes the events of a file in the order of their time, names each row "
+            "that is refused, and says when a supplier is judged. Repeating a file adds nothing.",
+        )
+    )
     return parser
 
 
@@ -141,48 +148,6 @@ async def _run(settings: Settings) -> int:
         )
         await run(settings, database, _plan(settings), stop)
     return OK
-
-
-def _ingest(settings: Settings, name: str) -> int:
-    with ExitStack() as opened:
-        try:
-            # What is not UTF-8 becomes surrogates, and each such line a bad row.
-            file = opened.enter_context(
-                open(
-                    sys.stdin.fileno() if name == "-" else name,
-                    encoding="utf-8",
-                    errors="surrogateescape",
-                    newline="",
-                    closefd=name != "-",
-                )
-            )
-        except OSError as exc:
-            return _fail(f"{name} cannot be read: {exc.strerror}", USAGE)
-        events = CsvEvents(lines(file))
-        if events.ignored:
-            ignored = ", ".join(repr(column) for column in events.ignored)
-            print(f"columns that are not known are ignored: {ignored}", file=sys.stderr)
-        summary = asyncio.run(_write(settings, events))
-    print(summary)
-    return BAD_ROWS if summary.bad else OK
-
-
-async def _write(settings: Settings, events: CsvEvents) -> Ingested:
-    async with _connected(settings) as database:
-        return await ingest(database, events, _Report(sys.stderr))
-
-
-class _Report:
-    """Tells the person at the terminal."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def bad_row(self, row: BadRow) -> None:
-        print(f"line {row.line}: {row.reason}", file=self._out)
-
-    def progress(self, summary: Ingested) -> None:
-        print(f"so far: {summary}", file=self._out)
 
 
 if __name__ == "__main__":

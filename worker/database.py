@@ -162,6 +162,12 @@ class Database:
         )
         return len(await self._repeat("events_normalized", query.select("id").execute, list))
 
+    async def usable_events(self, suppliers: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Count the events of each (supplier, event type) that are not in quarantine."""
+        query = self._client.rpc("usable_events", {"suppliers": list(suppliers)})
+        counts: list[dict[str, Any]] = await self._repeat("usable_events", query.execute, list)
+        return {(row["supplier_id"], row["event_type"]): row["events"] for row in counts}
+
     async def _call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         query = self._client.rpc(function, arguments)
         answer: dict[str, Any] = await self._repeat(function, query.execute, dict)

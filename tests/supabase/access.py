@@ -72,6 +72,7 @@ FUNCTIONS: Matrix = {
     "finish_scan(uuid,bigint,jsonb,text)": _SERVICE,
     "retry_dead_events()": _SERVICE,
     "decide_quarantine(bigint[],text)": _SERVICE,
+    "usable_events(text[])": _SERVICE,
     "requeue_mended_events()": {},
     "prune(interval,interval)": _SERVICE,
     "record_decision(text,text,bigint,text)": {},

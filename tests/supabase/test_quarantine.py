@@ -135,3 +135,13 @@ def test_predictions_of_another_factor_set_stand_beside_the_old_ones(worker: Wor
         (event,),
     ).fetchall()
     assert [tuple(row.values()) for row in found] == [("a", 100), ("b", 90)]
+
+
+def test_usable_events_are_those_that_are_not_in_quarantine(worker: Worker) -> None:
+    put_aside(worker)
+    add(worker.connection)
+    add(worker.connection)
+    counted = call(worker.connection, "select public.usable_events(%s) as it", ["Foundry", "Other"])
+    (found,) = counted["it"]
+    assert (found["supplier_id"], found["events"]) == ("Foundry", 2)
+    assert call(worker.connection, "select public.usable_events('{}') as it")["it"] == []

@@ -73,16 +73,23 @@ def assert_episode(tables: Table, stored: dict[str, Any], episode: dict[str, Any
     assert {(row["status"], row["source"]) for row in found} == {("pending", "rules")}
 
 
+def first(out: str) -> str:
+    return out.partition("\n")[0]
+
+
 def test_three_files_one_after_the_other_lead_to_exactly_these_rows(
     run: Run, tables: Table
 ) -> None:
     files = [samples.baseline_file(), samples.increased_file(), samples.optimised_file()]
     everything: list[dict[str, Any]] = []
     for number, rows in enumerate(files):
-        done = run("ingest", text=samples.text(rows, samples.MIXED))
-        assert done == (0, f"written={len(rows)} already_there=0 bad=0\n", "")
+        status, out, _ = run("ingest", text=samples.text(rows, samples.MIXED))
+        assert (status, first(out)) == (
+            0,
+            f"written={len(rows)} repeated=0 refused=0 quarantined=0",
+        )
         assert run("scan")[0] == 0
-        everything += rows
+        everything += sorted(rows, key=lambda row: row["timestamp"])
         episodes = assert_rows(tables, everything)
         assert len(episodes) == [0, 3, 3][number]
     assert {episode["status"] for episode in episodes} == {"resolved"}
@@ -91,7 +98,7 @@ def test_three_files_one_after_the_other_lead_to_exactly_these_rows(
 def test_the_severity_ladder_escalates_one_episode(run: Run, tables: Table) -> None:
     rows = samples.severity_file()
     status, out, _ = run("ingest", text=samples.text(rows, samples.LOGISTICS))
-    assert (status, out) == (0, "written=25 already_there=0 bad=0\n")
+    assert (status, first(out)) == (0, "written=25 repeated=0 refused=0 quarantined=0")
     assert run("scan")[0] == 0
     # `truck_diesel` and `truck_ev` are trucks, the one on diesel and the other on electricity.
     (episode,) = assert_rows(tables, [row | {"vehicle_type": "truck"} for row in rows])
@@ -106,10 +113,10 @@ def test_a_defective_file_reports_each_bad_line_and_loses_no_good_one(
     assert len(bad) == 22
     status, out, err = run("ingest", text=text)
     good = len(text.splitlines()) - 1 - len(bad)
-    assert (status, out) == (1, f"written={good} already_there=0 bad=22\n")
+    assert (status, first(out)) == (1, f"written={good} repeated=0 refused=22 quarantined=0")
     note, *reports = err.splitlines()
     assert note == "columns that are not known are ignored: 'product_id', 'quantity'"
-    assert reports == [f"line {line}: 16 fields where the header has 15" for line in bad]
+    assert reports == [f"line {line}: refused: 16 fields where the header has 15" for line in bad]
     stored = tables.rows("select event_type, count(*)::int from events_normalized group by 1")
     assert sum(row["count"] for row in stored) == good
     assert {row["event_type"] for row in stored} == {"factory", "logistics"}
@@ -121,10 +128,10 @@ def test_ingesting_twice_adds_nothing_and_scanning_again_changes_nothing(
     run: Run, tables: Table
 ) -> None:
     text = samples.text([*samples.baseline_file(), *samples.increased_file()], samples.MIXED)
-    assert run("ingest", text=text)[1] == "written=57 already_there=0 bad=0\n"
+    assert first(run("ingest", text=text)[1]) == "written=57 repeated=0 refused=0 quarantined=0"
     assert run("scan")[0] == 0
     before = tables.contents()
-    assert run("ingest", text=text)[1] == "written=0 already_there=57 bad=0\n"
+    assert first(run("ingest", text=text)[1]) == "written=0 repeated=57 refused=0 quarantined=0"
     assert run("scan")[0] == 0
     assert tables.contents() == before
 

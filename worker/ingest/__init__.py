@@ -1,0 +1,1 @@
+"""`python -m worker ingest`: events from a CSV or .xlsx file into `events_normalized`."""
