@@ -51,7 +51,11 @@ export interface Records {
   recommendations: Recommendation;
 }
 
-/** The row is new, or changed. Consumers upsert: either may come first. */
+/**
+ * The whole row: INSERT where the client does not hold it (also one that was put back after it was
+ * deleted, or that matches the filter again), UPDATE where it does. Beyond `maxRows` the client no
+ * longer knows what it told, so upsert.
+ */
 export interface Upsert<Row> {
   type: "INSERT" | "UPDATE";
   schema: string;
@@ -63,7 +67,7 @@ export interface Upsert<Row> {
   seq?: number;
 }
 
-/** The row is gone for good. */
+/** The row is gone. It may be put back with a later version. */
 export interface Delete {
   type: "DELETE";
   schema: string;

@@ -1,7 +1,8 @@
 // The newest change of each row that an endpoint has told, so that none is handed on twice.
 //
-// A deletion is final for its id. The number of rows is bounded: beyond `limit` those that have
-// not changed for the longest are forgotten, which only means that the relay may tell them again.
+// The version decides and nothing else: a row may be put back after its deletion, with a later one.
+// The number of rows is bounded: beyond `limit` those that have not changed for the longest are
+// forgotten, which only means that the relay may tell them again.
 export class Rows {
   #changes = new Map();
   #limit;
@@ -10,20 +11,22 @@ export class Rows {
     this.#limit = limit;
   }
 
-  // Whether the change is news; what is not newer than the change held is not.
+  // Whether the change is news; what is not newer than the change held is not. Its type becomes
+  // INSERT if the row is not held, else UPDATE: the relay sends everybody the same and cannot know.
   take(change) {
     const key = `${change.table}:${idOf(change)}`;
     const held = this.#changes.get(key);
-    if (held !== undefined && !supersedes(change, held)) return false;
+    if (held !== undefined && change.version <= held.version) return false;
+    if (hasRecord(change)) tellAs(change, held !== undefined && hasRecord(held));
     this.#changes.delete(key); // a Map keeps the place of the first insertion
     this.#changes.set(key, change);
     if (this.#changes.size > this.#limit) this.#changes.delete(this.#changes.keys().next().value);
     return true;
   }
 
-  // The changes of the rows that still exist and match, the longest unchanged first.
+  // The rows that still exist and match as insertions, the longest unchanged first.
   present() {
-    return [...this.#changes.values()].filter(hasRecord);
+    return [...this.#changes.values()].filter(hasRecord).map((change) => tellAs({ ...change }, false));
   }
 
   get size() {
@@ -35,9 +38,10 @@ export class Rows {
   }
 }
 
-function supersedes(change, held) {
-  if (held.type === "DELETE") return false;
-  return change.type === "DELETE" || change.version > held.version;
+function tellAs(change, held) {
+  change.type = held ? "UPDATE" : "INSERT";
+  change.old_record = held ? { id: change.record.id } : null;
+  return change;
 }
 
 // The id of the row that a change is about, whatever its type.

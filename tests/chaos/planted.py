@@ -59,6 +59,26 @@ def forgets_deletions(patch: Patch) -> None:
     patch(Feed, "accept", accepted)
 
 
+def takes_deletions_as_final(patch: Patch) -> None:
+    """Nothing of a row that was deleted is sent on any more, though it may be put back."""
+    accept = Feed.accept
+    deleted = WeakKeyDictionary[Feed, set[tuple[int, int]]]()
+
+    def accepted(feed: Feed, change: Change) -> bool:
+        gone, key = deleted.setdefault(feed, set()), (change.endpoint.number, change.id)
+        if change.record is not None:
+            return key not in gone and accept(feed, change)
+        gone.add(key)
+        return accept(feed, change)
+
+    patch(Feed, "accept", accepted)
+
+
+def takes_reads_as_complete(patch: Patch) -> None:
+    """Who is new gets what the database shows, without what Realtime has brought before that."""
+    patch(Feed, "unshown", lambda feed, endpoint: {})
+
+
 def takes_cursors_from_live_rows(patch: Patch) -> None:
     """What the newest transaction that was seen could see, and not what was read completely."""
     accept = Feed.accept
@@ -169,6 +189,8 @@ BUGS: Mapping[str, Callable[[Patch], None]] = {
     "none": reads_small_pages,
     "no-dedup": sends_everything_on,
     "deletions-forgotten": forgets_deletions,
+    "deletions-final": takes_deletions_as_final,
+    "reads-complete": takes_reads_as_complete,
     "cursor-from-live-rows": takes_cursors_from_live_rows,
     "cursor-in-hello": puts_a_cursor_into_hello,
     "head-at-completion": takes_the_head_at_completion,

@@ -47,6 +47,8 @@ def without(rules: Sequence[str]) -> type[Delivery]:
     [
         ("no-dedup", ()),
         ("no-leave", ()),
+        ("deletions-final", LONG_TRANSACTIONS),
+        ("reads-complete", ()),
         ("deletions-forgotten", LONG_TRANSACTIONS + PARTS_OF_CATCH_UP + READING_SLOWLY),
     ],
 )

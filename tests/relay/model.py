@@ -52,7 +52,8 @@ class Database:
         self.next_id += 1
 
     def change(self, transaction: Transaction, row_id: int, status: str | None) -> None:
-        """Another version of a row that no other transaction is changing; None deletes it."""
+        """Another version of a row that no other transaction is changing; None deletes it, and a
+        status puts a deleted one back."""
         locked = {
             write.id
             for other in self.running.values()
@@ -61,7 +62,8 @@ class Database:
         }
         own = [write for write in transaction.writes if write.id == row_id]
         held = own[-1] if own else self.newest().get(row_id)
-        if held is not None and held.record is not None and row_id not in locked:
+        deleted = held is not None and held.record is None
+        if held is not None and row_id not in locked and not (deleted and status is None):
             self._write(transaction, row_id, held.version + 1, status)
 
     def end(self, transaction: Transaction, *, commit: bool) -> list[Change]:

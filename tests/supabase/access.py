@@ -30,6 +30,7 @@ TABLES: Matrix = {
         ("authenticated", "relay_reader", "service_role"), _READ
     ),  # its trigger alone writes it
     "retention": dict.fromkeys(("authenticated", "relay_reader", "service_role"), _READ),
+    "version_floors": {},  # triggers and prune() alone use it
     "leases": {"service_role": _WRITE},
     "batches": {"service_role": _WRITE},
     "worker_heartbeats": _RELAYED,
@@ -80,6 +81,7 @@ FUNCTIONS: Matrix = {
     "stamp()": {},
     "announce()": {},
     "bury()": {},
+    "supersede_deletions()": {},
     "refuse_truncate()": {},
 }
 

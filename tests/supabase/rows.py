@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal, LiteralString
+from typing import Any, Literal, LiteralString
+
+from psycopg.types.json import Jsonb
 
 from tests.supabase.servers import Connection, one
 
@@ -31,6 +33,11 @@ stamps_of = per_table("select version, tx from public.{t} where id = %s")
 whole = per_table("select * from public.{t} where id = %s")
 fresh_enough = per_table(
     "select changed_at > now() - interval '1 minute' from public.{t} where id = %s"
+)
+_copy = per_table("select to_jsonb(x) from public.{t} x where id = %s")
+_put_back = per_table(
+    "insert into public.{t} overriding system value"
+    " select * from jsonb_populate_record(null::public.{t}, %s)"
 )
 _change = per_table("update public.{t} set {n} = %s where id = %s")
 _forge = per_table(
@@ -104,3 +111,14 @@ def renumber(connection: Connection, table: Table, row: int) -> None:
 def delete(connection: Connection, table: Table, row: int) -> None:
     """Delete the row."""
     connection.execute(_delete[table], (row,))
+
+
+def copy(connection: Connection, table: Table, row: int) -> dict[str, Any]:
+    """The whole row, to be put back later."""
+    found: dict[str, Any] = one(connection, _copy[table], row)
+    return found
+
+
+def put_back(connection: Connection, table: Table, copied: dict[str, Any]) -> None:
+    """Insert a row under the id that it had."""
+    connection.execute(_put_back[table], (Jsonb(copied),))

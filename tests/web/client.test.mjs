@@ -138,7 +138,7 @@ test("a reset tells subscribers to discard, and rows may be told again", async (
   sockets.newest.tell(upsert(1, 2), synced("c9", false));
   assert.equal(state(), "open");
   assert.deepEqual(told.slice(-3).map(({ type, reason, complete }) => [type, reason, complete]), [
-    ["reset", "overflow", undefined], ["UPDATE", undefined, undefined], ["synced", undefined, false],
+    ["reset", "overflow", undefined], ["INSERT", undefined, undefined], ["synced", undefined, false],
   ]);
   sockets.newest.cut();
   clock.advance(0.5);

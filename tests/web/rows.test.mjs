@@ -14,10 +14,26 @@ test("a version is news once, and an older one never", () => {
   ]);
 });
 
-test("a deletion is final for its id, whatever comes later", () => {
-  assert.deepEqual(taken([upsert(7, 4), deletion(7, 5), deletion(7, 5), upsert(7, 9)]), [
-    true, true, false, false,
+test("a deletion is a version like any other: a row that is put back is shown again", () => {
+  const changes = [upsert(7, 4), deletion(7, 5), deletion(7, 5), upsert(7, 4), upsert(7, 6)];
+  assert.deepEqual(taken(changes), [true, true, false, false, true]);
+  assert.deepEqual(taken([upsert(7, 6), deletion(7, 5)]), [true, false]);
+});
+
+test("a row is told as inserted when it is not held, else as updated", () => {
+  const changes = [upsert(7, 3), upsert(7, 4), deletion(7, 5), upsert(7, 6), leave(7, 7), upsert(7, 8)];
+  taken(changes);
+  assert.deepEqual(changes.map(({ type, old_record }) => [type, old_record?.id ?? null]), [
+    ["INSERT", null], ["UPDATE", 7], ["DELETE", 7], ["INSERT", null], ["LEAVE", null], ["INSERT", null],
   ]);
+});
+
+test("who comes late is told of held rows as inserted, and the others' frames stay as they were", () => {
+  const rows = new Rows(100);
+  const changes = [upsert(7, 1), upsert(7, 2)];
+  changes.forEach((change) => rows.take(change));
+  assert.deepEqual(rows.present().map(({ type, old_record }) => [type, old_record]), [["INSERT", null]]);
+  assert.equal(changes[1].type, "UPDATE");
 });
 
 test("a row that left comes back with a later version only", () => {
