@@ -35,13 +35,13 @@ from relay.origins import Allows
 from relay.settings import Settings
 from relay.upstream import key
 from relay.upstream.catch_up import CatchUp
-from relay.upstream.healing import Healing, Load, Rebuilds
+from relay.upstream.healing import Healing, Load, Losses, Rebuilds
 from relay.upstream.heartbeat import Heartbeat
 from relay.upstream.lanes import Lanes
 from relay.upstream.live import Address, LiveLane
 from relay.upstream.realtime_patches import apply
 from relay.upstream.rest import Rest
-from relay.upstream.sources import Upstream
+from relay.upstream.sources import Told, Upstream
 from relay.upstream.worker_status import WorkerWatch
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ class Relay:
         self._healing = Healing()
         self._rebuilds = Rebuilds()
         self._load = Load()
-        self._announced = self._upstream.state(now())
+        self._losses = Losses()
+        self._told = Told(self._upstream.state(now()))
         self._places = Places(
             settings.cursor_key or settings.supabase_key,
             identity,
@@ -132,7 +133,7 @@ class Relay:
                 states=self._states,
                 resumes=self._resumes,
                 pacer=Pacer(soon=_soon, now=now),
-                upstream_state=lambda: self._announced,
+                upstream_state=lambda: self._told.state,
                 counts=self._counts,
                 now=now,
                 clock=time.time,
@@ -230,12 +231,11 @@ class Relay:
             await asyncio.sleep(WATCH_SECONDS)
             self.sockets.turn()
             self._heal()
-            state = self._upstream.state(self._now())
-            if state is not self._announced:
-                logger.info("upstream is %s", state)
-                self._announced = state
+            now = self._now()
+            if self._told.look(self._upstream.state(now), now):
+                logger.info("upstream is %s", self._told.state)
                 for stream in self._streams:
-                    stream.announce(frames.status(state))
+                    stream.announce(frames.status(self._told.state))
             ticks += 1
             if ticks % TICKS_PER_SECOND == 0:
                 self.sockets.tick()
@@ -247,13 +247,12 @@ class Relay:
         if not healed:
             return
         trouble = f"it lost changes, {healed} of them just now"
-        self._upstream.live.unproven(trouble)
-        if self._load.heavy:
-            logger.warning("live lane: %s; so many changes look like a rate limit", trouble)
-        elif self._rebuilds.allows(now):
+        self._upstream.live.lossy(trouble, now)
+        if not self._load.heavy and self._rebuilds.allows(now):
             self._live.rebuild(trouble, lane=True)
-        else:
-            logger.warning("live lane: %s", trouble)
+        elif (lost := self._losses.to_tell(healed, now)) > 0:
+            cause = "; so many changes look like a rate limit" if self._load.heavy else ""
+            logger.warning("live lane: it loses changes, %d lately%s", lost, cause)
 
     def _begin_anew(self) -> None:
         self._resumes.forget()

@@ -105,6 +105,24 @@ class Rebuilds:
         return True
 
 
+class Losses:
+    """How often to say that changes are lost: at once, and then once a minute with their sum."""
+
+    SECONDS: Final = 60.0
+
+    def __init__(self) -> None:
+        self._untold = 0
+        self._told_at: float | None = None
+
+    def to_tell(self, healed: int, now: float) -> int:
+        """So many more are lost; how many to tell of now, 0 for nothing."""
+        self._untold += healed
+        if not self._untold or (self._told_at is not None and now - self._told_at < self.SECONDS):
+            return 0
+        told, self._untold, self._told_at = self._untold, 0, now
+        return told
+
+
 class Load:
     """Whether so much was sent on that Realtime's rate limit is the likely cause of a loss: it
     counts 100 a second over a minute, and then drops everything, which a new client only makes

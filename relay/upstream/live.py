@@ -41,6 +41,7 @@ RETURN_SECONDS: Final = 15.0
 # How long a policy that opens the topic to forgers may go unnoticed.
 POLICY_SECONDS: Final = 60.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
+LASTED_SECONDS: Final = 10.0  # a connection that ends sooner counts as one more failure
 # What the real server and its gateway say about a key or token that they do not accept.
 REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized(?!: You do)|API key")
 
@@ -217,14 +218,16 @@ class LiveLane:
         self._catch_up.request()
 
     def _prove(self) -> None:
-        now = self._now()
-        if not self._upstream.live.proven(now) and self._upstream.live.subscribed_at is not None:
+        now, live = self._now(), self._upstream.live
+        before = live.proven(now)
+        live.proved(now)
+        if live.proven(now) and not before:
             logger.info("live lane proven")
-        self._upstream.live.proved(now)
         self._lanes.proven(self._upstream.live.lane)
         self._heartbeat.came_back()
-        self._failures = 0
-        self._last_reason = ""
+        if live.subscribed_at is not None and now - live.subscribed_at >= LASTED_SECONDS:
+            self._failures = 0
+            self._last_reason = ""
 
     def _note(self, reason: str) -> None:
         self._upstream.live.lost(reason, refused=REFUSAL.search(reason) is not None)

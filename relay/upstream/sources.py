@@ -12,6 +12,11 @@ PROVEN_SECONDS: Final = 45.0
 START_SECONDS: Final = 10.0
 # Catch-up that has not completed for so long counts as failing.
 STALE_SECONDS: Final = 10.0
+# How long the live lane has to bring everything after it lost a change before it is believed again.
+DISTRUST_SECONDS: Final = 10.0
+# A state that got worse again so soon after it got better: the next improvement has to last longer.
+FLAP_SECONDS: Final = 60.0
+FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 2.0, 60.0
 
 
 class State(enum.StrEnum):
@@ -23,12 +28,49 @@ class State(enum.StrEnum):
     DOWN = "down"
 
 
+GOODNESS: Final = (State.DOWN, State.DEGRADED, State.CATCHING_UP, State.LIVE)
+
+
+class Told:
+    """The state that clients and the log are told: a worse one at once, a better one when it has
+    lasted for a while, which is longer the more often it did not last."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._hold = 0.0
+        self._better_since: float | None = None
+        self._improved_at: float | None = None
+
+    def look(self, state: State, now: float) -> bool:
+        """Takes in the state of `now`; whether another one is to be told."""
+        better = GOODNESS.index(state) - GOODNESS.index(self.state)
+        if better <= 0:
+            self._better_since = None
+            if better < 0:
+                self._worsened(now)
+                self.state = state
+            return better < 0
+        if self._better_since is None:
+            self._better_since = now
+        if now - self._better_since < self._hold:
+            return False
+        self.state, self._improved_at, self._better_since = state, now, None
+        return True
+
+    def _worsened(self, now: float) -> None:
+        if self._improved_at is None or now - self._improved_at >= FLAP_SECONDS:
+            self._hold = 0.0
+        else:
+            self._hold = min(LONGEST_HOLD_SECONDS, max(FIRST_HOLD_SECONDS, 2 * self._hold))
+
+
 @dataclass(slots=True)
 class Live:
     """The live lane: whether it is subscribed, until when it is proven, and what is wrong."""
 
     subscribed_at: float | None = None
     proven_until: float = 0.0
+    distrusted_until: float = 0.0
     ever_proven: bool = False
     attempts: int = 0
     lane: Lane = Lane.POSTGRES_CHANGES
@@ -46,12 +88,19 @@ class Live:
         if self.subscribed_at is not None:
             self.proven_until = now + PROVEN_SECONDS
             self.ever_proven = True
-            self.trouble = None
+            if now >= self.distrusted_until:
+                self.trouble = None
 
     def unproven(self, trouble: str) -> None:
-        """It lost a change, so that it has to prove itself again."""
+        """It may have lost changes, so that it has to prove itself again."""
         self.proven_until = 0.0
         self.trouble = trouble
+
+    def lossy(self, trouble: str, now: float) -> None:
+        """It lost a change. What comes through it proves nothing for a while: as a rule the next
+        one is lost within seconds, and others come."""
+        self.unproven(trouble)
+        self.distrusted_until = now + DISTRUST_SECONDS
 
     def lost(self, trouble: str, *, refused: bool = False) -> None:
         """The connection or the subscription ended; `refused` when the key was not accepted."""
@@ -62,7 +111,7 @@ class Live:
 
     def proven(self, now: float) -> bool:
         """Whether a change has come through it lately."""
-        return self.subscribed_at is not None and now < self.proven_until
+        return self.subscribed_at is not None and self.distrusted_until <= now < self.proven_until
 
 
 @dataclass(slots=True)

@@ -1,6 +1,8 @@
 """What clients get while one source, or both, are away."""
 
 import asyncio
+import json
+import logging
 import socket
 import time
 
@@ -147,6 +149,38 @@ async def test_realtime_that_withholds_everything_is_found_out(
             assert any("lost changes" in reason for reason in health["reasons"])
             await relay.until(lambda health: health["live"]["attempts"] > 1)
         await relay.until(lambda health: health["upstream"] == "live")
+
+
+async def test_a_lane_that_goes_on_to_lose_changes_is_told_once(
+    emulator: Emulator, tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rows of one table are lost, those of another prove the lane again and again."""
+    caplog.set_level(logging.INFO)
+    async with (
+        live_relay(emulator, RELAY_LIVE="postgres_changes") as relay,
+        relay.follow("alerts") as events,
+    ):
+        await greeted(events)
+        told: list[str] = []
+        reading = asyncio.create_task(read_states(events, told))
+        healed = 0
+        with emulator.faults.during("withhold", table="hotspots"):
+            while healed < 60:  # ten a second, five seconds after they came
+                await asyncio.to_thread(tables.alert, await asyncio.to_thread(tables.hotspot))
+                await asyncio.sleep(0.1)
+                healed = (await relay.health())["live"]["healed"]
+        reading.cancel()
+    assert len(told) <= 3, told
+    assert told[-1] == "degraded"
+    said = [record.message for record in caplog.records if "lost changes" in record.message]
+    assert len(said) + caplog.text.count("it loses changes") <= 3, caplog.text
+
+
+async def read_states(events: ClientConnection, told: list[str]) -> None:
+    while True:
+        message = json.loads(await events.recv())
+        if message["type"] == "status":
+            told.append(message["upstream"])
 
 
 @pytest.mark.parametrize("lane", ["broadcast", "postgres_changes"])

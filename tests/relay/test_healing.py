@@ -1,7 +1,7 @@
 """When the live lane is found to lose changes."""
 
 from relay.changes.endpoints import ALERTS, HOTSPOTS
-from relay.upstream.healing import HEALED_SECONDS, MOST_KEPT, Healing, Load, Rebuilds
+from relay.upstream.healing import HEALED_SECONDS, MOST_KEPT, Healing, Load, Losses, Rebuilds
 from tests.relay.rows import change
 
 NUMBER = HOTSPOTS.number
@@ -93,6 +93,13 @@ def test_rebuilds_become_less_frequent_until_it_was_quiet() -> None:
     assert made == [0, 30, 90, 210, 450, 930]
     assert rebuilds.allows(930 + 4 * 960 + 1)
     assert rebuilds.allows(930 + 4 * 960 + 31)
+
+
+def test_losses_are_told_at_once_and_then_once_a_minute() -> None:
+    losses = Losses()
+    told = [(now, count) for now in range(150) if (count := losses.to_tell(3, now))]
+    assert told == [(0, 3), (60, 180), (120, 180)]
+    assert losses.to_tell(0, 500) == 87
 
 
 def test_many_changes_within_a_minute_are_a_load() -> None:

@@ -1,6 +1,17 @@
 """What the relay says about itself, second by second."""
 
-from relay.upstream.sources import PROVEN_SECONDS, STALE_SECONDS, START_SECONDS, State, Upstream
+from collections.abc import Callable
+
+from relay.upstream.sources import (
+    DISTRUST_SECONDS,
+    LONGEST_HOLD_SECONDS,
+    PROVEN_SECONDS,
+    STALE_SECONDS,
+    START_SECONDS,
+    State,
+    Told,
+    Upstream,
+)
 
 
 def test_a_relay_that_starts_is_not_ready_yet() -> None:
@@ -95,6 +106,46 @@ def test_a_row_of_a_lost_subscription_proves_nothing() -> None:
     upstream.live.lost("gone")
     upstream.live.proved(1)
     assert not upstream.live.proven(1)
+
+
+def test_a_lane_that_lost_a_change_is_not_believed_at_its_next_one() -> None:
+    upstream = live(at=2)
+    upstream.live.lossy("it lost changes", 10)
+    upstream.live.proved(10.1)
+    upstream.catch_up.completed(10 + DISTRUST_SECONDS)
+    assert upstream.state(10 + DISTRUST_SECONDS - 0.1) is State.DEGRADED
+    assert upstream.troubles(11) == ["live lane not proven: it lost changes"]
+    assert upstream.state(10 + DISTRUST_SECONDS) is State.LIVE
+
+
+def test_what_gets_better_for_the_first_time_is_told_at_once() -> None:
+    told = Told(State.CATCHING_UP)
+    assert told.look(State.LIVE, 1)
+    assert told.look(State.DEGRADED, 100)
+    assert told.look(State.LIVE, 101)
+    assert not told.look(State.LIVE, 102)
+
+
+def test_a_state_that_changes_every_second_is_told_as_the_worse_one() -> None:
+    changes = told_changes(lambda second: State.LIVE if second % 2 else State.DEGRADED, 600)
+    assert len(changes) <= 3
+    assert changes[-1] == (2, State.DEGRADED)
+
+
+def test_the_longer_it_flaps_the_longer_it_has_to_last() -> None:
+    changes = told_changes(lambda second: State.DOWN if second % 20 == 0 else State.LIVE, 1200)
+    assert len(changes) <= 12
+    steady = told_changes(
+        lambda second: State.DOWN if second % 20 == 0 and second < 300 else State.LIVE, 1200
+    )
+    assert steady[-1][1] is State.LIVE
+    assert steady[-1][0] <= 300 + LONGEST_HOLD_SECONDS
+
+
+def told_changes(state: Callable[[int], State], seconds: int) -> list[tuple[int, State]]:
+    """What is told within so many seconds, looked at every second."""
+    told = Told(State.LIVE)
+    return [(second, told.state) for second in range(seconds) if told.look(state(second), second)]
 
 
 def live(*, at: float) -> Upstream:
