@@ -44,15 +44,22 @@ SAMPLE_SECONDS = 1.0
 
 
 @contextmanager
-def emulator(settings: dict[str, str]) -> Iterator[tuple[int, dict[str, str], str]]:
-    """Its process id, the variables that it writes, and how to connect to its PostgreSQL."""
+def emulator(
+    settings: dict[str, str], schema: str | None = MIGRATION
+) -> Iterator[tuple[int, dict[str, str], str]]:
+    """Its process id, the variables that it writes, and how to connect to its PostgreSQL.
+
+    Without `schema` it has the migrations of the project.
+    """
     data = Path(tempfile.mkdtemp(prefix="hr-load-"))
     data.chmod(0o755)
     migrations = data / "supabase" / "migrations"
     migrations.mkdir(parents=True)
-    (migrations / "20260101000000_load.sql").write_text(MIGRATION)
     command = [sys.executable, "-m", "emulator", "--port", "0", "--data", str(data)]
-    command += ["--migrations", str(migrations), "--env", str(data / "env")]
+    command += ["--env", str(data / "env")]
+    if schema is not None:
+        (migrations / "20260101000000_load.sql").write_text(schema)
+        command += ["--migrations", str(migrations)]
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
     )

@@ -14,7 +14,7 @@ from worker.ingest.files import BadRow
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import GoodRow
 
-BATCH_ROWS = 500
+BATCH_ROWS = 2000
 BATCH_BYTES = 1_000_000
 PROGRESS_SECONDS = 5.0
 PROGRESS_ROWS = 500

@@ -9,7 +9,7 @@ from tests.worker.ingest.reading import rows
 from worker.ingest.files import BadRow
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import GoodRow
-from worker.ingest.writing import Ingested, content_of, read, source_key, write
+from worker.ingest.writing import BATCH_ROWS, Ingested, content_of, read, source_key, write
 
 HEADER = "supplier_id,timestamp,event_type,distance_km,route_id\n"
 
@@ -79,9 +79,10 @@ def file(count: int) -> str:
 
 async def test_a_file_is_written_in_batches_and_a_repetition_adds_nothing() -> None:
     table = Events()
-    assert counts(await ingest(table, rows(file(1201)))) == (1201, 0, 0)
-    assert [len(batch) for batch in table.batches] == [500, 500, 201]
-    assert counts(await ingest(table, rows(file(1201)))) == (0, 1201, 0)
+    count = 2 * BATCH_ROWS + 201
+    assert counts(await ingest(table, rows(file(count)))) == (count, 0, 0)
+    assert [len(batch) for batch in table.batches] == [BATCH_ROWS, BATCH_ROWS, 201]
+    assert counts(await ingest(table, rows(file(count)))) == (0, count, 0)
 
 
 async def test_a_batch_is_at_most_a_megabyte() -> None:
