@@ -208,7 +208,7 @@ def _unknown(rows: int) -> None:
 def _say_what_is_skipped(source: Source, events: EventRows) -> None:
     if source.skipped:
         above = ", ".join(map(repr, source.skipped))
-        _note(f"the header is line {source.header_line}; skipped above it: {above[:200]}")
+        _note(f"the header is line {source.header_lines.start}; skipped above it: {above[:200]}")
     if events.ignored:
         _note(f"columns that are not known are ignored: {', '.join(map(repr, events.ignored))}")
     for name in events.ignored:

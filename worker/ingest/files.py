@@ -17,6 +17,8 @@ MAX_LINE_CHARACTERS = 100_000
 DELIMITERS = (",", ";", "\t", "|")
 HEADER_LINES = 10
 """How many lines with text may precede or be the header: titles, and the date of an export."""
+HEADER_SEARCH_LINES = 1000
+"""And how many with the empty ones between them."""
 
 # The longer mark first: that of UTF-32 (little endian) begins with that of UTF-16.
 _MARKS = (
@@ -133,20 +135,22 @@ class CsvRecords:
         candidates = [
             (known(names), -number, len(names), delimiter)
             for number, (_, line) in enumerate(first)
+            if not _blank(line)
             for delimiter in (told or DELIMITERS)
             for names in [_split(line, delimiter)]
         ]
         if not candidates:
             raise FileError("the file is empty")
         _, place, _, self.delimiter = max(candidates)
-        self.skipped = [line.strip() for _, line in first[:-place]]
+        self.skipped = [line.strip() for _, line in first[:-place] if not _blank(line)]
         self._lines.put_back(first[-place:])
         self._records = self._read()
         header = next(self._records, None)
         if not isinstance(header, Record):
             reason = header.reason if header else "the file is empty"
             raise FileError(f"the header cannot be read: {reason}")
-        self.header, self.header_line = header.cells, header.line
+        self.header = header.cells
+        self.header_lines = range(header.line, header.last + 1)
         self.commas_separate = self.delimiter == ","
 
     def __iter__(self) -> Iterator[Record | BadRow]:
@@ -155,18 +159,25 @@ class CsvRecords:
     def _first_lines(self) -> tuple[list[tuple[int, str]], str | None]:
         found: list[tuple[int, str]] = []
         told = None
+        texts = 0
         for line in self._lines:
             self._lines.begin()
-            if not line.strip("\ufeff \t\r\n"):
+            if len(found) == HEADER_SEARCH_LINES:
+                self._lines.put_back([(self._lines.number, line)])
+                break
+            if _blank(line):
+                if texts:
+                    found.append((self._lines.number, line))
                 continue
             separator = _SEPARATOR_LINE.fullmatch(line.removeprefix("\ufeff"))
-            if separator and not found and told is None:
+            if separator and texts == 0 and told is None:
                 told = separator[1]
                 continue
-            if not found:
+            if texts == 0:
                 line = line.removeprefix("\ufeff")
+            texts += 1
             found.append((self._lines.number, line))
-            if len(found) == HEADER_LINES:
+            if texts == HEADER_LINES:
                 break
         return found, told
 
@@ -245,6 +256,10 @@ class _Lines:
 
     def too_long(self) -> BadRow:
         return BadRow(self.first, f"the line is longer than {MAX_LINE_CHARACTERS} characters")
+
+
+def _blank(line: str) -> bool:
+    return not line.strip("\ufeff \t\r\n")
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -42,6 +42,8 @@ class WorkbookRecords:
             names = workbook.sheet_names
             if sheet is not None and sheet not in names:
                 raise FileError(f"there is no sheet {sheet!r}: the workbook has {', '.join(names)}")
+            if not names:
+                raise FileError("the workbook is empty")
             for name in [sheet] if sheet is not None else names:
                 self.sheet = name
                 found = workbook.get_sheet_by_name(name)
@@ -52,7 +54,8 @@ class WorkbookRecords:
         self.height = found.height
         self._rows: Iterator[tuple[int, list[Any]]] = enumerate(found.iter_rows(), start=1)
         self.skipped: list[str] = []
-        self.header, self.header_line = self._header(known)
+        self.header, line = self._header(known)
+        self.header_lines = range(line, line + 1)
 
     def __iter__(self) -> Iterator[Record | BadRow]:
         for number, row in self._rows:

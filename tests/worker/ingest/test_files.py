@@ -93,7 +93,7 @@ def test_titles_above_the_header_are_skipped_and_told() -> None:
 
 def test_the_records_tell_which_line_is_the_header() -> None:
     source = CsvRecords(iter(["Report\n", "\n", HEADER + "\n", LINE + "\n"]), len)
-    assert (source.header_line, source.skipped) == (3, ["Report"])
+    assert (source.header_lines, source.skipped) == (range(3, 4), ["Report"])
 
 
 def test_lines_of_commas_and_padding_are_no_rows() -> None:

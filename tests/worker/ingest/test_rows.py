@@ -202,7 +202,11 @@ def test_a_file_without_a_usable_header_is_refused(lines: list[str], expected: s
         events(text(*lines))
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=60), max_size=20))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=60), max_size=20
+    )
+)
 def test_no_text_whatever_stops_the_reader(garbage: list[str]) -> None:
     found = rows(text(HEADER, *(line for line in garbage if '"' not in line), LINE))
     assert isinstance(found[-1], GoodRow)
