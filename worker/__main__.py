@@ -17,6 +17,8 @@ from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
 from worker.ingest.files import FileError
+from worker.kilograms.energy import Basis
+from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
 from worker.retention import Retention
 from worker.run import run
@@ -93,13 +95,33 @@ EXIT_STATUSES = (
 
 
 def _plan(settings: Settings) -> Plan:
+    basis = _basis(settings)
     return Plan(
         holder=uuid.uuid4(),
         lease_seconds=settings.lease_seconds,
         batch_events=settings.batch_events,
         thresholds=settings.thresholds,
-        predictor=FactorPredictor(),
+        predictor=FactorPredictor(basis),
+        truck_classes=basis.factors.truck_classes,
     )
+
+
+def _basis(settings: Settings) -> Basis:
+    try:
+        factors = load(settings.factor_files)
+    except FactorError as exc:
+        raise SettingsError(f"FACTORS_FILE: {exc}") from exc
+    if settings.grid_country is None:
+        logger.warning(
+            "GRID_COUNTRY is not set: electricity of events without a country is computed with the "
+            "world's average grid and marked country_assumed"
+        )
+    elif factors.grid(settings.grid_country, None) is None:
+        raise SettingsError(
+            f"GRID_COUNTRY {settings.grid_country} has no electricity factor: give one by "
+            "FACTORS_FILE"
+        )
+    return Basis(factors, settings.grid_country)
 
 
 def _connected(settings: Settings) -> AbstractAsyncContextManager[Database]:

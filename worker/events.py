@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from worker import vehicles
+from worker.kilograms.countries import alpha3
 
 EVENT_TYPES = ("logistics", "factory", "warehouse", "delivery")
 
@@ -17,8 +19,18 @@ QUANTITIES = {
     "load_kg": "kg",
     "speed": "km/h",
     "stop_events": "stops",
+    "empty_km": "km",
+    "sfd_km": "km",
+    "gcd_km": "km",
+    "planned_distance_km": "km",
+    "vehicle_capacity_kg": "kg",
+    "fuel_litres": "litres",
+    "fuel_kg": "kg",
     "energy_kwh": "kWh",
-    "furnace_usage": "model units",
+    "natural_gas_kwh": "kWh",
+    "heat_kwh": "kWh",
+    "co2e_kg": "kg",
+    "furnace_usage": "of furnace_unit",
     "cooling_load": "kWh",
     "shift_hours": "h",
     "machine_runtime_hours": "h",
@@ -28,12 +40,67 @@ QUANTITIES = {
     "route_length": "km",
     "traffic_score": "1 to 10",
     "delivery_count": "deliveries",
+    "throughput_t": "t",
+    "pallets": "pallets",
+    "output_quantity": "of output_unit",
+}
+
+# Column -> spelling in small letters, blanks and hyphens as "_" -> what it means.
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "temperature_control": {
+        "ambient": "ambient",
+        "none": "ambient",
+        "dry": "ambient",
+        "refrigerated": "refrigerated",
+        "chilled": "refrigerated",
+        "frozen": "refrigerated",
+        "reefer": "refrigerated",
+    },
+    "furnace_unit": {
+        "litre/h": "litre/h",
+        "litres/h": "litre/h",
+        "liter/h": "litre/h",
+        "l/h": "litre/h",
+        "kwh": "kWh",
+    },
+    "co2e_boundary": {"wtw": "wtw", "well_to_wheel": "wtw", "ttw": "ttw", "tank_to_wheel": "ttw"},
+    "operated_by": {
+        "us": "us",
+        "carrier": "carrier",
+        "supplier": "supplier",
+        "customer": "customer",
+    },
 }
 ABSOLUTE_ZERO = -273.15  # degrees C
 
 
 class UnusableEvent(Exception):
     """The event can never be judged; the text says why, for the person who sent it."""
+
+
+class Implausible(Exception):
+    """The event is to be quarantined until it is mended or a person releases it.
+
+    `kind` is one of those of the table `quarantine`; `column` and `value` are what the event says.
+    """
+
+    def __init__(
+        self, kind: str, reason: str, column: str | None = None, value: object = None
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.column = column
+        self.value = value
+
+    def row(self, event_id: int) -> dict[str, Any]:
+        """Give the entry of `quarantined` for `commit_batch`."""
+        return {
+            "event_id": event_id,
+            "kind": self.kind,
+            "reason": str(self)[:1000],
+            "column_name": self.column,
+            "raw_value": None if self.value is None else str(self.value)[:1000],
+        }
 
 
 class Key(NamedTuple):
@@ -68,6 +135,31 @@ class Event:
     route_length: float | None = None
     traffic_score: float | None = None
     delivery_count: float | None = None
+    empty_km: float | None = None
+    sfd_km: float | None = None
+    gcd_km: float | None = None
+    planned_distance_km: float | None = None
+    vehicle_capacity_kg: float | None = None
+    fuel_litres: float | None = None
+    fuel_kg: float | None = None
+    natural_gas_kwh: float | None = None
+    heat_kwh: float | None = None
+    co2e_kg: float | None = None
+    throughput_t: float | None = None
+    pallets: float | None = None
+    output_quantity: float | None = None
+    occurred_at: datetime | None = None
+    arrived_at: datetime | None = None
+    vehicle_class: str | None = None
+    shared_vehicle: bool | None = None
+    temperature_control: str | None = None
+    furnace_unit: str | None = None
+    co2e_boundary: str | None = None
+    co2e_method: str | None = None
+    country: str | None = None
+    operated_by: str | None = None
+    output_unit: str | None = None
+    released: bool = False
 
     @property
     def key(self) -> Key:
@@ -82,15 +174,14 @@ class Event:
     def from_row(cls, row: Mapping[str, Any]) -> Event:
         """Read a row of `events_normalized`; rows of other writers are checked here as well.
 
-        Raises UnusableEvent.
+        `released` is a mark of `claim_events`: a person said that the event is right. Raises
+        UnusableEvent, and Implausible for a name that has no meaning here.
         """
         try:
-            vehicle, fuel = vehicles.normalised(
-                row.get("vehicle_type") or None, row.get("fuel_type") or None
-            )
             quantities = {name: checked(name, row.get(name)) for name in QUANTITIES}
         except ValueError as exc:
             raise UnusableEvent(str(exc)) from exc
+        vehicle, fuel = _names(row)
         event_type = str(row.get("event_type") or "").strip().lower()
         if event_type not in EVENT_TYPES:
             raise UnusableEvent(f"event_type {row.get('event_type')!r} is unknown")
@@ -103,8 +194,64 @@ class Event:
             supplier_id=supplier,  # unchanged: by it the database finds the baseline again
             vehicle_type=vehicle,
             fuel_type=fuel,
+            occurred_at=_time("timestamp", row.get("timestamp")),
+            arrived_at=_time("created_at", row.get("created_at")),
+            vehicle_class=_text(row.get("vehicle_class")),
+            shared_vehicle=row.get("shared_vehicle"),
+            co2e_method=_text(row.get("co2e_method")),
+            country=_country(row.get("country")),
+            output_unit=_text(row.get("output_unit")),
+            released=bool(row.get("released")),
+            temperature_control=choice("temperature_control", row),
+            furnace_unit=choice("furnace_unit", row),
+            co2e_boundary=choice("co2e_boundary", row),
+            operated_by=choice("operated_by", row),
             **quantities,
         )
+
+
+def _names(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    given = row.get("vehicle_type") or None, row.get("fuel_type") or None
+    try:
+        return vehicles.normalised(*given)
+    except ValueError as exc:
+        column = "fuel_type" if str(exc).startswith("fuel_type") else "vehicle_type"
+        raise Implausible("factor", str(exc), column, row.get(column)) from exc
+
+
+def _time(column: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as exc:  # infinity, or before the common era
+        raise Implausible("time", f"{column} {value!r} is not a time", column, value) from exc
+
+
+def _text(value: Any) -> str | None:
+    return (value or "").strip() or None
+
+
+def _country(value: Any) -> str | None:
+    text = _text(value)
+    try:
+        return text and alpha3(text)
+    except ValueError as exc:
+        raise Implausible("factor", f"country {exc}", "country", value) from exc
+
+
+def choice(column: str, row: Mapping[str, Any]) -> str | None:
+    """Give the meaning of a text of `CHOICES`, None for none. Raises Implausible."""
+    value = row.get(column)
+    text = _text(value)
+    if text is None:
+        return None
+    known = CHOICES[column]
+    meaning = known.get(text.lower().replace("-", "_").replace(" ", "_"))
+    if meaning is None:
+        names = ", ".join(dict.fromkeys(known.values()))
+        raise Implausible("unit", f"{column} {value!r} is unknown (known: {names})", column, value)
+    return meaning
 
 
 def checked(column: str, value: Any) -> float | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from worker.baseline import Baseline
 from worker.episodes import Change, Episode, Judged, advance
-from worker.events import Event, Key, UnusableEvent
-from worker.predictions import Prediction
+from worker.events import Event, Implausible, Key, UnusableEvent
+from worker.kilograms.calculate import Prediction
+from worker.predictions import Outcome
 from worker.recommend import recommend
 from worker.severity import Thresholds
 
@@ -53,47 +54,60 @@ class Failure:
         return {"event_id": self.event_id, "error": self.error, "dead": self.dead}
 
 
-def read_events(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Event], list[Failure]]:
-    """Split rows of `events_normalized` into usable events, in their order, and dead ones."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An event that is quarantined, and why."""
+
+    event_id: int
+    why: Implausible
+
+
+SetAside = Failure | Held
+
+
+def read_events(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Event], list[SetAside]]:
+    """Split rows of `events_normalized` into usable events, in their order, and others."""
     events: list[Event] = []
-    failures: list[Failure] = []
+    set_aside: list[SetAside] = []
     for row in rows:
         try:
             events.append(Event.from_row(row))
         except UnusableEvent as exc:
-            failures.append(Failure(row["id"], str(exc), dead=True))
-    return events, failures
+            set_aside.append(Failure(row["id"], str(exc), dead=True))
+        except Implausible as exc:
+            set_aside.append(Held(row["id"], exc))
+    return events, set_aside
 
 
 def judge(
     events: Sequence[Event],
-    predictions: Sequence[Prediction | UnusableEvent],
-    failures: Sequence[Failure],
+    outcomes: Sequence[Outcome],
+    set_aside: Sequence[SetAside],
     state: State,
     thresholds: Thresholds,
-    model_version: str,
 ) -> Row:
-    """Give the argument `result` of `commit_batch`.
+    """Give the argument `result` of `commit_batch`, but for its suppliers.
 
-    `predictions` has one entry per event, in the same order.
+    `outcomes` has one entry per event, in the same order.
     """
-    result = _Result(state, thresholds, model_version)
-    for failure in failures:
-        result.fail(failure)
-    for event, prediction in zip(events, predictions, strict=True):
-        if isinstance(prediction, UnusableEvent):
-            result.fail(Failure(event.id, str(prediction), dead=True))
+    result = _Result(state, thresholds)
+    for each in set_aside:
+        result.set_aside(each)
+    for event, outcome in zip(events, outcomes, strict=True):
+        if isinstance(outcome, UnusableEvent):
+            result.set_aside(Failure(event.id, str(outcome), dead=True))
+        elif isinstance(outcome, Implausible):
+            result.set_aside(Held(event.id, outcome))
         else:
-            result.take(event, prediction)
+            result.take(event, outcome)
     return result.rows()
 
 
 class _Result:
     """The rows of one batch while they are collected."""
 
-    def __init__(self, state: State, thresholds: Thresholds, model_version: str) -> None:
+    def __init__(self, state: State, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
-        self._model_version = model_version
         self._known = state.baselines
         self._open = dict(state.episodes)
         self._baselines: dict[Key, Baseline] = {}
@@ -101,6 +115,7 @@ class _Result:
         self._refs: dict[Key, int] = {}  # open episodes that are in _episodes
         self._events: list[int] = []
         self._failed: list[Row] = []
+        self._quarantined: list[Row] = []
         self._predictions: list[Row] = []
         self._alerts: list[Row] = []
         self._recommendations: list[Row] = []
@@ -109,6 +124,7 @@ class _Result:
         return {
             "events": self._events,
             "failed": self._failed,
+            "quarantined": self._quarantined,
             "predictions": self._predictions,
             "baselines": [baseline.row(key) for key, baseline in self._baselines.items()],
             "episodes": [
@@ -118,8 +134,11 @@ class _Result:
             "recommendations": self._recommendations,
         }
 
-    def fail(self, failure: Failure) -> None:
-        self._failed.append(failure.row())
+    def set_aside(self, each: SetAside) -> None:
+        if isinstance(each, Failure):
+            self._failed.append(each.row())
+        else:
+            self._quarantined.append(each.why.row(each.event_id))
 
     def take(self, event: Event, prediction: Prediction) -> None:
         key = event.key
@@ -138,10 +157,7 @@ class _Result:
             {
                 "event_id": event.id,
                 **key._asdict(),
-                "model_version": self._model_version,
-                "predicted_co2": prediction.co2_kg,
-                "estimated": prediction.estimated,
-                "in_range": prediction.in_range,
+                **prediction.row(),
                 "hotspot": hot,
             }
         )

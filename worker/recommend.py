@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from worker.events import QUANTITIES, Event, UnusableEvent
-from worker.predictions import Driver, dominant
+from worker.events import QUANTITIES, Event
 
 SOURCE = "rules"
+
+# What work of each type is commonly like, the main input first. These explain a hot event, they
+# enter no kilograms.
+TYPICAL = {
+    "logistics": {"distance_km": 100.0, "load_kg": 900.0, "speed": 55.0, "stop_events": 2.0},
+    "factory": {
+        "energy_kwh": 4000.0,
+        "furnace_usage": 1.5,
+        "cooling_load": 300.0,
+        "shift_hours": 8.0,
+    },
+    "warehouse": {
+        "energy_kwh": 450.0,
+        "refrigeration_load": 1.0,
+        "inventory_volume": 600.0,
+        "temperature": 15.0,
+    },
+    "delivery": {"route_length": 16.0, "traffic_score": 5.5, "delivery_count": 30.0},
+}
+COMFORT = 25.0  # degrees C; a store is heated or cooled by the distance to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +113,51 @@ RULES: dict[tuple[str, str], tuple[Rule, ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """An input, its typical value, and how many times that it is."""
+
+    name: str
+    value: float
+    typical: float
+    times: float
+
+
+def dominant(event: Event) -> Driver | None:
+    """Give the input that is farthest above its typical value; the first one when none is above.
+
+    Only what the event says counts. None when it says nothing of its kind.
+    """
+    if event.event_type == "delivery" and event.route_length is None:
+        event = replace(event, route_length=event.distance_km)
+    found = [
+        Driver(name, value, typical, _times(name, value, typical))
+        for name, typical in TYPICAL[event.event_type].items()
+        if (value := event.quantity(name)) is not None
+    ]
+    if not found:
+        return None
+    most = max(found, key=lambda driver: driver.times)
+    return most if most.times > 1 else found[0]
+
+
+def _times(name: str, value: float, typical: float) -> float:
+    match name:
+        case "speed":  # slow is what costs
+            return typical / max(value, 1.0)
+        case "temperature":
+            return (COMFORT - value) / (COMFORT - typical)
+        case _:
+            return value / typical
+
+
 def recommend(event: Event, predicted: float, baseline: float) -> list[Recommendation]:
     """Propose actions for a hot event; kg CO2, together at most the excess over the baseline.
 
-    An event whose inputs do not suffice for the factors gets no proposal.
+    An event that says nothing about its work gets no proposal.
     """
-    try:
-        cause = dominant(event)
-    except UnusableEvent:
+    cause = dominant(event)
+    if cause is None:
         return []
     excess = predicted - baseline
     text = _root_cause(cause)
@@ -120,9 +176,6 @@ def _root_cause(cause: Driver) -> str:
     name = cause.name.removesuffix("_kwh").removesuffix("_km").removesuffix("_kg")
     unit = QUANTITIES[cause.name]
     what = f"{name.replace('_', ' ').capitalize()} of {cause.value:,.1f} {unit}"
-    if cause.kg_above_typical <= 0:
+    if cause.times <= 1:
         return f"{what} (no input is above its typical value)"
-    return (
-        f"{what} where {cause.typical:,.1f} is typical: "
-        f"{cause.kg_above_typical:,.1f} kg CO2 more than with that"
-    )
+    return f"{what} where {cause.typical:,.1f} is typical"

@@ -6,15 +6,19 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from worker.database import Database, Lease
 from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
 from worker.judge import State, judge, read_events
-from worker.predictions import Predictor
+from worker.kilograms.calculate import Prediction
+from worker.predictions import Outcome, Predictor
 from worker.severity import Thresholds
+from worker.suppliers import Suppliers
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class Plan:
     batch_events: int
     thresholds: Thresholds
     predictor: Predictor
+    truck_classes: Sequence[tuple[str, Decimal]]
 
 
 @dataclass(slots=True)
@@ -48,7 +53,9 @@ class Summary:
     @property
     def routine(self) -> bool:
         """Whether it changed nothing that anybody would look for in a log."""
-        changed = any(self.counts[name] for name in ("failed", "opened", "resolved", "alerts"))
+        changed = any(
+            self.counts[name] for name in ("failed", "quarantined", "opened", "resolved", "alerts")
+        )
         return self.outcome in ("idle", "held", "done") and not changed
 
     def __str__(self) -> str:
@@ -60,11 +67,22 @@ class Summary:
             case "stopped" if self.scan is None:
                 return "stopped before a scan began"
         counts = " ".join(f"{name}={self.counts[name]}" for name in COUNTED)
-        return f"scan {self.scan} {self.outcome}: {counts} seconds={self.seconds:.1f}"
+        text = f"scan {self.scan} {self.outcome}: {counts} seconds={self.seconds:.1f}"
+        if number := self.counts["quarantined"]:
+            text += (
+                f"; {number} implausible events are held, see `python -m worker quarantine list`"
+            )
+        if number := self.counts["country_assumed"]:
+            text += (
+                f"; {number} events without a country are computed with the world's average grid, "
+                "set GRID_COUNTRY"
+            )
+        return text
 
 
 COUNTED = (
     "events",
+    "quarantined",
     "failed",
     "predictions",
     "opened",
@@ -151,19 +169,27 @@ async def _commit(
     database: Database, plan: Plan, lease: Lease, claimed: dict[str, Any]
 ) -> dict[str, int]:
     """Judge and commit a batch, again as often as somebody changes its episodes meanwhile."""
-    events, failures = read_events(claimed["events"])
-    predictions = await plan.predictor.predict(events)
+    events, set_aside = read_events(claimed["events"])
+    suppliers = Suppliers(claimed["suppliers"], plan.truck_classes)
+    outcomes = await plan.predictor.predict(events, suppliers)
     state = State.from_answer(claimed)
     for _ in range(CONFLICTS_IN_A_ROW):
-        result = judge(
-            events, predictions, failures, state, plan.thresholds, plan.predictor.model_version
-        )
+        result = judge(events, outcomes, set_aside, state, plan.thresholds)
+        result["suppliers"] = suppliers.rows()
         try:
-            return await database.commit_batch(lease, claimed["batch"], result)
+            counts = await database.commit_batch(lease, claimed["batch"], result)
+            return counts | {"country_assumed": _without_country(outcomes)}
         except EpisodeChanged as exc:
             logger.info("judging again: %s", exc)
             state = State.from_answer(await database.batch_state(claimed["batch"]))
     raise BatchGone(f"batch {claimed['batch']}: its episodes keep changing")
+
+
+def _without_country(outcomes: Sequence[Outcome]) -> int:
+    return sum(
+        isinstance(outcome, Prediction) and "country_assumed" in outcome.flags
+        for outcome in outcomes
+    )
 
 
 async def _finish(

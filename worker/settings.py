@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from worker.kilograms.countries import alpha3
 from worker.severity import Thresholds
 
 
@@ -30,6 +33,8 @@ class Settings:
     batch_events: int
     keep_days: float
     thresholds: Thresholds
+    grid_country: str | None
+    factor_files: tuple[Path, ...]
     log_level: str
 
     @classmethod
@@ -59,6 +64,8 @@ class Settings:
             batch_events=values["WORKER_BATCH_EVENTS"],
             keep_days=values["WORKER_KEEP_DAYS"],
             thresholds=thresholds,
+            grid_country=values["GRID_COUNTRY"],
+            factor_files=values["FACTORS_FILE"],
             log_level=values["WORKER_LOG_LEVEL"],
         )
 
@@ -117,6 +124,14 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _country(text: str) -> str | None:
+    return alpha3(text) if text else None
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(os.pathsep) if part)
 
 
 def _log_level(text: str) -> str:
@@ -178,6 +193,18 @@ VARIABLES = (
     Variable("WORKER_WARN_RATIO", "1.3", "predicted / baseline from which on it is warn", _ratio),
     Variable(
         "WORKER_CRITICAL_RATIO", "1.5", "predicted / baseline from which on it is critical", _ratio
+    ),
+    Variable(
+        "GRID_COUNTRY",
+        "",
+        "country (ISO 3166, e.g. DE) of the electricity of events without one",
+        _country,
+    ),
+    Variable(
+        "FACTORS_FILE",
+        "",
+        "CSV files of own emission factors, separated like PATH",
+        _paths,
     ),
     Variable("WORKER_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", _log_level),
 )

@@ -23,10 +23,8 @@ class Severity(enum.IntEnum):
         return cls[name.upper()]
 
 
-# Predictions that are equal on paper differ in the last bits. A ratio this close to a threshold,
-# relatively, has reached it.
-ROUNDING = 1e-9
-# What is expected is known in steps of 0.01 %: a ratio this close has reached a threshold.
+# Kilograms are rounded to the gram, and what is expected is known in steps of 0.01 %: a ratio this
+# close to a threshold, relatively, has reached it.
 ON_THE_GRID = 1e-4
 
 
@@ -62,12 +60,7 @@ class Thresholds:
         """Give the severity, None for a normal event. Any CO2 above a baseline of 0 is critical."""
         if baseline <= 0:
             return Severity.CRITICAL if predicted > 0 else None
-        ratio = predicted / baseline * (1 + ROUNDING)
-        if ratio >= self.critical:
-            return Severity.CRITICAL
-        if ratio >= self.warn:
-            return Severity.WARN
-        return Severity.INFO if ratio >= self.info else None
+        return self.of_ratio(predicted / baseline)
 
 
 # Above next to nothing the percentage would not be finite, and JSON has no infinity.

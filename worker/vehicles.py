@@ -13,6 +13,20 @@ FUELS = {
     "electric": "electric",
     "ev": "electric",
     "hybrid": "hybrid",
+    "hybrid_plug_in": "hybrid_plug_in",
+    "plug_in_hybrid": "hybrid_plug_in",
+    "phev": "hybrid_plug_in",
+    "lng": "lng",
+    "natural_gas": "natural_gas",
+    "diesel_mineral": "diesel_mineral",
+    "petrol_mineral": "petrol_mineral",
+    "gas_oil": "gas_oil",
+    "burning_oil": "burning_oil",
+    "kerosene": "burning_oil",
+    "fuel_oil": "fuel_oil",
+    "propane": "propane",
+    "coal_industrial": "coal_industrial",
+    "petroleum_coke": "petroleum_coke",
 }
 
 VEHICLES = {
@@ -71,6 +85,11 @@ def _vehicle(text: str) -> tuple[str, str | None]:
 
 def _folded(text: str) -> str:
     return text.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def known_vehicles() -> str:
+    """Give the canonical names of vehicles, for a message."""
+    return f"known: {_names(VEHICLES)}"
 
 
 def _names(spellings: dict[str, str]) -> str:

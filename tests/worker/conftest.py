@@ -21,6 +21,8 @@ from psycopg.types.json import Jsonb
 
 from emulator.running import Emulator
 from worker.__main__ import main
+from worker.kilograms.energy import Basis
+from worker.kilograms.factors import load
 from worker.predictions import FactorPredictor, Predictor
 from worker.scan import Plan
 from worker.severity import Thresholds
@@ -28,6 +30,9 @@ from worker.severity import Thresholds
 # Time tells nothing about a property on a machine that does other things as well.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+BASIS = Basis(load())
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,13 @@ EVENT_COLUMNS = (
 CONTENTS: dict[str, LiteralString] = {
     "queue": "select event_id, state, attempts, last_error from event_queue order by event_id",
     "predictions": """select event_id, model_version, entity, entity_type, event_type,
-        predicted_co2, estimated, in_range, hotspot from predictions order by event_id""",
+        factor_set, predicted_co2, kg_ttw, kg_wtt, method, factor_ids, vehicle_class, activity,
+        activity_basis, inputs, flags, dq, estimated, in_range, hotspot
+        from predictions order by event_id""",
+    "suppliers": """select supplier_id, vehicle_class, vehicle_class_origin, loads, largest_load_kg
+        from suppliers order by supplier_id""",
+    "quarantine": """select event_id, entity, event_type, state, kind, reason, column_name,
+        raw_value from quarantine order by event_id""",
     "baselines": """select entity, entity_type, event_type, median, mad, sample_size, state,
         samples, normal_streak from baselines order by entity, event_type""",
     "hotspots": """select entity, entity_type, event_type, predicted_co2, baseline_co2,
@@ -168,5 +179,6 @@ def plan(
         lease_seconds=lease_seconds,
         batch_events=batch_events,
         thresholds=Thresholds(),
-        predictor=predictor or FactorPredictor(),
+        predictor=predictor or FactorPredictor(BASIS),
+        truck_classes=BASIS.factors.truck_classes,
     )

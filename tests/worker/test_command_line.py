@@ -27,20 +27,47 @@ def test_a_scan_prints_one_line(start: Start, tables: Table) -> None:
     tables.insert([{"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}])
     out, err = (process := start("scan")).communicate(timeout=60)
     assert process.returncode == 0
-    assert out.startswith("scan 1 done: events=0 failed=1 predictions=0 opened=0 ")
+    assert out.startswith("scan 1 done: events=0 quarantined=1 failed=0 predictions=0 opened=0 ")
+    assert "1 implausible events are held, see `python -m worker quarantine list`" in out
     assert out.count("\n") == 1
-    assert err == ""
-    (event,) = tables.rows("select state, last_error from event_queue")
-    assert event == {"state": "dead", "last_error": "logistics event without distance_km"}
+    assert "WARNING worker: GRID_COUNTRY is not set" in err
+    assert err.count("\n") == 1
+    (event,) = tables.rows("select kind, reason from quarantine")
+    reason = "it gives no distance and no measured fuel, energy or co2e_kg"
+    assert event == {"kind": "energy", "reason": reason}
+    assert tables.rows("select * from event_queue") == []
 
 
-def test_a_dead_event_can_be_repaired_and_tried_again(run: Run, tables: Table) -> None:
+def test_a_quarantined_event_is_judged_once_it_is_mended(run: Run, tables: Table) -> None:
     tables.insert([{"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}])
     assert run("scan")[0] == 0
     tables.execute("update events_normalized set distance_km = 10")
+    assert "events=1 quarantined=0 failed=0" in run("scan")[1]
+    assert tables.rows("select * from quarantine") == []
+
+
+def test_a_dead_event_can_be_repaired_and_tried_again(run: Run, tables: Table) -> None:
+    trip = {"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}
+    tables.insert([trip | {"distance_km": -10}])
+    assert "failed=1" in run("scan")[1]
+    tables.execute("update events_normalized set distance_km = 10")
     assert tables.rows("select retry_dead_events() n") == [{"n": 1}]
-    assert "events=1 failed=0" in run("scan")[1]
+    assert "events=1 quarantined=0 failed=0" in run("scan")[1]
     assert tables.rows("select * from event_queue") == []
+
+
+def test_events_without_a_country_are_counted_where_none_is_set(run: Run, tables: Table) -> None:
+    shift = {"event_type": "factory", "supplier_id": "A", "timestamp": "2026-01-05Z"}
+    tables.insert([shift])
+    tables.execute("update events_normalized set energy_kwh = 4000")
+    assert "; 1 events without a country are computed with the world's average" in run("scan")[1]
+    assert tables.rows("select grid_country, dq, flags from predictions") == [
+        {
+            "grid_country": "WORLD",
+            "dq": 5,
+            "flags": ["country_assumed", "td_missing", "factor_year"],
+        }
+    ]
 
 
 def test_a_scan_leaves_with_success_while_another_holds_the_lease(run: Run, tables: Table) -> None:
@@ -125,7 +152,8 @@ def test_a_second_ctrl_c_ends_a_scan_that_waits(start: Start, tables: Table) -> 
         waiting(tables)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        assert "once more ends it at once" in process.stderr.readline()
+        while "once more ends it at once" not in process.stderr.readline():
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -13,13 +13,14 @@ import pytest
 
 from emulator.database import Database
 from emulator.running import Emulator
-from tests.worker.conftest import Start, Table, plan
+from tests.worker.conftest import BASIS, Start, Table, plan
 from tests.worker.stall import Stall, Where
 from worker.database import connected
 from worker.errors import WorkerError
-from worker.events import Event, UnusableEvent
-from worker.predictions import FactorPredictor, Prediction
+from worker.events import Event
+from worker.predictions import FactorPredictor, Outcome
 from worker.scan import Plan, Summary, scan
+from worker.suppliers import Suppliers
 
 LOCK = 4711
 DEADLINE = 40.0
@@ -47,7 +48,7 @@ BEFORE = [
     *trips("B", *[50] * 5),
     *trips("C", *[70] * 5, 200),
 ]
-# One of each: worsens and escalates, opens, resolves, dies.
+# One of each: worsens and escalates, opens, resolves, is quarantined.
 DURING = [*trips("A", 160), *trips("B", 70), *trips("C", 70, 70, 70), *trips("D", None)]
 
 
@@ -130,12 +131,15 @@ def test_the_undisturbed_run_has_one_of_each(
         "opened",
         "resolved",
     ]
-    assert [row["state"] for row in undisturbed["queue"]] == ["dead"]
+    assert undisturbed["queue"] == []
+    assert [row["kind"] for row in undisturbed["quarantine"]] == ["energy"]
 
 
 STATEMENTS: list[tuple[LiteralString, LiteralString]] = [
     ("event_queue", "delete"),
     ("event_queue", "update of state"),
+    ("quarantine", "insert"),
+    ("suppliers", "insert"),
     ("predictions", "insert"),
     ("baselines", "insert"),
     ("baselines", "update"),
@@ -233,16 +237,14 @@ async def test_a_commit_whose_answer_is_lost_is_repeated_and_counts_once(
 class Pausing:
     """A predictor that lets the test do something between claim and commit, once."""
 
-    model_version = "factors-1"
-
     def __init__(self) -> None:
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def predict(self, events: Sequence[Event]) -> Sequence[Prediction | UnusableEvent]:
+    async def predict(self, events: Sequence[Event], suppliers: Suppliers) -> Sequence[Outcome]:
         self.reached.set()
         await self.go_on.wait()
-        return await FactorPredictor().predict(events)
+        return await FactorPredictor(BASIS).predict(events, suppliers)
 
 
 async def test_of_two_scans_at_once_one_works_and_one_leaves(

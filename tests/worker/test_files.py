@@ -19,15 +19,10 @@ ADVICE = {
         ("Batch furnace charges and recover the waste heat", 0.4),
         ("Inspect furnace insulation and burner settings", 0.3),
     ],
-    ("warehouse", "refrigeration_load"): [
-        ("Check refrigeration set points, door discipline and defrost cycles", 0.45),
-        ("Concentrate chilled goods in fewer cold rooms", 0.25),
-    ],
 }
 CAUSES = {
     "logistics": "distance_km",
     "factory": "furnace_usage",
-    "warehouse": "refrigeration_load",
 }
 
 
@@ -40,14 +35,15 @@ def assert_rows(tables: Table, rows: Sequence[Mapping[str, Any]]) -> list[dict[s
         assert_episode(tables, stored, episode)
     predicted = tables.rows("select predicted_co2 from predictions order by event_id")
     assert [row["predicted_co2"] for row in predicted] == pytest.approx(
-        [expected.kilograms(row) for row in rows]
+        [kg for row in rows if (kg := expected.kilograms(row)) is not None], abs=0.0006
     )
     kept = {
         (row["entity"], row["event_type"]): row["samples"]
         for row in tables.rows("select * from baselines")
     }
     assert kept == {
-        key: pytest.approx(samples) for key, samples in expected.samples_of(rows).items()
+        key: pytest.approx(samples, abs=0.0006)
+        for key, samples in expected.samples_of(rows).items()
     }
     return plain
 
@@ -56,7 +52,7 @@ def assert_episode(tables: Table, stored: dict[str, Any], episode: dict[str, Any
     for name in ("entity", "event_type", "status", "severity"):
         assert stored[name] == episode[name], (stored, episode)
     for name in ("predicted_co2", "baseline_co2", "percent_above"):
-        assert stored[name] == pytest.approx(episode[name])
+        assert stored[name] == pytest.approx(episode[name], abs=0.01)
     assert (stored["resolved_at"] is not None) == (episode["status"] == "resolved")
     alerts = tables.rows(
         "select kind, level from alerts where hotspot_id = %s order by id", stored["id"]
@@ -91,7 +87,7 @@ def test_three_files_one_after_the_other_lead_to_exactly_these_rows(
         assert run("scan")[0] == 0
         everything += sorted(rows, key=lambda row: row["timestamp"])
         episodes = assert_rows(tables, everything)
-        assert len(episodes) == [0, 3, 3][number]
+        assert len(episodes) == [0, 2, 2][number]
     assert {episode["status"] for episode in episodes} == {"resolved"}
 
 
@@ -100,10 +96,14 @@ def test_the_severity_ladder_escalates_one_episode(run: Run, tables: Table) -> N
     status, out, _ = run("ingest", text=samples.text(rows, samples.LOGISTICS))
     assert (status, first(out)) == (0, "written=25 repeated=0 refused=0 quarantined=0")
     assert run("scan")[0] == 0
-    # `truck_diesel` and `truck_ev` are trucks, the one on diesel and the other on electricity.
+    # `truck_diesel` and `truck_ev` are trucks; for the electric one there is no published factor.
     (episode,) = assert_rows(tables, [row | {"vehicle_type": "truck"} for row in rows])
     assert episode["severity"] == "critical"
-    assert episode["status"] == "resolved"
+    assert episode["status"] == "active"
+    held = tables.rows("select kind, reason, column_name, raw_value from quarantine")
+    assert len(held) == 4
+    assert {row["kind"] for row in held} == {"factor"}
+    assert held[0]["reason"].startswith("there is no factor for a truck with electric")
 
 
 def test_a_defective_file_reports_each_bad_line_and_loses_no_good_one(

@@ -118,7 +118,7 @@ def test_it_outlives_a_database_that_refuses_for_a_while(start: Start, tables: T
 
 
 def test_sigterm_commits_the_batch_in_flight(start: Start, tables: Table) -> None:
-    tables.insert([EVENT | {"distance_km": number} for number in range(20)])
+    tables.insert([EVENT | {"distance_km": number} for number in range(1, 21)])
     process = start("run", WORKER_BATCH_EVENTS="5", **QUICK)
     with psycopg.connect(tables.dsn) as connection:
         connection.execute("lock table predictions in share mode")

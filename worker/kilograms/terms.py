@@ -1,0 +1,123 @@
+"""What a number of kilograms is made of: products of a quantity and a published factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property
+from typing import Any
+
+GRAM = Decimal("0.001")
+ZERO = Decimal(0)
+
+# Quality of the data; the worst input counts.
+METERED, DECLARED, MODELLED, ASSUMED, PROXY = 1, 2, 3, 4, 5
+
+
+def decimal(value: float) -> Decimal:
+    """Give the decimal that the number is printed as."""
+    return Decimal(repr(value))
+
+
+def to_the_gram(kilograms: Decimal) -> float:
+    """Round once, half to even, to 0.001 kg."""
+    return float(kilograms.quantize(GRAM, ROUND_HALF_EVEN))
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`quantity` times kg CO2e per `unit`: of the operation (ttw) and of the energy's supply (wtt).
+
+    `kind` decides the scope: fuel, electricity or heat. `scope2` is the part of `wtt` per unit that
+    is generation of electricity, None where the source does not part it. `how` is a format
+    and its arguments: where ttw and wtt come from when they are no factor as printed.
+    """
+
+    label: str
+    kind: str
+    quantity: Decimal
+    unit: str
+    ttw: Decimal
+    wtt: Decimal
+    ids: tuple[str, ...]
+    year: int | None
+    scope2: Decimal | None = None
+    biogenic: Decimal | None = None
+    how: tuple[Any, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.how[0].format(*self.how[1:]) if self.how else ""
+
+    @property
+    def kg_ttw(self) -> Decimal:
+        return self.quantity * self.ttw
+
+    @property
+    def kg_wtt(self) -> Decimal:
+        return self.quantity * self.wtt
+
+
+@dataclass(slots=True)
+class Record:
+    """Inputs with their origin, flags and quality, while an estimate is made."""
+
+    inputs: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    dq: int = METERED
+
+    def take(self, name: str, value: Any, origin: str = "event") -> None:
+        """Note an input and whether the event, a setting or an assumption gave it."""
+        self.inputs[name] = (value, origin)
+
+    def assume(self, name: str, value: Any, flag: str, dq: int = ASSUMED) -> None:
+        """Note an input that nobody gave."""
+        self.take(name, value, "assumed")
+        self.flag(flag)
+        self.lower(dq)
+
+    def flag(self, name: str) -> None:
+        if name not in self.flags:
+            self.flags.append(name)
+
+    def lower(self, dq: int) -> None:
+        """Let the quality be `dq` at best."""
+        self.dq = max(self.dq, dq)
+
+    @property
+    def assumed(self) -> bool:
+        return any(origin == "assumed" for _, origin in self.inputs.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which electricity was counted."""
+
+    country: str
+    year: int
+    basis: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One way to the kilograms of an event."""
+
+    terms: Sequence[Term]
+    method: str
+    record: Record
+    vehicle_class: str | None = None
+    kg_per_km: Decimal | None = None
+    grid: Grid | None = None
+
+    @cached_property
+    def ttw(self) -> Decimal:
+        return sum((term.kg_ttw for term in self.terms), ZERO)
+
+    @cached_property
+    def wtt(self) -> Decimal:
+        return sum((term.kg_wtt for term in self.terms), ZERO)
+
+    @cached_property
+    def total(self) -> Decimal:
+        return self.ttw + self.wtt
