@@ -104,6 +104,16 @@ class Metrics(Collector):
             "relay_resume_reads", "Requests to the database for them", resumes.reads
         )
         yield _counter("relay_deliveries", "Frames sent", "format", counts.deliveries)
+        yield GaugeMetricFamily(
+            "relay_log_bytes",
+            "Bytes that the logs of all endpoints take",
+            self._from.streams.budget.used,
+        )
+        yield GaugeMetricFamily(
+            "relay_filters",
+            "Different filters of connected clients, each format by itself",
+            sum(1 for stream in self._from.streams for _ in stream.groups()),
+        )
         clients = GaugeMetricFamily(
             "relay_clients", "Connected clients", labels=["endpoint", "format"]
         )

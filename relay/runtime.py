@@ -13,10 +13,9 @@ from relay.access.guard import Guard
 from relay.access.limits import Door
 from relay.changes import frames
 from relay.changes.crowd import Batch
-from relay.changes.groups import Format, LogLimits
+from relay.changes.groups import LogLimits
 from relay.changes.intake import Intake
 from relay.changes.streams import Streams
-from relay.changes.wire import framed
 from relay.clients import uring
 from relay.clients.beats import Beats
 from relay.clients.entrance import Entrance
@@ -66,7 +65,14 @@ class Relay:
         limits = LogLimits(max_bytes=settings.log_bytes)
         self._may_use_ring = settings.io_uring
         self._ring: uring.Ring | None = None
-        self._streams = Streams(limits, first_seq, flusher.changed, self._batch)
+        scoping = settings.access.scoping
+        self._streams = Streams(
+            limits,
+            first_seq,
+            flusher.changed,
+            self._batch,
+            scope_column=None if scoping is None else scoping.column,
+        )
         self._intake = Intake(
             self._streams,
             lambda source, changes: self._counts.arrived(source, changes, time.time()),
@@ -263,12 +269,7 @@ class Relay:
 
     def _announce_cursors(self) -> None:
         for stream in self._streams:
-            for group in stream.groups():
-                if group.format is not Format.EVENTS:
-                    continue  # nothing is signed for those who are told no cursor
-                cursor = self._places.cursor(group.wanted)
-                if cursor is not None:
-                    stream.tell(group, framed(frames.cursor(cursor)))
+            stream.announce_cursors(self._places.cursors())
 
 
 def _later(seconds: float, call: Callable[[], None]) -> None:

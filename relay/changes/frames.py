@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from relay.changes.filters import Filter
 from relay.changes.records import Change, encode
-from relay.changes.wire import framed, text
+from relay.changes.wire import framed, framed_bytes, payload_of, text
 
 SUBPROTOCOL: Final = "relay.v1"
 HEARTBEAT_SECONDS: Final = 25
+_BEFORE_RECORD: Final = b',"record":'
+_AFTER_RECORD: Final = b',"old_record":'
 PONG: Final = encode({"type": "pong"})
 TOKEN_REQUIRED: Final = encode({"type": "token_required"})
 
@@ -24,8 +26,8 @@ def row(change: Change) -> str:
     return encode(change.record)
 
 
-def event(change: Change, seq: int, encoded_row: str | None = None) -> str:
-    """A change in relay.v1; `encoded_row` saves encoding the same row twice."""
+def event(change: Change, seq: int) -> str:
+    """A change in relay.v1."""
     table = change.endpoint.name
     head = f'"schema":"public","table":"{table}"'
     if change.record is None:
@@ -35,10 +37,28 @@ def event(change: Change, seq: int, encoded_row: str | None = None) -> str:
         )
     kind, old = ("INSERT", "null") if change.version == 1 else ("UPDATE", f'{{"id":{change.id}}}')
     return (
-        f'{{"type":"{kind}",{head},"record":{encoded_row or encode(change.record)},'
+        f'{{"type":"{kind}",{head},"record":{encode(change.record)},'
         f'"old_record":{old},"version":{change.version},'
         f'"changed_at":{encode(change.changed_at)},"seq":{seq}}}'
     )
+
+
+def row_of(event: bytes) -> bytes:
+    """What clients of bare rows get instead of this event; both framed."""
+    payload = payload_of(event)
+    # What follows has no text that could hold this: quotes in `changed_at` would be escaped.
+    end = payload.rindex(_AFTER_RECORD)
+    record = payload[payload.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : end]
+    if record == b"null":
+        row_id = json.loads(b"{" + payload[end + 1 :])["old_record"]["id"]
+        record = encode({"id": row_id, "deleted": True}).encode()
+    return framed_bytes(record)
+
+
+def leave_of(event: bytes) -> bytes:
+    """What a client gets instead of this event whose filter the row does not match any more; both
+    framed."""
+    return _leaving(json.loads(text(event)))
 
 
 def leave(table: str, row_id: int, version: int, seq: int) -> str:
@@ -56,11 +76,10 @@ def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
     """What a client with that filter gets instead of these events of all rows; framed both."""
     for frame in events:
         message = json.loads(text(frame))
-        record, version = message["record"], message["version"]
-        if record is None or wanted.matches(record):
+        if message["record"] is None or wanted.matches(message["record"]):
             yield frame
-        elif may_have_left(version):
-            yield framed(leave(message["table"], record["id"], version, message["seq"]))
+        elif may_have_left(message["version"]):
+            yield _leaving(message)
 
 
 def hello(endpoint: str, *, resumed: bool, reason: str | None) -> str:
@@ -102,6 +121,11 @@ def authenticated(expires_in: int | None) -> str:
 def token_expiring(seconds: int) -> str:
     """The token is good for so much longer; the client can show another one meanwhile."""
     return _message("token_expiring", seconds=seconds)
+
+
+def _leaving(event: Mapping[str, Any]) -> bytes:
+    row_id = (event["record"] or event["old_record"])["id"]
+    return framed(leave(event["table"], row_id, event["version"], event["seq"]))
 
 
 def _message(kind: str, **members: Any) -> str:

@@ -1,37 +1,76 @@
-"""An append-only ring of frames that many readers share; a reader is a position in it."""
+"""The newest frames of an endpoint, in one list for all who read them; a reader is a position."""
 
+from array import array
 from bisect import bisect_right
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-from relay.changes.wire import Piece
+from relay.changes.filters import Values
 
-MOST_JOINED: Final = 4
+ENTRY_BYTES: Final = 240  # what an entry takes beside the characters of its frame
 
 
 class Overflow(Exception):
-    """Frames after the reader's position have left the ring."""
+    """Frames after the reader's position have left the log."""
+
+
+class About(NamedTuple):
+    """What decides who gets a change: what the row has in the columns that filters look at, now and
+    `before`. None stands for no row: one that was deleted, or that was not there before."""
+
+    now: Values | None
+    before: Values | None
+
+
+DELETION: Final = About(None, None)
+NEWS: Final = About((), ())  # no change, but a message to all clients of relay.v1
+PLACE: Final = About((), None)  # a cursor for each of them, which depends on its filter
+UNKNOWN: Final[Values] = ("any values",)
+
+
+class Budget:
+    """How many bytes several logs take in all; where they would take more, the longest of them
+    lets its oldest go."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes: Final = max_bytes
+        self.used = 0
+        self._logs: list[Log] = []
+
+    def share(self, log: "Log") -> None:
+        """One more log."""
+        self._logs.append(log)
+
+    def keep(self) -> None:
+        """Lets go of what is too much; the newest frame of each log stays."""
+        while self.used > self.max_bytes:
+            longest = max(self._logs, key=lambda log: log.bytes_to_spare)
+            if longest.bytes_to_spare == 0:
+                return
+            longest.drop_oldest()
 
 
 class Log:
-    """Keeps the newest frames within `max_frames` and `max_bytes`; positions only grow.
+    """Keeps the newest frames, as many as `max_frames` and the budget let it; positions only grow.
 
-    A frame is a change, which has the next higher `seq` of its stream, or an announcement, which
-    has none. The log holds each change that it ought to hold after `seq`.
+    A frame is a change, which has the next higher `seq` of its endpoint, or an announcement, which
+    has none. The log holds each change after `seq`, from the tail on.
     """
 
-    def __init__(self, *, max_frames: int, max_bytes: int, seq: int = 0) -> None:
+    def __init__(self, budget: Budget, *, max_frames: int, seq: int = 0) -> None:
+        self._budget = budget
         self._max_frames = max_frames
-        self._max_bytes = max_bytes
         self._frames: list[bytes] = []
-        self._ends: list[int] = []  # bytes ever appended up to and with each frame
-        self._seqs: list[int] = []  # of the newest change up to and with each frame
+        self._abouts: list[About] = []
+        self._ends = array("Q")  # bytes ever appended up to and with each frame
+        self._seqs = array("Q")  # of the newest change up to and with each frame
         self._seq = seq
-        self._gone_seq = seq  # of the newest change that left the ring
+        self._gone_seq = seq  # of the newest change that left the log
         self._first = 0  # position of self._frames[0]
         self._before_first = 0  # bytes ever appended before it
         self._tail = 0
         self._bytes = 0
-        self._joined: dict[tuple[int, int, bool], Piece] = {}
+        budget.share(self)
 
     @property
     def head(self) -> int:
@@ -43,85 +82,64 @@ class Log:
         """The oldest position that can still be read from."""
         return self._tail
 
-    def append(self, frame: bytes, seq: int | None = None) -> None:
+    @property
+    def bytes_to_spare(self) -> int:
+        """How many bytes of the budget it takes; nothing if it holds one frame only."""
+        kept = self.head - self._tail
+        return 0 if kept <= 1 else self.bytes_behind(self._tail) + kept * ENTRY_BYTES
+
+    def append(self, frame: bytes, about: About = NEWS, seq: int | None = None) -> None:
         """Adds a change, or an announcement without `seq`, and lets the oldest go where a limit is
         passed; the newest always stays."""
         self._bytes += len(frame)
         self._seq = self._seq if seq is None else seq
         self._frames.append(frame)
+        self._abouts.append(about)
         self._ends.append(self._bytes)
         self._seqs.append(self._seq)
-        while self._too_long():
-            gone = self._tail - self._first
-            self._frames[gone] = b""
-            self._gone_seq = self._seqs[gone]
-            self._tail += 1
+        self._budget.used += len(frame) + ENTRY_BYTES
+        while self.head - self._tail > self._max_frames:
+            self.drop_oldest()
+        self._budget.keep()
+
+    def drop_oldest(self) -> None:
+        """Lets go of the oldest frame."""
+        gone = self._tail - self._first
+        size = self._ends[gone] - self._bytes_before(self._tail)
+        self._frames[gone] = b""
+        self._gone_seq = self._seqs[gone]
+        self._tail += 1
+        self._budget.used -= size + ENTRY_BYTES
         self._compact()
 
     def bytes_behind(self, position: int) -> int:
-        """Bytes that a reader at `position` has not had, as far as they are still known."""
+        """Bytes of all that follows `position`, as far as they are still known."""
         return self._bytes - self._bytes_before(position)
 
-    def since(self, position: int, limit: int | None = None) -> list[bytes]:
-        """The frames from `position` on, `limit` at most.
+    def entries(self, position: int, stop: int) -> Iterator[tuple[bytes, About]]:
+        """The frames from `position` up to, without, `stop`, and who gets them.
 
         Raises:
-            Overflow: some of them have left the ring.
+            Overflow: some of them have left the log.
         """
         self._check(position)
-        start = position - self._first
-        return self._frames[start : None if limit is None else start + limit]
+        part = slice(position - self._first, max(0, stop - self._first))
+        return zip(self._frames[part], self._abouts[part], strict=True)
 
-    def changes(self, position: int, stop: int) -> list[bytes]:
-        """The frames from `position` up to, without, `stop` that are changes.
+    def piece_end(self, position: int, stop: int, most_bytes: int) -> int:
+        """The position after a piece of no more than `most_bytes`, unless a single frame is larger,
+        that begins at `position` and does not go beyond `stop`.
 
         Raises:
-            Overflow: some of them have left the ring.
+            Overflow: some of it has left the log.
         """
         self._check(position)
-        start, end = position - self._first, stop - self._first
-        before = self._seqs[start - 1] if position > self._tail else self._gone_seq
-        found = []
-        for index in range(start, min(end, len(self._frames))):
-            if self._seqs[index] != before:
-                found.append(self._frames[index])
-                before = self._seqs[index]
-        return found
-
-    def joined(
-        self, position: int, stop: int, most_bytes: int, *, changes_only: bool = False
-    ) -> tuple[Piece, int]:
-        """The frames from `position` on in one piece, and the position after them: not beyond
-        `stop`, and no more than `most_bytes` unless a single frame is larger. Readers that ask for
-        the same get the same object.
-
-        Raises:
-            Overflow: some of them have left the ring.
-        """
-        self._check(position)
-        end = bisect_right(
-            self._ends, self._bytes_before(position) + most_bytes, lo=position - self._first
-        )
-        end = min(max(end + self._first, position + 1), stop, self.head)
-        piece = self._joined.get((position, end, changes_only))
-        if piece is None:
-            found = (
-                self.changes(position, end)
-                if changes_only
-                else self.since(position, end - position)
-            )
-            piece = Piece(b"".join(found), len(found))
-            if len(self._joined) >= MOST_JOINED:
-                self._joined.clear()
-            self._joined[position, end, changes_only] = piece
-        return piece, end
-
-    def forget_joined(self) -> None:
-        """Lets go of what was joined for readers that asked for the same."""
-        self._joined.clear()
+        most = self._bytes_before(position) + most_bytes
+        end = self._first + bisect_right(self._ends, most, lo=position - self._first)
+        return min(max(end, position + 1), stop, self.head)
 
     def covers(self, seq: int) -> bool:
-        """Whether no change after `seq` has left the ring."""
+        """Whether no change after `seq` has left the log."""
         return seq >= self._gone_seq
 
     def after(self, seq: int) -> int:
@@ -137,18 +155,13 @@ class Log:
             return self._before_first
         return self._ends[min(position, self.head) - self._first - 1]
 
-    def _too_long(self) -> bool:
-        kept = self.head - self._tail
-        return kept > 1 and (
-            kept > self._max_frames or self.bytes_behind(self._tail) > self._max_bytes
-        )
-
     def _compact(self) -> None:
         # Deleting from the front of a list moves the rest: worth it only for many at once.
         gone = self._tail - self._first
         if gone > 64 and gone * 2 > len(self._frames):
             self._before_first = self._ends[gone - 1]
             del self._frames[:gone]
+            del self._abouts[:gone]
             del self._ends[:gone]
             del self._seqs[:gone]
             self._first = self._tail

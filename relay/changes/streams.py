@@ -1,23 +1,66 @@
-"""The changes of the endpoints, on their way into the logs of all who want them."""
+"""The changes of the endpoints, published into a log each and sent on to all who want them."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from relay.changes import frames
 from relay.changes.crowd import Batch
 from relay.changes.endpoints import ENDPOINTS, Endpoint
-from relay.changes.filters import Filter
-from relay.changes.forms import Forms
-from relay.changes.groups import Format, Group, LogLimits, Member
+from relay.changes.filters import Columns, Filter, Index, Values, numbers, union
+from relay.changes.groups import Form, Format, Group, LogLimits, Member, Pieces
 from relay.changes.history import Seqs
+from relay.changes.log import DELETION, NEWS, PLACE, UNKNOWN, About, Budget, Log, Overflow
 from relay.changes.records import Change
-from relay.changes.wire import framed
+from relay.changes.rounds import Round
+from relay.changes.wire import Piece, framed
+
+MOST_KNOWN: Final = 5_000  # rows whose newest version is known, to tell whom they leave
+MOST_ABOUTS: Final = 1_000
+MOST_BYTES: Final = 256 * 1024  # of a round
+
+Cursors = Callable[[Filter], str | None]
+"""The cursor for each filter as of one moment."""
+
+
+class Sent(NamedTuple):
+    """A step of a round: so many frames to so many clients."""
+
+    format: Format
+    frames: int
+    clients: int
+
+
+class Known:
+    """What the newest rows have in the columns that filters look at, so that who cannot hold a row
+    is not told that it left."""
+
+    def __init__(self) -> None:
+        self._newest = OrderedDict[int, tuple[int, Values | None]]()
+
+    def before(self, change: Change, now: Values | None) -> Values | None:
+        """What the version before this change had; it is the newest one from now on."""
+        version, values = self._newest.pop(change.id, (0, None))
+        self._newest[change.id] = change.version, now
+        if len(self._newest) > MOST_KNOWN:
+            self._newest.popitem(last=False)
+        if change.version > 1 and version != change.version - 1:
+            return UNKNOWN  # a client may hold any version that was not published here
+        return values
+
+    def forget(self) -> None:
+        """Versions of before mean nothing."""
+        self._newest.clear()
 
 
 class Stream:
-    """The changes of one endpoint, encoded once and appended to each group that wants them.
+    """The changes of one endpoint, encoded once.
 
-    `seq` is that of the newest change; the first one gets the one after `seq`. `changed` is told
-    when there is something to flush; `batch` makes what sends to many sockets in one go.
+    `seq` is that of the `newest` change, whose frame ends at `newest_end` of the log; the first one
+    gets the one after `seq`. `changed` is told when there is something to send; `batch` makes what
+    sends to many sockets in one go. Filters may look at `scope_column` beside the columns of the
+    endpoint's parameters. The log is sent in rounds: everything up to `flushed` has been sent, and
+    up to `sending_to` is being sent.
     """
 
     def __init__(
@@ -25,23 +68,40 @@ class Stream:
         endpoint: Endpoint,
         limits: LogLimits | None = None,
         seq: int = 0,
-        changed: Callable[[Group], None] = lambda group: None,
+        changed: Callable[["Stream"], None] = lambda stream: None,
         batch: Callable[[], Batch | None] = lambda: None,
+        *,
+        budget: Budget | None = None,
+        scope_column: str | None = None,
     ) -> None:
+        limits = limits or LogLimits()
         self.endpoint: Final = endpoint
         self.seq = self.first_seq = seq
-        self._limits = limits or LogLimits()
+        self.columns: Final = Columns(endpoint, scope_column)
+        self.log: Final = Log(
+            budget or Budget(limits.max_bytes), max_frames=limits.max_frames, seq=seq
+        )
+        self.pieces: Final = Pieces()
+        self.waiting: Final[set[Member]] = set()
+        self.generation = 0
+        self.flushed = self.sending_to = 0
+        self.newest: Change | None = None
+        self.newest_end = 0
         self._changed = changed
         self._batch = batch
-        self._groups: dict[tuple[Format, Filter, bool], Group] = {}
-        # The groups without a filter stay, so that their logs have no gaps.
-        self._lasting = {format: self._group(format, Filter(endpoint)) for format in Format}
+        self._groups: dict[tuple[Form, Filter], Group] = {}
+        self._numbered: dict[int, Group] = {}
+        self._keeping: dict[Form, int] = {}
+        self._index = Index(self.columns)
+        self._known = Known()
+        self._picky = 0  # groups that are told when a row leaves
+        self._abouts: dict[About, About] = {}
+        self._cursors: tuple[int, Cursors] | None = None  # the newest, and its position
+        # A round: what is still to be sent to whom, the piece in turn, and those it is for.
+        self._shares: Iterator[tuple[int, Piece]] | None = None
+        self._piece = Piece(b"", 0)
+        self._sending: list[Group] = []
         self._recorders: list[dict[int, Change]] = []
-
-    @property
-    def everything(self) -> Group:
-        """The events without a filter."""
-        return self._lasting[Format.EVENTS]
 
     def groups(self) -> Iterator[Group]:
         """All groups."""
@@ -58,18 +118,31 @@ class Stream:
         self, format: Format, wanted: Filter, member: Member, *, compressed: bool = False
     ) -> Group:
         """The group of that format and filter, with the member in it from now on."""
-        key = format, wanted, compressed
-        group = self._groups.get(key) or self._group(*key)
+        form = Form(format, compressed)
+        group = self._groups.get((form, wanted))
+        if group is None:
+            group = Group(self, form, wanted, self._index.add(wanted), self._batch)
+            self._groups[form, wanted] = self._numbered[group.number] = group
+            self._picky += _may_lose_rows(group)
         group.members.add(member)
         return group
 
     def leave(self, group: Group, member: Member) -> None:
-        """Takes the member out; a filtered group that nobody reads vanishes."""
+        """Takes the member out; a group that nobody is in vanishes."""
         group.members.discard(member)
-        group.keeping.discard(member)
-        group.waiting.discard(member)
-        if not group.members and group not in self._lasting.values():
-            self._groups.pop((group.format, group.wanted, group.compressed), None)
+        group.drop(member)
+        self.waiting.discard(member)
+        if not group.members and self._groups.pop((group.form, group.wanted), None) is not None:
+            self._index.discard(group.wanted, group.number)
+            del self._numbered[group.number]
+            self._picky -= _may_lose_rows(group)
+            if not self._picky:
+                self._known.forget()
+
+    def keeping_changed(self, group: Group) -> None:
+        """Somebody of the group keeps up now, or nobody does any more."""
+        bits, bit = self._keeping.get(group.form, 0), 1 << group.number
+        self._keeping[group.form] = bits | bit if group.keeping else bits & ~bit
 
     def record(self) -> dict[int, Change]:
         """A mapping that holds, from now on, the newest published change of each id."""
@@ -82,59 +155,155 @@ class Stream:
         self._recorders = [each for each in self._recorders if each is not recorder]
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Appends the changes to every log that wants them."""
-        touched: set[Group] = set()
+        """Appends the changes to the log."""
         for change in changes:
             self.seq += 1
             for recorder in self._recorders:
                 recorder[change.id] = change
-            touched.update(self._append(change))
-        for group in touched:
-            self._changed(group)
+            self.log.append(framed(frames.event(change, self.seq)), self._about(change), self.seq)
+            self.newest, self.newest_end = change, self.log.head
+        self._changed(self)
 
     def announce(self, message: str) -> None:
         """Sends a message that is no change to all clients of relay.v1."""
-        frame = framed(message)
-        for group in self._groups.values():
-            if group.format is Format.EVENTS:
-                self.tell(group, frame)
+        self.log.append(framed(message), NEWS)
+        self._changed(self)
 
-    def tell(self, group: Group, frame: bytes) -> None:
-        """Sends a message that is no change to all clients of a group."""
-        group.log.append(frame)
-        self._changed(group)
+    def announce_cursors(self, cursors: Cursors) -> None:
+        """Sends each client of relay.v1 the cursor for its filter, which is made when it is sent;
+        it stands for all that was published so far."""
+        self._cursors = self.log.head, cursors
+        self.log.append(b"", PLACE)
+        self._changed(self)
+
+    def cursor_at(self, position: int, wanted: Filter) -> bytes:
+        """The cursor that was announced there, as a frame; nothing when a newer one has been."""
+        if self._cursors is None or self._cursors[0] != position:
+            return b""
+        cursor = self._cursors[1](wanted)
+        return b"" if cursor is None else framed(frames.cursor(cursor))
 
     def start_anew(self) -> None:
         """Makes every client of relay.v1 forget what it holds."""
-        for group in self._groups.values():
-            group.generation += 1
+        self._known.forget()
+        self.generation += 1
+        for group in list(self._groups.values()):
             for member in list(group.members):
                 member.start_anew()
 
-    def _append(self, change: Change) -> Iterator[Group]:
-        forms = Forms(change, self.seq)
-        for group in self._groups.values():
-            if group.publish(change, self.seq, forms):
-                yield group
+    def send(self, most_bytes: int, client_bytes: int) -> Sent | None:
+        """Sends some of what there is to some of those who keep up: what they get, and
+        `client_bytes` for each of them, is `most_bytes` at most, or it is one client. None when a
+        round is over: then everybody has had everything up to `flushed`."""
+        while True:
+            if not self._sending and not self._next_share():
+                return None
+            group = self._sending[-1]
+            clients = 0
+            if group.due:  # it may be another one of that number, which came later
+                most = max(1, most_bytes // (len(self._piece.data) + client_bytes))
+                clients = group.send(self._piece, most)
+            if not group.due:
+                self._sending.pop()
+            if clients:
+                return Sent(group.format, self._piece.frames, clients)
 
-    def _group(self, format: Format, wanted: Filter, compressed: bool = False) -> Group:
-        group = Group(format, wanted, compressed, self._limits, self.seq, self._batch)
-        self._groups[format, wanted, compressed] = group
-        return group
+    def _next_share(self) -> bool:
+        if self._shares is None and not self._begin_round():
+            return False
+        assert self._shares is not None  # noqa: S101 for mypy
+        for bits, piece in self._shares:
+            self._sending = [
+                self._numbered[number] for number in numbers(bits) if number in self._numbered
+            ]
+            self._piece = piece
+            if self._sending:
+                return True
+        self._shares = None
+        self.flushed = self.sending_to
+        return False
+
+    def _begin_round(self) -> bool:
+        start, cursor = self.flushed, -1 if self._cursors is None else self._cursors[0]
+        if start == self.log.head or not any(self._keeping.values()):
+            self.flushed = self.sending_to = self.log.head
+            return False
+        if start == cursor:
+            bits, stop = self._to_be_told(), start + 1
+            self._shares = ((1 << number, self._cursor_of(number)) for number in numbers(bits))
+        else:
+            try:
+                stop = self.log.piece_end(
+                    start, cursor if cursor > start else self.log.head, MOST_BYTES
+                )
+            except Overflow:  # more came at once than the log holds
+                self._leave_all_behind()
+                return False
+            round = Round(self.log.entries(start, stop), self._keeping, self._index)
+            bits, stop = round.groups, start + round.count
+            self._shares = iter(round)
+        for number in numbers(bits):
+            self._numbered[number].due = True
+        self.sending_to = stop
+        return True
+
+    def _to_be_told(self) -> int:
+        return union(bits for form, bits in self._keeping.items() if form.format is Format.EVENTS)
+
+    def _cursor_of(self, number: int) -> Piece:
+        group = self._numbered.get(number)
+        frame = b"" if group is None else self.cursor_at(self.flushed, group.wanted)
+        return Piece(frame, 1 if frame else 0)
+
+    def _leave_all_behind(self) -> None:
+        for group in list(self._groups.values()):
+            for member in list(group.keeping):
+                group.fall_behind(member)
+        self.flushed = self.sending_to = self.log.head
+
+    def _about(self, change: Change) -> About:
+        now = None if change.record is None else self.columns.values(change.record)
+        if self._picky:
+            before = self._known.before(change, now)
+        else:
+            before = UNKNOWN if change.version > 1 else None
+        if now is None:
+            return DELETION
+        about = About(now, before)
+        if len(self._abouts) >= MOST_ABOUTS:
+            self._abouts.clear()
+        return self._abouts.setdefault(about, about)
+
+
+def _may_lose_rows(group: Group) -> bool:
+    return group.format is Format.EVENTS and not group.wanted.is_everything
 
 
 class Streams:
-    """The streams of all endpoints."""
+    """The streams of all endpoints, whose logs share one budget."""
 
     def __init__(
         self,
         limits: LogLimits | None = None,
         seq: int = 0,
-        changed: Callable[[Group], None] = lambda group: None,
+        changed: Callable[[Stream], None] = lambda stream: None,
         batch: Callable[[], Batch | None] = lambda: None,
+        *,
+        scope_column: str | None = None,
     ) -> None:
+        limits = limits or LogLimits()
+        self.budget: Final = Budget(limits.max_bytes)
         self._by_number = {
-            each.number: Stream(each, limits, seq, changed, batch) for each in ENDPOINTS
+            each.number: Stream(
+                each,
+                limits,
+                seq,
+                changed,
+                batch,
+                budget=self.budget,
+                scope_column=scope_column,
+            )
+            for each in ENDPOINTS
         }
 
     def __getitem__(self, endpoint: Endpoint) -> Stream:
@@ -146,7 +315,7 @@ class Streams:
     @property
     def generation(self) -> int:
         """Rises when all clients have to start anew."""
-        return sum(stream.everything.generation for stream in self)
+        return sum(stream.generation for stream in self)
 
     def by_number(self, number: int) -> Stream:
         """The stream of the endpoint with that number."""

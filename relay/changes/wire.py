@@ -20,7 +20,11 @@ class Piece(NamedTuple):
 
 def framed(text: str) -> bytes:
     """The message as a frame."""
-    payload = text.encode(errors="replace")
+    return framed_bytes(text.encode(errors="replace"))
+
+
+def framed_bytes(payload: bytes) -> bytes:
+    """The message, which is UTF-8 already, as a frame."""
     return header(_TEXT, len(payload)) + payload
 
 

@@ -125,7 +125,7 @@ class MissedReads:
 
     def _serving(self, snapshot: Snapshot, number: int) -> _Read | None:
         streams = self._intake.streams
-        log = streams.by_number(number).everything.log
+        log = streams.by_number(number).log
         for read in reversed(self._reads):
             if read.since is None or not snapshot.covers(read.since):
                 continue

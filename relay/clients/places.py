@@ -59,23 +59,30 @@ class Places:
 
     def cursor(self, wanted: Filter) -> str | None:
         """Where clients of that filter are; None before the first catch-up and heartbeat."""
+        here = self._here()
+        return None if here is None else self._cursor(here, wanted)
+
+    def cursors(self) -> Callable[[Filter], str | None]:
+        """What tells the cursor for a filter as of now, also later."""
+        here = self._here()
+        return lambda wanted: None if here is None else self._cursor(here, wanted)
+
+    def _here(self) -> _Place | None:
         snapshot, epoch = self._intake.feed.snapshot, self._intake.epoch
         if snapshot is None or epoch is None or self._identity.beat == 0:
             return None
-        issued = int(self._clock())
-        newest = snapshot, epoch, self._identity.instance, self._identity.beat, issued
+        return snapshot, epoch, self._identity.instance, self._identity.beat, int(self._clock())
+
+    def _cursor(self, newest: _Place, wanted: Filter) -> str:
         signed = self._signed.get(wanted)
         if signed is not None and signed[0] == newest:
             return signed[1]
         text = self._signer.sign(
             Cursor(
-                snapshot=snapshot,
-                epoch=epoch,
-                instance=self._identity.instance,
-                beat=self._identity.beat,
+                *newest[:-1],
                 endpoint=wanted.endpoint.name,
                 filter=bound(wanted),
-                issued=issued,
+                issued=newest[-1],
             )
         )
         if len(self._signed) >= MOST_SIGNED:

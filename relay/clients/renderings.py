@@ -9,8 +9,6 @@ from relay.changes.deflate import deflated
 from relay.changes.filters import Filter
 from relay.changes.frames import filtered
 from relay.changes.groups import Group
-from relay.changes.intake import Intake
-from relay.changes.log import Overflow
 from relay.changes.wire import Piece, pieces
 from relay.clients.cursor import Cursor
 from relay.clients.flights import Flights
@@ -44,8 +42,7 @@ Key = tuple[Group, int, int, str]
 class Renderings:
     """Those that were asked for lately, and those under way."""
 
-    def __init__(self, intake: Intake, now: Callable[[], float]) -> None:
-        self._intake = intake
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._kept: dict[Key, Rendered] = {}
         self._flights = Flights[Key, Rendered]("replay")
@@ -116,29 +113,12 @@ class Renderings:
                     group.wanted,
                 )
                 await asyncio.sleep(0)
-        if group.log.covers(seq):
-            return self._kept_as(before, group, group.log.after(seq), generation)
-        everything = self._intake.streams[group.wanted.endpoint].everything.log
-        if not everything.covers(seq):
+        if not group.log.covers(seq):
             raise Unresumable("overflow")  # more came while it was read than the log holds
-        position = everything.after(seq)
-        try:
-            # No pause after the last chunk: there both logs are at the same change.
-            while position < everything.head:
-                stop = min(position + CHUNK_FRAMES, everything.head)
-                before += _wanted(everything.changes(position, stop), group.wanted)
-                position = stop
-                if position < everything.head:
-                    await asyncio.sleep(0)
-        except Overflow:
-            raise Unresumable("overflow") from None
-        return self._kept_as(before, group, group.log.head, generation)
-
-    def _kept_as(
-        self, before: list[bytes], group: Group, position: int, generation: int
-    ) -> Rendered:
         frames = map(deflated, before) if group.compressed else before
-        return Rendered(tuple(pieces(frames, PIECE_BYTES)), position, generation, self._now())
+        return Rendered(
+            tuple(pieces(frames, PIECE_BYTES)), group.log.after(seq), generation, self._now()
+        )
 
 
 def _key(group: Group, seq: int, cursor: Cursor | None) -> Key:

@@ -45,7 +45,7 @@ class Resumes:
         self._places = places
         self._beats = beats
         self._missed = missed
-        self._renderings = Renderings(intake, now)
+        self._renderings = Renderings(now)
         self.kinds = Counter[str]()
 
     def at_once(self, presented: str, seq: int | None, group: Group) -> Replay | None:
@@ -141,7 +141,7 @@ class Resumes:
     def _held(self, cursor: Cursor, seq: int | None, group: Group) -> tuple[str, int] | None:
         stream = self._intake.streams[group.wanted.endpoint]
         own = seq is not None and seq <= stream.seq and self._places.is_own(cursor)
-        if own and seq is not None and stream.everything.log.covers(seq):
+        if own and seq is not None and stream.log.covers(seq):
             return "seq", seq
         remembered = self._remembered(cursor, stream)
         return None if remembered is None else ("memory", remembered)
@@ -154,7 +154,7 @@ class Resumes:
         if mark is None:
             return None
         seq = mark.seqs[stream.endpoint.number]
-        return seq if stream.everything.log.covers(seq) else None
+        return seq if stream.log.covers(seq) else None
 
     def _replay(self, kind: str, group: Group, rendered: Rendered) -> Replay:
         if not rendered.goes_on(group):

@@ -13,7 +13,7 @@ from typing import Final
 
 from relay.access.limits import Bucket
 from relay.changes import frames
-from relay.changes.groups import Format, Group
+from relay.changes.groups import Format, Group, Left
 from relay.changes.log import Overflow
 from relay.changes.streams import Stream
 from relay.changes.wire import Piece, framed
@@ -131,8 +131,7 @@ class Session:
         """The client's socket is full."""
         self._shared.blocked.add(self)
         self._unsent, self._moved_at = self._outlet.unsent(), self._shared.now()
-        if self in self.group.keeping:
-            self.group.fall_behind(self)
+        self.group.fall_behind(self)
 
     def unblocked(self) -> None:
         """The client has taken everything that was written."""
@@ -181,10 +180,10 @@ class Session:
         endpoint = self.group.wanted.endpoint.name
         self._shared.journal.left(self._client, endpoint, reason, self._sent, seconds)
 
-    def fell_behind(self) -> None:
+    def fell_behind(self, left: Left) -> None:
         """The group does not write to it any more."""
-        self._sent += self.group.sent
-        self._position = self.group.flushed
+        self._sent += left.sent
+        self._position = left.position
         self._shared.pacer.add(self)
 
     def flushed(self) -> None:
@@ -217,17 +216,17 @@ class Session:
         self._shared.pacer.add(self)
 
     def changes(self, until: int) -> Iterator[Piece]:
-        """The log up to `until` but for announcements.
+        """What the client gets of the log up to `until`, but for announcements; pieces may be
+        empty.
 
         Raises:
             Overflow: some of it has left the log.
         """
         while self._position < until:
-            piece, self._position = self.group.log.joined(
+            piece, self._position = self.group.read(
                 self._position, until, PIECE_BYTES, changes_only=True
             )
-            if piece.frames:
-                yield piece
+            yield piece
 
     def step(self) -> bool:
         """Sends the next piece; whether another one may follow."""
@@ -238,7 +237,7 @@ class Session:
         except Overflow:
             self._overflow()
             return False
-        if piece is not None:
+        if piece is not None and piece.frames:
             self._write(piece)
         return piece is not None
 
@@ -259,7 +258,7 @@ class Session:
         if self._position < group.flushed:
             if self._too_far_behind():
                 raise Overflow
-            piece, self._position = group.log.joined(self._position, group.flushed, PIECE_BYTES)
+            piece, self._position = group.read(self._position, group.flushed, PIECE_BYTES)
             return piece
         if self._position == group.flushed:
             self._keep_up()
@@ -273,12 +272,13 @@ class Session:
         if self._outlet.paused:
             return  # what waits in there comes first; its turn follows
         if self not in group.keeping:
-            group.keeping.add(self, self._outlet.write, self._outlet.descriptor)
+            group.keep(self, self._outlet.write, self._outlet.descriptor)
             self._sent -= group.sent
 
     def _stop_keeping_up(self) -> None:
-        if self.group.keeping.discard(self):
-            self._sent += self.group.sent
+        left = self.group.drop(self)
+        if left is not None:
+            self._sent += left.sent
         self.group.waiting.discard(self)
 
     def _overflow(self) -> None:

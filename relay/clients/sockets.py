@@ -96,8 +96,7 @@ class Sockets:
         self._shared.journal.tick()
         self._shared.resumes.tick()
         for stream in self._shared.streams:
-            for group in stream.groups():
-                group.log.forget_joined()
+            stream.pieces.forget()
         for session in list(self._shared.blocked):
             session.check()
 

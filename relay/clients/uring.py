@@ -137,23 +137,34 @@ class SocketBatch:
         place = len(self._entries) // _ENTRY.size
         self._entries += _ENTRY.pack(_SEND, _SKIP_SUCCESS, 0, descriptor, 0, 0, 0, _FLAGS, place)
 
-    def remove(self, place: int) -> None:
-        """Takes the one at that place out; the last one takes its place."""
-        at = place * _ENTRY.size
-        last = bytearray(self._entries[-_ENTRY.size :])
-        struct.pack_into("Q", last, _NUMBER, place)
-        self._entries[at : at + _ENTRY.size] = last
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges the two at these places."""
+        entries, first, second = self._entries, one * _ENTRY.size, other * _ENTRY.size
+        kept = entries[first : first + _ENTRY.size]
+        entries[first : first + _ENTRY.size] = entries[second : second + _ENTRY.size]
+        entries[second : second + _ENTRY.size] = kept
+        struct.pack_into("Q", entries, first + _NUMBER, one)
+        struct.pack_into("Q", entries, second + _NUMBER, other)
+
+    def pop(self) -> None:
+        """Takes the last one out."""
         del self._entries[-_ENTRY.size :]
 
-    def send(self, data: bytes) -> Sequence[tuple[int, int]]:
-        """Sends as much as each takes at once; the place of those that did not take all, and how
-        many bytes they took."""
-        count = len(self._entries) // _ENTRY.size
+    def send(
+        self, data: bytes, start: int = 0, stop: int | None = None
+    ) -> Sequence[tuple[int, int]]:
+        """Sends as much as each takes at once to those at the places from `start` up to, without,
+        `stop`; the place of those that did not take all, and how many bytes they took."""
+        stop = len(self._entries) // _ENTRY.size if stop is None else stop
         if self._ring.closed:
-            return [(place, 0) for place in range(count)]
+            return [(place, 0) for place in range(start, stop)]
+        count = stop - start
         address = array("Q", [id(data) + _BYTES_AT])
         length = array("I", [len(data)])
-        with memoryview(self._entries) as entries:
+        with (
+            memoryview(self._entries) as whole,
+            whole[start * _ENTRY.size : stop * _ENTRY.size] as entries,
+        ):
             entries.cast("Q")[_ADDRESS // 8 :: _ENTRY.size // 8] = memoryview(address * count)
             entries.cast("I")[_LENGTH // 4 :: _ENTRY.size // 4] = memoryview(length * count)
             step = self._ring.entries * _ENTRY.size

@@ -79,13 +79,9 @@ class Settings:
     resume_seconds: int = 86400
     resume_rows: int = 200_000
     max_behind_bytes: int = 8 * 1024 * 1024
+    log_bytes: int = 32 * 1024 * 1024
     compression: bool = False
     io_uring: bool = True
-
-    @property
-    def log_bytes(self) -> int:
-        """How much each log of frames keeps: what a client may be behind, several times."""
-        return 4 * self.max_behind_bytes
 
     @classmethod
     def from_env(
@@ -125,6 +121,7 @@ class Settings:
             resume_seconds=values["RELAY_RESUME_SECONDS"],
             resume_rows=values["RELAY_RESUME_ROWS"],
             max_behind_bytes=values["RELAY_MAX_BEHIND_BYTES"],
+            log_bytes=_log_bytes(values),
             compression=values["RELAY_COMPRESSION"] == "on",
             io_uring=values["RELAY_IO_URING"] == "auto",
         )
@@ -150,6 +147,17 @@ def _check_reach(values: Mapping[str, Any]) -> None:
             " read everything. Set RELAY_AUTH=required, or listen on 127.0.0.1, or say"
             " RELAY_ALLOW_PUBLIC_WITHOUT_AUTH=yes"
         )
+
+
+def _log_bytes(values: Mapping[str, Any]) -> int:
+    behind: int = values["RELAY_MAX_BEHIND_BYTES"]
+    found: int = values["RELAY_LOG_BYTES"] or 4 * behind
+    if found < behind:
+        raise SettingsError(
+            f"RELAY_LOG_BYTES is '{found}': it has to be RELAY_MAX_BEHIND_BYTES ({behind}) at"
+            " least, which clients may be behind"
+        )
+    return found
 
 
 def _is_loopback(host: str) -> bool:

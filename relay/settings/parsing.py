@@ -55,6 +55,11 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def bytes_or_nothing(text: str) -> int | None:
+    """A whole number of bytes from 1 MiB to 1 TiB, or nothing."""
+    return whole(2**20, 2**40)(text) if text else None
+
+
 def seconds(text: str) -> float:
     """A number of seconds from 0.1 to 3600."""
     try:

@@ -4,6 +4,7 @@ from typing import Final
 
 from relay.settings.parsing import (
     Variable,
+    bytes_or_nothing,
     name,
     networks,
     one_of,
@@ -151,5 +152,11 @@ VARIABLES: Final = (
         "8388608",
         "bytes that a slow client may be behind",
         whole(65536, 2**30),
+    ),
+    Variable(
+        "RELAY_LOG_BYTES",
+        "",
+        "bytes that the logs of all endpoints take; four times RELAY_MAX_BEHIND_BYTES if empty",
+        bytes_or_nothing,
     ),
 )

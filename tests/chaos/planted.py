@@ -25,6 +25,7 @@ from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.records import Change, Incomplete, from_live, from_row
 from relay.changes.snapshot import Snapshot
+from relay.changes.streams import Known
 from relay.changes.wire import Piece
 from relay.clients.beginning import Beginning
 from relay.clients.cursor import Cursor, Signer
@@ -141,6 +142,7 @@ def takes_live_rows_as_they_are(patch: Patch) -> None:
 
 def tells_nobody_that_rows_leave(patch: Patch) -> None:
     """A row that does not match any more is passed over."""
+    patch(Known, "before", lambda known, change, now: None)
     patch(relay.changes.frames, "may_have_left", lambda version: False)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from relay.changes import frames
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format, Group, LogLimits
+from relay.changes.groups import Format, Group, Left, LogLimits
 from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.log import Overflow
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
-from relay.changes.wire import framed, text
+from relay.changes.wire import framed, text, texts
 from relay.clients.state import merge
 from tests.relay.model import Database
 
@@ -36,7 +36,7 @@ class Client:
     versions: dict[int, int] = field(default_factory=dict)
     travelled: bool = False  # may know what the relay that it is on does not know yet
 
-    def fell_behind(self) -> None:
+    def fell_behind(self, left: Left) -> None:
         """Reads when the test says so."""
 
     def flushed(self) -> None:
@@ -121,9 +121,8 @@ class Node:
         if self.pages:
             return
         self.intake.complete(self.upto, self.sent_at)
-        for group in self.stream.groups():
-            if group.format is Format.EVENTS:
-                self.stream.tell(group, framed(frames.cursor(str(self.upto))))
+        snapshot = str(self.upto)
+        self.stream.announce_cursors(lambda wanted: snapshot)
         self.upto = None
 
     def come(self, client: Client) -> None:
@@ -207,14 +206,15 @@ class Node:
         assert client.group is not None
         if any(reading.client is client for reading in self.readings):
             return
+        head = client.group.log.head
+        stop = head if count is None else min(head, client.position + count)
         try:
-            following = client.group.log.since(client.position, count)
+            while client.position < stop:
+                piece, client.position = client.group.read(client.position, stop, 1000)
+                for message in texts(piece.data):
+                    client.take(framed(message))
         except Overflow:
             self.overflow(client)
-            return
-        for frame in following:
-            client.take(frame)
-            client.position += 1
 
     def overflow(self, client: Client) -> None:
         """The log has moved on: reset."""
@@ -235,17 +235,16 @@ class Node:
         )
 
     def _holds(self, seq: int) -> bool:
-        return seq <= self.stream.seq and self.stream.everything.log.covers(seq)
+        return seq <= self.stream.seq and self.stream.log.covers(seq)
 
     def _replay(self, client: Client, before: list[bytes], seq: int) -> None:
         assert client.group is not None
         log = client.group.log
         replayed = list(frames.filtered(before, client.wanted))
-        if log.covers(seq):
-            replayed += log.changes(log.after(seq), log.head)
-        else:
-            whole = self.stream.everything.log
-            replayed += frames.filtered(whole.changes(whole.after(seq), whole.head), client.wanted)
+        position = log.after(seq)
+        while position < log.head:
+            piece, position = client.group.read(position, log.head, 1000, changes_only=True)
+            replayed += map(framed, texts(piece.data))
         for frame in replayed:
             client.take(frame, again=True)
         self._synced(client, log.head)

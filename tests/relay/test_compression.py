@@ -18,6 +18,7 @@ from relay.clients.compression import agree
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 from tests.relay.raw import HEADERS, head, speaking
 from tests.relay.rows import change as made
+from tests.relay.test_groups import Reader, flush
 
 DEFLATE = "permessage-deflate"
 AGREED = (
@@ -47,25 +48,17 @@ def test_each_form_is_made_once_for_all_groups() -> None:
     stream = Stream(HOTSPOTS)
     wanted = Filter.of(HOTSPOTS, {"severity": frozenset({"warn"})})
     groups = [
-        stream.join(Format.EVENTS, each, Nobody(), compressed=True)
-        for each in (Filter(HOTSPOTS), wanted)
+        (stream.join(Format.EVENTS, each, reader, compressed=compressed), reader)
+        for each, compressed in ((Filter(HOTSPOTS), True), (wanted, True), (wanted, False))
+        for reader in [Reader()]
     ]
-    plain = stream.everything
+    for group, reader in groups:
+        group.keep(reader, reader.write, None)
     stream.publish([made(7, note="x" * 500)])
-    first, second = (group.log.since(0)[0] for group in groups)
+    flush(stream)
+    (first,), (second,), (plain,) = (reader.written for _, reader in groups)
     assert first is second
-    assert deflated(plain.log.since(0)[0]) == first
-
-
-class Nobody:
-    def fell_behind(self) -> None:
-        """Is never told."""
-
-    def flushed(self) -> None:
-        """Is never told."""
-
-    def start_anew(self) -> None:
-        """Is never told."""
+    assert deflated(plain) == first
 
 
 @pytest.mark.parametrize(

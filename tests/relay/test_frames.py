@@ -2,6 +2,9 @@
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from relay.changes import frames
 from relay.changes.endpoints import HOTSPOTS, RECOMMENDATIONS
 from relay.changes.filters import Filter
@@ -44,9 +47,20 @@ def test_a_later_version_is_an_update_of_its_id() -> None:
     assert event["seq"] == 90412
 
 
-def test_a_row_encoded_before_gives_the_same_event() -> None:
-    found = change(7, 2, note='"quoted" ✓')
-    assert frames.event(found, 5, frames.row(found)) == frames.event(found, 5)
+@given(
+    st.integers(1, 2**62),
+    st.integers(1, 9),
+    st.booleans(),
+    st.text(max_size=70_000) | st.just(',"old_record":{"id":1},"record":'),
+)
+def test_the_other_forms_are_found_in_the_event(
+    row_id: int, version: int, deleted: bool, note: str
+) -> None:
+    found = change(row_id, version, deleted=deleted, note=note)
+    event = framed(frames.event(found, 90413))
+    assert frames.row_of(event) == framed(frames.row(found))
+    leave = frames.leave("hotspots", row_id, version, 90413)
+    assert frames.leave_of(event) == framed(leave)
 
 
 def test_a_deletion_has_no_record() -> None:

@@ -55,6 +55,8 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
         ("RELAY_CATCH_UP_SECONDS", "0"),
         ("RELAY_CATCH_UP_SECONDS", "nan"),
         ("RELAY_MAX_BEHIND_BYTES", "1"),
+        ("RELAY_LOG_BYTES", "1000"),
+        ("RELAY_LOG_BYTES", "1048576"),  # less than a client may be behind
         ("RELAY_AUTH", "maybe"),
         ("RELAY_SCOPE_COLUMN", "tenant id"),
         ("RELAY_TRUSTED_PROXIES", "10.0.0.0/33"),

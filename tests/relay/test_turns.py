@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format
-from relay.changes.streams import Stream
-from relay.clients.flushing import MOST_BYTES, Flusher
+from relay.changes.groups import Format, Left
+from relay.changes.streams import MOST_BYTES, Stream
+from relay.clients.flushing import HOLD_SECONDS, Flusher
 from relay.clients.pacing import SLICE_SECONDS, Pacer
 from relay.clients.wheel import SLOT_SECONDS, Wheel
 from relay.counts import Counts
@@ -47,7 +48,7 @@ class Client:
         self.clock.now += self.cost
         self.written.append(data)
 
-    def fell_behind(self) -> None:
+    def fell_behind(self, left: Left) -> None:
         raise AssertionError("it keeps up")
 
     def flushed(self) -> None:
@@ -63,7 +64,7 @@ def flushing(cost: float) -> tuple[Clock, Stream, Client, Counts]:
     stream = Stream(HOTSPOTS, changed=flusher.changed)
     client = Client(clock, cost)
     group = stream.join(Format.ROWS, Filter(HOTSPOTS), client)
-    group.keeping.add(client, client.write)
+    group.keep(client, client.write, None)
     return clock, stream, client, counts
 
 
@@ -101,6 +102,34 @@ def test_what_is_more_than_a_flush_goes_on_in_the_next_one() -> None:
         clock.run()
     assert counts.deliveries["rows"] == 5
     assert len(client.written) > 2
+
+
+class Costly(Client):
+    """Takes as long as a socket of this machine: some microseconds, and some for each byte."""
+
+    def write(self, data: bytes) -> None:
+        self.clock.now += 8e-6 + len(data) / 1.5e9
+        self.written.append(data)
+
+
+@pytest.mark.parametrize(
+    ("rows", "clients", "filters"), [(2000, 3000, 1), (1, 10_000, 1), (200, 1500, 1500)]
+)
+def test_however_much_goes_to_however_many_the_loop_is_not_held_for_long(
+    rows: int, clients: int, filters: int
+) -> None:
+    clock, stream, _, counts = flushing(0)
+    followers = [Costly(clock, 0) for _ in range(clients)]
+    for number, each in enumerate(followers):
+        wanted = Filter.of(HOTSPOTS, {"entity": frozenset({"SUP-1", str(number % filters)})})
+        stream.join(Format.ROWS, wanted, each).keep(each, each.write, None)
+    stream.publish([change(number, entity="SUP-1", text="x" * 350) for number in range(rows)])
+    while clock.calls:
+        began = clock.now + clock.calls[0][0]
+        clock.run()
+        assert clock.now - began < HOLD_SECONDS + 0.01
+    assert {b"".join(each.written) for each in followers} == {b"".join(followers[0].written)}
+    assert counts.deliveries["rows"] == rows * (clients + 1)
 
 
 def test_latency_is_observed_once_for_each_flush_with_changes() -> None:

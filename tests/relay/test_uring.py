@@ -84,7 +84,8 @@ def test_who_is_gone_has_taken_nothing_and_the_last_one_has_its_place(ring: urin
             batch.append(ours.fileno())
         ends[0][1].close()
         assert batch.send(b"one") == [(0, 0)]
-        batch.remove(0)
+        batch.swap(0, 2)
+        batch.pop()
         ends[2][1].close()
         assert batch.send(b"two") == [(0, 0)]
         assert read(ends[1][1]) == b"onetwo"
@@ -137,17 +138,17 @@ def test_each_member_of_a_crowd_gets_exactly_what_is_sent_while_it_is_one(
         for client in clients[::3]:
             client.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         for number in range(300):
-            client = chance.choice(clients)
-            if client in crowd:
-                assert crowd.discard(client)
-            elif not client.rest:
-                crowd.add(client, client.write, chance.choice([None, client.ours.fileno()]))
             data = b"%d:" % number + bytes(chance.randrange(20_000))
-            for each in list(crowd):
+            come_or_go(crowd, chance.choice(clients), b"", chance)
+            while not crowd.all_served:
+                crowd.send(data, chance.randrange(1, 20))
+                for each in [each for each in crowd if each.rest]:  # its socket is full
+                    assert crowd.discard(each)
+                    each.owed += data
+                come_or_go(crowd, chance.choice(clients), data, chance)
+            crowd.end()
+            for each in crowd:
                 each.owed += data
-            crowd.send(data)
-            for each in [each for each in crowd if each.rest]:  # its socket is full
-                crowd.discard(each)
             for each in chance.sample(clients, len(clients) // 2):
                 each.got += read(each.theirs)
                 each.write(b"")
@@ -156,3 +157,12 @@ def test_each_member_of_a_crowd_gets_exactly_what_is_sent_while_it_is_one(
                 client.got += read(client.theirs)
                 client.write(b"")
             assert client.got + read(client.theirs) == client.owed
+
+
+def come_or_go(crowd: Crowd[Client], client: Client, data: bytes, chance: random.Random) -> None:
+    """While the data is being sent."""
+    if client in crowd:
+        if crowd.discard(client):
+            client.owed += data
+    elif not client.rest:
+        crowd.add(client, client.write, chance.choice([None, client.ours.fileno()]))
