@@ -23,7 +23,6 @@ from relay.changes.snapshot import Snapshot
 
 MOST_SENT: Final = 200_000
 MOST_UNSHOWN_BYTES: Final = 16 * 1024 * 1024
-_ROW_BYTES: Final = 1500  # what a row costs beside its texts
 
 
 # Version, transaction, its number among all accepted. A plain tuple: the garbage collector lets go
@@ -121,7 +120,7 @@ class Feed:
         for key in [key for key, (_, tx, _) in self._sent.items() if snapshot.shows(tx)]:
             del self._sent[key]
         for key in [key for key, change in self._unshown.items() if snapshot.shows(change.tx)]:
-            self._unshown_bytes -= _bytes(self._unshown.pop(key))
+            self._unshown_bytes -= self._unshown.pop(key).size()
         if self._forgotten is not None and self._forgotten.shown_by(snapshot):
             self._forgotten = None
         if self._unkept is not None and self._unkept.shown_by(snapshot):
@@ -164,12 +163,12 @@ class Feed:
     def _keep(self, key: _Key, change: Change) -> None:
         older = self._unshown.pop(key, None)
         if older is not None:
-            self._unshown_bytes -= _bytes(older)
+            self._unshown_bytes -= older.size()
         self._unshown[key] = change
-        self._unshown_bytes += _bytes(change)
+        self._unshown_bytes += change.size()
         while self._unshown_bytes > self._most_unshown_bytes:
             _, first = self._unshown.popitem(last=False)
-            self._unshown_bytes -= _bytes(first)
+            self._unshown_bytes -= first.size()
             self._unkept = _extended(self._unkept, first.tx)
 
 
@@ -177,8 +176,3 @@ def _extended(known: Transactions | None, tx: int) -> Transactions:
     if known is None:
         return Transactions(tx, tx)
     return Transactions(min(known.first, tx), max(known.last, tx))
-
-
-def _bytes(change: Change) -> int:
-    texts = () if change.record is None else change.record.values()
-    return _ROW_BYTES + sum(len(text) for text in texts if type(text) is str)

@@ -7,6 +7,7 @@ import pydantic_core
 
 from relay.changes.endpoints import BY_NAME, BY_NUMBER, Endpoint
 
+ROW_BYTES: Final = 1500  # what a row takes in memory beside its texts
 STAMPS: Final = ("version", "tx", "changed_at")
 
 
@@ -19,6 +20,11 @@ class Change(NamedTuple):
     tx: int
     record: Mapping[str, Any] | None
     changed_at: str | None = None
+
+    def size(self) -> int:
+        """Roughly how many bytes of memory it takes: for limits."""
+        texts = () if self.record is None else self.record.values()
+        return ROW_BYTES + sum(len(text) for text in texts if type(text) is str)
 
 
 class Incomplete(Exception):

@@ -11,6 +11,7 @@ from relay.changes.filters import Columns, Filter, Index, Values, numbers, union
 from relay.changes.groups import Form, Format, Group, LogLimits, Member, Pieces
 from relay.changes.history import Seqs
 from relay.changes.log import DELETION, NEWS, PLACE, UNKNOWN, About, Budget, Log, Overflow
+from relay.changes.recent import Recent
 from relay.changes.records import Change
 from relay.changes.rounds import Round
 from relay.changes.wire import Piece, framed
@@ -102,6 +103,7 @@ class Stream:
         self._piece = Piece(b"", 0)
         self._sending: list[Group] = []
         self._recorders: list[dict[int, Change]] = []
+        self.recent: Final = Recent(seq)
 
     def groups(self) -> Iterator[Group]:
         """All groups."""
@@ -158,6 +160,7 @@ class Stream:
         """Appends the changes to the log."""
         for change in changes:
             self.seq += 1
+            self.recent.append(change)
             for recorder in self._recorders:
                 recorder[change.id] = change
             self.log.append(framed(frames.event(change, self.seq)), self._about(change), self.seq)
@@ -185,6 +188,7 @@ class Stream:
 
     def start_anew(self) -> None:
         """Makes every client of relay.v1 forget what it holds."""
+        self.recent.forget()
         self._known.forget()
         self.generation += 1
         for group in list(self._groups.values()):

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 from relay.changes import frames
 from relay.changes.groups import Format, Group, Member
 from relay.changes.wire import Piece, framed
-from relay.clients.parameters import MOST_ROWS, Parameters
+from relay.clients.parameters import Parameters
 from relay.clients.places import Unresumable
 from relay.clients.resumes import Replay
-from relay.clients.state import State
+from relay.clients.state import Cut, State
 from relay.clients.surroundings import Surroundings
 from relay.errors import Unavailable
 from relay.upstream.sources import State as UpstreamState
@@ -70,7 +70,7 @@ class Beginning:
         self._told = told
         self._greeted = True
         self._held_back: list[bytes] = []
-        self._count = MOST_ROWS
+        self._last: int | None = None
         self._finding: asyncio.Task[None] | None = None
 
     def start(self, wanted: Parameters) -> None:
@@ -82,7 +82,7 @@ class Beginning:
         else:
             self._greeted = False
             self._greet("no_cursor")
-            self.send_state(MOST_ROWS if wanted.last is None else wanted.last)
+            self.send_state(wanted.last)
 
     def stop(self) -> None:
         """The session is over."""
@@ -107,13 +107,14 @@ class Beginning:
             for frame in self._upstream_news():
                 self._session.send(frame)
 
-    def send_state(self, count: int) -> None:
-        """Sends the newest rows as soon as they are known."""
-        self._count = count
+    def send_state(self, last: int | None) -> None:
+        """Sends rows as soon as they are known: exactly the newest `last`, or the newest and all
+        open ones."""
+        self._last = last
         self.tell_upstream()
-        state = self._shared.states.at_once(self._group)
-        if state is not None:
-            self._play_state(state)
+        found = self._shared.states.at_once(self._group, last)
+        if found is not None:
+            self._play_state(*found)
         else:
             self._group.waiting.add(self._session)
             self._shared.states.read(self._group).add_done_callback(self._got_state)
@@ -124,20 +125,23 @@ class Beginning:
         error = read.exception()
         if error is not None and not isinstance(error, Unavailable):
             self._session.fail(error)
-        elif error is None and self._shared.states.continues(read.result(), self._group):
-            self._play_state(read.result())
+            return
+        cut = None
+        if error is None:
+            cut = self._shared.states.cut(read.result(), self._group, self._last)
+        if cut is not None:
+            self._play_state(read.result(), cut)
         else:
-            self.send_state(self._count)
+            self.send_state(self._last)
 
-    def _play_state(self, state: State) -> None:
-        self._session.play(self._state_script(state), state.position)
+    def _play_state(self, state: State, cut: Cut) -> None:
+        self._session.play(self._state_script(state, cut), cut.position)
 
-    def _state_script(self, state: State) -> Iterator[Piece]:
-        rows, complete = state.newest(self._count, with_open=self._events)
-        yield from rows
+    def _state_script(self, state: State, cut: Cut) -> Iterator[Piece]:
+        yield from cut.rows
         if self._events:
             yield from self._session.changes(self._group.flushed)
-            yield self._synced(state.cursor, complete=complete)
+            yield self._synced(state.cursor, complete=cut.complete)
 
     def _resume(self, presented: str, seq: int | None) -> None:
         self._greeted = False

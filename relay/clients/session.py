@@ -21,7 +21,7 @@ from relay.clients.beginning import Beginning
 from relay.clients.entrance import Admitted
 from relay.clients.messages import BadMessage, Said, check_size, parse
 from relay.clients.outlet import Outlet
-from relay.clients.parameters import MOST_ROWS, Parameters
+from relay.clients.parameters import Parameters
 from relay.clients.state import PIECE_BYTES
 from relay.clients.surroundings import Surroundings
 from relay.close import CloseCode
@@ -205,7 +205,7 @@ class Session:
         self._shared.counts.resets[reason] += 1
         self.send(framed(frames.reset(reason)))
         self.beginning = Beginning(self, self._shared, told=None)
-        self.beginning.send_state(MOST_ROWS)
+        self.beginning.send_state(None)
 
     def play(self, script: Iterator[Piece], position: int) -> None:
         """Sends the script piece by piece, and then the log from `position` on."""

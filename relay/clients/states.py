@@ -14,7 +14,7 @@ from relay.changes.streams import Stream
 from relay.changes.wire import framed
 from relay.clients.parameters import MOST_ROWS
 from relay.clients.places import Places
-from relay.clients.state import State, StateRow, merge
+from relay.clients.state import Cut, State, StateRow, merge
 from relay.errors import Unavailable
 from relay.upstream.rest import Rest
 
@@ -37,13 +37,32 @@ class States:
         self._reading: dict[Group, asyncio.Task[State]] = {}
         self._slots = asyncio.Semaphore(MOST_READS)
 
-    def at_once(self, group: Group) -> State | None:
-        """A state that the group's log continues, if one was read lately."""
+    def at_once(self, group: Group, last: int | None) -> tuple[State, Cut] | None:
+        """A state and what `cut` makes of it, if one was read lately."""
         cached = self._cached.get(group)
-        if cached is None or not self.continues(cached, group):
+        found = None if cached is None else self.cut(cached, group, last)
+        if cached is None or found is None:
             return None
         self._cached.move_to_end(group)
-        return cached
+        return cached, found
+
+    def cut(self, state: State, group: Group, last: int | None) -> Cut | None:
+        """What a client of the group gets first: exactly the newest `last` rows, or the newest and
+        all open ones. None when the state is too old for that."""
+        if last is None:
+            return state.newest(MOST_ROWS) if self._continues(state, group) else None
+        stream = self._intake.streams[group.wanted.endpoint]
+        since = stream.recent.since(state.seq) if state.generation == group.generation else None
+        if since is None:
+            return None
+        return state.last(
+            last,
+            since,
+            group.wanted,
+            lambda change: _frame(group, stream, change),
+            stream.seq,
+            group.log.head,
+        )
 
     def read(self, group: Group) -> "asyncio.Task[State]":
         """The read under way, one for all who ask. It is repeated until it succeeds, and ends with
@@ -62,8 +81,8 @@ class States:
             read.cancel()
         await asyncio.gather(*reads, return_exceptions=True)
 
-    def continues(self, state: State, group: Group) -> bool:
-        """Whether the group's log goes on from the state, without too much to be read again."""
+    def _continues(self, state: State, group: Group) -> bool:
+        # Without too much to be read again.
         return (
             state.generation == group.generation
             and state.position >= group.log.tail
@@ -106,7 +125,7 @@ class States:
         try:
             if unkept is not None and not unkept.shown_by(await self._snapshot()):
                 raise Unavailable("transactions that were sent on already are not visible yet")
-            read, more = await self._rows(group)
+            read, floor = await self._rows(group)
             if generation != group.generation:
                 raise Unavailable("the database has another history since")
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
@@ -116,9 +135,10 @@ class States:
         rows = merge(read, before | published, group.wanted)
         return State(
             position=group.log.head,
+            seq=stream.seq,
             generation=generation,
             rows=tuple(_row(group, stream, change) for change in rows),
-            more=more,
+            floor=floor,
             cursor=self._places.cursor(group.wanted),
         )
 
@@ -130,18 +150,22 @@ class States:
             raise Unavailable("the database has another history since")
         return page.snapshot
 
-    async def _rows(self, group: Group) -> tuple[list[Change], bool]:
+    async def _rows(self, group: Group) -> tuple[list[Change], int]:
+        """The rows by id, and the id from which on none is missing."""
         newest, more = await self._rest.newest(group.wanted, MOST_ROWS)
         if not more:
-            return newest[::-1], False
-        opened, _ = await self._rest.open_rows(group.wanted, newest[-1].id, MOST_OPEN_ROWS)
-        return (newest + opened)[::-1], True
+            return newest[::-1], 0
+        floor = newest[-1].id
+        opened, _ = await self._rest.open_rows(group.wanted, floor, MOST_OPEN_ROWS)
+        return (newest + opened)[::-1], floor
 
 
 def _row(group: Group, stream: Stream, change: Change) -> StateRow:
+    is_open = group.wanted.endpoint.is_open(change.record or {})
+    return StateRow(change.id, _frame(group, stream, change), is_open)
+
+
+def _frame(group: Group, stream: Stream, change: Change) -> bytes:
     events = group.format is Format.EVENTS
     frame = framed(frames.event(change, stream.seq) if events else frames.row(change))
-    return StateRow(
-        deflated(frame) if group.compressed else frame,
-        open=group.wanted.endpoint.is_open(change.record or {}),
-    )
+    return deflated(frame) if group.compressed else frame

@@ -141,7 +141,7 @@ export interface Options {
   url?: string | URL;
   /** Values by column. */
   filters?: Filters;
-  /** Newest rows to start with, 0 to 1000; open rows always come. */
+  /** Exactly so many of the newest rows to start with, 0 to 1000. Default: the newest 1,000 and all open ones. */
   last?: number;
   /**
    * The user's access token, or how to get it: asked before each connection and before it expires.

@@ -17,7 +17,7 @@ const boards = {
 const TOKEN = "relay.token"; // for this tab alone
 const token = () => sessionStorage.getItem(TOKEN);
 
-const client = new RelayClient({ url: new URL(".", location.href), last: 200, token });
+const client = new RelayClient({ url: new URL(".", location.href), token });
 client.onStatus((channel, status) => {
   boards[channel].show(status);
   if (status.code === CloseCode.UNAUTHORIZED) signIn.hidden = false;

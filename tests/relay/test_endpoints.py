@@ -120,10 +120,53 @@ async def test_a_client_gets_what_is_there_and_then_what_changes(
             assert synced["cursor"]
         async with relay.follow("hotspots?last=1") as events:
             _, *rows, synced = await greeted(events)
-            assert [row["record"]["id"] for row in rows] == [first, third]
+            assert [row["record"]["id"] for row in rows] == [third]
             assert synced["complete"] is False
+        async with relay.follow("hotspots?last=0") as events:
+            _, synced = await greeted(events)
+            assert synced["complete"] is False
+        async with relay.follow("hotspots?last=3") as events:
+            assert (await greeted(events))[-1]["complete"] is True
         async with relay.follow("hotspots?last=2", events=False) as bare:
             assert [(await frame(bare))["id"] for _ in range(2)] == [second, third]
+
+
+@pytest.mark.parametrize("filter", ["", "&severity=warn"])
+async def test_last_is_the_newest_rows_as_they_are_when_a_client_comes(
+    emulator: Emulator, tables: Tables, filter: str
+) -> None:
+    """Also when the state was read long ago, and old rows have changed often since."""
+    hotspot = tables.hotspot()
+    async with live_relay(emulator) as relay, relay.follow("alerts") as watching:
+        await greeted(watching)
+        oldest = tables.alert(hotspot)
+        async with relay.follow(f"alerts?last=1{filter}", events=False) as plain:
+            assert (await frame(plain))["id"] == oldest
+        newest = [tables.alert(hotspot) for _ in range(5)][-1]
+        for _ in range(40):
+            tables.execute(
+                "update alerts set acknowledged = not acknowledged where id = %s", oldest
+            )
+        while (event := await change(watching))["version"] != 41:
+            pass
+        assert event["record"]["id"] == oldest
+        async with (
+            relay.follow(f"alerts?last=1{filter}", events=False) as plain,
+            relay.follow(f"alerts?last=0{filter}", events=False) as nothing,
+            relay.follow(f"alerts?last=1{filter}") as events,
+        ):
+            assert (await frame(plain))["id"] == newest
+            _, row, synced = await greeted(events)
+            assert (row["record"]["id"], row["version"], synced["complete"]) == (newest, 1, False)
+            next_one = tables.alert(hotspot)
+            assert (await frame(plain))["id"] == next_one
+            assert (await frame(nothing))["id"] == next_one
+            assert (await change(events))["record"]["id"] == next_one
+            tables.execute("delete from alerts where id = %s", next_one)
+            assert await frame(plain) == {"id": next_one, "deleted": True}
+            assert (await change(events))["type"] == "DELETE"
+        async with relay.follow(f"alerts?last=1{filter}", events=False) as plain:
+            assert (await frame(plain))["id"] == newest
 
 
 async def test_a_filter_lets_through_what_matches_and_tells_what_leaves(
