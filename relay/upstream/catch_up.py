@@ -131,6 +131,8 @@ class CatchUp:
             upto, after, more = page.snapshot, page.after, page.more
             if not upto.covers(since):
                 raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
+            if more:
+                self._upstream.catch_up.read(len(page.changes), self._now())
             await self._take(page.changes, debtor)
             self._intake.feed.reach(since.reached(upto, after[0]))
         if upto is None:

@@ -116,10 +116,16 @@ class Live:
 
 @dataclass(slots=True)
 class CatchUp:
-    """Catch-up: `covered_at` is when the request of the last complete one was sent."""
+    """Catch-up: `covered_at` is when the request of the last complete one was sent.
+
+    One that has much to read, as after a mass deletion, takes its time; `read_at` is when the last
+    page of one that goes on arrived, `rows_read` how many rows it has brought.
+    """
 
     stale_seconds: float = STALE_SECONDS
     covered_at: float | None = None
+    read_at: float | None = None
+    rows_read: int = 0
     refused: bool = False
     trouble: str | None = None
 
@@ -128,11 +134,26 @@ class CatchUp:
         self.covered_at = sent_at
         self.refused = False
         self.trouble = None
+        self._stopped()
 
     def failed(self, trouble: str, *, refused: bool = False) -> None:
         """A request failed; what is missing stays missing until one succeeds."""
         self.refused = refused
         self.trouble = trouble
+        self._stopped()
+
+    def read(self, rows: int, now: float) -> None:
+        """A page with so many rows arrived, and there are more."""
+        self.read_at = now
+        self.rows_read += rows
+
+    def reading(self, now: float) -> bool:
+        """Whether one is under way whose pages arrive."""
+        patience = max(self.stale_seconds, STALE_SECONDS)
+        return self.read_at is not None and now - self.read_at < patience
+
+    def _stopped(self) -> None:
+        self.read_at, self.rows_read = None, 0
 
     def works(self, now: float) -> bool:
         """Whether the last one succeeded, not long ago."""
@@ -156,15 +177,18 @@ class Upstream:
         proven, works = self.live.proven(now), self.catch_up.works(now)
         if proven and works:
             return State.LIVE if self.covered_since_subscription() else State.CATCHING_UP
+        if self.catch_up.reading(now) and not works:
+            return State.CATCHING_UP
         if proven or works:
             return State.DEGRADED if not self._starting(now) else State.CATCHING_UP
         return State.CATCHING_UP if self._starting(now) and not self._failed() else State.DOWN
 
     def ready(self, now: float) -> bool:
-        """Whether clients get every change in time: by the live lane, or by catch-up alone."""
+        """Whether clients get every change in time, by the live lane or by catch-up alone, or as
+        fast as they can be read: another relay would have as much to read."""
         if self.catch_up.covered_at is None or self._starting(now):
             return False
-        return self.live.proven(now) or self.catch_up.works(now)
+        return self.live.proven(now) or self.catch_up.works(now) or self.catch_up.reading(now)
 
     @property
     def refused(self) -> bool:
@@ -181,6 +205,8 @@ class Upstream:
             found.append(f"live lane not proven: {trouble}")
         if self.catch_up.trouble is not None:
             found.append(f"catch-up fails: {self.catch_up.trouble}")
+        elif self.catch_up.reading(now) and not self.catch_up.works(now):
+            found.append(f"catch-up is reading a backlog, {self.catch_up.rows_read} rows so far")
         elif not self.catch_up.works(now):
             found.append("catch-up has not completed yet")
         return found

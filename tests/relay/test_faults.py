@@ -176,6 +176,41 @@ async def test_a_lane_that_goes_on_to_lose_changes_is_told_once(
     assert len(said) + caplog.text.count("it loses changes") <= 3, caplog.text
 
 
+async def test_a_mass_deletion_is_caught_up_with_and_no_failure(
+    emulator: Emulator, tables: Tables
+) -> None:
+    """It takes longer than a catch-up may take that reads nothing."""
+    without_lane = {"RELAY_REALTIME_URL": f"{NOWHERE}/realtime/v1"}
+    async with relay_of(emulator, **without_lane) as relay, relay.follow("hotspots") as events:
+        await greeted(events)
+        await relay.until(lambda health: health["upstream"] == "degraded" and health["ready"])
+        await asyncio.to_thread(
+            tables.execute,
+            "insert into hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+            " percent_above, severity) select 'SUP-' || n, 'supplier', 'logistics', 12, 10, 20,"
+            " 'warn' from generate_series(1, 20000) n",
+        )
+        while (await change(events))["record"]["entity"] != "SUP-20000":
+            continue
+        states: list[str] = []
+        watching = asyncio.create_task(watch(relay, states))
+        with emulator.faults.during("rest-slow", by=0.5):
+            await asyncio.to_thread(tables.execute, "delete from hotspots")
+            for _ in range(20000):
+                assert (await change(events))["type"] == "DELETE"
+        watching.cancel()
+        assert "catching_up ready" in states
+        assert {state.split()[1] for state in states} == {"ready"}
+        assert not any(state.startswith("down") for state in states)
+
+
+async def watch(relay: Running, states: list[str]) -> None:
+    while True:
+        health = await relay.health()
+        states.append(f"{health['upstream']} {'ready' if health['ready'] else 'not'}")
+        await asyncio.sleep(0.05)
+
+
 async def read_states(events: ClientConnection, told: list[str]) -> None:
     while True:
         message = json.loads(await events.recv())

@@ -88,6 +88,20 @@ def test_a_catch_up_that_never_ends_counts_as_failing() -> None:
     assert not upstream.ready(2 + STALE_SECONDS)
 
 
+def test_a_catch_up_that_has_much_to_read_is_catching_up() -> None:
+    upstream = live(at=2)
+    upstream.live.lost("gone")
+    late = 2 + STALE_SECONDS
+    upstream.catch_up.read(1000, late - 1)
+    upstream.catch_up.read(1000, late)
+    assert (upstream.state(late + 1), upstream.ready(late + 1)) == (State.CATCHING_UP, True)
+    assert "catch-up is reading a backlog, 2000 rows so far" in upstream.troubles(late + 1)
+    assert upstream.state(late + STALE_SECONDS) is State.DOWN  # its pages stay away
+    upstream.catch_up.read(1000, late + 20)
+    upstream.catch_up.failed("changes_since: 503")
+    assert (upstream.state(late + 21), upstream.ready(late + 21)) == (State.DOWN, False)
+
+
 def test_a_live_lane_that_never_works_does_not_keep_it_from_serving() -> None:
     upstream = Upstream(started_at=0)
     upstream.catch_up.completed(START_SECONDS)
