@@ -24,7 +24,11 @@ BOOTSTRAP = (
     PARTITIONS,
     HERE / "reload.sql",
 )
-PROJECT = HERE.parent / "supabase"
+# Beside the packages in a checkout; a wheel has it inside of this one, since beside them lies the
+# library of that name.
+PROJECT = next(
+    folder for folder in (HERE / "supabase", HERE.parent / "supabase") if folder.is_dir()
+)
 FILE_NAME = re.compile(r"(?P<version>\d+)_(?P<name>.+)\.sql")
 
 BOOKS: LiteralString = """

@@ -4,12 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
@@ -19,17 +17,11 @@ from relay.commands import admin
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
 from relay.origins import allowing
+from relay.pages import add_pages
 from relay.runtime import Relay
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-WEB = Path(__file__).parent / "web"
-PAGE_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "frame-ancestors 'none'",  # nobody's page puts buttons over ours
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> FastAPI:
@@ -59,13 +51,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
     app.include_router(router(behalf, local_token=local_token, allows=allows))
     app.include_router(admin.router(relay.sockets.register, settings.supabase_key, allows))
     _add_health(app, relay)
-    app.mount("/web", StaticFiles(directory=WEB), name="web")
-
-    @app.head("/", include_in_schema=False)
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
-
+    add_pages(app, settings, allows)
     return app
 
 

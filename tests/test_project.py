@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def test_readme_lists_every_close_code(code: CloseCode) -> None:
 def test_folders_that_are_no_packages_hold_no_package_marker(path: str) -> None:
     """`supabase/__init__.py` would hide the package of that name."""
     assert not (PROJECT / path / "__init__.py").exists()
+
+
+def test_the_distribution_names_every_package() -> None:
+    """Automatic discovery refuses this layout; only who installs misses a forgotten one."""
+    listed = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {
+        ".".join(marker.parent.relative_to(PROJECT).parts)
+        for top in ("demo", "emulator", "relay", "worker")
+        for marker in (PROJECT / top).rglob("__init__.py")
+    }
+    assert set(listed["packages"]) - set(listed["package-dir"]) == found
 
 
 def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:

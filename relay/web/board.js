@@ -8,20 +8,23 @@ const SHOWN = 200;
 
 export class Board {
   #rows;
-  #Card;
+  #newCard;
   #cards = new Map();
   #changed = new Set();
   #scheduled = false;
   #synced = false;
   #list;
   #pill;
+  #retryAt = null; // when the next attempt is, while one is waited for
+  #status = null;
   #empty;
   #counts;
 
-  constructor(channel, Card, isOpen) {
+  // `newCard` makes the card of a row.
+  constructor(channel, newCard, isOpen) {
     const section = document.getElementById(channel);
     this.#rows = new Newest(SHOWN, isOpen);
-    this.#Card = Card;
+    this.#newCard = newCard;
     this.#list = section.querySelector(".cards");
     this.#pill = section.querySelector(".pill");
     this.#empty = section.querySelector(".empty");
@@ -44,6 +47,24 @@ export class Board {
   }
 
   show(status) {
+    this.#status = status;
+    const waits = status.state === "waiting";
+    this.#retryAt = waits ? performance.now() + 1000 * status.retrySeconds : null;
+    this.#showPill(status);
+  }
+
+  showCountdown() {
+    if (this.#retryAt === null) return;
+    const retrySeconds = Math.max(0, (this.#retryAt - performance.now()) / 1000);
+    this.#showPill({ ...this.#status, retrySeconds });
+  }
+
+  // What to say where there is nothing to list.
+  showNothingAs(text) {
+    if (this.#empty.textContent !== text) this.#empty.textContent = text;
+  }
+
+  #showPill(status) {
     const { text, tone } = connection(status);
     this.#pill.dataset.tone = tone;
     if (this.#pill.textContent !== text) this.#pill.textContent = text;
@@ -87,7 +108,7 @@ export class Board {
   #card(row) {
     let card = this.#cards.get(row.id);
     if (card === undefined) {
-      card = new this.#Card(row);
+      card = this.#newCard(row);
       this.#cards.set(row.id, card);
       this.#changed.add(row.id);
     }

@@ -1,12 +1,11 @@
 // One card per row. A card is built once and updated in place, so that focus stays where it is.
-// Text goes in as text only: rows may hold anything, also markup.
-import { send } from "./commands.js";
+// Text goes in as text only: rows may hold anything, also markup. `send` sends a command.
 import { ago, kilograms, percent } from "./format.js";
 
 const CONFIRMED_MS = 10_000; // time for a change to come back through the stream
 
 export class HotspotCard {
-  constructor(row) {
+  constructor(row, send) {
     this.element = shell(row);
     this.badge = part(this.element, "span", "badge");
     this.title = part(this.element, "h3");
@@ -17,7 +16,7 @@ export class HotspotCard {
     this.foot = new Foot(this.element, row.created_at);
     this.actions = new Actions(this.element, [
       { name: "Resolve", doing: "Resolving", path: `hotspots/${row.id}/resolve` },
-    ], `hotspot ${row.id}`);
+    ], `hotspot ${row.id}`, send);
   }
 
   update(row) {
@@ -29,33 +28,34 @@ export class HotspotCard {
     const figures = `${kilograms(row.predicted_co2)}, usually ${kilograms(row.baseline_co2)}`;
     this.detail.textContent = `${row.event_type}: ${figures}`;
     this.fill.style.width = `${share(row.baseline_co2, row.predicted_co2)}%`;
-    this.foot.say(row.status);
+    this.foot.say(row.status, row.resolved_at);
     this.actions.offer(open);
   }
 }
 
 export class AlertCard {
-  constructor(row) {
+  constructor(row, send) {
     this.element = shell(row);
     this.badge = part(this.element, "span", "badge");
     this.title = part(this.element, "h3", "prose");
     this.foot = new Foot(this.element, row.created_at);
     this.actions = new Actions(this.element, [
       { name: "Acknowledge", doing: "Acknowledging", path: `alerts/${row.id}/acknowledge` },
-    ], `alert ${row.id}`);
+    ], `alert ${row.id}`, send);
   }
 
   update(row) {
     mark(this.element, row.level, !row.acknowledged);
     this.badge.textContent = row.level;
     this.title.textContent = row.message;
-    this.foot.say(`${row.kind} · ${row.acknowledged ? "acknowledged" : "unseen"}`);
+    const seen = row.acknowledged ? "acknowledged" : "unseen";
+    this.foot.say(`${row.kind} · ${seen}`, row.acknowledged_at);
     this.actions.offer(!row.acknowledged);
   }
 }
 
 export class RecommendationCard {
-  constructor(row) {
+  constructor(row, send) {
     this.element = shell(row);
     this.badge = part(this.element, "span", "badge");
     this.title = part(this.element, "h3", "prose");
@@ -65,7 +65,7 @@ export class RecommendationCard {
     this.actions = new Actions(this.element, [
       { name: "Approve", doing: "Approving", path: `recommendations/${row.id}/approve` },
       { name: "Reject", doing: "Rejecting", path: `recommendations/${row.id}/reject` },
-    ], `recommendation ${row.id}`);
+    ], `recommendation ${row.id}`, send);
   }
 
   update(row) {
@@ -80,28 +80,38 @@ export class RecommendationCard {
   }
 }
 
-// When the row was created, and what state it is in.
+// What state the row is in, since when where that is known, and when it was created.
 class Foot {
   constructor(parent, created) {
     const foot = part(parent, "p", "foot");
     this.state = part(foot, "span");
-    this.time = part(foot, "time");
-    this.time.dateTime = created;
-    this.time.title = new Date(created).toLocaleString();
+    this.since = part(foot, "time", "since");
+    this.created = part(foot, "time");
+    set(this.created, created);
   }
 
-  say(state) {
-    this.state.textContent = state;
-    showAge(this.time);
+  say(state, since) {
+    this.state.textContent = since ? `${state} ` : state;
+    this.since.hidden = !since;
+    if (since) set(this.since, since);
+    showAge(this.created);
   }
+}
+
+function set(time, moment) {
+  time.dateTime = moment;
+  time.title = new Date(moment).toLocaleString();
+  showAge(time);
 }
 
 // Buttons that send a command and stay disabled until its effect has come back.
 class Actions {
   #choices;
   #timer = null;
+  #sendCommand;
 
-  constructor(parent, choices, subject) {
+  constructor(parent, choices, subject, send) {
+    this.#sendCommand = send;
     this.element = part(parent, "div", choices.length === 1 ? "actions single" : "actions");
     this.#choices = choices.map((choice) => ({ ...choice, button: part(this.element, "button") }));
     for (const choice of this.#choices) {
@@ -127,7 +137,7 @@ class Actions {
     for (const { button } of this.#choices) button.disabled = true;
     choice.button.textContent = `${choice.doing}…`;
     try {
-      await send(choice.path);
+      await this.#sendCommand(choice.path);
     } catch (error) {
       this.#settle(error.message);
       return;

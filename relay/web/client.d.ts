@@ -146,9 +146,10 @@ export interface Options {
   /**
    * The user's access token, or how to get it: asked before each connection and before it expires.
    * Nothing where nobody is signed in: `refused` then, with 4500, if the relay asks for one. A token
-   * that the relay has refused, or of whose end it has warned, is not sent again. With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
+   * that the relay has refused, or of whose end it has warned, is not sent again; it is handed to the
+   * function as `spent`, which may take it as a reason to get a fresh one. With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
    */
-  token?: string | (() => string | null | undefined | Promise<string | null | undefined>);
+  token?: string | ((spent?: string) => string | null | undefined | Promise<string | null | undefined>);
   /** Called with what a callback threw. Default: console.error. */
   onError?: (error: unknown) => void;
   pingSeconds?: number;

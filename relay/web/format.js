@@ -32,7 +32,7 @@ export function connection({ state, upstream, reason, code, retrySeconds }) {
     case "connecting":
       return { text: "Connecting", tone: "busy" };
     case "syncing":
-      return { text: "Loading", tone: "busy" };
+      return upstream === "down" ? UPSTREAM.down : { text: "Loading", tone: "busy" };
     case "waiting":
       return { text: `Lost, again in ${Math.ceil(retrySeconds)} s`, tone: "bad" };
     case "refused":
@@ -55,6 +55,35 @@ export function worker(told) {
   }
   if (scanned === null) return { text: `Worker at its first scan${queue}`, tone: "busy" };
   return { text: `Worker scanned ${secondsAgo(scanned)}${queue}`, tone: "good" };
+}
+
+// What to say where no hotspot is open, from the same: only a worker that lives makes that good news.
+export function nothing(told) {
+  if (!told) return "No hotspots.";
+  const state = worker(told);
+  if (state.tone === "bad") return "No hotspots, but no worker is running that would find one.";
+  if (told.last_scan_seconds === null || told.pending > 0) return "No hotspots so far.";
+  return "No hotspots. Every supplier is at its usual level.";
+}
+
+// What to say about a scan that was asked for.
+export function scan({ id, status, counts, error }, told) {
+  switch (status) {
+    case "queued": {
+      const waits = worker(told)?.tone === "bad" ? ", but no worker is running" : "";
+      return `Scan ${id} is queued${waits}`;
+    }
+    case "running":
+      return `Scan ${id} is running`;
+    case "done":
+      return `Scan ${id} is done${counts?.events === undefined ? "" : `: ${amount(counts.events, "event")}`}`;
+    default:
+      return `Scan ${id} failed${error ? `: ${error}` : ""}`;
+  }
+}
+
+function amount(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 const UPSTREAM = {

@@ -94,7 +94,7 @@ export class Stream {
     const asking = (this.#asking = {});
     const current = () => this.#asking === asking;
     try {
-      const token = (await source()) || null;
+      const token = (await source(this.#spent?.token)) || null;
       if (current()) use(token);
     } catch (error) {
       if (!current()) return;

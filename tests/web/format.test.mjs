@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ago, connection, kilograms, percent, worker } from "../../relay/web/format.js";
+import { ago, connection, kilograms, nothing, percent, scan, worker } from "../../relay/web/format.js";
 
 test("figures have a unit, one decimal and separated thousands", () => {
   assert.equal(kilograms(93.55), "93.6 kg CO₂");
@@ -30,6 +30,7 @@ test("a connection is good only when it is open and the relay up to date", () =>
   assert.equal(tone({ state: "open", upstream: "degraded" }), "busy");
   assert.equal(tone({ state: "open", upstream: "down" }), "bad");
   assert.equal(tone({ state: "syncing", upstream: "live" }), "busy");
+  assert.equal(tone({ state: "syncing", upstream: "down" }), "bad");
   assert.equal(tone({ state: "closed", upstream: null }), "idle");
   assert.deepEqual(connection({ state: "waiting", retrySeconds: 2.1 }), {
     text: "Lost, again in 3 s", tone: "bad",
@@ -48,4 +49,26 @@ test("a worker that is silent or missing looks bad, and one that nothing is know
   });
   assert.equal(worker({ ...told, age_seconds: null }).text, "No worker");
   assert.equal(worker(null), null);
+});
+
+test("that nothing is listed is good news only where a worker has looked at everything", () => {
+  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
+  assert.match(nothing(told), /usual level/);
+  for (const changed of [{ pending: 3 }, { last_scan_seconds: null }]) {
+    assert.equal(nothing({ ...told, ...changed }), "No hotspots so far.");
+  }
+  for (const age_seconds of [null, 600]) {
+    assert.match(nothing({ ...told, age_seconds }), /no worker is running/);
+  }
+  assert.equal(nothing(null), "No hotspots.");
+});
+
+test("a scan is told from its request to its end, and what it waits for", () => {
+  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
+  assert.equal(scan({ id: 4, status: "queued" }, told), "Scan 4 is queued");
+  assert.match(scan({ id: 4, status: "queued" }, { ...told, age_seconds: null }), /no worker/);
+  assert.equal(scan({ id: 4, status: "running", counts: null }, told), "Scan 4 is running");
+  assert.equal(scan({ id: 4, status: "done", counts: { events: 1 } }, told), "Scan 4 is done: 1 event");
+  assert.equal(scan({ id: 4, status: "done", counts: null }, null), "Scan 4 is done");
+  assert.equal(scan({ id: 4, status: "failed", error: "why" }, null), "Scan 4 failed: why");
 });

@@ -1,0 +1,239 @@
+"""Who may see the page's streams: signing in, renewing, and what is said when something is away."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Page, WebSocket, expect
+
+from emulator.auth import service
+from emulator.running import Emulator
+from tests.browser.conftest import Relaying, User
+from tests.browser.pages import (
+    CHANNELS,
+    SOON,
+    Database,
+    alert,
+    are,
+    hotspot,
+    recommendation,
+    sign_in,
+    use_token,
+)
+from tests.relay.access.admission import token_of
+
+PATIENT = {"RELAY_AUTH_SECONDS": "3600"}  # the form does not come by the relay's close
+
+
+class Traffic:
+    """The WebSockets that a page opens, and the tokens that it sends on each."""
+
+    def __init__(self, page: Page) -> None:
+        self.shown: list[list[str]] = []
+        self.received: Counter[str] = Counter()
+        page.on("websocket", self._opened)
+
+    def _opened(self, socket: WebSocket) -> None:
+        shown: list[str] = []
+        self.shown.append(shown)
+
+        def sent(frame: str | bytes) -> None:
+            message = json.loads(frame)
+            if message["type"] == "auth":
+                shown.append(message["token"])
+
+        socket.on("framesent", sent)
+        socket.on("framereceived", lambda frame: self.received.update([json.loads(frame)["type"]]))
+
+
+async def until_shown(traffic: Traffic, least: int) -> None:
+    """Waits until three sockets have sent so many tokens each."""
+    async with asyncio.timeout(2 * SOON / 1000):
+        while sum(len(shown) >= least for shown in traffic.shown) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
+    tab: Page, relaying: Relaying, user: User, db: Database
+) -> None:
+    hotspot(db, "Northwind_Freight")
+    async with relaying(**PATIENT) as address:
+        await tab.goto(address)
+        await sign_in(tab, user.email, "a wrong one")
+        error = tab.locator("#sign-in .error")
+        await expect(error).to_contain_text("Invalid login credentials", timeout=SOON)
+        await sign_in(tab, user.email, user.password)
+        await are(tab, "Live")
+        await expect(tab.locator("#sign-in")).to_be_hidden()
+        await expect(tab.locator("#hotspots .card")).to_contain_text("Northwind_Freight")
+        await tab.reload()
+        await are(tab, "Live")
+        await tab.get_by_role("button", name="Sign out").click()
+        await expect(tab.get_by_label("E-mail")).to_be_visible(timeout=SOON)
+        assert await tab.evaluate("sessionStorage.length") == 0
+
+
+async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(
+    tab: Page, relaying: Relaying, emulator: Emulator
+) -> None:
+    traffic = Traffic(tab)
+    wrong = token_of(emulator, iss="https://elsewhere.example/auth/v1")
+    async with relaying(**PATIENT) as address:
+        await tab.goto(address)
+        await use_token(tab, wrong)
+        error = tab.locator("#sign-in .error")
+        await expect(error).to_contain_text("the token is of another issuer", timeout=SOON)
+        await are(tab, "Refused: the token is of another issuer")
+        await tab.get_by_label("Access token").fill(token_of(emulator))
+        await tab.get_by_role("button", name="Use it in this tab").click()
+        await are(tab, "Live")
+    assert Counter(token == wrong for shown in traffic.shown for token in shown) == {
+        True: 3,
+        False: 3,
+    }
+
+
+@asynccontextmanager
+async def signed_in(
+    tab: Page, relaying: Relaying, token: str, **variables: str
+) -> AsyncIterator[str]:
+    async with relaying(**variables) as address:
+        await tab.goto(address)
+        await use_token(tab, token)
+        yield address
+
+
+async def test_every_button_works_for_who_signed_in_by_token(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    hot, seen = hotspot(db, "Own_Fleet"), alert(db, "Too much")
+    wanted, unwanted = recommendation(db, "Drive slower"), recommendation(db, "Fly less")
+    async with signed_in(tab, relaying, token_of(emulator)):
+        for board, id, button, text in (
+            ("hotspots", hot, "Resolve", "resolved just now"),
+            ("alerts", seen, "Acknowledge", "acknowledged just now"),
+            ("recommendations", wanted, "Approve", "approved"),
+            ("recommendations", unwanted, "Reject", "rejected"),
+        ):
+            card = tab.locator(f"#{board} [data-id='{id}']")
+            await card.get_by_role("button", name=button).click(timeout=SOON)
+            await expect(card).to_contain_text(text, timeout=SOON)
+            await expect(card.get_by_role("button")).to_have_count(0)
+        await tab.get_by_role("button", name="Scan now").click()
+        await expect(tab.locator("#scan-result")).to_contain_text("is queued", timeout=SOON)
+    decided = db.execute("select distinct user_id from public.audit_log").fetchall()
+    assert len(decided) == 1  # all under the user's own token
+
+
+async def test_a_session_is_renewed_on_the_open_connections(
+    tab: Page,
+    relaying: Relaying,
+    user: User,
+    db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its tokens last a little longer than the relay's warning, which comes for each."""
+    monkeypatch.setattr(service, "SECONDS", 34)
+    traffic = Traffic(tab)
+    async with relaying() as address:
+        await tab.goto(address)
+        await sign_in(tab, user.email, user.password)
+        await until_shown(traffic, 3)
+        await are(tab, "Live")
+    sockets = [shown for shown in traffic.shown if shown]
+    assert len(sockets) == 3
+    for shown in sockets:
+        assert len(set(shown)) == len(shown), "a token was sent twice on one connection"
+    # One warning for each token but those of which there was no time to warn yet.
+    assert traffic.received["token_expiring"] <= traffic.received["authenticated"] + 3
+
+
+async def test_a_token_in_its_last_seconds_is_shown_once_and_makes_no_storm(
+    tab: Page, relaying: Relaying, emulator: Emulator
+) -> None:
+    traffic = Traffic(tab)
+    token = token_of(emulator, exp=int(time.time()) + 12)
+    async with signed_in(tab, relaying, token, **PATIENT):
+        await are(tab, "Live")
+        await expect(tab.locator("#sign-in")).to_be_visible(timeout=SOON)
+        await expect(tab.locator("#hotspots .pill")).to_contain_text("Lost", timeout=SOON)
+        await tab.wait_for_timeout(3_000)  # in which the former client opened dozens
+    assert [shown for shown in traffic.shown if shown] == [[token]] * 3
+    assert len(traffic.shown) == 6  # three that brought no token, and three with it
+    assert traffic.received["token_expiring"] == 3
+
+
+async def test_an_empty_list_is_good_news_only_with_a_worker(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    empty, pill = tab.locator("#hotspots .empty"), tab.locator("#worker")
+    async with signed_in(tab, relaying, token_of(emulator)) as address:
+        await are(tab, "Live")
+        await expect(pill).to_have_text("No worker", timeout=SOON)
+        await expect(empty).to_contain_text("no worker is running")
+        await tab.get_by_role("button", name="Scan now").click()
+        scan = tab.locator("#scan-result")
+        await expect(scan).to_contain_text("but no worker is running", timeout=SOON)
+        holder = "00000000-0000-4000-8000-000000000001"
+        db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
+        db.execute("update public.worker_heartbeats set last_scan_at = now(), pending = 0")
+        await expect(empty).to_contain_text("usual level", timeout=2 * SOON)
+        await expect(pill).to_have_attribute("data-tone", "good")
+        db.execute("update public.worker_heartbeats set seen_at = now() - interval '17 minutes'")
+        await tab.goto(address)
+        await expect(pill).to_contain_text("last heard of 17 minutes ago", timeout=2 * SOON)
+        await expect(empty).to_contain_text("no worker is running")
+
+
+async def test_an_upstream_that_is_down_is_said_on_the_open_page_and_on_a_new_one(
+    tab: Page, relaying: Relaying, emulator: Emulator
+) -> None:
+    async with signed_in(tab, relaying, token_of(emulator)):
+        await are(tab, "Live")
+        with emulator.faults.during("rest-error"), emulator.faults.during("refuse"):
+            emulator.faults.start("reset", count=1)
+            await are(tab, "Relay cut off")
+            await tab.reload()
+            await are(tab, "Relay cut off")
+        await are(tab, "Live")
+
+
+async def test_the_time_until_the_next_attempt_counts_down(
+    tab: Page, relaying: Relaying, emulator: Emulator
+) -> None:
+    async with signed_in(tab, relaying, token_of(emulator)):
+        await are(tab, "Live")
+    seen: list[int] = []
+    async with asyncio.timeout(120):
+        while not any(before - 1 == after for before, after in itertools.pairwise(seen)):
+            text = await tab.locator("#hotspots .pill").text_content() or ""
+            if text.startswith("Lost, again in "):
+                left = int(text.split()[3])
+                if not seen or seen[-1] != left:
+                    seen.append(left)
+            await asyncio.sleep(0.2)
+
+
+async def test_a_page_of_a_relay_without_access_control_asks_nobody(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    seen = alert(db, "Too much")
+    local = token_of(emulator)
+    async with relaying(RELAY_AUTH="off", RELAY_LOCAL_TOKEN=local) as address:
+        await tab.goto(address)
+        # What another relay left at the same address is not shown to this one.
+        left = json.dumps({"access_token": "of another relay"})
+        await tab.evaluate("(left) => sessionStorage.setItem('relay.session', left)", left)
+        await tab.reload()
+        await are(tab, "Live", *CHANNELS)
+        await expect(tab.locator("#sign-in")).to_be_hidden()
+        card = tab.locator(f"#alerts [data-id='{seen}']")
+        await card.get_by_role("button", name="Acknowledge").click()
+        await expect(card).to_contain_text("acknowledged", timeout=SOON)

@@ -1,0 +1,36 @@
+"""The wheel and the sdist, built from a copy of the project's files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+PACKAGES = ("demo", "emulator", "relay", "supabase", "worker")
+FILES = ("pyproject.toml", "README.md", "LICENSE")
+
+
+def source(directory: Path) -> Path:
+    """A copy of what a distribution is made from: building writes beside its sources."""
+    copy = directory / "source"
+    copy.mkdir()
+    for name in FILES:
+        shutil.copy(PROJECT / name, copy)
+    for name in PACKAGES:
+        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def wheel(source: Path, directory: Path) -> Path:
+    """The wheel of a source tree or an sdist; the build backend comes from the package index."""
+    pip("wheel", "--no-deps", "--wheel-dir", str(directory), str(source))
+    (found,) = directory.glob("*.whl")
+    return found
+
+
+def pip(*arguments: str, python: str = sys.executable) -> None:
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

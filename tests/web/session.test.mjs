@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Session } from "../../relay/web/session.js";
+
+const CONFIG = { auth: "required", supabase_url: "https://project.example", publishable_key: "pk" };
+
+// A session whose project answers each request with the next of these, and what it was asked.
+function session(...answers) {
+  const kept = new Map();
+  const asked = [];
+  let now = 0;
+  const storage = {
+    getItem: (name) => kept.get(name) ?? null,
+    setItem: (name, value) => kept.set(name, value),
+    removeItem: (name) => kept.delete(name),
+  };
+  const fetch = async (url, { body, headers }) => {
+    asked.push({ url, body: body && JSON.parse(body), headers });
+    const { status = 200, ...answer } = answers.shift() ?? { status: 503 };
+    if (status === 0) throw new TypeError("no network");
+    return { ok: status < 400, status, json: async () => answer };
+  };
+  const made = new Session(async () => CONFIG, { storage, fetch, now: () => now });
+  return { session: made, asked, kept, pass: (seconds) => (now += 1000 * seconds) };
+}
+
+const granted = (number, expires_in = 3600) => ({
+  access_token: `jwt-${number}`, refresh_token: `refresh-${number}`, expires_in,
+});
+
+test("nobody is signed in until somebody is", async () => {
+  const { session: tab, asked } = session();
+  assert.deepEqual([tab.signedIn, tab.renewable, await tab.token()], [false, false, null]);
+  assert.deepEqual(asked, []);
+});
+
+test("a password is exchanged at the project, not at the relay, and is not kept", async () => {
+  const { session: tab, asked, kept } = session(granted(1));
+  await tab.signIn("a@example.org", "correct horse");
+  assert.equal(asked[0].url, "https://project.example/auth/v1/token?grant_type=password");
+  assert.deepEqual(asked[0].body, { email: "a@example.org", password: "correct horse" });
+  assert.equal(asked[0].headers.apikey, "pk");
+  assert.equal(await tab.token(), "jwt-1");
+  assert.ok(![...kept.values()].join().includes("correct horse"));
+});
+
+test("a token is renewed a minute before its end, once, however many ask", async () => {
+  const { session: tab, asked, pass } = session(granted(1), granted(2));
+  await tab.signIn("a@example.org", "correct horse");
+  pass(3539);
+  assert.equal(await tab.token(), "jwt-1");
+  pass(1);
+  assert.deepEqual(await Promise.all([tab.token(), tab.token(), tab.token()]), Array(3).fill("jwt-2"));
+  assert.equal(asked.length, 2);
+  assert.deepEqual(asked[1].body, { refresh_token: "refresh-1" });
+});
+
+test("a token that will not do any more is renewed at once, another one is handed out", async () => {
+  const { session: tab, asked } = session(granted(1), granted(2));
+  await tab.signIn("a@example.org", "correct horse");
+  assert.equal(await tab.token("jwt-1"), "jwt-2");
+  assert.equal(await tab.token("jwt-1"), "jwt-2");
+  assert.equal(asked.length, 2);
+});
+
+test("a short token is renewed at half of its time, not without end", async () => {
+  const { session: tab, asked, pass } = session(granted(1, 40), granted(2, 40));
+  await tab.signIn("a@example.org", "correct horse");
+  pass(19);
+  assert.equal(await tab.token(), "jwt-1");
+  pass(1);
+  assert.equal(await tab.token(), "jwt-2");
+  assert.equal(await tab.token(), "jwt-2");
+  assert.equal(asked.length, 2);
+});
+
+test("a session that is over signs out; a project that is away does not", async () => {
+  for (const [status, left] of [[400, false], [401, false], [0, true], [429, true], [503, true]]) {
+    const { session: tab } = session(granted(1), { status, msg: "why" });
+    await tab.signIn("a@example.org", "correct horse");
+    const found = await tab.token("jwt-1").catch((error) => error);
+    assert.equal(found instanceof Error, left, `status ${status}`);
+    assert.equal(tab.signedIn, left, `status ${status}`);
+  }
+});
+
+test("what the project says of a wrong password is told", async () => {
+  const { session: tab } = session({ status: 400, msg: "Invalid login credentials" });
+  await assert.rejects(tab.signIn("a@example.org", "wrong"), /Invalid login credentials/);
+  assert.equal(tab.signedIn, false);
+});
+
+test("a token that was pasted is used as it is, and cannot be renewed", async () => {
+  const { session: tab, asked } = session();
+  tab.use("jwt-9");
+  assert.deepEqual([await tab.token("jwt-9"), tab.signedIn, tab.renewable], ["jwt-9", true, false]);
+  await tab.signOut();
+  assert.deepEqual([await tab.token(), asked], [null, []]);
+});
