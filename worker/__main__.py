@@ -17,6 +17,7 @@ from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
 from worker.ingest.files import FileError
+from worker.ingest.forecast import Forecast
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
@@ -29,6 +30,7 @@ logger = logging.getLogger("worker")
 
 # Exit statuses, beside 1 of `ingest`. 130 is the shell's own for Ctrl-C.
 OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
+NO_PROJECT = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "none"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "ingest" and options.dry_run:
-            return ingest.run(options)
+            # It asks no project, so it needs none.
+            settings = Settings.from_env(NO_PROJECT | os.environ)
+            return ingest.run(options, Forecast(_basis(settings)))
         settings = Settings.from_env(os.environ)
         logging.basicConfig(
             level=settings.log_level,
@@ -47,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("realtime").setLevel(logging.CRITICAL)
         if options.command == "ingest":
-            return ingest.run(options, lambda: _connected(settings))
+            forecast = Forecast(_basis(settings))
+            return ingest.run(options, forecast, lambda: _connected(settings))
         return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
     except (SettingsError, FileError) as exc:
         return _fail(str(exc), USAGE)
@@ -96,6 +101,11 @@ EXIT_STATUSES = (
 
 def _plan(settings: Settings) -> Plan:
     basis = _basis(settings)
+    if settings.grid_country is None:
+        logger.warning(
+            "GRID_COUNTRY is not set: electricity of events without a country is computed with the "
+            "world's average grid and marked country_assumed"
+        )
     return Plan(
         holder=uuid.uuid4(),
         lease_seconds=settings.lease_seconds,
@@ -111,12 +121,8 @@ def _basis(settings: Settings) -> Basis:
         factors = load(settings.factor_files)
     except FactorError as exc:
         raise SettingsError(f"FACTORS_FILE: {exc}") from exc
-    if settings.grid_country is None:
-        logger.warning(
-            "GRID_COUNTRY is not set: electricity of events without a country is computed with the "
-            "world's average grid and marked country_assumed"
-        )
-    elif factors.grid(settings.grid_country, None) is None:
+    country = settings.grid_country
+    if country is not None and factors.grid(country, None) is None:
         raise SettingsError(
             f"GRID_COUNTRY {settings.grid_country} has no electricity factor: give one by "
             "FACTORS_FILE"

@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from worker.ingest.files import BadRow, CsvRecords, FileError, decoded, lines, size_of
+from worker.ingest.forecast import Forecast
 from worker.ingest.numbers import units_of
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import COLUMNS, EventRows, GoodRow, Reading, known_columns, suggestion
@@ -112,19 +113,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace, connect: Connect | None = None) -> int:
+def run(options: argparse.Namespace, forecast: Forecast, connect: Connect | None = None) -> int:
     """Read the file, write its events and give the exit status; without `connect` a dry run.
 
     Raises FileError and WorkerError.
     """
     try:
-        return _run(options, connect)
+        return _run(options, forecast, connect)
     except OSError as error:
         what = error.filename or tempfile.gettempdir()
         raise FileError(f"{what} cannot be used: {error.strerror}") from error
 
 
-def _run(options: argparse.Namespace, connect: Connect | None) -> int:
+def _run(options: argparse.Namespace, forecast: Forecast, connect: Connect | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of any language, any terminal
     times = Times(options.time, options.timezone, options.day_first)
@@ -140,10 +141,15 @@ def _run(options: argparse.Namespace, connect: Connect | None) -> int:
         if connect is None:
             _print_understanding(options, source, events)
             shown = _printing_first(events)
-        done = read(shown, order, terminal, _plausible)
+        done = read(shown, order, terminal, forecast)
         terminal.say_what_was_not_reported()
         if times.unzoned and times.zone is None:
             _note(f"{times.unzoned} times without a zone were taken as UTC, see --timezone")
+        if forecast.without_country:
+            _note(
+                f"{forecast.without_country} events use electricity of no known country: the "
+                "world's average grid is taken; give a column country, or set GRID_COUNTRY"
+            )
         if connect is None:
             good = done.usable.total() + done.quarantined
             print(
@@ -170,10 +176,6 @@ async def _write(
         while some := list(itertools.islice(suppliers, 100)):
             stored |= await table.usable_events(some)
         return stored
-
-
-def _plausible(values: Mapping[str, Any]) -> str | None:
-    return None
 
 
 Source = CsvRecords | WorkbookRecords
@@ -344,7 +346,7 @@ def _units(text: str) -> dict[str, str]:
         name, sign, unit = part.partition("=")
         if not sign:
             raise argparse.ArgumentTypeError(f"{part!r} is not COLUMN=UNIT")
-        column = _column(name)
+        column = _column(name, measured=True)
         known = units_of(column)
         if unit.strip().lower() not in known:
             what = f"one of {', '.join(known)}" if known else "no units"
@@ -353,12 +355,13 @@ def _units(text: str) -> dict[str, str]:
     return units
 
 
-def _column(text: str) -> str:
+def _column(text: str, measured: bool = False) -> str:
     """A column by its name, or by its name without the unit: `distance` is `distance_km`."""
     name = text.strip().lower()
     if name in COLUMNS:
         return name
-    longer = [column for column in COLUMNS if column.rpartition("_")[0] == name]
+    columns = [column for column in COLUMNS if units_of(column) or not measured]
+    longer = [column for column in columns if column.rpartition("_")[0] == name]
     if len(longer) != 1:
         raise argparse.ArgumentTypeError(f"{name!r} is none of the columns {', '.join(COLUMNS)}")
     return longer[0]

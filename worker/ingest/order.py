@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TextIO
 
-MEMORY_CHARACTERS = 16_000_000
+MEMORY_CHARACTERS = 8_000_000
 MERGED_AT_ONCE = 32
 
 

@@ -11,17 +11,36 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from worker import vehicles
-from worker.events import EVENT_TYPES, QUANTITIES, checked
+from worker.events import CHOICES, EVENT_TYPES, QUANTITIES, Implausible, checked, choice
 from worker.ingest.files import BadRow, FileError, Record
 from worker.ingest.numbers import Mark, Numbers, converted
 from worker.ingest.times import Times
+from worker.kilograms.countries import alpha3
 
 REQUIRED = ("timestamp", "supplier_id", "event_type")
-NAMES = ("route_id", "warehouse_id", "factory_id")
-COLUMNS = (*REQUIRED, "vehicle_type", "fuel_type", *QUANTITIES, *NAMES)
+# Column of text -> most characters, as the table has them.
+TEXTS = {
+    "supplier_id": 200,
+    "route_id": 200,
+    "warehouse_id": 200,
+    "factory_id": 200,
+    "vehicle_class": 100,
+    "output_unit": 100,
+    "co2e_method": 200,
+}
+COLUMNS = (
+    *REQUIRED,
+    "vehicle_type",
+    "fuel_type",
+    *QUANTITIES,
+    *CHOICES,
+    "shared_vehicle",
+    "country",
+    *(name for name in TEXTS if name not in REQUIRED),
+)
+YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 COUNTS = ("stop_events", "delivery_count")  # whole numbers
 
-MAX_NAME_CHARACTERS = 200
 MAX_REASON_CHARACTERS = 400
 SAMPLE_RECORDS = 1000
 """From so many rows the decimal mark is found."""
@@ -143,7 +162,7 @@ class EventRows:
             return str
         if column in QUANTITIES:
             return self._quantity(column, reading.units.get(column))
-        return lambda text: _name(column, text)
+        return _READERS.get(column) or (lambda text: _text(column, text))
 
     def _quantity(self, column: str, unit: str | None) -> Reader:
         canonical = self._numbers.canonical
@@ -242,9 +261,39 @@ def _composed(column: str, text: str) -> str:
     return unicodedata.normalize("NFC", text.strip(_INVISIBLE).strip())
 
 
-def _name(column: str, text: str) -> str:
-    if len(text) > MAX_NAME_CHARACTERS:
-        raise ValueError(f"{column} is longer than {MAX_NAME_CHARACTERS} characters")
+def _country(text: str) -> str:
+    try:
+        return alpha3(text)
+    except ValueError as error:
+        raise ValueError(f"country {error}") from None
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in YES_OR_NO:
+        raise ValueError(f"shared_vehicle {text!r} is neither yes nor no")
+    return YES_OR_NO[text.lower()]
+
+
+def _choice(column: str) -> Reader:
+    def read(text: str) -> str | None:
+        try:
+            return choice(column, {column: text})
+        except Implausible as error:
+            raise ValueError(str(error)) from None
+
+    return read
+
+
+_READERS: dict[str, Reader] = {
+    "country": _country,
+    "shared_vehicle": _yes_or_no,
+    **{column: _choice(column) for column in CHOICES},
+}
+
+
+def _text(column: str, text: str) -> str:
+    if len(text) > TEXTS[column]:
+        raise ValueError(f"{column} is longer than {TEXTS[column]} characters")
     if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
         raise ValueError(f"{column} {text!r} has control characters")
     return text

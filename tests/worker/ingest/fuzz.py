@@ -27,12 +27,16 @@ import openpyxl
 
 from tests.worker.ingest.reading import NOW, times
 from worker.ingest.files import BadRow, CsvRecords, FileError, Record, decoded, lines
+from worker.ingest.forecast import Forecast
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import EventRows, GoodRow, Reading, known_columns
 from worker.ingest.workbook import WorkbookRecords
 from worker.ingest.writing import Ingested, read, write
+from worker.kilograms.energy import Basis
+from worker.kilograms.factors import load
 
 BERLIN = ZoneInfo("Europe/Berlin")
+BASIS = Basis(load(()))
 NAMES = (
     "Acme",
     "Müller & Söhne",
@@ -83,11 +87,13 @@ class Silent:
 
     def __init__(self) -> None:
         self.bad: list[BadRow] = []
+        self.held: list[int] = []
 
     def refused(self, row: BadRow) -> None:
         self.bad.append(row)
 
-    def quarantined(self, line: int, reason: str) -> None: ...
+    def quarantined(self, line: int, reason: str) -> None:
+        self.held.append(line)
 
     def reading(self, rows: int) -> None: ...
 
@@ -237,7 +243,9 @@ def check(made: Made) -> str:
 
 def ingested(found: Sequence[GoodRow | BadRow], table: Table, silent: Silent) -> Ingested:
     order = EventOrder(memory_characters=2000)
-    done = read(found, order, silent, lambda values: None)
+    done = read(found, order, silent, Forecast(BASIS))
+    assert done.quarantined == len(silent.held)
+    assert done.quarantined + done.usable.total() + done.refused == len(found)
     asyncio.run(write(table, order, done, silent))
     order.close()
     return done
