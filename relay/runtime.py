@@ -97,7 +97,6 @@ class Relay:
             self._places,
             Beats(self._rest, self._places, now),
             MissedReads(self._rest, self._intake, now=now, most_rows=settings.resume_rows),
-            now,
         )
         self._states = States(
             self._rest,

@@ -45,14 +45,26 @@ def payload_of(frame: bytes) -> bytes:
 
 def texts(frames: bytes) -> Iterator[str]:
     """The messages in frames that `framed` made."""
+    for _, begin, end in _bounds(frames):
+        yield frames[begin:end].decode()
+
+
+def apart(frames: bytes) -> Iterator[bytes]:
+    """Each of these frames by itself."""
+    for start, _, end in _bounds(frames):
+        yield frames[start:end]
+
+
+def _bounds(frames: bytes) -> Iterator[tuple[int, int, int]]:
+    """Where each frame begins, where its payload does, and where both end."""
     start = 0
     while start < len(frames):
         size, begin = frames[start + 1], start + 2
         if size >= _TWO_BYTES:
             begin += 2 if size == _TWO_BYTES else 8
             size = int.from_bytes(frames[start + 2 : begin], "big")
+        yield start, begin, begin + size
         start = begin + size
-        yield frames[begin:start].decode()
 
 
 def text(frame: bytes) -> str:

@@ -78,7 +78,7 @@ class Beginning:
         if not self._events:
             self.send_state(wanted.last or 0)
         elif wanted.cursor is not None:
-            self._resume(wanted.cursor, wanted.seq)
+            self._resume(wanted.cursor)
         else:
             self._greeted = False
             self._greet("no_cursor")
@@ -143,10 +143,10 @@ class Beginning:
             yield from self._session.changes(self._group.flushed)
             yield self._synced(state.cursor, complete=cut.complete)
 
-    def _resume(self, presented: str, seq: int | None) -> None:
+    def _resume(self, presented: str) -> None:
         self._greeted = False
         try:
-            replay = self._shared.resumes.at_once(presented, seq, self._group)
+            replay = self._shared.resumes.at_once(presented, self._group)
         except Unresumable as refused:
             self._refuse(refused.reason)
             return
@@ -156,15 +156,15 @@ class Beginning:
             self._play_replay(replay)
             return
         self._group.waiting.add(self._session)
-        self._finding = asyncio.create_task(self._find(presented, seq), name="resuming")
+        self._finding = asyncio.create_task(self._find(presented), name="resuming")
         self._finding.add_done_callback(self._found)
 
-    async def _find(self, presented: str, seq: int | None) -> None:
+    async def _find(self, presented: str) -> None:
         late = asyncio.get_running_loop().call_later(GREETING_SECONDS, self._greet_late)
         try:
             while True:
                 try:
-                    replay = await self._shared.resumes.find(presented, seq, self._group)
+                    replay = await self._shared.resumes.find(presented, self._group)
                     break
                 except Unavailable:
                     await asyncio.sleep(RETRY_SECONDS)

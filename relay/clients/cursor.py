@@ -13,7 +13,9 @@ from relay.changes.records import encode
 from relay.changes.snapshot import Snapshot
 
 MAX_BYTES: Final = 4096
-_VERSION: Final = 1
+NOWHERE: Final = -1  # the seq of cursors that name none
+_VERSION: Final = 2
+_WITHOUT_SEQ: Final = 1  # the version before
 _SIGNATURE_BYTES: Final = 24
 
 
@@ -25,7 +27,8 @@ class InvalidCursor(Exception):
 class Cursor:
     """Everything that `snapshot` shows of the endpoint's rows has been delivered.
 
-    `filter` is what `bound` makes of it, `issued` the time in seconds since 1970.
+    `filter` is what `bound` makes of it, `issued` the time in seconds since 1970. To the relay
+    whose `instance` it is `seq` says the same of the endpoint's stream, exactly.
     """
 
     snapshot: Snapshot
@@ -35,6 +38,7 @@ class Cursor:
     endpoint: str
     filter: str
     issued: int
+    seq: int = NOWHERE
 
 
 class Signer:
@@ -65,7 +69,7 @@ class Signer:
             raise InvalidCursor
         try:
             version, snapshot, *rest = _parse(body)
-            if version != _VERSION:
+            if len(rest) != {_VERSION: 7, _WITHOUT_SEQ: 6}.get(version):
                 raise InvalidCursor
             return Cursor(Snapshot.parse(snapshot), *rest)
         except (ValueError, TypeError, binascii.Error) as error:
@@ -83,6 +87,7 @@ class Signer:
                     cursor.endpoint,
                     cursor.filter,
                     cursor.issued,
+                    cursor.seq,
                 ]
             ).encode()
         )

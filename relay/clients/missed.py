@@ -2,50 +2,98 @@
 
 A read begins at what all who wait for it have in common, so that a few serve ten thousand clients
 of a relay that died. It serves later ones too, as long as the logs go on from where it was sent.
+What was read is kept packed, and all reads together within one budget: where one more needs the
+room, the one that was used least lately goes, and who is in the middle of it starts anew.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import count
+from typing import Final
 
 from relay.changes import frames
 from relay.changes.history import Seqs
 from relay.changes.intake import Intake
+from relay.changes.log import Overflow
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot, common
-from relay.changes.wire import framed
+from relay.changes.wire import apart, framed
 from relay.clients.places import Unresumable
 from relay.errors import Unavailable
 from relay.upstream.rest import Page, Rest
 
 GATHER_SECONDS: Final = 0.05
-KEEP_SECONDS: Final = 30.0
-MOST_KEPT: Final = 4
-MOST_BYTES: Final = 160 * 1024 * 1024
+KEEP_SECONDS: Final = 60.0
+CHUNK_CHANGES: Final = 100
+BYTES_A_ROW: Final = 256  # packed, with its numbers; a hotspot takes about half of it
 NO_PLACE: Final = 0  # the seq of a frame after which nobody can be resumed
+_QUICKLY: Final = 1  # a quarter of the time of the usual level, and hardly larger
 
 
-class Caught(NamedTuple):
-    """A change that was read, as an event of all rows."""
+class Chunk:
+    """Some changes of one endpoint, in the order of transactions, as packed events of all rows."""
 
-    tx: int
-    row_id: int
-    version: int
-    frame: bytes
+    __slots__ = ("_events", "_ids", "_txs", "_versions", "serial", "size")
+
+    def __init__(self, changes: Sequence[Change], serial: int) -> None:
+        events = b"".join(framed(frames.event(change, NO_PLACE)) for change in changes)
+        self._events = zlib.compress(events, _QUICKLY)
+        self._txs = array("q", [change.tx for change in changes])
+        self._ids = array("q", [change.id for change in changes])
+        self._versions = array("q", [change.version for change in changes])
+        self.serial: Final = serial
+        self.size: Final = len(self._events) + 24 * len(changes) + 500
+
+    @property
+    def least_tx(self) -> int:
+        """The first of the transactions."""
+        return min(self._txs)
+
+    def events(self, since: Snapshot, newer: Mapping[int, int]) -> Iterator[bytes]:
+        """The frames of those that `since` does not show, without rows of which `newer` has
+        that version or a later one."""
+        every = apart(zlib.decompress(self._events))
+        for event, tx, row_id, version in zip(
+            every, self._txs, self._ids, self._versions, strict=True
+        ):
+            if not since.shows(tx) and newer.get(row_id, version - 1) < version:
+                yield event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Missed:
-    """All that `upto` shows and `since` does not, by endpoint number; what `upto` does not show
-    comes after `seqs` in the logs, and with it what was sent on meanwhile. It holds for one
-    `generation` of the logs: another one is of another history."""
+    """All that `upto` shows and `since` does not; what `upto` does not show comes after `seqs` in
+    the logs, and with it what was sent on meanwhile, which is `newer`: the version of each row by
+    endpoint number. It holds for one `generation` of the logs: another one is of another history.
+    """
 
     since: Snapshot
     upto: Snapshot
     seqs: Seqs
     generation: int
-    caught: Mapping[int, tuple[Caught, ...]]
+    newer: Mapping[int, Mapping[int, int]]
+    size: int  # in bytes
+    now: Callable[[], float]
+    used_at: float
+    chunks: Mapping[int, Sequence[Chunk]] | None
+
+    def of(self, number: int) -> Sequence[Chunk]:
+        """The chunks of that endpoint.
+
+        Raises:
+            Overflow: they had to make room for others.
+        """
+        if self.chunks is None:
+            raise Overflow
+        self.used_at = self.now()
+        return self.chunks[number]
+
+    def events(self, number: int, chunk: Chunk, since: Snapshot) -> Iterator[bytes]:
+        """What a client missed of a chunk of that endpoint, as events of all rows."""
+        return chunk.events(since, self.newer[number])
 
 
 class TooMuch(Exception):
@@ -58,13 +106,12 @@ class _Read:
 
     wanted: list[Snapshot] = field(default_factory=list)
     since: Snapshot | None = None
-    used_at: float = 0.0
     result: Missed | None = None
     task: asyncio.Task[Missed] | None = None
 
 
 class MissedReads:
-    """What was read lately or is being read; `generation` changes with the history."""
+    """What was read lately or is being read."""
 
     def __init__(
         self,
@@ -78,8 +125,10 @@ class MissedReads:
         self._intake = intake
         self._now = now
         self._most_rows = most_rows
+        self._most_bytes = most_rows * BYTES_A_ROW
         self._reads: list[_Read] = []
         self._one_at_a_time = asyncio.Lock()
+        self._serials = count()
         self.count = 0
 
     async def get(self, snapshot: Snapshot, number: int) -> Missed:
@@ -93,7 +142,6 @@ class MissedReads:
             read = self._serving(snapshot, number) or self._gathering()
             if read.since is None:
                 read.wanted.append(snapshot)
-            read.used_at = self._now()
             assert read.task is not None  # noqa: S101 for mypy: made with the read
             try:
                 missed = await asyncio.shield(read.task)
@@ -110,11 +158,19 @@ class MissedReads:
     def tick(self) -> None:
         """Lets go of what nobody asked for lately; called every second."""
         least = self._now() - KEEP_SECONDS
-        self._reads = [read for read in self._reads if read.result is None or read.used_at >= least]
+        for read in self._done():
+            if read.result is not None and read.result.used_at < least:
+                self._drop(read)
 
     def forget(self) -> None:
         """The database has another history."""
-        self._reads = [read for read in self._reads if read.result is None]
+        for read in self._done():
+            self._drop(read)
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return sum(read.result.size for read in self._reads if read.result is not None)
 
     async def close(self) -> None:
         """Ends the reads under way."""
@@ -156,16 +212,31 @@ class MissedReads:
     def _finished(self, read: _Read, task: asyncio.Task[Missed]) -> None:
         if task.cancelled() or task.exception() is not None:
             self._reads.remove(read)  # those who waited were told
-        done = [each for each in self._reads if each.result is not None]
-        for oldest in done[:-MOST_KEPT]:
-            self._reads.remove(oldest)
+
+    def _done(self) -> list[_Read]:
+        return [read for read in self._reads if read.result is not None]
+
+    def _drop(self, read: _Read) -> None:
+        if read.result is not None:
+            read.result.chunks = None
+        self._reads.remove(read)
+
+    def _make_room(self, size: int) -> None:
+        """Lets go of former reads until there is room for one of that many bytes."""
+        if size > self._most_bytes:
+            raise TooMuch
+        used = [(read.result.used_at, read) for read in self._reads if read.result is not None]
+        for _, read in sorted(used, key=lambda each: each[0]):
+            if self.size + size <= self._most_bytes:
+                return
+            self._drop(read)
 
     async def _read(self, since: Snapshot) -> Missed:
         streams = self._intake.streams
         generation, seqs = streams.generation, streams.seqs()
         accepted = self._intake.feed.accepted
         published = {stream.endpoint.number: stream.record() for stream in streams}
-        caught: dict[int, list[Caught]] = {number: [] for number in published}
+        chunks: dict[int, list[Chunk]] = {number: [] for number in published}
         rows = size = 0
         upto, after, more = None, (0, 0, 0), True
         try:
@@ -176,16 +247,18 @@ class MissedReads:
                 if page.reset or streams.generation != generation:
                     raise Unresumable("epoch")
                 upto, after, more = page.snapshot, page.after, page.more
+                rows += len(page.changes)
+                if rows > self._most_rows:
+                    raise TooMuch
                 # Rows that no source has brought yet go to everybody, so that none comes twice.
                 self._intake.take(page.changes)
-                for change in page.changes:
-                    entry = _caught(change)
-                    caught[change.endpoint.number].append(entry)
-                    size += len(entry.frame)
-                rows += len(page.changes)
-                if rows > self._most_rows or size > MOST_BYTES:
-                    raise TooMuch
-                await asyncio.sleep(0)
+                for number, theirs in _sorted_out(page.changes).items():
+                    for start in range(0, len(theirs), CHUNK_CHANGES):
+                        chunk = Chunk(theirs[start : start + CHUNK_CHANGES], next(self._serials))
+                        chunks[number].append(chunk)
+                        size += chunk.size
+                        await asyncio.sleep(0)
+                self._make_room(size)
         finally:
             for stream in streams:
                 stream.stop_recording(published[stream.endpoint.number])
@@ -195,11 +268,12 @@ class MissedReads:
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
         if self._intake.feed.hidden_from(upto, accepted):
             raise Unavailable("a transaction that was sent on already is not visible yet")
-        kept = {
-            number: tuple(entry for entry in entries if not _has(published[number], entry))
-            for number, entries in caught.items()
+        newer = {
+            number: {change.id: change.version for change in theirs.values()}
+            for number, theirs in published.items()
         }
-        return Missed(since, upto, seqs, generation, kept)
+        now = self._now
+        return Missed(since, upto, seqs, generation, newer, size, now, now(), chunks)
 
     async def _page(
         self, since: Snapshot, upto: Snapshot | None, after: tuple[int, int, int]
@@ -210,10 +284,8 @@ class MissedReads:
         )
 
 
-def _caught(change: Change) -> Caught:
-    return Caught(change.tx, change.id, change.version, framed(frames.event(change, NO_PLACE)))
-
-
-def _has(published: Mapping[int, Change], entry: Caught) -> bool:
-    newer = published.get(entry.row_id)
-    return newer is not None and newer.version >= entry.version
+def _sorted_out(changes: Sequence[Change]) -> dict[int, list[Change]]:
+    found: dict[int, list[Change]] = {}
+    for change in changes:
+        found.setdefault(change.endpoint.number, []).append(change)
+    return found

@@ -23,21 +23,22 @@ class Parameters:
     filter: Filter
     last: int | None = None
     cursor: str | None = None
-    seq: int | None = None
     token: str | None = field(default=None, repr=False)
 
 
 def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
-    """The parameters in `query`; only a `resumable` format has `cursor` and `seq`.
+    """The parameters in `query`; only a `resumable` format has `cursor`. A `seq`, which clients
+    brought before it was a part of the cursor, is ignored.
 
     Raises:
         BadParameter: a parameter is unknown, given twice though it is no filter, or has a bad
             value.
     """
     given = _grouped(query)
-    cursor, seq = _once(given, "cursor"), _once(given, "seq")
-    if not resumable and (cursor is not None or seq is not None):
-        raise BadParameter("cursor and seq need the subprotocol relay.v1")
+    given.pop("seq", None)
+    cursor = _once(given, "cursor")
+    if not resumable and cursor is not None:
+        raise BadParameter("cursor needs the subprotocol relay.v1")
     if cursor is not None and len(cursor) > MAX_CURSOR_BYTES:
         raise BadParameter(f"cursor is longer than {MAX_CURSOR_BYTES} bytes")
     last, token = _once(given, "last"), _once(given, "token")
@@ -47,7 +48,6 @@ def parse(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
         ),
         last=None if last is None else _number("last", last, MOST_ROWS),
         cursor=cursor or None,
-        seq=None if seq is None else _number("seq", seq, 2**53),
         token=token or None,
     )
 

@@ -3,16 +3,26 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from relay.changes.filters import Filter
+from relay.changes.history import Seqs
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
 from relay.clients.cursor import Cursor, InvalidCursor, Signer, bound
 
 MOST_SIGNED: Final = 1000
 
-_Place = tuple[Snapshot, str, str, int, int]
+
+class _Place(NamedTuple):
+    """What a cursor says of a moment, whatever the filter."""
+
+    snapshot: Snapshot
+    epoch: str
+    instance: str
+    beat: int
+    issued: int
+    seqs: Seqs
 
 
 @dataclass(slots=True)
@@ -58,7 +68,8 @@ class Places:
         self._signed: dict[Filter, tuple[_Place, str]] = {}  # many come at the same time
 
     def cursor(self, wanted: Filter) -> str | None:
-        """Where clients of that filter are; None before the first catch-up and heartbeat."""
+        """Where clients of that filter are who have had all that was published; None before the
+        first catch-up and heartbeat."""
         here = self._here()
         return None if here is None else self._cursor(here, wanted)
 
@@ -71,23 +82,34 @@ class Places:
         snapshot, epoch = self._intake.feed.snapshot, self._intake.epoch
         if snapshot is None or epoch is None or self._identity.beat == 0:
             return None
-        return snapshot, epoch, self._identity.instance, self._identity.beat, int(self._clock())
+        return _Place(
+            snapshot,
+            epoch,
+            self._identity.instance,
+            self._identity.beat,
+            int(self._clock()),
+            self._intake.streams.seqs(),
+        )
 
-    def _cursor(self, newest: _Place, wanted: Filter) -> str:
+    def _cursor(self, here: _Place, wanted: Filter) -> str:
         signed = self._signed.get(wanted)
-        if signed is not None and signed[0] == newest:
+        if signed is not None and signed[0] == here:
             return signed[1]
         text = self._signer.sign(
             Cursor(
-                *newest[:-1],
+                snapshot=here.snapshot,
+                epoch=here.epoch,
+                instance=here.instance,
+                beat=here.beat,
                 endpoint=wanted.endpoint.name,
                 filter=bound(wanted),
-                issued=newest[-1],
+                issued=here.issued,
+                seq=here.seqs[wanted.endpoint.number],
             )
         )
         if len(self._signed) >= MOST_SIGNED:
             self._signed.clear()
-        self._signed[wanted] = newest, text
+        self._signed[wanted] = here, text
         return text
 
     def read(self, presented: str, wanted: Filter) -> Cursor:

@@ -1,129 +1,79 @@
-"""What the logs and reads hold for resuming clients, put into their format once for all of them."""
+"""What was read for resuming clients, in the format of each, made while the client takes it.
 
-import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+A replay is a place and nothing else: what comes next is made when the client has taken what came
+before, so that a client which leaves costs nothing more. It is made in the chunks of the read,
+which are kept within one budget, so that those who ask for the same share them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from relay.changes.deflate import deflated
 from relay.changes.filters import Filter
 from relay.changes.frames import filtered
 from relay.changes.groups import Group
+from relay.changes.snapshot import Snapshot
 from relay.changes.wire import Piece, pieces
-from relay.clients.cursor import Cursor
-from relay.clients.flights import Flights
-from relay.clients.missed import Missed
-from relay.clients.places import Unresumable
+from relay.clients.missed import Chunk, Missed
 from relay.clients.state import PIECE_BYTES
 
-CHUNK_FRAMES: Final = 500
-KEEP_SECONDS: Final = 30.0
-MOST_KEPT: Final = 64
+MOST_BYTES: Final = 16 * 1024 * 1024
+_OVERHEAD_BYTES: Final = 200
 
+Pieces = tuple[Piece, ...]
+# Filter, whether frames are compressed, serial of the chunk, and for whom if not for everybody.
+_Key = tuple[Filter, bool, int, Snapshot | None]
 
-@dataclass(slots=True)
-class Rendered:
-    """`before`, after which the group's log goes on from `position`."""
-
-    before: tuple[Piece, ...]
-    position: int
-    generation: int
-    used_at: float = 0.0
-
-    def goes_on(self, group: Group) -> bool:
-        """Whether the log still holds what comes after."""
-        return self.generation == group.generation and self.position >= group.log.tail
-
-
-# The group and its generation, the seq after which its log goes on, a snapshot if read.
-Key = tuple[Group, int, int, str]
+_NOTHING: Final = (Piece(b"", 0),)  # so that others get their turn
 
 
 class Renderings:
-    """Those that were asked for lately, and those under way."""
+    """The chunks that were rendered lately."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._kept: dict[Key, Rendered] = {}
-        self._flights = Flights[Key, Rendered]("replay")
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._kept = OrderedDict[_Key, Pieces]()
+        self.size = 0  # in bytes
 
-    def at_once(self, group: Group, seq: int, cursor: Cursor | None = None) -> Rendered | None:
-        """Everything after `seq`, and before that what was read for `cursor`; None when it has to
-        be worked out."""
-        if cursor is None and group.log.covers(seq):
-            return Rendered((), group.log.after(seq), group.generation)
-        kept = self._kept.get(_key(group, seq, cursor))
-        if kept is None or not kept.goes_on(group):
-            return None
-        kept.used_at = self._now()
-        return kept
-
-    async def get(
-        self, group: Group, seq: int, missed: Missed | None = None, cursor: Cursor | None = None
-    ) -> Rendered:
-        """The same, worked out if need be; with `cursor`, what was `missed` is what was read for
-        it.
+    def missed(self, group: Group, missed: Missed, since: Snapshot) -> Iterator[Piece]:
+        """What the group wants of what was read and `since` does not show, with empty pieces where
+        that is nothing.
 
         Raises:
-            Unresumable: the logs do not hold it any more.
+            Overflow: the rest had to make room for other reads.
         """
-        found = self.at_once(group, seq, cursor)
-        if found is None:
-            key = _key(group, seq, cursor)
-            generation = group.generation  # that of `seq`, also when it changes before the start
-            found = await self._flights.join(
-                key, lambda: self._render(group, generation, seq, missed, cursor)
-            )
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[key] = found
-        return found
-
-    def tick(self) -> None:
-        """Lets go of what nobody asked for lately; called every second."""
-        least = self._now() - KEEP_SECONDS
-        self._kept = {key: each for key, each in self._kept.items() if each.used_at >= least}
+        number, index = group.wanted.endpoint.number, 0
+        while index < len(chunks := missed.of(number)):
+            yield from self._rendered(group, missed, chunks[index], since)
+            index += 1
 
     def forget(self) -> None:
         """The database has another history."""
         self._kept.clear()
+        self.size = 0
 
-    async def close(self) -> None:
-        """Ends what is under way."""
-        await self._flights.close()
-
-    async def _render(
-        self,
-        group: Group,
-        generation: int,
-        seq: int,
-        missed: Missed | None,
-        cursor: Cursor | None,
-    ) -> Rendered:
-        before: list[bytes] = []
-        if missed is not None and cursor is not None:
-            caught = missed.caught[group.wanted.endpoint.number]
-            for start in range(0, len(caught), CHUNK_FRAMES):
-                before += _wanted(
-                    (
-                        entry.frame
-                        for entry in caught[start : start + CHUNK_FRAMES]
-                        if not cursor.snapshot.shows(entry.tx)
-                    ),
-                    group.wanted,
-                )
-                await asyncio.sleep(0)
-        if not group.log.covers(seq):
-            raise Unresumable("overflow")  # more came while it was read than the log holds
-        frames = map(deflated, before) if group.compressed else before
-        return Rendered(
-            tuple(pieces(frames, PIECE_BYTES)), group.log.after(seq), generation, self._now()
-        )
+    def _rendered(self, group: Group, missed: Missed, chunk: Chunk, since: Snapshot) -> Pieces:
+        # Most chunks are the same for everybody: `since` shows nothing that is in them.
+        own = None if chunk.least_tx >= since.xmax else since
+        key = (group.wanted, group.compressed, chunk.serial, own)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        events = missed.events(group.wanted.endpoint.number, chunk, since)
+        found = self._kept[key] = _joined(group, events)
+        self.size += _size(found)
+        while self.size > self._most_bytes:
+            self.size -= _size(self._kept.popitem(last=False)[1])
+        return found
 
 
-def _key(group: Group, seq: int, cursor: Cursor | None) -> Key:
-    return group, group.generation, seq, str(cursor.snapshot) if cursor is not None else ""
+def _joined(group: Group, events: Iterable[bytes]) -> Pieces:
+    wanted = events if group.wanted.is_everything else filtered(events, group.wanted)
+    frames = map(deflated, wanted) if group.compressed else wanted
+    return tuple(pieces(frames, PIECE_BYTES)) or _NOTHING
 
 
-def _wanted(events: Iterable[bytes], wanted: Filter) -> Iterable[bytes]:
-    return events if wanted.is_everything else filtered(events, wanted)
+def _size(made: Pieces) -> int:
+    return _OVERHEAD_BYTES + sum(len(piece.data) for piece in made)

@@ -1,19 +1,18 @@
 """Decides how a client with a cursor goes on: from the logs, from the database, or not at all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from relay.changes.groups import Group
 from relay.changes.intake import Intake
-from relay.changes.streams import Stream
 from relay.changes.wire import Piece
 from relay.clients.beats import Beats
 from relay.clients.cursor import Cursor
 from relay.clients.missed import MissedReads
 from relay.clients.places import Places, Unresumable
-from relay.clients.renderings import Rendered, Renderings
+from relay.clients.renderings import Renderings
 from relay.errors import Unavailable
 
 
@@ -23,34 +22,26 @@ class Replay:
     `until` on it is up to date, and `cursor` its new place. `kind`: seq, memory or rest."""
 
     kind: str
-    before: tuple[Piece, ...]
+    before: Iterator[Piece]
     position: int
     until: int
-    generation: int
     cursor: str | None
 
 
 class Resumes:
     """Answers to cursors; what many present is worked out once."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        places: Places,
-        beats: Beats,
-        missed: MissedReads,
-        now: Callable[[], float],
-    ) -> None:
+    def __init__(self, intake: Intake, places: Places, beats: Beats, missed: MissedReads) -> None:
         self._intake = intake
         self._places = places
         self._beats = beats
         self._missed = missed
-        self._renderings = Renderings(now)
+        self._renderings = Renderings()
         self.kinds = Counter[str]()
 
-    def at_once(self, presented: str, seq: int | None, group: Group) -> Replay | None:
-        """What the client missed, if nothing has to be read or worked out for it; it is a member of
-        the group since before the call.
+    def at_once(self, presented: str, group: Group) -> Replay | None:
+        """What the client missed, if nothing has to be read for it; it is a member of the group
+        since before the call.
 
         Raises:
             Unresumable: the cursor is answered by a reset.
@@ -61,16 +52,9 @@ class Resumes:
             known = self._beats.known(cursor)
             if known is False:
                 raise Unresumable("epoch")
-            held = self._held(cursor, seq, group) if known else None
-            if held is None:
-                return None
-            kind, after = held
-            rendered = self._renderings.at_once(group, after)
-            if rendered is None:
-                return None
-            return self._counting(self._replay(kind, group, rendered))
+            return self._held(cursor, group) if known else None
 
-    async def find(self, presented: str, seq: int | None, group: Group) -> Replay:
+    async def find(self, presented: str, group: Group) -> Replay:
         """What the client missed; it is a member of the group since before the call.
 
         Raises:
@@ -78,7 +62,7 @@ class Resumes:
             Unavailable: it cannot be found out now.
         """
         with self._counted():
-            return self._counting(await self._find(presented, seq, group))
+            return await self._find(presented, group)
 
     @property
     def reads(self) -> int:
@@ -88,7 +72,6 @@ class Resumes:
     def tick(self) -> None:
         """Lets go of what nobody asked for lately; called every second."""
         self._missed.tick()
-        self._renderings.tick()
 
     def forget(self) -> None:
         """The database has another history."""
@@ -98,7 +81,6 @@ class Resumes:
 
     async def close(self) -> None:
         """Ends what is under way."""
-        await self._renderings.close()
         await self._missed.close()
         await self._beats.close()
 
@@ -110,25 +92,22 @@ class Resumes:
             self.kinds["none"] += 1
             raise
 
-    def _counting(self, replay: Replay) -> Replay:
-        self.kinds[replay.kind] += 1
-        return replay
-
-    async def _find(self, presented: str, seq: int | None, group: Group) -> Replay:
+    async def _find(self, presented: str, group: Group) -> Replay:
         generation = group.generation
         cursor = self._read(presented, group)
         if not await self._beats.vouch_for(cursor):
             raise Unresumable("epoch")
         _check(generation, group)
-        held = self._held(cursor, seq, group)
+        held = self._held(cursor, group)
         if held is not None:
-            kind, after = held
-            return self._replay(kind, group, await self._renderings.get(group, after))
+            return held
         number = group.wanted.endpoint.number
         missed = await self._missed.get(cursor.snapshot, number)
         _check(generation, group)  # who waits goes on later than the read ended
-        rendered = await self._renderings.get(group, missed.seqs[number], missed, cursor)
-        return self._replay("rest", group, rendered)
+        if not group.log.covers(missed.seqs[number]):
+            raise Unresumable("overflow")  # more came while it was read than the log holds
+        before = self._renderings.missed(group, missed, cursor.snapshot)
+        return self._replay("rest", group, missed.seqs[number], before)
 
     def _read(self, presented: str, group: Group) -> Cursor:
         cursor = self._places.read(presented, group.wanted)
@@ -138,33 +117,34 @@ class Resumes:
             raise Unresumable("epoch")
         return cursor
 
-    def _held(self, cursor: Cursor, seq: int | None, group: Group) -> tuple[str, int] | None:
-        stream = self._intake.streams[group.wanted.endpoint]
-        own = seq is not None and seq <= stream.seq and self._places.is_own(cursor)
-        if own and seq is not None and stream.log.covers(seq):
-            return "seq", seq
-        remembered = self._remembered(cursor, stream)
-        return None if remembered is None else ("memory", remembered)
+    def _held(self, cursor: Cursor, group: Group) -> Replay | None:
+        seq, kind = cursor.seq, "seq"
+        if not (self._places.is_own(cursor) and group.log.covers(seq)):
+            remembered = self._remembered(cursor, group)
+            if remembered is None:
+                return None
+            seq, kind = remembered, "memory"
+        return self._replay(kind, group, seq)
 
-    def _remembered(self, cursor: Cursor, stream: Stream) -> int | None:
+    def _remembered(self, cursor: Cursor, group: Group) -> int | None:
         newest = self._intake.feed.snapshot
         if newest is None or cursor.snapshot.xmax > newest.xmax:
             return None  # of a relay that is ahead, or from the future: the database knows
         mark = self._intake.history.best(cursor.snapshot)
         if mark is None:
             return None
-        seq = mark.seqs[stream.endpoint.number]
-        return seq if stream.log.covers(seq) else None
+        seq = mark.seqs[group.wanted.endpoint.number]
+        return seq if group.log.covers(seq) else None
 
-    def _replay(self, kind: str, group: Group, rendered: Rendered) -> Replay:
-        if not rendered.goes_on(group):
-            raise Unavailable("the logs have moved on")
+    def _replay(
+        self, kind: str, group: Group, seq: int, before: Iterator[Piece] | None = None
+    ) -> Replay:
+        self.kinds[kind] += 1
         return Replay(
             kind=kind,
-            before=rendered.before,
-            position=rendered.position,
+            before=before or iter(()),
+            position=group.log.after(seq),
             until=group.log.head,
-            generation=rendered.generation,
             cursor=self._places.cursor(group.wanted),
         )
 

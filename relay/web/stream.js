@@ -32,8 +32,6 @@ export class Stream {
   #timer = null;
   #attempt = 0;
   #cursor = null;
-  #seq = null; // of the newest change received from the relay that the cursor is from
-  #heardSeq = null; // the same of this connection
   #awaitsPong = false;
   #rows;
   #status;
@@ -75,7 +73,7 @@ export class Stream {
   // Forget what was received, so that the next open() starts from the beginning.
   forget() {
     this.#rows.forget();
-    this.#cursor = this.#seq = this.#heardSeq = null;
+    this.#cursor = null;
   }
 
   #dial() {
@@ -140,8 +138,6 @@ export class Stream {
     if (this.#cursor !== null) {
       url.searchParams.delete("last"); // only meant for a start without a cursor
       url.searchParams.set("cursor", this.#cursor);
-      // On the same relay it is the exact place; any other one goes by the cursor alone.
-      if (this.#seq !== null) url.searchParams.set("seq", String(this.#seq));
     }
     return url.href;
   }
@@ -152,7 +148,6 @@ export class Stream {
     if (frame === null || (CHANGES.has(frame.type) && !isChange(frame))) {
       this.#become(this.#status.state, { badFrames: this.#status.badFrames + 1 });
     } else if (CHANGES.has(frame.type)) {
-      this.#note(frame.seq);
       if (this.#rows.take(frame)) this.#tell(frame);
     } else {
       this.#obey(frame);
@@ -166,12 +161,12 @@ export class Stream {
         this.#greeted(frame);
         break;
       case "synced":
-        this.#keep(frame.cursor);
+        this.#cursor = frame.cursor ?? null;
         this.#become("open", { complete: frame.complete === true });
         this.#tell({ type: "synced", complete: frame.complete === true });
         break;
       case "cursor":
-        this.#keep(frame.cursor);
+        this.#cursor = frame.cursor ?? null;
         break;
       case "reset":
         this.#discard(frame.reason);
@@ -210,7 +205,6 @@ export class Stream {
 
   #greeted(hello) {
     this.#greetedYet = true;
-    this.#heardSeq = null;
     this.#after(this.#options.pingSeconds, () => this.#ping());
     this.#become("syncing", { upstream: "live" }); // unless a `status` says otherwise
     // What is not resumed is told from the beginning, without the deletions of the meantime.
@@ -223,19 +217,6 @@ export class Stream {
     this.forget();
     if (this.#status.state === "open") this.#become("syncing");
     if (given) this.#tell({ type: "reset", reason: reason ?? null });
-  }
-
-  #keep(cursor) {
-    this.#cursor = cursor ?? null;
-    this.#seq = this.#heardSeq;
-  }
-
-  // Rows that were read from the database have no place: 0. Before synced, places are not kept,
-  // since the cursor may be another relay's.
-  #note(seq) {
-    if (!Number.isSafeInteger(seq) || seq <= 0) return;
-    this.#heardSeq = seq;
-    if (this.#status.state === "open") this.#seq = seq;
   }
 
   #ping() {

@@ -11,7 +11,15 @@ from relay.changes.filters import Filter
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
-from relay.clients.cursor import MAX_BYTES, Cursor, InvalidCursor, Signer, bound
+from relay.clients.cursor import (
+    MAX_BYTES,
+    NOWHERE,
+    Cursor,
+    InvalidCursor,
+    Signer,
+    _base64,
+    bound,
+)
 from relay.clients.places import Identity, Places, Unresumable
 
 SIGNER = Signer("key")
@@ -24,6 +32,7 @@ CURSOR = Cursor(
     endpoint="hotspots",
     filter=bound(CRITICAL),
     issued=1000,
+    seq=4711,
 )
 
 
@@ -33,6 +42,17 @@ def signed(cursor: Cursor) -> str:
 
 def test_a_relay_with_the_same_key_understands_it() -> None:
     assert Signer("key").read(signed(CURSOR)) == CURSOR
+
+
+def test_one_from_before_it_had_a_seq_is_understood() -> None:
+    body = _base64(
+        b'[1,"90:120:90,100","7771138252333731916.00000001",'
+        b'"c849101d-771a-421e-9df5-729c9f95a7ff",12,"hotspots","'
+        + bound(CRITICAL).encode()
+        + b'",1000]'
+    )
+    text = f"{body}.{SIGNER._signature(body)}"
+    assert SIGNER.read(text) == dataclasses.replace(CURSOR, seq=NOWHERE)
 
 
 def test_another_key_does_not() -> None:

@@ -76,7 +76,7 @@ async def test_metrics_tell_what_happened(emulator: Emulator, tables: Tables) ->
             async with relay.follow(f"hotspots?cursor={presented}") as events:
                 await greeted(events)
         found = await samples(relay)
-        assert found["relay_resumes_total", "memory"] == 1
+        assert found["relay_resumes_total", "seq"] == 1
         assert found["relay_resumes_total", "none"] == 1
         assert found["relay_resets_total", "invalid"] == 1
         assert found["relay_resets_total", "overflow"] == 0

@@ -13,7 +13,15 @@ from relay.changes.filters import Filter
 from relay.changes.snapshot import Snapshot
 from relay.clients.cursor import Cursor, Signer, bound
 from relay.clients.missed import Missed, MissedReads
-from tests.relay.clients import Frame, Running, Tables, frame, greeted, live_relay, relay_of
+from tests.relay.clients import (
+    Frame,
+    Running,
+    Tables,
+    frame,
+    greeted,
+    live_relay,
+    relay_of,
+)
 from tests.relay.proxy import proxy_to
 
 SELDOM = {"RELAY_CATCH_UP_SECONDS": "60"}
@@ -27,15 +35,13 @@ class Holder:
     def __init__(self, path: str = "hotspots") -> None:
         self.path = path
         self.cursor: str | None = None
-        self.seq: int | None = None
         self.rows: dict[int, dict[str, Any]] = {}
         self.versions: dict[int, int] = {}
 
-    def address(self, *, seq: bool = False) -> str:
+    def address(self) -> str:
         """Where to come back to."""
         mark = "&" if "?" in self.path else "?"
-        place = f"cursor={self.cursor}" + (f"&seq={self.seq}" if seq else "")
-        return self.path if self.cursor is None else f"{self.path}{mark}{place}"
+        return self.path if self.cursor is None else f"{self.path}{mark}cursor={self.cursor}"
 
     def take(self, frames: list[Frame]) -> int:
         """How many of the frames brought something new."""
@@ -49,7 +55,6 @@ class Holder:
             self.cursor = message["cursor"]
         if "version" not in message:
             return False
-        self.seq = message["seq"]
         row_id = message["id"] if kind == "LEAVE" else id_of(message)
         if message["version"] <= self.versions.get(row_id, 0):
             return False
@@ -66,9 +71,9 @@ def id_of(message: Frame) -> int:
     return found
 
 
-async def visit(relay: Running, holder: Holder, *, seq: bool = False) -> list[Frame]:
+async def visit(relay: Running, holder: Holder) -> list[Frame]:
     """Everything up to `synced`, taken."""
-    async with relay.follow(holder.address(seq=seq)) as events:
+    async with relay.follow(holder.address()) as events:
         found = await greeted(events)
     holder.take(found)
     return found
@@ -112,25 +117,42 @@ async def test_on_the_same_relay_from_memory(emulator: Emulator, tables: Tables)
             *("DELETE", "INSERT", "INSERT", "LEAVE", "UPDATE")
         ]
         assert sorted(active.rows) == [each for each in left if each != ids[1]]
-        assert (await kinds(relay)) == {"memory": 2}
+        assert (await kinds(relay)) == {"seq": 2}
 
 
-async def test_a_place_in_the_stream_is_exact(emulator: Emulator, tables: Tables) -> None:
-    async with live_relay(emulator, **SELDOM) as relay:
+async def test_on_the_same_relay_a_cursor_is_an_exact_place(
+    emulator: Emulator, tables: Tables
+) -> None:
+    """No change comes again that was received before the cursor."""
+    async with live_relay(emulator, RELAY_CATCH_UP_SECONDS="0.5") as relay:
         holder = Holder()
         async with relay.follow("hotspots") as events:
             holder.take(await greeted(events))
             first, second = tables.hotspot(), tables.hotspot()
-            while sorted(holder.rows) != [first, second]:
-                holder.take([await frame(events)])
-        assert holder.seq is not None
-        hello, synced = await visit(relay, holder, seq=True)
-        assert (hello["resumed"], synced["type"]) == (True, "synced")
-        seq, holder.seq = holder.seq, 4  # of another relay
-        _, *again, _ = await visit(relay, holder, seq=True)
-        assert [id_of(each) for each in again] == [first, second]
-        assert again[-1]["seq"] == seq
-        assert (await kinds(relay)) == {"seq": 1, "memory": 1}
+            while (told := await frame(events))["type"] != "cursor" or second not in holder.rows:
+                holder.take([told])
+            holder.take([told])
+        third = tables.hotspot()
+        await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 3)
+        _, *missed, _ = await visit(relay, holder)
+        assert [id_of(each) for each in missed] == [third]
+        assert sorted(holder.rows) == [first, second, third]
+        assert (await kinds(relay)) == {"seq": 1}
+
+
+async def test_a_seq_that_a_client_makes_up_changes_nothing(
+    emulator: Emulator, tables: Tables
+) -> None:
+    async with live_relay(emulator, **SELDOM) as relay:
+        holder = Holder()
+        await visit(relay, holder)
+        row = tables.hotspot()
+        await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 1)
+        for seq in ("0", "1", "9007199254740992", "nonsense"):
+            async with relay.follow(f"{holder.address()}&seq={seq}") as events:
+                hello, *missed, _ = await greeted(events)
+            assert hello["resumed"] is True
+            assert [id_of(each) for each in missed] == [row]
 
 
 async def test_on_another_relay_from_its_memory(emulator: Emulator, tables: Tables) -> None:

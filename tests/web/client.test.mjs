@@ -95,40 +95,17 @@ test("a lost connection resumes from the cursor of the last synced or cursor fra
   sockets.newest.tell(upsert(1, 1), { type: "cursor", cursor: "c2" }, upsert(2, 1));
   sockets.newest.cut();
   clock.advance(0.5);
-  assert.equal(new URL(sockets.newest.url).search, "?cursor=c2&seq=201");
+  assert.equal(new URL(sockets.newest.url).search, "?cursor=c2");
   sockets.newest.accept();
   sockets.newest.tell({ ...resumed, cursor: "not this" }, upsert(2, 1), upsert(2, 2));
-  sockets.newest.cut(); // before synced: the old cursor and place stay
+  sockets.newest.cut(); // before synced: the old cursor stays
   clock.advance(1);
-  assert.equal(new URL(sockets.newest.url).search, "?cursor=c2&seq=201");
+  assert.equal(new URL(sockets.newest.url).search, "?cursor=c2");
   sockets.newest.accept();
   sockets.newest.tell(resumed, upsert(2, 1), upsert(2, 2), upsert(3, 1), synced("c3"));
   assert.deepEqual(brief(told).filter(([type]) => type !== "synced"), [
     ["INSERT", 1, 1], ["INSERT", 2, 1], ["UPDATE", 2, 2], ["INSERT", 3, 1],
   ]);
-});
-
-test("the place on a relay is that of the newest change of any kind, and goes with its cursor", async () => {
-  const { sockets, clock } = await following();
-  const places = async (...frames) => {
-    sockets.newest.tell(...frames);
-    sockets.newest.cut();
-    const before = sockets.all.length;
-    while (sockets.all.length === before) clock.advance(0.5);
-    const { searchParams } = new URL(sockets.newest.url);
-    sockets.newest.accept();
-    return [searchParams.get("cursor"), searchParams.get("seq")];
-  };
-  assert.deepEqual(await places(), ["c1", null]);
-  assert.deepEqual(await places(resumed, upsert(1, 1), synced("c2")), ["c2", "101"]);
-  const gone = { ...deletion(1, 2), seq: 102 };
-  assert.deepEqual(await places(resumed, synced("c3"), gone), ["c3", "102"]);
-  assert.deepEqual(await places(resumed, synced("c4"), { ...leave(2, 2), seq: 103 }), ["c4", "103"]);
-  // Read from the database, it has no place.
-  assert.deepEqual(await places(resumed, { ...upsert(3, 1), seq: 0 }, synced("c5")), ["c5", null]);
-  // A change that is known already has one all the same.
-  assert.deepEqual(await places(resumed, synced("c6"), { ...upsert(3, 1), seq: 104 }), ["c6", "104"]);
-  assert.deepEqual(await places({ type: "reset", reason: "overflow" }), [null, null]);
 });
 
 test("a reset tells subscribers to discard, and rows may be told again", async () => {
