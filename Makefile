@@ -22,7 +22,7 @@ help:
 	@touch .venv
 
 demo: .venv
-	@exec $(BIN)/python -m demo
+	@exec $(BIN)/python -m demo $(ARGS)
 
 test: .venv
 	$(BIN)/python -m pytest -n 2

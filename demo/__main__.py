@@ -26,7 +26,9 @@ def main() -> int:
             run_feed(options, os.environ)
             return 0
         ports = Ports(emulator=options.emulator_port, relay=options.relay_port)
-        stage = Stage(ports, options.data, os.environ, options.seed, options.rate)
+        stage = Stage(
+            ports, options.data, os.environ, options.seed, options.rate, auth=options.auth
+        )
         return asyncio.run(stage.run())
     except KeyboardInterrupt:
         return 130
@@ -51,6 +53,11 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="seed of the made-up events (1)")
     parser.add_argument("--rate", type=positive, default=5.0, help="events per second (5)")
+    parser.add_argument(
+        "--auth",
+        action="store_true",
+        help="with access control, as a relay is shipped; prints whom to sign in as",
+    )
     parser.add_argument(
         "--data", type=Path, default=".emulator", help="where the database lives (.emulator)"
     )

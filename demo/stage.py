@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import secrets
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 4.5
 TOKEN_SECONDS = 30 * 24 * 3600
 DEMO_USER = "00000000-0000-4000-8000-000000000001"
+EMAIL = "demo@example.org"
 LOCAL_PAGES = "http://localhost:*,http://127.0.0.1:*,https://localhost:*,http://[::1]:*"
 
 
@@ -47,6 +49,7 @@ class Stage:
     environment: Mapping[str, str] = field(repr=False)
     seed: int
     rate: float
+    auth: bool = False
     children: list[Child] = field(default_factory=list)
 
     async def run(self) -> int:
@@ -92,18 +95,20 @@ class Stage:
             await answer(f"{url}/auth/v1/health", "the embedded Supabase")
             keys = read_env(env_file)
             writer = mint(keys["SUPABASE_JWT_SECRET"], "event_writer")
-            local = mint(keys["SUPABASE_JWT_SECRET"], "authenticated", DEMO_USER)
+            access = {"RELAY_AUTH": "off"}  # on this machine only
+            if self.auth:
+                access = {"RELAY_AUTH": "required"}
+                password = await sign_up(url, keys["SUPABASE_SECRET_KEY"])
+            else:
+                local = mint(keys["SUPABASE_JWT_SECRET"], "authenticated", DEMO_USER)
+                access["RELAY_LOCAL_TOKEN"] = local
             start("worker", "worker", "run", environment=keys)
             start(
                 "relay",
                 "relay",
                 environment=keys
-                | {
-                    "PORT": str(self.ports.relay),
-                    "RELAY_AUTH": "off",  # on this machine only
-                    "RELAY_LOCAL_TOKEN": local,
-                    "RELAY_ALLOWED_ORIGINS": LOCAL_PAGES,
-                },
+                | access
+                | {"PORT": str(self.ports.relay), "RELAY_ALLOWED_ORIGINS": LOCAL_PAGES},
             )
             start(
                 "feed",
@@ -122,7 +127,13 @@ class Stage:
             say("demo", f"  endpoints  {sockets}/ws/hotspots  /ws/alerts  /ws/recommendations")
             say("demo", f"  Supabase   {url}")
             say("demo", f"  variables  {env_file} (for `python -m worker` and your own programs)")
-            say("demo", f"  try        {sys.executable} -m relay check")
+            port = "" if self.ports.relay == 8003 else f"PORT={self.ports.relay} "
+            token = ""
+            if self.auth:
+                say("demo", f"  sign in    {EMAIL}  {password}")
+                data = "" if self.data == Path(".emulator") else f" --data {self.data}"
+                token = f"RELAY_TOKEN=$({sys.executable} -m emulator token{data}) "
+            say("demo", f"  try        {port}{token}{sys.executable} -m relay check")
             say("demo", "Ctrl-C stops everything; the data is kept.")
 
     async def _take_down(self) -> None:
@@ -159,6 +170,21 @@ async def answer(url: str, name: str) -> None:
                     return
             await asyncio.sleep(0.1)
     raise StageError(f"{name} was not ready within {READY_SECONDS:g} s, see its lines above")
+
+
+async def sign_up(url: str, secret_key: str) -> str:
+    """Make the demo's user, or give it a new password; the password. Raises StageError."""
+    password = secrets.token_urlsafe(9)
+    wish = {"email": EMAIL, "password": password, "email_confirm": True}
+    users = f"{url}/auth/v1/admin/users"
+    headers = {"apikey": secret_key, "Authorization": f"Bearer {secret_key}"}
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=10) as client:
+        reply = await client.put(f"{users}/{DEMO_USER}", json=wish)
+        if reply.status_code == 404:
+            reply = await client.post(users, json={"id": DEMO_USER, **wish})
+    if not reply.is_success:
+        raise StageError(f"the demo's user could not be made: {reply.text}")
+    return password
 
 
 def refuse_taken(ports: Ports) -> None:

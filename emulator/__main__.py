@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -98,8 +99,15 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     token = commands.add_parser("token", help="print a user's token")
     token.add_argument("--role", default="authenticated", help="database role (authenticated)")
-    token.add_argument("--subject", metavar="UUID", help="the user's id, auth.uid()")
+    token.add_argument(
+        "--subject", metavar="UUID", help="the user's id, auth.uid(); a new one if not given"
+    )
     token.add_argument("--seconds", type=int, default=3600, help="how long it is valid (3600)")
+    token.add_argument(
+        "--issuer",
+        metavar="URL",
+        help="who has issued it: the address that the emulator served last, and /auth/v1",
+    )
     token.add_argument("--algorithm", choices=("ES256", "HS256"), default="ES256")
     rotation = commands.add_parser("rotate", help="sign users' tokens with a new key from now on")
     rotation.add_argument(
@@ -138,15 +146,29 @@ def loopback(text: str) -> str:
 
 def mint(options: argparse.Namespace) -> int:
     keys = kept_keys(options)
+    subject = options.subject
+    if subject is None and options.role == "authenticated":
+        subject = str(uuid.uuid4())  # without one it is nobody's, and decides nothing
     print(
         keys.mint(
             options.role,
-            subject=options.subject,
+            subject=subject,
             seconds=options.seconds,
             algorithm=options.algorithm,
+            iss=options.issuer or f"{served_at(options)}/auth/v1",
         )
     )
     return 0
+
+
+def served_at(options: argparse.Namespace) -> str:
+    """The address that the data directory was served at last, or would be with these options."""
+    written: Path = options.data / instance.URL
+    try:
+        return written.read_text().strip()
+    except FileNotFoundError:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        return f"http://{host}:{options.port}"
 
 
 def rotate(options: argparse.Namespace) -> int:
@@ -203,6 +225,7 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
         if options.env is not None:
             lines = [f"{name}={value}\n" for name, value in variables.items()]
             keys_file.write_private(options.env, "".join(lines))
+        keys_file.write_private(options.data / instance.URL, f"{variables['SUPABASE_URL']}\n")
         serving = Emulator.running(
             database, keys=keys, settings=settings, listener=listener, ended=stop
         )

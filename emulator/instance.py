@@ -17,6 +17,7 @@ from emulator.identity import Keys
 from emulator.settings import Settings
 
 KEYS = "keys.json"
+URL = "url"  # where the project was served last: its name in the tokens that it issues
 MAIN = "postgres"  # the database's name on hosted projects
 
 

@@ -119,7 +119,7 @@ class Demo:
 
 
 @contextmanager
-def demo(data: Path) -> Iterator[Demo]:
+def demo(data: Path, *arguments: str) -> Iterator[Demo]:
     """Start the demo on `data`; whatever is left of it at the end is killed."""
     ports = free_port(), free_port()
     mark = uuid.uuid4().hex
@@ -127,6 +127,7 @@ def demo(data: Path) -> Iterator[Demo]:
         [
             *(sys.executable, "-m", "demo", "--data", str(data), "--rate", "10"),
             *("--emulator-port", str(ports[0]), "--relay-port", str(ports[1])),
+            *arguments,
         ],
         cwd=PROJECT,
         # A proxy of the user's is not asked for what is on this machine.

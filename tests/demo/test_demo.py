@@ -246,3 +246,37 @@ def test_a_second_demo_on_the_same_data_leaves_the_first_one_its_variables(shown
     assert result.returncode == 1
     assert "is in use by another emulator" in result.stdout
     assert shown.variables()["SUPABASE_URL"].endswith(f":{shown.emulator_port}")
+
+
+def test_with_access_control_the_demo_prints_whom_to_sign_in_as(
+    private_directory: Callable[[], Path],
+) -> None:
+    """Twice on the same data: the user of the first time is there already."""
+    directory = private_directory()
+    try:
+        for _ in range(2):
+            with demo(directory, "--auth") as running:
+                running.wait_line("ready")
+                running.wait_line("Ctrl-C stops")
+                (email, password) = next(
+                    line.split()[-2:] for line in running.lines if "sign in " in line
+                )
+                variables = running.variables()
+                session = httpx.post(
+                    f"{variables['SUPABASE_URL']}/auth/v1/token?grant_type=password",
+                    headers={"apikey": variables["SUPABASE_PUBLISHABLE_KEY"]},
+                    json={"email": email, "password": password},
+                    trust_env=False,
+                )
+                assert session.status_code == 200, session.text
+                minted = command("emulator", "token", "--data", str(directory), env={})
+                for token in (session.json()["access_token"], minted.stdout.strip()):
+                    checked = command(
+                        "relay", "check", "--url", running.sockets, env={"RELAY_TOKEN": token}
+                    )
+                    assert checked.returncode == 0, checked.stdout
+                refused = command("relay", "check", "--url", running.sockets, env={})
+                assert (refused.returncode, "RELAY_TOKEN" in refused.stdout) == (1, True)
+                running.interrupt()
+    finally:
+        shutil.rmtree(directory)

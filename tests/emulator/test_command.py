@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ import pytest
 
 from emulator import account, binaries, cluster, keys_file, leftovers
 from emulator.account import Account
+from relay.access.tokens import Rules, published, verify
+from relay.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = Path(sys.executable).resolve()
@@ -266,6 +269,22 @@ def test_token_is_one_that_the_emulator_accepts(plain: Path) -> None:
         claims = keys.identify(token.strip()).claims
         assert (claims["role"], claims["sub"]) == ("authenticated", USER)
         assert claims["exp"] - claims["iat"] == 60
+        # It was never served: issued by where it would be.
+        assert (claims["aud"], claims["iss"]) == ("authenticated", "http://127.0.0.1:0/auth/v1")
+
+
+def test_token_is_one_that_a_relay_with_default_settings_accepts(plain: Path) -> None:
+    """It is issued by the address that the emulator was served at, whichever that was."""
+    with emulator(plain) as served:
+        jwks = httpx.get(f"{served.url}/auth/v1/.well-known/jwks.json", trust_env=False).json()
+    keys = {"SUPABASE_URL": served.url, "SUPABASE_SECRET_KEY": "sb_secret_x"}
+    access = Settings.from_env(keys).access
+    rules = Rules(access.issuer, access.audience)
+    for arguments in ((), ("--subject", USER)):
+        status, token = run(plain, "token", *arguments)
+        claims = verify(token.strip(), published(jwks), rules, time.time())
+        assert (status, claims.role) == (0, "authenticated")
+        assert uuid.UUID(claims.user)
 
 
 def test_rotate_changes_the_key_that_signs_and_lists_all(plain: Path) -> None:
