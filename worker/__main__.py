@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
+from worker import commands as commands_of_people
 from worker.database import Database, connected
 from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
@@ -21,6 +22,7 @@ from worker.ingest.forecast import Forecast
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
+from worker.recompute import Progress, Recomputer, ignore
 from worker.retention import Retention
 from worker.run import run
 from worker.scan import Plan, Summary, scan
@@ -53,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "ingest":
             forecast = Forecast(_basis(settings))
             return ingest.run(options, forecast, lambda: _connected(settings))
-        return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
-    except (SettingsError, FileError) as exc:
+        if options.command in ("scan", "run"):
+            return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
+        return asyncio.run(_command(settings, options))
+    except (SettingsError, FileError, commands_of_people.UsageError) as exc:
         return _fail(str(exc), USAGE)
     except WorkerError as exc:
         return _fail(str(exc), FAILED)
@@ -77,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("scan", help="work off all pending events once, for cron")
     commands.add_parser("run", help="scan on a schedule and whenever events arrive, as a service")
+    commands_of_people.add_parsers(commands)
     ingest.add_arguments(
         commands.add_parser(
             "ingest",
@@ -99,8 +104,7 @@ EXIT_STATUSES = (
 )
 
 
-def _plan(settings: Settings) -> Plan:
-    basis = _basis(settings)
+def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Plan:
     if settings.grid_country is None:
         logger.warning(
             "GRID_COUNTRY is not set: electricity of events without a country is computed with the "
@@ -113,6 +117,7 @@ def _plan(settings: Settings) -> Plan:
         thresholds=settings.thresholds,
         predictor=FactorPredictor(basis),
         truck_classes=basis.factors.truck_classes,
+        recomputer=Recomputer(basis, progress),
     )
 
 
@@ -154,7 +159,7 @@ def _stop_on_signals() -> asyncio.Event:
 async def _scan(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with _connected(settings) as database:
-        plan = _plan(settings)
+        plan = _plan(settings, _basis(settings))
         summary: Summary = await scan(database, plan, "cron", stop)
         if summary.outcome in ("done", "idle"):
             heartbeat = Heartbeat(database, plan.holder)
@@ -163,6 +168,26 @@ async def _scan(settings: Settings) -> int:
         await Retention(settings.keep_days).run(database, stop)
     print(summary)
     return INTERRUPTED if summary.outcome == "stopped" else OK
+
+
+async def _command(settings: Settings, options: argparse.Namespace) -> int:
+    stop, basis = _stop_on_signals(), _basis(settings)
+
+    async def scan_once(database: Database, progress: Progress) -> Summary:
+        return await scan(database, _plan(settings, basis, progress), "recompute", stop)
+
+    command = commands_of_people.run(options, lambda: _connected(settings), basis, scan_once)
+    running = asyncio.ensure_future(command)
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        # A page in flight is stored; what only looks is left at once.
+        async with asyncio.timeout(settings.grace_seconds if stop.is_set() else None):
+            return await running
+    except TimeoutError:
+        return INTERRUPTED
+    finally:
+        stopped.cancel()
 
 
 async def _run(settings: Settings) -> int:
@@ -174,7 +199,7 @@ async def _run(settings: Settings) -> int:
             settings.scan_seconds,
             settings.poll_seconds,
         )
-        await run(settings, database, _plan(settings), stop)
+        await run(settings, database, _plan(settings, _basis(settings)), stop)
     return OK
 
 

@@ -44,7 +44,14 @@ PARTS: Mapping[str, Sequence[str]] = {
     "finish_scan": ("scans",),
     "prune": ("events",),
     "worker_heartbeat": ("seen_at",),
+    "next_recompute": ("recompute",),
+    "recompute_page": ("events", "suppliers", "from", "to"),
+    "commit_recompute": ("state", "events"),
+    "request_recompute": ("state", "id"),
+    "set_supplier": ("state", "id"),
 }
+Row = dict[str, Any]
+
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
     "episode": EpisodeChanged,
@@ -167,6 +174,76 @@ class Database:
         query = self._client.rpc("usable_events", {"suppliers": list(suppliers)})
         counts: list[dict[str, Any]] = await self._repeat("usable_events", query.execute, list)
         return {(row["supplier_id"], row["event_type"]): row["events"] for row in counts}
+
+    async def next_recompute(
+        self, lease: Lease, lease_seconds: int, basis: Row | None, classes: list[Any] | None
+    ) -> Row | None:
+        """Name the oldest recomputation that is not done, None when all are.
+
+        With a basis that differs from the stored one, all events are to be computed anew.
+        """
+        arguments = {"lease_seconds": lease_seconds, "basis": basis, "classes": classes}
+        answer = await self._call("next_recompute", lease.parameters() | arguments)
+        wanted: Row | None = answer["recompute"]
+        return wanted
+
+    async def recompute_page(
+        self, lease: Lease, lease_seconds: int, recompute: int, size: int
+    ) -> Row:
+        """Give the next events of a recomputation and renew the lease."""
+        arguments = {"lease_seconds": lease_seconds, "recompute": recompute, "size": size}
+        return await self._call("recompute_page", lease.parameters() | arguments)
+
+    async def commit_recompute(
+        self, lease: Lease, recompute: int, done_from: int, done_to: int, result: Mapping[str, Any]
+    ) -> Row:
+        """Store a page and give the recomputation's row. Raises BatchGone when it has moved."""
+        arguments = {
+            "recompute": recompute,
+            "done_from": done_from,
+            "done_to": done_to,
+            "result": dict(result),
+        }
+        return await self._call("commit_recompute", lease.parameters() | arguments)
+
+    async def request_recompute(
+        self, supplier: str | None, reason: str, basis: Row, classes: list[Any], relearn: bool
+    ) -> Row:
+        """Ask for a recomputation and give its row."""
+        return await self._call(
+            "request_recompute",
+            {
+                "supplier": supplier,
+                "reason": reason,
+                "basis": basis,
+                "classes": classes,
+                "relearn": relearn,
+            },
+        )
+
+    async def set_supplier(
+        self, supplier: str, changes: Mapping[str, Any], basis: Row, classes: list[Any]
+    ) -> Row:
+        """Set what holds for a supplier; the row of the recomputation that this asks for."""
+        arguments = {"supplier": supplier, "changes": dict(changes), "basis": basis}
+        return await self._call("set_supplier", arguments | {"classes": classes})
+
+    async def decide_quarantine(self, events: Sequence[int], verdict: str) -> int:
+        """Release held events, or drop them; their number."""
+        arguments = {"events": list(events), "verdict": verdict}
+        query = self._client.rpc("decide_quarantine", arguments)
+        number: int = await self._repeat("decide_quarantine", query.execute, int)
+        return number
+
+    async def select(self, table: str, key: str, after: Any = None, **equal: Any) -> list[Row]:
+        """Give up to 1000 rows in the order of `key`, after one, where columns equal these."""
+        query = self._client.table(table).select("*").order(key).limit(1000)
+        for name, value in equal.items():
+            query = query.eq(name, value)
+        if after is not None:
+            query = query.gt(key, after)
+        rows: list[Row] = await self._repeat(table, query.execute, list)
+        return rows
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         query = self._client.rpc(function, arguments)

@@ -17,6 +17,7 @@ from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
 from worker.judge import State, judge, read_events
 from worker.kilograms.calculate import Prediction
 from worker.predictions import Outcome, Predictor
+from worker.recompute import Recomputer
 from worker.severity import Thresholds
 from worker.suppliers import Suppliers
 
@@ -38,6 +39,7 @@ class Plan:
     thresholds: Thresholds
     predictor: Predictor
     truck_classes: Sequence[tuple[str, Decimal]]
+    recomputer: Recomputer
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ COUNTED = (
     "resolved",
     "alerts",
     "recommendations",
+    "recomputed",
 )
 
 
@@ -110,7 +113,10 @@ async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event)
     lease = Lease(plan.holder, answer["token"])
     summary = Summary("done", answer["scan"], Counter(dict.fromkeys(COUNTED, 0)))
     try:
-        summary.outcome = await _work_off(database, plan, lease, summary.counts, stop)
+        if await plan.recomputer.run(database, lease, plan.lease_seconds, summary.counts, stop):
+            summary.outcome = await _work_off(database, plan, lease, summary.counts, stop)
+        else:
+            summary.outcome = "stopped"
     except LeaseLost as exc:
         logger.warning("scan %s ends: %s", summary.scan, exc)
         summary.outcome = "lost"

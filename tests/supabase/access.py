@@ -20,6 +20,7 @@ TABLES: Matrix = {
     "event_queue": {"service_role": _WRITE},
     "predictions": {"service_role": _WRITE},
     "quarantine": {"service_role": _WRITE},
+    "recomputes": {"service_role": _WRITE},
     "suppliers": {"service_role": _WRITE},
     "baselines": {"authenticated": _READ, "service_role": _WRITE},
     "hotspots": _RELAYED,
@@ -43,6 +44,7 @@ SEQUENCES: Matrix = {
     "scans_id_seq": {},
     "hotspots_id_seq": {"service_role": {"usage"}},  # commit_batch draws ids ahead
     "alerts_id_seq": {},
+    "recomputes_id_seq": {},
     "recommendations_id_seq": {},
     "audit_log_id_seq": {},
 }
@@ -73,6 +75,12 @@ FUNCTIONS: Matrix = {
     "finish_scan(uuid,bigint,jsonb,text)": _SERVICE,
     "retry_dead_events()": _SERVICE,
     "decide_quarantine(bigint[],text)": _SERVICE,
+    "learn_classes(text,jsonb,boolean)": _SERVICE,
+    "request_recompute(text,text,jsonb,jsonb,boolean)": _SERVICE,
+    "set_supplier(text,jsonb,jsonb,jsonb)": _SERVICE,
+    "next_recompute(uuid,bigint,integer,jsonb,jsonb)": _SERVICE,
+    "recompute_page(uuid,bigint,integer,bigint,integer)": _SERVICE,
+    "commit_recompute(uuid,bigint,bigint,bigint,bigint,jsonb)": _SERVICE,
     "usable_events(text[])": _SERVICE,
     "requeue_mended_events()": {},
     "prune(interval,interval)": _SERVICE,

@@ -24,6 +24,7 @@ from worker.__main__ import main
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load
 from worker.predictions import FactorPredictor, Predictor
+from worker.recompute import Recomputer
 from worker.scan import Plan
 from worker.severity import Thresholds
 
@@ -181,4 +182,5 @@ def plan(
         thresholds=Thresholds(),
         predictor=predictor or FactorPredictor(BASIS),
         truck_classes=BASIS.factors.truck_classes,
+        recomputer=Recomputer(BASIS),
     )
