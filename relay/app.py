@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
-from relay.changes.endpoints import ENDPOINTS
-from relay.clients.route import Application
+from relay.changes.endpoints import BY_NAME, ENDPOINTS
+from relay.clients.route import Application, NoEndpoint
 from relay.commands import admin
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
@@ -47,12 +47,24 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
                 f"/ws/{endpoint.name}", Application(relay.sockets, endpoint), name=endpoint.name
             )
         )
+    app.router.routes.append(WebSocketRoute("/{path:path}", NoEndpoint(), name="no endpoint"))
+    app.add_route("/ws/{name}", _not_upgraded, include_in_schema=False)
     local_token = None if settings.access.required else settings.local_token
     app.include_router(router(behalf, local_token=local_token, allows=allows))
     app.include_router(admin.router(relay.sockets.register, settings.supabase_key, allows))
     _add_health(app, relay)
     add_pages(app, settings, allows)
     return app
+
+
+async def _not_upgraded(request: Request) -> Response:
+    """Answers who asks an endpoint of WebSockets like a page."""
+    name = request.path_params["name"]
+    if name not in BY_NAME:
+        known = ", ".join(f"/ws/{known}" for known in BY_NAME)
+        return PlainTextResponse(f"no such endpoint; there are {known}\n", 404)
+    text = f"this is an endpoint of WebSockets: open it by ws:// or wss://, or GET /{name}\n"
+    return PlainTextResponse(text, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 def _add_health(app: FastAPI, relay: Relay) -> None:

@@ -1,7 +1,9 @@
 """Which web pages may use the relay: decided from the Origin and Host headers. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,27 +19,96 @@ CORS: Final[Mapping[str, str]] = {
 }
 
 
-def allowing(origins: Sequence[str] = ()) -> Allows:
-    """A predicate that allows the relay's own pages and `origins`, where `:*` is any port."""
-    listed = {origin.rstrip("/").lower() for origin in origins}
+ANY: Final = "*"
+OPAQUE: Final = "null"
+"""What browsers say for files, sandboxed frames and the like."""
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_PORT: Final = re.compile(r"[0-9]{1,5}|\*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """`name` may begin with `*.`, for any name below; `port` is None for any."""
+
+    scheme: str
+    name: str
+    port: int | None
+
+    def includes(self, other: "_Origin") -> bool:
+        below = self.name.startswith("*.") and other.name.endswith(self.name[1:])
+        return (
+            self.scheme == other.scheme
+            and (below or self.name == other.name)
+            and self.port in (None, other.port)
+        )
+
+
+def check(pattern: str) -> str:
+    """The pattern, if it is one that `allowing` understands.
+
+    Raises:
+        ValueError: it is not; the text says which there are.
+    """
+    if pattern not in (ANY, OPAQUE):
+        _parse(pattern, as_pattern=True)
+    return pattern
+
+
+def allowing(patterns: Sequence[str] = ()) -> Allows:
+    """A predicate that allows the relay's own pages and those of `patterns`: an origin, in which
+    `:*` is any port and `*.` before a name any name below it; `null`; or `*` for all.
+
+    Raises:
+        ValueError: a pattern is none of these.
+    """
+    everybody, opaque = ANY in patterns, OPAQUE in patterns
+    listed = [_parse(each, as_pattern=True) for each in patterns if each not in (ANY, OPAQUE)]
 
     def allows(origin: str, host: str) -> bool:
-        origin = origin.lower()
+        if everybody or origin == OPAQUE:
+            return everybody or opaque
         try:
-            parts = urlsplit(origin)
-            _ = parts.port  # which a made-up one may not have
-            any_port = f"{parts.scheme}://{_bracketed(parts.hostname or '')}:*"
+            page = _parse(origin, as_pattern=False)
         except ValueError:
             return False
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
-            return False
-        return parts.netloc == host.lower() or origin in listed or any_port in listed
+        return _is_own(page, host) or any(pattern.includes(page) for pattern in listed)
 
     return allows
 
 
-def _bracketed(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
+def _is_own(page: _Origin, host: str) -> bool:
+    """Whether the page is from where the relay was addressed. Behind a proxy the relay does not
+    know its own scheme, and a port that is the scheme's default may be left out."""
+    name, _, port = host.lower().rpartition(":")
+    if not (name and port.isascii() and port.isdigit()):
+        name, port = host.lower(), ""
+    default = _DEFAULT_PORTS.get(page.scheme)
+    return (
+        default is not None and page.name == name and page.port == (int(port) if port else default)
+    )
+
+
+def _parse(text: str, *, as_pattern: bool) -> _Origin:
+    scheme, separator, rest = text.lower().partition("://")
+    rest = rest.removesuffix("/") if as_pattern else rest
+    found = _NAME.match(rest)
+    if not (separator and scheme.isascii() and scheme.replace("-", "").isalnum() and found):
+        raise ValueError(_UNDERSTOOD)
+    name, port = found.group(), rest[found.end() :]
+    if port and not (port.startswith(":") and _PORT.fullmatch(port[1:])):
+        raise ValueError(_UNDERSTOOD)
+    if not as_pattern and "*" in rest:
+        raise ValueError("no page has such an origin")
+    if not port:
+        return _Origin(scheme, name, _DEFAULT_PORTS.get(scheme, 0))
+    return _Origin(scheme, name, None if port == ":*" else int(port[1:]))
+
+
+_UNDERSTOOD: Final = (
+    "has to list origins such as https://app.example.org, https://*.example.org,"
+    " http://localhost:* or capacitor://localhost, without a path; or null, or *"
+)
 
 
 def is_this_machine(name: str) -> bool:
@@ -82,6 +153,12 @@ def is_embedded(headers: Mapping[str, str]) -> bool:
     if site in ("same-origin", "none"):
         return False
     return headers.get("sec-fetch-mode") != "cors" or "origin" not in headers
+
+
+def foreign(headers: Mapping[str, str]) -> str:
+    """Why a page may not use the relay, and what helps."""
+    origin = headers.get("origin", "another site")
+    return f"pages of {origin} may not use this relay; RELAY_ALLOWED_ORIGINS lists those that may"
 
 
 def cors(origin: str | None) -> dict[str, str]:

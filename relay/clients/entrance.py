@@ -18,7 +18,7 @@ from relay.changes.groups import Format
 from relay.clients.parameters import Parameters, parse
 from relay.close import CloseCode
 from relay.errors import BadParameter
-from relay.origins import Allows, is_addressed_locally, is_foreign
+from relay.origins import Allows, foreign, is_addressed_locally, is_foreign
 
 PATHS: Final = MappingProxyType({f"/ws/{endpoint.name}": endpoint for endpoint in ENDPOINTS})
 COMMON_QUERY_BYTES: Final = 100
@@ -80,9 +80,11 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The handshake is answered by this status; `retry_seconds` when coming back makes sense."""
+    """The handshake is answered by this status, and why; `retry_seconds` when coming back makes
+    sense."""
 
     status: HTTPStatus
+    reason: str
     retry_seconds: int | None = None
 
 
@@ -122,16 +124,17 @@ class Entrance:
     def decide(self, request: Request) -> Decision:
         """What becomes of the request."""
         if is_foreign(request.headers, self._allows):
-            return Refused(HTTPStatus.FORBIDDEN)
+            return Refused(HTTPStatus.FORBIDDEN, foreign(request.headers))
         if not self._gate.required and not is_addressed_locally(request.headers.get("host", "")):
-            return Refused(HTTPStatus.FORBIDDEN)
+            return Refused(HTTPStatus.FORBIDDEN, "without access control the relay is localhost's")
         if len(request.query) > MAX_QUERY_BYTES:
-            return Refused(HTTPStatus.REQUEST_URI_TOO_LONG)
+            too_long = f"the query is longer than {MAX_QUERY_BYTES} bytes"
+            return Refused(HTTPStatus.REQUEST_URI_TOO_LONG, too_long)
         address = self._address(request)
         try:
             place = self.door.enter(address, self._now())
         except AtLimit as limit:
-            return Refused(HTTPStatus(limit.status), limit.retry_seconds)
+            return Refused(HTTPStatus(limit.status), str(limit), limit.retry_seconds)
         decision = self._judge(request, f"{address}:{request.port}", place)
         if isinstance(decision, Refused):
             self.door.leave(place)
@@ -160,7 +163,8 @@ class Entrance:
         except Denied as denied:
             return TurnedAway(chosen, CloseCode.UNAUTHORIZED, str(denied), place)
         except NotReady:
-            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, RETRY_SECONDS)
+            not_ready = "the relay does not know yet who may see what; its /readyz says why"
+            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, not_ready, RETRY_SECONDS)
         return Admitted(format, wanted, client, place, grant, None if grant else token)
 
     def _grant(self, token: str | None, endpoint: Endpoint) -> Grant | None:

@@ -80,13 +80,15 @@ def acceptance(key: str, subprotocol: str | None, extensions: str | None = None)
     )
 
 
-def refusal(status: HTTPStatus, retry_seconds: int | None = None) -> bytes:
-    """The answer that refuses a handshake, and may ask to come back."""
+def refusal(status: HTTPStatus, reason: str, retry_seconds: int | None = None) -> bytes:
+    """The answer that refuses a handshake and says why; it may ask to come back."""
     retry = "" if retry_seconds is None else f"Retry-After: {retry_seconds}\r\n"
+    body = f"{reason}\n".encode()
     return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\n{retry}"
-        "Connection: close\r\n\r\n"
-    ).encode()
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: {len(body)}\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+        f"{retry}Connection: close\r\n\r\n"
+    ).encode() + body
 
 
 def _asks_for_websocket(headers: Mapping[str, str]) -> bool:

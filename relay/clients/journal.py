@@ -15,6 +15,7 @@ class Journal:
         self._lines = 0
         self._came = 0
         self._left = 0
+        self._refused = 0
 
     def came(self, client: str, endpoint: str, format: str, filter: str) -> None:
         """A client connected."""
@@ -43,8 +44,17 @@ class Journal:
         else:
             self._left += 1
 
+    def refused(self, client: str, endpoint: str, reason: str) -> None:
+        """A handshake was refused; one line a second, beside those of clients."""
+        self._refused += 1
+        if self._refused == 1:
+            logger.info("refused client=%s endpoint=%s reason=%r", client, endpoint, reason)
+
     def tick(self) -> None:
         """A second has passed."""
+        if self._refused > 1:
+            logger.info("and in the same second: %d more refused", self._refused - 1)
+        self._refused = 0
         if self._came or self._left:
             logger.info(
                 "and in the same second: %d more connected, %d more left", self._came, self._left

@@ -38,6 +38,7 @@ MOST_FRAMES_AT_THE_END: Final = 64
 # What is looked at before somebody asks whether it was too much; one read may bring 40,000 frames.
 PIECE_BYTES: Final = 512
 PING: Final = b"\x89\x00"
+_NO_HANDSHAKE: Final = Refused(HTTPStatus.BAD_REQUEST, "this is no handshake of WebSocket")
 _PONG_HEAD: Final = b"\x8a\x80"
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
@@ -100,7 +101,7 @@ class RelayProtocol(asyncio.Protocol):
         endpoint = None if found is None else PATHS.get(found.path)
         # Without an answer, and for ever, uvicorn's class would leave who sends anything else.
         if not handshake.is_get(data) or (endpoint is None and not data.isascii()):
-            asyncio.get_running_loop().call_soon(self._refuse, Refused(HTTPStatus.BAD_REQUEST))
+            asyncio.get_running_loop().call_soon(self._refuse, _NO_HANDSHAKE)
         elif found is None or endpoint is None:
             # Only then has uvicorn made this the protocol of the transport.
             asyncio.get_running_loop().call_soon(self._hand_over, data)
@@ -110,9 +111,7 @@ class RelayProtocol(asyncio.Protocol):
     def answer(self, found: Handshake, endpoint: Endpoint) -> None:
         """Accepts or refuses a handshake for that endpoint."""
         host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
-        decision = self._sockets.entrance.decide(
-            Request(endpoint, found.query, found.headers, host, port)
-        )
+        decision = self._sockets.decide(Request(endpoint, found.query, found.headers, host, port))
         if isinstance(decision, Refused):
             self._refuse(decision)
             return
@@ -227,7 +226,7 @@ class RelayProtocol(asyncio.Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         self._closing = True
-        self.write(handshake.refusal(refused.status, refused.retry_seconds))
+        self.write(handshake.refusal(refused.status, refused.reason, refused.retry_seconds))
         self._transport.close()
 
     def _hear(self, data: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from relay.changes.endpoints import Endpoint
+from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.wire import texts
 from relay.clients.client import Client
 from relay.clients.entrance import Admitted, Refused, Request, TurnedAway
@@ -106,7 +106,7 @@ class Application:
         """Serves one client."""
         await receive()  # websocket.connect
         request = _request(self._endpoint, scope)
-        decision = self._sockets.entrance.decide(request)
+        decision = self._sockets.decide(request)
         if isinstance(decision, Refused):
             await _refuse(decision, scope, send)
             return
@@ -137,6 +137,17 @@ class Application:
                 raise error
 
 
+class NoEndpoint:
+    """What answers a handshake for any other path. An object, for the same reason."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses one client."""
+        await receive()
+        known = ", ".join(f"/ws/{endpoint.name}" for endpoint in ENDPOINTS)
+        refused = Refused(HTTPStatus.NOT_FOUND, f"no such endpoint; there are {known}")
+        await _refuse(refused, scope, send)
+
+
 async def _listen(receive: Receive, session: Client) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
         text: str | None = message.get("text")
@@ -162,12 +173,17 @@ def _request(endpoint: Endpoint, scope: Scope) -> Request:
 
 
 async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
-    status, retry = refused.status, refused.retry_seconds
-    if status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope["extensions"]:
+    if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
         return
-    headers = [] if retry is None else [(b"retry-after", str(retry).encode())]
-    await send(
-        {"type": "websocket.http.response.start", "status": status.value, "headers": headers}
-    )
-    await send({"type": "websocket.http.response.body", "body": b""})
+    body = f"{refused.reason}\n".encode()
+    headers = [
+        (b"content-length", str(len(body)).encode()),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if refused.retry_seconds is not None:
+        headers.append((b"retry-after", str(refused.retry_seconds).encode()))
+    status = refused.status.value
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

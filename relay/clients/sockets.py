@@ -11,7 +11,7 @@ from relay.access.gate import OPEN, Grant, TokenGate
 from relay.access.register import Register
 from relay.changes.frames import HEARTBEAT_SECONDS
 from relay.clients.client import Client
-from relay.clients.entrance import Admitted, Entrance
+from relay.clients.entrance import Admitted, Decision, Entrance, Request
 from relay.clients.outlet import Outlet
 from relay.clients.pacing import Pacer
 from relay.clients.session import Session
@@ -77,6 +77,14 @@ class Sockets:
         if self._signing_in is None:
             return self._session(outlet, admitted, OPEN)
         return Visitor(outlet, admitted, self._signing_in)
+
+    def decide(self, request: Request) -> Decision:
+        """What becomes of a handshake; the reason of a refusal goes into the log, sampled."""
+        decision = self.entrance.decide(request)
+        if not isinstance(decision, Admitted):
+            client = f"{request.address}:{request.port}"
+            self._shared.journal.refused(client, request.endpoint.name, decision.reason)
+        return decision
 
     def access_changed(self) -> None:
         """Grants or policies have changed: ends what nobody would be let in for any more."""

@@ -17,7 +17,7 @@ from relay.commands.asked import MAX_BODY_BYTES, notes, query, without_stamps
 from relay.commands.behalf import TOKEN, Behalf
 from relay.commands.documented import NOTES, answers, parameters
 from relay.errors import Refused
-from relay.origins import Allows, cors, is_addressed_locally, is_embedded, is_foreign
+from relay.origins import Allows, cors, foreign, is_addressed_locally, is_embedded, is_foreign
 
 BODY_SECONDS = 10
 RETRY_SECONDS = 5
@@ -173,7 +173,7 @@ def guarded(allows: Allows) -> type[APIRoute]:
 
             async def answered(request: Request) -> Response:
                 if is_foreign(request.headers, allows):
-                    return _refuse(Refused(403, _foreign(request)))
+                    return _refuse(Refused(403, foreign(request.headers)))
                 try:
                     response = await handle(request)
                 except Refused as error:
@@ -196,11 +196,6 @@ def _refuse(error: Refused) -> Response:
     if error.status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
-
-
-def _foreign(request: Request) -> str:
-    origin = request.headers.get("origin", "another site")
-    return f"pages of {origin} may not use this relay; RELAY_ALLOWED_ORIGINS lists those that may"
 
 
 def _validation(error: RequestValidationError) -> str:

@@ -9,6 +9,7 @@ from relay.access.addresses import Network
 from relay.access.limits import Limits
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
+from relay.origins import ANY, OPAQUE
 from relay.settings.variables import VARIABLES
 from relay.upstream.key import is_token
 
@@ -141,6 +142,13 @@ def _gateway_key(values: Mapping[str, Any], key: str) -> str:
 
 def _check_reach(values: Mapping[str, Any]) -> None:
     open_to_all = values["RELAY_AUTH"] == "off" and not _is_loopback(values["HOST"])
+    everywhere = [each for each in values["RELAY_ALLOWED_ORIGINS"] if each in (ANY, OPAQUE)]
+    if values["RELAY_AUTH"] == "off" and everywhere:
+        raise SettingsError(
+            f"RELAY_ALLOWED_ORIGINS has {everywhere[0]!r} and RELAY_AUTH is off: any web page that"
+            " somebody on this machine opens could read and decide everything. Set"
+            " RELAY_AUTH=required, or name the origins"
+        )
     if open_to_all and values["RELAY_ALLOW_PUBLIC_WITHOUT_AUTH"] != "yes":
         raise SettingsError(
             f"HOST is {values['HOST']!r} and RELAY_AUTH is off: anyone who reaches the port could"

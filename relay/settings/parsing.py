@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from relay.access import addresses
 from relay.errors import SettingsError
+from relay.origins import check as check_origin
 
 
 def plain(text: str) -> str:
@@ -25,6 +26,11 @@ def secret(text: str) -> str:
 def words(text: str) -> tuple[str, ...]:
     """Words with commas between."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Patterns of origins with commas between."""
+    return tuple(check_origin(each) for each in words(text))
 
 
 def url(text: str) -> str:

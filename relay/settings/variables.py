@@ -8,12 +8,12 @@ from relay.settings.parsing import (
     name,
     networks,
     one_of,
+    origins,
     rate,
     seconds,
     secret,
     url,
     whole,
-    words,
 )
 
 VARIABLES: Final = (
@@ -113,8 +113,9 @@ VARIABLES: Final = (
     Variable(
         "RELAY_ALLOWED_ORIGINS",
         "",
-        "origins of pages that may use the relay beside its own, with commas; :* is any port",
-        words,
+        "origins of pages that may use the relay beside its own, with commas: https://a.example,"
+        " https://*.example, http://localhost:*, capacitor://localhost, null, or * for all",
+        origins,
     ),
     Variable(
         "RELAY_CURSOR_KEY",

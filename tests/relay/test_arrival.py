@@ -166,9 +166,10 @@ ANSWERS = {
     "a length and a body": (with_line(b"Content-Length: 1\r\nTransfer-Encoding: chunked"), 400),
     "a space in the target": (head("/ws/alerts?a b", HEADERS), 400),
     "a page elsewhere": (with_line(b"Origin: http://evil.example"), 403),
-    "an unknown endpoint": (head("/ws/unknown", HEADERS), 403),
+    "an unknown endpoint": (head("/ws/unknown", HEADERS), 404),
     "no host": (head("/ws/alerts", HEADERS | {"Host": ""}), 403),
-    "no handshake": (head("/ws/alerts", {"Host": "127.0.0.1"}), 404),
+    "no handshake": (head("/ws/alerts", {"Host": "127.0.0.1"}), 426),
+    "no handshake for what is no endpoint": (head("/ws/alert", {"Host": "127.0.0.1"}), 404),
 }
 
 

@@ -54,6 +54,9 @@ def test_the_answer_is_that_of_the_rfc() -> None:
 
 
 def test_a_refusal_ends_the_connection() -> None:
-    lines = refusal(HTTPStatus.FORBIDDEN).split(b"\r\n")
+    head, _, body = refusal(HTTPStatus.FORBIDDEN, "because, näher").partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert body.decode() == "because, näher\n"
+    assert b"Content-Length: %d" % len(body) in lines
     assert lines[0] == b"HTTP/1.1 403 Forbidden"
     assert b"Connection: close" in lines

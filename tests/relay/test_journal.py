@@ -31,3 +31,21 @@ def test_a_filter_cannot_write_lines_of_its_own(caplog: pytest.LogCaptureFixture
     Journal().came("127.0.0.1:1", "hotspots", "rows", "entity=a\nleft \x1b[31m")
     (line,) = caplog.messages
     assert line.endswith(r"format=rows filter='entity=a\nleft \x1b[31m'")
+
+
+def test_refusals_are_sampled_and_leave_the_lines_of_clients(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    journal = Journal()
+    for number in range(1000):
+        journal.refused(f"127.0.0.1:{number}", "alerts", "pages of evil\n may not")
+    journal.came("127.0.0.1:1", "alerts", "rows", "")
+    journal.tick()
+    journal.tick()
+    refused, came, rest = caplog.messages
+    assert refused == (
+        r"refused client=127.0.0.1:0 endpoint=alerts reason='pages of evil\n may not'"
+    )
+    assert came.startswith("connected")
+    assert rest == "and in the same second: 999 more refused"

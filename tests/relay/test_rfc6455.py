@@ -55,9 +55,10 @@ async def test_other_requests_are_no_handshakes(emulator: Emulator) -> None:
     )
     async with relay_of(emulator) as relay:
         for request, status in (
-            (head("/ws/alerts", plain), 404),
-            (head("/ws/unknown", HEADERS), 403),
-            (head("/", HEADERS), 403),
+            (head("/ws/alerts", plain), 426),
+            (head("/ws/unknown", HEADERS), 404),
+            (head("/", HEADERS), 404),
+            (head("/web/client.js", HEADERS), 404),
             (double, 400),
             (head("/ws/alerts", upper), 101),
             (head("/ws/alerts?last=1001", HEADERS), 101),

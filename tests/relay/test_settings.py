@@ -111,6 +111,23 @@ def test_the_claim_of_a_scope_is_named_like_its_column_unless_said_otherwise() -
     assert claimed.access.scoping == Scoping("tenant_id", "tenants")
 
 
+def test_pages_are_listed_by_patterns_that_are_understood() -> None:
+    listed = "https://app.example/, https://*.example.net,capacitor://localhost"
+    settings = Settings.from_env(ENV | {"RELAY_ALLOWED_ORIGINS": f"{listed}, null"})
+    assert settings.allowed_origins == (*listed.replace(" ", "").split(","), "null")
+    for bad in ("app.example", "https://a.example/path"):
+        with pytest.raises(SettingsError, match=r"RELAY_ALLOWED_ORIGINS .* without a path"):
+            Settings.from_env(ENV | {"RELAY_ALLOWED_ORIGINS": bad})
+
+
+@pytest.mark.parametrize("everywhere", ["*", "https://a.example, null"])
+def test_without_access_control_no_page_is_allowed_unseen(everywhere: str) -> None:
+    variables = ENV | {"RELAY_ALLOWED_ORIGINS": everywhere}
+    assert Settings.from_env(variables).allowed_origins
+    with pytest.raises(SettingsError, match="name the origins"):
+        Settings.from_env(variables | {"RELAY_AUTH": "off"})
+
+
 def test_bursts_follow_the_rates() -> None:
     limits = Settings.from_env(ENV | {"RELAY_CONNECTS_PER_SECOND": "0.1"}).access.limits
     assert (limits.rate_per_address, limits.burst_per_address) == (0.1, 1)
