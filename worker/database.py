@@ -38,7 +38,7 @@ LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
 # What each function answers with: an object of something else on the way is no answer.
 PARTS: Mapping[str, Sequence[str]] = {
     "start_scan": ("status",),
-    "claim_events": ("batch", "events", "baselines", "episodes", "suppliers"),
+    "claim_events": ("batch", "events", "baselines", "episodes", "suppliers", "quarantined"),
     "batch_state": ("baselines", "episodes"),
     "commit_batch": ("events",),
     "finish_scan": ("scans",),

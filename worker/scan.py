@@ -159,6 +159,7 @@ async def _work_off(
         claimed = await database.claim_events(
             lease, plan.lease_seconds, plan.batch_events, MAX_BATCH_BYTES
         )
+        counts["quarantined"] += claimed["quarantined"]  # for their size, unread
         if claimed["batch"] is None:
             return "done"
         try:

@@ -27,6 +27,7 @@ def test_nothing_pending_is_no_batch(worker: Worker) -> None:
         "baselines": [],
         "episodes": [],
         "suppliers": [],
+        "quarantined": 0,
     }
 
 

@@ -99,7 +99,9 @@ def test_an_event_with_too_much_text_is_set_aside_before_it_is_read(
         " add constraint route_id_length check (length(route_id) <= 200) not valid"
     )
     (good,) = add(worker.connection)
-    assert [event["id"] for event in worker.claim(size=2)["events"]] == [good]
+    claimed = worker.claim(size=2)
+    assert [event["id"] for event in claimed["events"]] == [good]
+    assert claimed["quarantined"] == 3
     reasons = {row[3] for row in held(worker)}
     assert reasons == {"the event has 30000007 bytes of text where at most 65536 are read"}
     assert len(held(worker)) == 3
