@@ -10,7 +10,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make chaos   everything fails in turn, SECONDS=120 long, from a SEED; counts what is lost"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   the relay, the floor and its peers, about an hour; QUICK=1: two minutes, relay and floor alone"
+	@echo "make bench   the relay, the floor and its peers, about an hour; QUICK=1: three minutes, relay and floor alone"
 	@echo "make .venv   the Python environment that the others use"
 
 .venv: pyproject.toml

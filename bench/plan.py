@@ -15,7 +15,10 @@ from bench.scenarios import (
     connects,
     decoding,
     fanout,
+    filters,
+    hold,
     idle,
+    insert,
     storm,
     sustained,
     tokens,
@@ -39,6 +42,9 @@ SCENARIOS = (
     "blocked",
     "attack",
     "idle",
+    "hold",
+    "filters",
+    "insert",
 )
 SUSTAINED_SECONDS = 30.0
 
@@ -192,6 +198,24 @@ def _storm(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
         yield Step("storm", RELAY, round, 45, storm.measure, storm.CLIENTS)
 
 
+def _hold(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    own = [each for each in contestants if isinstance(each, Relay)]
+    for round, contestant in _rotated(own, min(rounds, OTHER_ROUNDS)) if own else ():
+        yield Step("hold", contestant, round, 18, partial(hold.measure, contestant), hold.CLIENTS)
+
+
+def _filters(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
+        measure = partial(filters.measure, RELAY)
+        yield Step("filters", RELAY, round, 24, measure, filters.CLIENTS)
+
+
+def _insert(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    own = any(isinstance(each, Relay) for each in contestants)
+    for round in range(min(rounds, OTHER_ROUNDS) if own else 0):
+        yield Step("insert", RELAY, round, 20, insert.measure)
+
+
 OTHERS = {
     "decoding": _decoding,
     "tokens": _tokens,
@@ -202,6 +226,9 @@ OTHERS = {
     "storm": _storm,
     "attack": _attack,
     "idle": _idle,
+    "hold": _hold,
+    "filters": _filters,
+    "insert": _insert,
 }
 
 

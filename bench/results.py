@@ -76,6 +76,10 @@ def headline(runs: list[Run]) -> dict[str, Spread]:
         "token_check_us_es256": spread(check, RELAY, "es256_us"),
         "attacked_p99_ratio": spread(attack, WITH_TOKENS, "p99_ratio"),
         "attacked_lost": spread(attack, WITH_TOKENS, "lost"),
+        "longest_hold_ms": spread(chosen(runs, "hold"), relay, "longest_ms"),
+        "insert_extra_us": spread(chosen(runs, "insert"), RELAY, "single_extra_us"),
+        "filters_paced_ratio": spread(chosen(runs, "filters"), RELAY, "paced_ratio"),
+        "filters_kib": spread(chosen(runs, "filters"), RELAY, "filters_kib"),
         "kib_per_idle_signed_in": spread(chosen(runs, "idle"), WITH_TOKENS, "idle_kib"),
     }
     alone = spread(chosen(runs, "decoding"), relay, "us_per_row")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 ROW_BYTES = 350
 STAMPS = ("tx", "version", "changed_at")
+ENTITIES = tuple(f"SUP-{number:03d}" for number in range(40))
 
 Record = dict[str, object]
 
@@ -61,14 +62,14 @@ def _record(row: Row, padding: str) -> Record:
         "t": row.t,
         "id": row.id,
         "tx": row.tx,
-        "entity": f"SUP-{row.n % 1000:03d}{padding}",
+        "entity": ENTITIES[row.n % len(ENTITIES)],
         "status": "active",
         "version": 1,
         "event_id": 700000 + row.n,
         "severity": ("info", "warn", "critical")[row.n % 3],
         "changed_at": written,
         "created_at": written,
-        "event_type": "logistics",
+        "event_type": f"logistics{padding}",
         "entity_type": "supplier",
         "resolved_at": None,
         "baseline_co2": 412.5,

@@ -106,6 +106,27 @@ IDLE: tuple[Column, ...] = (
     ("KiB/conn opened", _with_spread("opened_kib", 2)),
     ("KiB/conn idle", _with_spread("idle_kib", 2)),
 )
+HOLD: tuple[Column, ...] = (
+    ("longest ms quiet", _with_spread("quiet_ms", 1)),
+    ("in the burst", _with_spread("longest_ms", 1)),
+)
+FILTERS: tuple[Column, ...] = (
+    ("paced us one", _with_spread("paced_us_one", 2)),
+    ("1,000", _with_spread("paced_us", 2)),
+    ("ratio", _with_spread("paced_ratio", 2)),
+    ("burst us one", _with_spread("burst_us_one", 2)),
+    ("1,000", _with_spread("burst_us", 2)),
+    ("ratio", _with_spread("burst_ratio", 2)),
+    ("p99 ms one", _figure("paced_p99_ms_one", 1)),
+    ("1,000", _figure("paced_p99_ms", 1)),
+    ("MiB of 1,000 beside one", _with_spread("filters_kib", 1, 1 / 1024)),
+)
+INSERT: tuple[Column, ...] = (
+    ("row by row, us bare", _with_spread("bare_single_us", 0)),
+    ("stamped", _with_spread("stamped_single_us", 0)),
+    ("all at once, us bare", _with_spread("bare_bulk_us", 1)),
+    ("stamped", _with_spread("stamped_bulk_us", 1)),
+)
 OTHERS = (
     ("sustained", "500 rows/s to 1,000 clients", SUSTAINED),
     ("blocked", "10 of 100 readers blocked, 20,000 rows", BLOCKED),
@@ -115,6 +136,9 @@ OTHERS = (
     ("connects", "2,000 clients connect, without tokens and each with its own", CONNECTS),
     ("tokens", "The check of a token", TOKENS),
     ("attack", "100 clients, 50 rows/s, in peace and while others attack", ATTACK),
+    ("hold", "How long an answer takes while 3,000 clients get 2,000 rows at once", HOLD),
+    ("filters", "1,000 clients with a filter each; limits 2 x CPU and 20 MiB", FILTERS),
+    ("insert", "An insert into hotspots, and into a table like it without triggers", INSERT),
     ("idle", "10,000 idle clients, without tokens and each with its own", IDLE),
 )
 

@@ -1,7 +1,7 @@
 """Those who keep up: all of them are sent the same bytes, in several steps where they are many."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 M = TypeVar("M")
 Write = Callable[[bytes], None]
@@ -20,6 +20,9 @@ class Batch(Protocol):
 
     def pop(self) -> None:
         """Takes the last one out."""
+
+    def extend(self, sockets: Self) -> None:
+        """Those of another batch, at the end."""
 
     def send(self, data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
         """Sends as much as each takes at once to those at the places from `start` up to, without,
@@ -131,6 +134,26 @@ class Crowd(Generic[M]):
                 for place, taken in line.batch.send(data, start, stop):
                     self._writes[line.members[place]](data[taken:])
         return sent
+
+    @property
+    def few_sockets(self) -> Batch | None:
+        """All members as a batch, where they are too few to be sent to as one; None also when one
+        has no socket, or has had what is being sent."""
+        line = self._batched
+        if line is None or line.served or not 0 < len(line.members) < FEWEST_BATCHED:
+            return None
+        return None if self._others.members else line.batch
+
+    def served_elsewhere(self) -> list[M]:
+        """The members of `few_sockets` in their order, which count as served from now on."""
+        if self._batched is None:
+            return []
+        self._batched.served = len(self._batched.members)
+        return self._batched.members.copy()
+
+    def write(self, member: M, data: bytes) -> None:
+        """Sends to one member, after what its socket took."""
+        self._writes[member](data)
 
     @property
     def all_served(self) -> bool:

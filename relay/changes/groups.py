@@ -227,10 +227,20 @@ class Group:
         for member in falling:
             self.fall_behind(member)
         if not piece.frames or self.keeping.all_served:
-            self.keeping.end()
-            self._piece, self.due = None, False
-            self.sent += piece.frames
+            self.sent_all(piece)
         return clients
+
+    def sent_elsewhere(self, piece: Piece) -> list[Member]:
+        """Those who are sent what is due together with others, in the order of their sockets;
+        `sent_all` follows."""
+        self._piece = piece
+        return self.keeping.served_elsewhere()
+
+    def sent_all(self, piece: Piece) -> None:
+        """All members have had the piece, which was due."""
+        self.keeping.end()
+        self._piece, self.due = None, False
+        self.sent += piece.frames
 
     def read(
         self, position: int, stop: int, most_bytes: int, *, changes_only: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from relay.changes import frames
-from relay.changes.crowd import Batch
+from relay.changes.crowd import FEWEST_BATCHED, Batch
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.filters import Columns, Filter, Index, Values, numbers, union
 from relay.changes.groups import Form, Format, Group, LogLimits, Member, Pieces
@@ -202,15 +202,36 @@ class Stream:
         while True:
             if not self._sending and not self._next_share():
                 return None
-            group = self._sending[-1]
-            clients = 0
-            if group.due:  # it may be another one of that number, which came later
-                most = max(1, most_bytes // (len(self._piece.data) + client_bytes))
-                clients = group.send(self._piece, most)
-            if not group.due:
+            piece, group = self._piece, self._sending[-1]
+            most = max(1, most_bytes // (len(piece.data) + client_bytes))
+            clients = self._send_together(piece, most)
+            if not clients and group.due:  # it may be another one of that number, which came later
+                clients = group.send(piece, most)
+            while self._sending and not self._sending[-1].due:
                 self._sending.pop()
             if clients:
-                return Sent(group.format, self._piece.frames, clients)
+                return Sent(group.format, piece.frames, clients)
+
+    def _send_together(self, piece: Piece, most: int) -> int:
+        """Sends to small groups in one go; how many clients that were, none where it is not worth
+        it."""
+        if len(self._sending) < FEWEST_BATCHED or (batch := self._batch()) is None:
+            return 0
+        clients: list[tuple[Group, Member]] = []
+        groups: list[Group] = []
+        for group in reversed(self._sending):
+            sockets = group.keeping.few_sockets if group.due and piece.frames else None
+            if sockets is None or len(clients) >= most:
+                break
+            batch.extend(sockets)
+            clients += [(group, member) for member in group.sent_elsewhere(piece)]
+            groups.append(group)
+        for place, taken in batch.send(piece.data, 0, len(clients)) if clients else ():
+            group, member = clients[place]
+            group.keeping.write(member, piece.data[taken:])
+        for group in groups:
+            group.sent_all(piece)
+        return len(clients)
 
     def _next_share(self) -> bool:
         if self._shares is None and not self._begin_round():

@@ -7,10 +7,10 @@ from relay.changes.streams import Sent, Stream
 from relay.counts import Counts, written_at
 
 # A step costs some 8 us for each client, and as much again for each 12 KiB that it gets.
-STEP_BYTES: Final = 8 * 1024 * 1024
+STEP_BYTES: Final = 4 * 1024 * 1024
 CLIENT_BYTES: Final = 12 * 1024
 # The loop is held for no longer than this and one step; what is left follows in its next turn.
-HOLD_SECONDS: Final = 0.02
+HOLD_SECONDS: Final = 0.01
 # After a round with so many frames as much time passes as it took, so that the rows that are there
 # are read and joined: a burst then costs a few rounds. Rows that come one by one never wait.
 MANY_FRAMES: Final = 8

@@ -150,6 +150,13 @@ class SocketBatch:
         """Takes the last one out."""
         del self._entries[-_ENTRY.size :]
 
+    def extend(self, sockets: "SocketBatch") -> None:
+        """Those of another batch, at the end."""
+        first = len(self._entries) // _ENTRY.size
+        self._entries += sockets._entries
+        for place in range(first, len(self._entries) // _ENTRY.size):
+            struct.pack_into("Q", self._entries, place * _ENTRY.size + _NUMBER, place)
+
     def send(
         self, data: bytes, start: int = 0, stop: int | None = None
     ) -> Sequence[tuple[int, int]]:

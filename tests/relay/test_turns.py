@@ -69,7 +69,7 @@ def flushing(cost: float) -> tuple[Clock, Stream, Client, Counts]:
 
 
 def test_after_a_pause_a_change_is_sent_at_once() -> None:
-    clock, stream, client, counts = flushing(0.01)
+    clock, stream, client, counts = flushing(0.005)
     stream.publish([change(1)])
     assert [seconds for seconds, _ in clock.calls] == [0]
     assert client.written == []  # but not before what is published in the same turn
@@ -83,12 +83,12 @@ def test_after_a_pause_a_change_is_sent_at_once() -> None:
 
 
 def test_in_a_burst_changes_are_joined_for_as_long_as_a_flush_takes() -> None:
-    clock, stream, client, counts = flushing(0.01)
+    clock, stream, client, counts = flushing(0.005)
     stream.publish([change(number) for number in range(8)])
     clock.run()
     stream.publish([change(8)])
     ((seconds, _),) = clock.calls
-    assert 0.009 < seconds <= 0.0101
+    assert 0.004 < seconds <= 0.0051
     clock.run()
     assert len(client.written) == 2
     assert counts.deliveries["rows"] == 9

@@ -4,12 +4,18 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from relay.changes.crowd import FEWEST_BATCHED, Crowd
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.filters import Filter
+from relay.changes.groups import Format, Group, Left
+from relay.changes.streams import Stream
 from relay.clients import uring
+from tests.relay.rows import change
 
 ROW = b'{"id":1,"severity":"critical"}' * 12
 
@@ -166,3 +172,60 @@ def come_or_go(crowd: Crowd[Client], client: Client, data: bytes, chance: random
             client.owed += data
     elif not client.rest:
         crowd.add(client, client.write, chance.choice([None, client.ours.fileno()]))
+
+
+class Follower(Client):
+    """A member of a group of its own, who notes where it fell behind."""
+
+    def __init__(self, group: Callable[["Follower"], Group], ours: socket.socket) -> None:
+        super().__init__(ours, ours)
+        self.left: Left | None = None
+        self.group = group(self)
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.rest:
+            self.group.fall_behind(self)
+
+    def fell_behind(self, left: Left) -> None:
+        self.left = left
+
+    def flushed(self) -> None:
+        raise AssertionError("nobody waits")
+
+    def start_anew(self) -> None:
+        raise AssertionError("there is one history")
+
+
+def test_small_groups_are_sent_to_together_and_who_takes_less_falls_behind(
+    ring: uring.Ring,
+) -> None:
+    stream = Stream(HOTSPOTS, batch=lambda: uring.SocketBatch(ring))
+    with pairs(5 * FEWEST_BATCHED) as ends:
+        followers = []
+        for number, (ours, _) in enumerate(ends):
+            wanted = Filter.of(HOTSPOTS, {"entity": frozenset({"SUP-1", f"own-{number // 2}"})})
+            join = partial(stream.join, Format.ROWS, wanted)
+            followers.append(Follower(join, ours))
+            followers[-1].group.keep(followers[-1], followers[-1].write, ours.fileno())
+        slow = followers[::7]
+        for each in slow:
+            each.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        stream.publish([change(number, text="x" * 10_000) for number in range(5)])
+        clients = 0
+        while (step := stream.send(600_000, 10_000)) is not None:
+            assert step.clients <= FEWEST_BATCHED + 2
+            clients += step.clients
+        assert clients == len(followers)
+        assert [each.left is None for each in followers] == [each not in slow for each in followers]
+        for follower, (_, theirs) in zip(followers, ends, strict=True):
+            piece, end = follower.group.read(0, stream.log.head, 1 << 20)
+            assert end == stream.log.head
+            if follower.left is not None:
+                assert follower.left == (stream.log.head, 5)
+            got = read(theirs)
+            while follower.rest:
+                follower.write(b"")
+                got += read(theirs)
+            assert got == piece.data
+        assert not stream.waiting
