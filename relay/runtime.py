@@ -131,7 +131,7 @@ class Relay:
         self._guard = self._guarded(settings)
         gate = OpenGate() if self._guard is None else self._guard.gate
         door = Door(settings.access.limits)
-        proxies = settings.access.trusted_proxies
+        proxies = settings.access.proxies
         self.sockets: Final = Sockets(
             Surroundings(
                 streams=self._streams,

@@ -5,7 +5,8 @@ first address that is no trusted proxy is true; what stands left of it may be ma
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -20,15 +21,26 @@ Network = IPv4Network | IPv6Network
 
 MAX_HOPS: Final = 32
 _FOR: Final = re.compile(r'for=("[^"]*"|[^;,\s]*)', re.IGNORECASE)
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
 def networks(words: Iterable[str]) -> tuple[Network, ...]:
-    """The networks that are named, where an address is one by itself.
+    """The networks that are named, where an address is one by itself; those of IPv4 addresses in
+    IPv6 form are networks of IPv4.
 
     Raises:
-        ValueError: a word is neither an address nor a network.
+        ValueError: a word is neither an address nor a network, or one of more than IPv6 addresses.
     """
-    return tuple(ip_network(word, strict=False) for word in words)
+    return tuple(_plain(ip_network(word, strict=False)) for word in words)
+
+
+def _plain(network: Network) -> Network:
+    if isinstance(network, IPv4Network) or not network.overlaps(_MAPPED):
+        return network
+    first = network.network_address.ipv4_mapped
+    if first is None or network.prefixlen < _MAPPED.prefixlen:
+        raise ValueError(f"{network} covers all IPv4 addresses: list networks of IPv4 as such")
+    return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
 
 
 def parse(address: str) -> IPv4Address | IPv6Address | None:
@@ -41,58 +53,60 @@ def parse(address: str) -> IPv4Address | IPv6Address | None:
     return mapped or parsed
 
 
-def client(
-    peer: str,
-    forwarded: Sequence[str],
-    x_forwarded_for: Sequence[str],
-    trusted: Sequence[Network],
-) -> str:
-    """The address of the client that `peer`, the other end of the connection, speaks for.
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Who is believed to forward for others, and in which header it says for whom: `forwarded` in
+    the form of RFC 7239, any other one as a list of addresses. Other headers count for nothing,
+    since proxies pass on what clients say in them."""
 
-    `forwarded` and `x_forwarded_for` are the values of these headers, in their order; the second
-    counts only without the first. Without a trusted proxy both are ignored.
-    """
-    if not trusted or not _is_trusted(peer, trusted):
-        return peer
-    hops = _forwarded(forwarded) if forwarded else _listed(x_forwarded_for)
-    address = peer
-    for hop in hops[: -MAX_HOPS - 1 : -1]:
-        named = _address(hop)
-        if named is None:
-            return address  # the last one who told the truth hides it, or nobody did
-        address = named
-        if not _is_trusted(address, trusted):
-            return address
-    return address
+    trusted: tuple[Network, ...] = ()
+    header: str = "x-forwarded-for"  # in lower case
+
+    def client(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The address of the client that `peer`, the other end of the connection, speaks for;
+        `headers` by name in lower case, one given several times joined by commas.
+
+        An address of this machine is never taken from a header: it is `peer`'s or nobody's.
+        """
+        if not self.trusts(peer) or self.header not in headers:
+            return peer
+        value, address = headers[self.header], peer
+        hops = _forwarded(value) if self.header == "forwarded" else _listed(value)
+        for hop in hops[: -MAX_HOPS - 1 : -1]:
+            named = _address(hop)
+            if named is None:
+                return address  # the last one who told the truth hides it, or nobody did
+            trusted = self.trusts(str(named))
+            if not named.is_loopback:
+                address = str(named)
+            if not trusted:
+                return address
+        return address
+
+    def trusts(self, address: str) -> bool:
+        """Whether the address is that of a proxy."""
+        parsed = parse(address)
+        return parsed is not None and any(
+            parsed.version == each.version and parsed in each for each in self.trusted
+        )
 
 
-def _forwarded(values: Sequence[str]) -> list[str]:
-    elements = [element for value in values for element in value.split(",")]
+def _forwarded(value: str) -> list[str]:
     found = []
-    for element in elements:
+    for element in value.split(","):
         named = _FOR.search(element)
         found.append(named.group(1).strip('"') if named else "")
     return found
 
 
-def _listed(values: Sequence[str]) -> list[str]:
-    return [hop.strip() for value in values for hop in value.split(",")]
+def _listed(value: str) -> list[str]:
+    return [hop.strip() for hop in value.split(",")]
 
 
-def _address(hop: str) -> str | None:
+def _address(hop: str) -> IPv4Address | IPv6Address | None:
     """The address in `1.2.3.4`, `1.2.3.4:5`, `[2001::1]`, `[2001::1]:5` or `2001::1`."""
     if hop.startswith("["):
         hop = hop[1:].partition("]")[0]
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
-    try:
-        return str(ip_address(hop))
-    except ValueError:
-        return None
-
-
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    parsed = parse(address)
-    return parsed is not None and any(
-        parsed.version == each.version and parsed in each for each in trusted
-    )
+    return parse(hop)

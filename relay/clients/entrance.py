@@ -1,14 +1,13 @@
 """Who is let in, and as what: decided from the handshake alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-from relay.access.addresses import Network
-from relay.access.addresses import client as client_address
+from relay.access.addresses import Proxies
 from relay.access.gate import Denied, Gate, Grant, NotReady
 from relay.access.limits import AtLimit, Door
 from relay.access.tokens import NotCurrent, UnknownKey
@@ -113,12 +112,12 @@ class Entrance:
         gate: Gate,
         door: Door,
         now: Callable[[], float],
-        trusted: Sequence[Network] = (),
+        proxies: Proxies | None = None,
     ) -> None:
         self._allows = allows
         self._gate = gate
         self._now = now
-        self._trusted = trusted
+        self._proxies = proxies or Proxies()
         self.door: Final = door
 
     def decide(self, request: Request) -> Decision:
@@ -130,7 +129,7 @@ class Entrance:
         if len(request.query) > MAX_QUERY_BYTES:
             too_long = f"the query is longer than {MAX_QUERY_BYTES} bytes"
             return Refused(HTTPStatus.REQUEST_URI_TOO_LONG, too_long)
-        address = self._address(request)
+        address = self._proxies.client(request.address, request.headers)
         try:
             place = self.door.enter(address, self._now())
         except AtLimit as limit:
@@ -174,17 +173,6 @@ class Entrance:
             return self._gate.admit(token or "", endpoint)
         except UnknownKey:
             return None
-
-    def _address(self, request: Request) -> str:
-        if not self._trusted:
-            return request.address
-        headers = request.headers
-        return client_address(
-            request.address,
-            [headers["forwarded"]] if "forwarded" in headers else [],
-            [headers["x-forwarded-for"]] if "x-forwarded-for" in headers else [],
-            self._trusted,
-        )
 
 
 def _parse(endpoint: Endpoint, query: str, resumable: bool) -> Parameters:

@@ -166,7 +166,9 @@ def _ending(code: int) -> str:
 
 
 def _request(endpoint: Endpoint, scope: Scope) -> Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers: dict[str, str] = {}
+    for name, value in ((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"]):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     query = scope["query_string"].decode("ascii", "replace")
     host, port = scope["client"] or ("?", 0)
     return Request(endpoint, query, headers, host, port)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from relay.access.addresses import Network
+from relay.access.addresses import Proxies
 from relay.access.limits import Limits
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
@@ -25,7 +25,7 @@ class AccessSettings:
     issuer: str
     audience: str = "authenticated"
     scoping: Scoping | None = None
-    trusted_proxies: tuple[Network, ...] = ()
+    proxies: Proxies = field(default_factory=Proxies)
     auth_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
 
@@ -41,7 +41,7 @@ class AccessSettings:
             issuer=values["RELAY_JWT_ISSUER"] or f"{values['SUPABASE_URL']}/auth/v1",
             audience=values["RELAY_JWT_AUDIENCE"],
             scoping=Scoping(column, values["RELAY_SCOPE_CLAIM"] or column) if column else None,
-            trusted_proxies=values["RELAY_TRUSTED_PROXIES"],
+            proxies=Proxies(values["RELAY_TRUSTED_PROXIES"], values["RELAY_CLIENT_ADDRESS_HEADER"]),
             auth_seconds=values["RELAY_AUTH_SECONDS"],
             limits=Limits(
                 connections=values["RELAY_MAX_CONNECTIONS"],

@@ -1,5 +1,6 @@
 """A variable and the parsing of its text; what a ValueError says follows on "NAME is 'x': it"."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,13 @@ def networks(text: str) -> tuple[addresses.Network, ...]:
         raise ValueError(
             f"has to list addresses and networks such as 10.0.0.0/8: {error}"
         ) from None
+
+
+def header(text: str) -> str:
+    """The name of a header, in lower case."""
+    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", text, re.ASCII):
+        raise ValueError("has to be the name of a header such as X-Forwarded-For")
+    return text.lower()
 
 
 def name(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 from relay.settings.parsing import (
     Variable,
     bytes_or_nothing,
+    header,
     name,
     networks,
     one_of,
@@ -83,6 +84,12 @@ VARIABLES: Final = (
         "",
         "proxies that say truly whom they forward for, as addresses or networks with commas",
         networks,
+    ),
+    Variable(
+        "RELAY_CLIENT_ADDRESS_HEADER",
+        "X-Forwarded-For",
+        "the header in which these proxies say for whom; they have to set it or add to it",
+        header,
     ),
     Variable("RELAY_MAX_CONNECTIONS", "12000", "connections of one process", whole(1, 1_000_000)),
     Variable(

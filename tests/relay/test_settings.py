@@ -60,6 +60,8 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
         ("RELAY_AUTH", "maybe"),
         ("RELAY_SCOPE_COLUMN", "tenant id"),
         ("RELAY_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("RELAY_TRUSTED_PROXIES", "::/0"),
+        ("RELAY_CLIENT_ADDRESS_HEADER", "X-Forwarded-For:"),
         ("RELAY_MAX_CONNECTIONS", "0"),
         ("RELAY_CONNECTS_PER_SECOND", "nan"),
     ],

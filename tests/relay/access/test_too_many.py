@@ -77,6 +77,26 @@ async def test_what_a_client_says_of_its_address_itself_does_not_count(emulator:
         assert status == 429
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Real-IP", "True-Client-IP"])
+async def test_nobody_gets_more_by_headers_that_the_proxy_passes_on(
+    emulator: Emulator, header: str
+) -> None:
+    async with limited(emulator, RELAY_MAX_PER_ADDRESS="1") as relay:
+        said = "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"
+        async with from_address(relay, "203.0.113.1"):
+            status, _ = await refusal(from_address(relay, "203.0.113.1", **{header: said}))
+        assert status == 429
+
+
+async def test_the_header_with_the_address_can_be_another_one(emulator: Emulator) -> None:
+    variables = {"RELAY_MAX_PER_ADDRESS": "1", "RELAY_CLIENT_ADDRESS_HEADER": "Fly-Client-IP"}
+    async with limited(emulator, **variables) as relay:
+        ours = {"Fly-Client-IP": "203.0.113.1"}
+        async with from_address(relay, "203.0.113.7", **ours):
+            status, _ = await refusal(from_address(relay, "203.0.113.8", **ours))
+        assert status == 429
+
+
 async def test_a_user_holds_so_many_connections(emulator: Emulator) -> None:
     variables = {"RELAY_AUTH": "required", "RELAY_MAX_PER_USER": "1"}
     async with limited(emulator, **variables) as relay:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.access.addresses import client, networks
+from relay.access.addresses import Proxies, networks
 from relay.access.tokens import BadToken, Rules, shared, verify
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.filters import Filter
@@ -28,6 +28,7 @@ ATTEMPTS = int(os.environ.get("FUZZ") or 3000)
 SEED = int(os.environ.get("SEED") or 20261123)
 SIGNER = Signer("key")
 TRUSTED = networks(["127.0.0.1"])
+LISTED, RFC_7239 = Proxies(TRUSTED), Proxies(TRUSTED, "forwarded")
 
 
 def cursors() -> list[str]:
@@ -108,7 +109,8 @@ def of_headers(inputs: Inputs) -> None:
         inputs.random.choice(("", "http://", "https://[")) + text, text
     )
     is_addressed_locally(text)
-    assert client("127.0.0.1", [f"for={text}"], [text], TRUSTED)
+    for proxies, value in ((LISTED, text), (RFC_7239, f"for={text}")):
+        assert proxies.client("127.0.0.1", {proxies.header: value})
 
 
 def of_tokens(inputs: Inputs) -> None:
