@@ -1,7 +1,7 @@
 """What an application holds that follows relay.v1, and what it notices. Pure.
 
-Its rule is the one that every consumer has: compare (table, id, version), take what is newer, a
-deletion is final, forget everything at a reset. Beside the rule stands what the relay owes on one
+Its rule is the one that every consumer has: compare (table, id, version), take what is newer,
+deletions included, forget everything at a reset. Beside the rule stands what the relay owes on one
 connection: the versions of each row only grow, none comes twice, and cursors come only after all
 that was missed.
 """
@@ -38,7 +38,6 @@ class Application:
     synced: bool = False
     complete: bool = False
     _versions: dict[int, int] = field(default_factory=dict)
-    _deleted: set[int] = field(default_factory=set)
     _sent: dict[int, int] = field(default_factory=dict)  # on this connection, since its last reset
     _greeted: bool = False
     _presented: str | None = None
@@ -73,9 +72,6 @@ class Application:
         before = self._versions.get(change.id, 0)
         if change.version <= before:
             return None
-        if change.id in self._deleted:
-            self.note("order", f"{change} after its deletion")
-            return None
         self._versions[change.id] = change.version
         if change.row is not None:
             if not self.wanted.matches(change.row):
@@ -83,8 +79,6 @@ class Application:
             self.held[change.id] = change.version, change.row
         else:
             self.held.pop(change.id, None)
-            if change.type == "DELETE":
-                self._deleted.add(change.id)
         return Taken(change.id, before, change.version)
 
     def _obey(self, message: Message) -> None:
@@ -127,7 +121,6 @@ class Application:
     def _forget(self) -> None:
         self.held.clear()
         self._versions.clear()
-        self._deleted.clear()
         self._sent.clear()
         self.cursor = None
 

@@ -17,12 +17,12 @@ class BareRows:
     wanted: Wanted
     note: Note = field(repr=False)
     held: dict[int, tuple[int, Row]] = field(default_factory=dict)
-    _deleted: set[int] = field(default_factory=set)
+    _gone: dict[int, int] = field(default_factory=dict)  # the version that was deleted, at least
 
     def connected(self) -> None:
         """A connection begins."""
         self.held.clear()
-        self._deleted.clear()
+        self._gone.clear()
 
     def take(self, text: str) -> Taken | None:
         """A frame, and what was taken of it; deletions have no version."""
@@ -32,13 +32,13 @@ class BareRows:
             self.note("bad frame", str(error))
             return None
         if change.row is None:
-            self.held.pop(change.id, None)
-            self._deleted.add(change.id)
+            before, _ = self.held.pop(change.id, (self._gone.get(change.id, 0), None))
+            self._gone[change.id] = before + 1
             return None
-        before, _ = self.held.get(change.id, (0, None))
-        if change.id in self._deleted or change.version <= before:
+        before, _ = self.held.get(change.id, (self._gone.get(change.id, 0), None))
+        if change.version <= before:
             kind = "duplicate" if change.version == before else "stale"
-            self.note(kind, f"{change} after version {before} or its deletion")
+            self.note(kind, f"{change} after version {before}, which may be its deletion")
             return None
         if not self.wanted.matches(change.row):
             self.note("filter", f"{change} does not match {self.wanted.query}")

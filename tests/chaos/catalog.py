@@ -101,6 +101,8 @@ DATABASE = (
     Kind("realtime-drop", (4, 8), withholds=True, alone=True),
     Kind("long-transaction", (60, 60), alone=True),
     Kind("oversized-row", (2, 3)),
+    Kind("put-back", (3, 5), choose=_one("table", *TABLES)),
+    Kind("standby-away", (5, 8), outage=True, alone=True, choose=_share),
     Kind("rate-limit", (12, 16), withholds=True, outage=True, alone=True),
     Kind("supabase-kill", (2, 4), withholds=True, outage=True, alone=True),
     Kind("dump-restore", (6, 8), outage=True, alone=True, epoch=True),

@@ -50,6 +50,9 @@ class Format(Protocol):
     def go_back(self, chance: random.Random) -> None:
         """Take an older place than need be."""
 
+    def forget_place(self) -> None:
+        """Come without one."""
+
 
 class Events:
     """relay.v1, with a cursor."""
@@ -92,6 +95,11 @@ class Events:
         if self._cursors:
             self.application.cursor = chance.choice(self._cursors)
 
+    def forget_place(self) -> None:
+        """As a page that was opened anew."""
+        self.application.cursor = None
+        self._cursors.clear()
+
 
 class Rows:
     """Bare rows, refilled at each connection."""
@@ -125,6 +133,9 @@ class Rows:
         return self.application.take(text), None
 
     def go_back(self, chance: random.Random) -> None:
+        """It has no place."""
+
+    def forget_place(self) -> None:
         """It has no place."""
 
 
@@ -177,6 +188,11 @@ class Client:
         """Lose the connection."""
         if self._connection is not None:
             self._connection.cut(reset=reset)
+
+    def begin_anew(self) -> None:
+        """Lose the connection, and come back as somebody who was never there."""
+        self.cut(reset=True)
+        self.format.forget_place()
 
     async def stall(self, seconds: float) -> None:
         """Read nothing for a while."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from psycopg import sql
@@ -133,6 +134,39 @@ async def _leave_transaction_open(stage: Stage, seconds: float, options: Options
     return await stage.writers.leave_open(seconds)
 
 
+async def _put_back(stage: Stage, seconds: float, options: Options) -> bool:
+    """By one transaction, by a later one, and by one that begins before the deletion ends."""
+    table, writers = options["table"], stage.writers
+    ways: list[Callable[[], Awaitable[bool]]] = [
+        partial(writers.put_back_at_once, table),
+        partial(writers.put_back_later, table, seconds / 4),
+        partial(writers.put_back_while_open, table, seconds / 4),
+    ]
+    done = 0
+    for way in ways:
+        for _ in range(3):  # it may meet another writer
+            if await way():
+                done += 1
+                break
+        await asyncio.sleep(seconds / 6)
+    return done == len(ways)
+
+
+async def _lose_standby(stage: Stage, seconds: float, options: Options) -> bool:
+    """What is committed reaches Realtime and is not visible; meanwhile clients come anew."""
+    _, some = _some(stage, options)
+    await asyncio.to_thread(stage.servers.lose_standby)
+    try:
+        await asyncio.sleep(seconds / 2)
+        waiting = await asyncio.to_thread(stage.servers.waiting_commits)
+        for client in some:
+            client.begin_anew()
+        await asyncio.sleep(seconds / 2)
+    finally:
+        await asyncio.to_thread(stage.servers.need_no_standby)
+    return waiting > 0
+
+
 async def _write_oversized(stage: Stage, seconds: float, options: Options) -> bool:
     for _ in range(3):  # it may meet another writer
         if await stage.writers.write_oversized(seconds):
@@ -234,6 +268,8 @@ ACTS: Mapping[str, Act] = {
     "realtime-drop": _drop_realtime,
     "long-transaction": _leave_transaction_open,
     "oversized-row": _write_oversized,
+    "put-back": _put_back,
+    "standby-away": _lose_standby,
     "rate-limit": _limit_rate,
     "supabase-kill": _kill_supabase,
     "dump-restore": _dump_and_restore,

@@ -117,6 +117,26 @@ class Servers:
             self._await(connection, f"select sync_state = 'sync' {OF_STANDBY}")
         return data, standby
 
+    def lose_standby(self) -> None:
+        """From now on every commit waits for a standby that is not there."""
+        with self.admin() as connection:
+            connection.execute("alter system set synchronous_standby_names = 'absent'")
+            connection.execute("select pg_reload_conf()")
+
+    def waiting_commits(self) -> int:
+        """How many transactions are committed in the log and not visible."""
+        with self.admin() as connection:
+            row = connection.execute(
+                "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def need_no_standby(self) -> None:
+        """Commits end again."""
+        with self.admin() as connection:
+            connection.execute("alter system reset synchronous_standby_names")
+            connection.execute("select pg_reload_conf()")
+
     def promote(self, data: Path, standby: Postgres) -> None:
         """Stop the server in use and go on with its standby, on a new timeline."""
         self.current.stop()

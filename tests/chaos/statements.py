@@ -71,6 +71,24 @@ DELETE: Mapping[str, LiteralString] = {
     "recommendations": "delete from public.recommendations where id = any(%(ids)s)"
     " returning id, version + 1",
 }
+COPY: LiteralString = "select to_jsonb(x) from public.{} x where id = any(%(ids)s) order by id"
+# Rows as they were copied; the content names the version that each will have.
+PUT_BACK: LiteralString = (
+    "insert into public.{table} overriding system value"
+    " select * from jsonb_populate_recordset(null::public.{table}, %(rows)s)"
+    " returning id, version, {columns}"
+)
+
+
+def numbered(table: str, copied: Mapping[str, Any], version: int) -> Mapping[str, Any]:
+    """The copied row with the content of that version."""
+    match table:
+        case "hotspots":
+            return {**copied, "predicted_co2": version}
+        case "alerts":
+            return {**copied, "message": str(version)}
+        case _:
+            return {**copied, "co2_reduction": version}
 
 
 def row_of(table: str, columns: Sequence[Any]) -> Row:

@@ -97,12 +97,20 @@ def test_a_version_again_or_an_older_one_on_one_connection_is_noticed(
     assert seen.notes == [kind]
 
 
-def test_a_row_that_comes_back_after_its_deletion_is_noticed() -> None:
+def test_a_row_that_is_put_back_after_its_deletion_is_held_again() -> None:
     seen = Seen()
     seen.row(1, 1)
     seen.gone("DELETE", 1, 2)
     seen.row(1, 3)
-    assert (seen.notes, seen.held()) == (["order"], {})
+    assert (seen.notes, list(seen.held())) == ([], [1])
+
+
+def test_a_row_of_before_its_deletion_is_noticed() -> None:
+    seen = Seen()
+    seen.row(1, 1)
+    seen.gone("DELETE", 1, 3)
+    seen.row(1, 2)
+    assert (seen.notes, seen.held()) == (["stale"], {})
 
 
 def test_a_reset_makes_it_forget_everything() -> None:
@@ -158,7 +166,9 @@ def test_bare_rows_are_told_apart_by_their_content() -> None:
     assert take(1, 4) == Taken(1, 1, 4)
     assert rows.take('{"id": 1, "deleted": true}') is None
     assert (rows.held, notes) == ({}, [])
-    take(1, 5)
+    assert take(1, 6) == Taken(1, 5, 6)
+    assert rows.take('{"id": 1, "deleted": true}') is None
+    take(1, 6)
     take(2, 2)
     take(2, 2)
     assert notes == ["stale", "duplicate"]

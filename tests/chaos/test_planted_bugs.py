@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.chaos.faults import ACTS
 from tests.chaos.run import Run
 from tests.chaos.stage import Size, Stage, staged
 from tests.chaos.verdict import Verdict
@@ -79,6 +80,36 @@ async def test_a_relay_without_a_bug_passes_the_same_runs(live: bool) -> None:
 async def test_a_run_finds_changes_that_are_lost(bug: str, live: bool) -> None:
     async with staged(size(bug), SEED) as stage:
         verdict = await hunt(stage, live=live)
+    assert verdict.lost > 0
+    assert verdict.duplicates == 0
+
+
+async def suffer(stage: Stage, fault: str, times: int | None = None) -> Verdict:
+    """The fault so many times, or until something is found, or time is up."""
+    run, deadline = Run(stage, lambda text: None), time.monotonic() + SECONDS
+    options = {"table": "alerts", "share": 1.0, "seed": SEED}
+    while True:
+        while not await ACTS[fault](stage, 3.0, options):
+            assert time.monotonic() < deadline  # there may be no rows yet, or others in the way
+        verdict = await run.conclude({})
+        times = None if times is None else times - 1
+        if verdict.failures or times == 0 or time.monotonic() > deadline:
+            return verdict
+
+
+@pytest.mark.parametrize("fault", ["put-back", "standby-away"])
+async def test_a_relay_without_a_bug_survives_what_finds_the_others(fault: str) -> None:
+    async with staged(size("none"), SEED) as stage:
+        verdict = await suffer(stage, fault, times=1)
+    assert verdict.failures == ()
+
+
+@pytest.mark.parametrize(
+    ("bug", "fault"), [("deletions-final", "put-back"), ("reads-complete", "standby-away")]
+)
+async def test_a_fault_finds_rows_that_stay_invisible(bug: str, fault: str) -> None:
+    async with staged(size(bug), SEED) as stage:
+        verdict = await suffer(stage, fault)
     assert verdict.lost > 0
     assert verdict.duplicates == 0
 

@@ -41,7 +41,9 @@ PLAN = (
     planned(4.2, 1.5, "client-move", share=0.5, seed=2),
     planned(4.5, 1.0, "relay-kill", relay=0, away=0.5),
     planned(6.0, 0.5, "client-cut", share=0.3, seed=3),
-    planned(6.5, 1.0, "promotion"),
+    planned(4.6, 2.0, "put-back", table="recommendations"),
+    planned(7.0, 2.5, "standby-away", share=0.5, seed=4),
+    planned(10.0, 1.0, "promotion"),
 )
 
 

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from tests.chaos import statements
+from tests.chaos.frames import FILTERABLE
 from tests.chaos.ledger import TABLES, Identity, Ledger, Row, Version
 from tests.chaos.population import ENTITIES
 
 Connection = psycopg.AsyncConnection[Any]
+Copies = Sequence[Mapping[str, Any]]
 
 FEW, MANY = 220, 420  # rows of a table: below only more are added, above they are deleted
 DELETED_AT_ONCE = 12
@@ -102,12 +106,39 @@ class Transaction:
 
     async def delete(self, connection: Connection, table: str, rows: int) -> None:
         """Delete rows, and with a hotspot what belongs to it."""
-        values = {"ids": self._some(table, rows)}
+        await self._delete(connection, table, self._some(table, rows))
+
+    async def _delete(self, connection: Connection, table: str, ids: Sequence[int]) -> None:
+        values = {"ids": ids}
         if table == "hotspots":
             await connection.execute(statements.LOCK, values)
             for children, statement in statements.DELETE_CHILDREN.items():
                 await self._deleted(connection, children, statement, values)
         await self._deleted(connection, table, statements.DELETE[table], values)
+
+    async def take_away(self, connection: Connection, table: str, rows: int) -> Copies:
+        """Delete rows; what is needed to put them back."""
+        ids = self._some(table, rows)
+        if table == "hotspots":
+            await connection.execute(statements.LOCK, {"ids": ids})
+        cursor = await connection.execute(
+            sql.SQL(statements.COPY).format(sql.Identifier(table)), {"ids": ids}
+        )
+        copied = {row["id"]: row for (row,) in await cursor.fetchall()}
+        before = set(self._written)
+        await self._delete(connection, table, list(copied))
+        gone = [key for key in self._written.keys() - before if key[0] == table]
+        return [
+            statements.numbered(table, copied[row_id], version + 1) for _, row_id, version in gone
+        ]
+
+    async def put_back(self, connection: Connection, table: str, copies: Copies) -> None:
+        """Add rows under the ids that they had."""
+        statement = sql.SQL(statements.PUT_BACK).format(
+            table=sql.Identifier(table),
+            columns=sql.SQL(", ").join(map(sql.Identifier, FILTERABLE[table])),
+        )
+        await self._changed(connection, table, statement, {"rows": Jsonb(list(copies))})
 
     @staticmethod
     def _values(parents: Sequence[int]) -> Mapping[str, Any]:
@@ -122,7 +153,7 @@ class Transaction:
         self,
         connection: Connection,
         table: str,
-        statement: LiteralString,
+        statement: LiteralString | sql.Composed,
         values: Mapping[str, Any],
     ) -> None:
         cursor = await connection.execute(statement, values)

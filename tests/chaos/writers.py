@@ -20,6 +20,7 @@ SIZES = (1, 1, 1, 2, 3, 5, 8)
 LARGE_SIZES = (100, 250, 300)  # of a few hundred rows; one in LARGE_EVERY
 LARGE_EVERY = 250
 LONGEST_OPEN_SECONDS = 0.4
+PUT_BACK = 20  # rows that are deleted and come back
 MOST_AHEAD_SECONDS = 10.0  # of writing that may be made up for after an outage
 MOST_PACED = 20  # after a large transaction nobody waits for long
 RETRY_SECONDS = 0.1
@@ -100,6 +101,54 @@ class Writers:
                     return await self._commit(connection, transaction)
             except psycopg.Error:
                 return False
+
+    async def put_back_at_once(self, table: str) -> bool:
+        """Delete rows and put them back in one transaction; whether it came to that."""
+        chance = random.Random(f"{self._seed}/{table}")
+        with contextlib.suppress(psycopg.Error), self._at_work():
+            async with await self._connect() as connection:
+                transaction = await self._begun(connection, chance)
+                copies = await transaction.take_away(connection, table, PUT_BACK)
+                await transaction.put_back(connection, table, copies)
+                return await self._commit(connection, transaction) and bool(copies)
+        return False
+
+    async def put_back_later(self, table: str, seconds: float) -> bool:
+        """Delete rows, and put them back after that time; whether it came to that."""
+        chance = random.Random(f"{self._seed}/{table}/{seconds}")
+        with contextlib.suppress(psycopg.Error), self._at_work():
+            async with await self._connect() as connection:
+                removing = await self._begun(connection, chance)
+                copies = await removing.take_away(connection, table, PUT_BACK)
+                if not await self._commit(connection, removing):
+                    return False
+                await asyncio.sleep(seconds)
+                adding = await self._begun(connection, chance)
+                await adding.put_back(connection, table, copies)
+                return await self._commit(connection, adding) and bool(copies)
+        return False
+
+    async def put_back_while_open(self, table: str, seconds: float) -> bool:
+        """Delete rows, and put them back by another transaction before that commits, which takes so
+        much time; whether it came to that."""
+        chance = random.Random(f"{self._seed}/{table}/{seconds}")
+        with contextlib.suppress(psycopg.Error), self._at_work():
+            async with await self._connect() as first, await self._connect() as second:
+                adding = await self._begun(second, chance)
+                removing = await self._begun(first, chance)
+                copies = await removing.take_away(first, table, PUT_BACK)
+                inserting = asyncio.create_task(adding.put_back(second, table, copies))
+                try:
+                    await asyncio.sleep(seconds)
+                    waited = not inserting.done()
+                    if not await self._commit(first, removing):
+                        return False
+                    await inserting
+                finally:
+                    inserting.cancel()
+                    await asyncio.gather(inserting, return_exceptions=True)
+                return await self._commit(second, adding) and bool(copies) and waited
+        return False
 
     async def write_oversized(self, seconds: float) -> bool:
         """Write a very large row and delete it after that time; whether it came to that."""
