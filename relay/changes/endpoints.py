@@ -8,9 +8,11 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a query parameter filters on."""
+    """A column that a query parameter filters on; `values` are all that it can have, None when any
+    text is possible."""
 
     name: str
+    values: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,15 @@ class Endpoint:
         return record.get(self.open_column) == self.open_value
 
 
+SEVERITIES: Final = frozenset({"info", "warn", "critical"})
+
 HOTSPOTS: Final = Endpoint(
     name="hotspots",
     number=1,
     filters=MappingProxyType(
         {
-            "severity": Column("severity"),
-            "status": Column("status"),
+            "severity": Column("severity", SEVERITIES),
+            "status": Column("status", frozenset({"active", "resolved", "ignored"})),
             "entity": Column("entity"),
         }
     ),
@@ -44,14 +48,16 @@ HOTSPOTS: Final = Endpoint(
 ALERTS: Final = Endpoint(
     name="alerts",
     number=2,
-    filters=MappingProxyType({"severity": Column("level")}),
+    filters=MappingProxyType({"severity": Column("level", SEVERITIES)}),
     open_column="acknowledged",
     open_value=False,
 )
 RECOMMENDATIONS: Final = Endpoint(
     name="recommendations",
     number=3,
-    filters=MappingProxyType({"status": Column("status")}),
+    filters=MappingProxyType(
+        {"status": Column("status", frozenset({"pending", "approved", "rejected", "implemented"}))}
+    ),
     open_column="status",
     open_value="pending",
 )

@@ -34,6 +34,10 @@ class Begun(Member, Protocol):
         """What it is a member of."""
 
     @property
+    def user(self) -> str:
+        """On whose account something is read for it."""
+
+    @property
     def beginning(self) -> "Beginning | None":
         """The one that is under way."""
 
@@ -88,6 +92,12 @@ class Beginning:
         """The session is over."""
         if self._finding is not None:
             self._finding.cancel()
+        self._shared.states.leave(self._group, self)
+
+    @property
+    def user(self) -> str:
+        """On whose account something is read for it."""
+        return self._session.user
 
     def answer(self, frame: bytes) -> None:
         """Sends it after the greeting."""
@@ -117,20 +127,18 @@ class Beginning:
             self._play_state(*found)
         else:
             self._group.waiting.add(self._session)
-            self._shared.states.read(self._group).add_done_callback(self._got_state)
+            self._shared.states.read(self._group, self)
 
-    def _got_state(self, read: "asyncio.Task[State]") -> None:
-        if self._session.beginning is not self or read.cancelled():
-            return  # it left, or the relay ends
-        error = read.exception()
-        if error is not None and not isinstance(error, Unavailable):
-            self._session.fail(error)
+    def got_state(self, state: State | BaseException) -> None:
+        """What was waited for."""
+        if self._session.beginning is not self:
+            return  # it begins anew
+        if isinstance(state, BaseException):
+            self._session.fail(state)
             return
-        cut = None
-        if error is None:
-            cut = self._shared.states.cut(read.result(), self._group, self._last)
+        cut = self._shared.states.cut(state, self._group, self._last)
         if cut is not None:
-            self._play_state(read.result(), cut)
+            self._play_state(state, cut)
         else:
             self.send_state(self._last)
 

@@ -80,6 +80,10 @@ def _values(endpoint: Endpoint, name: str, texts: Sequence[str]) -> frozenset[st
     values = frozenset(texts if len(texts) > 1 else texts[0].split(","))
     if "" in values or len(values) > MAX_VALUES:
         raise BadParameter(f"{name} needs 1 to {MAX_VALUES} values separated by commas")
+    possible = endpoint.filters[name].values
+    if possible is not None and (unknown := sorted(values - possible)):
+        one_of = ", ".join(sorted(possible))
+        raise BadParameter(f"{name} cannot be {unknown[0][:40]!r}; it is one of: {one_of}")
     if any(len(each) > MAX_VALUE_CHARACTERS for each in values):
         raise BadParameter(f"{name}: a value is longer than {MAX_VALUE_CHARACTERS} characters")
     return values

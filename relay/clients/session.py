@@ -53,12 +53,19 @@ class Session:
         "beginning",
         "group",
         "queued",
+        "user",
     )
 
     def __init__(
-        self, outlet: Outlet, admitted: Admitted, wanted: Parameters, shared: Surroundings
+        self,
+        outlet: Outlet,
+        admitted: Admitted,
+        wanted: Parameters,
+        shared: Surroundings,
+        user: str | None = None,
     ) -> None:
         filter = wanted.filter
+        self.user: Final = user or admitted.place
         self._outlet = outlet
         self._client = admitted.client
         self._shared = shared

@@ -126,7 +126,8 @@ class Sockets:
         wanted = admitted.wanted
         if grant.scope is not None:
             wanted = replace(wanted, filter=replace(wanted.filter, scope=grant.scope))
-        return Session(outlet, admitted, wanted, self._shared)
+        user = None if grant.claims is None else grant.claims.user
+        return Session(outlet, admitted, wanted, self._shared, user)
 
     def _sessions(self) -> Iterator[Session]:
         for stream in self._shared.streams:

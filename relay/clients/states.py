@@ -2,16 +2,20 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
 
 from relay.changes import frames
 from relay.changes.deflate import deflated
+from relay.changes.filters import Filter
 from relay.changes.groups import Format, Group
 from relay.changes.intake import Intake
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Stream
 from relay.changes.wire import framed
+from relay.clients.fair_queue import FairQueue
 from relay.clients.parameters import MOST_ROWS
 from relay.clients.places import Places
 from relay.clients.state import Cut, State, StateRow, merge
@@ -20,13 +24,40 @@ from relay.upstream.rest import Rest
 
 MOST_OPEN_ROWS: Final = 10_000
 MOST_READS: Final = 4
+MOST_READS_EACH: Final = 2  # for one user
+WORTH_A_COMMON_READ: Final = 4  # filters
 MOST_CACHED: Final = 32
 MOST_FRAMES_SINCE: Final = 1000
 RETRY_SECONDS: Final = 1.0
 
 
+class Reader(Protocol):
+    """Who waits for a state."""
+
+    @property
+    def user(self) -> str:
+        """On whose account it is read."""
+
+    def got_state(self, state: State | BaseException) -> None:
+        """It was read, or there is a fault of the relay. It must not be waited for any more."""
+
+
+@dataclass(eq=False, slots=True)
+class Read:
+    """What some clients of a group wait for; a read that is under way has a task."""
+
+    group: Group
+    readers: dict[Reader, None] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
 class States:
-    """The state per group; one that was read is good as long as the log goes on from it."""
+    """The state per group; one that was read is good as long as the log goes on from it.
+
+    Few reads are under way at a time, and fewer for one user; users take turns. A read ends with
+    the last one who waits for it. Where many filters wait, all rows of the endpoint are read once
+    for all of them, unless there are more than one read brings.
+    """
 
     def __init__(self, rest: Rest, intake: Intake, places: Places, *, max_bytes_since: int) -> None:
         self._rest = rest
@@ -34,8 +65,15 @@ class States:
         self._places = places
         self._max_bytes_since = max_bytes_since
         self._cached: OrderedDict[Group, State] = OrderedDict()
-        self._reading: dict[Group, asyncio.Task[State]] = {}
-        self._slots = asyncio.Semaphore(MOST_READS)
+        self._reads: dict[Group, Read] = {}
+        self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._too_large: set[int] = set()  # numbers of endpoints that one read does not bring whole
+
+    @property
+    def waited_for(self) -> int:
+        """How many states somebody waits for."""
+        return len(self._reads)
 
     def at_once(self, group: Group, last: int | None) -> tuple[State, Cut] | None:
         """A state and what `cut` makes of it, if one was read lately."""
@@ -64,22 +102,37 @@ class States:
             group.log.head,
         )
 
-    def read(self, group: Group) -> "asyncio.Task[State]":
-        """The read under way, one for all who ask. It is repeated until it succeeds, and ends with
-        Unavailable when nobody of the group is left."""
-        task = self._reading.get(group)
-        if task is None:
-            task = asyncio.create_task(self._persist(group), name=f"state of {group.wanted}")
-            self._reading[group] = task
-            task.add_done_callback(lambda done: self._finished(group, done))
-        return task
+    def read(self, group: Group, reader: Reader) -> None:
+        """Reads the state for all who wait for that of the group, until it succeeds."""
+        read = self._reads.get(group)
+        if read is None:
+            read = self._reads[group] = Read(group)
+        read.readers[reader] = None
+        if read.task is None:
+            self._queue.add(reader.user, read)
+            self._begin_reads()
+
+    def leave(self, group: Group, reader: Reader) -> None:
+        """Does not wait any more; what nobody waits for is not read."""
+        read = self._reads.get(group)
+        if read is None or reader not in read.readers:
+            return
+        del read.readers[reader]
+        if not read.readers:
+            del self._reads[group]
+            self._queue.discard(read)
+            others = (other.task for other in self._reads.values())
+            if read.task is not None and read.task not in others:
+                read.task.cancel()
 
     async def close(self) -> None:
         """Ends the reads under way."""
-        reads = list(self._reading.values())
-        for read in reads:
-            read.cancel()
-        await asyncio.gather(*reads, return_exceptions=True)
+        for read in self._reads.values():
+            self._queue.discard(read)
+        self._reads.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _continues(self, state: State, group: Group) -> bool:
         # Without too much to be read again.
@@ -90,34 +143,72 @@ class States:
             and group.log.bytes_behind(state.position) <= self._max_bytes_since
         )
 
-    def _finished(self, group: Group, task: asyncio.Task[State]) -> None:
-        del self._reading[group]
-        if task.cancelled() or task.exception() is not None:
-            return  # those who waited were told
+    def _begin_reads(self) -> None:
+        while (turn := self._queue.take()) is not None:
+            user, first = turn
+            reads = [first, *self._in_common_with(first)]
+            wanted = first.group.wanted if len(reads) == 1 else Filter(first.group.wanted.endpoint)
+            task = asyncio.create_task(self._answer(reads, wanted), name=f"state of {wanted}")
+            for read in reads:
+                self._queue.discard(read)
+                read.task = task
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._ended, user, reads))
+
+    def _in_common_with(self, first: Read) -> list[Read]:
+        """The other reads that all rows of the endpoint serve as well, if that is worth it."""
+        endpoint = first.group.wanted.endpoint
+        if endpoint.number in self._too_large:
+            return []
+        others = [read for read in self._queue if read.group.wanted.endpoint is endpoint]
+        return others if len(others) + 1 >= WORTH_A_COMMON_READ else []
+
+    def _ended(self, user: str, reads: list[Read], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._queue.done(user)
+        error = None if task.cancelled() else task.exception()
+        left = [read for read in reads if self._reads.get(read.group) is read]
+        if error is None:
+            self._queue_again(left)
+        elif isinstance(error, Unavailable):
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._queue_again, left)
+        else:
+            for read in left:
+                self._got(read, error)
+        self._begin_reads()
+
+    def _queue_again(self, reads: list[Read]) -> None:
+        for read in reads:
+            if self._reads.get(read.group) is read:
+                read.task = None
+                for reader in read.readers:
+                    self._queue.add(reader.user, read)
+        self._begin_reads()
+
+    def _got(self, read: Read, outcome: State | BaseException) -> None:
+        if self._reads.get(read.group) is not read:
+            return  # nobody is left who wants it
+        del self._reads[read.group]
+        if isinstance(outcome, State):
+            self._cache(read.group, outcome)
+        for reader in list(read.readers):
+            reader.got_state(outcome)
+
+    def _cache(self, group: Group, state: State) -> None:
         for unread in [each for each in self._cached if not each.members]:
             del self._cached[unread]
-        self._cached[group] = task.result()
+        self._cached[group] = state
         self._cached.move_to_end(group)
         if len(self._cached) > MOST_CACHED:
             self._cached.popitem(last=False)
 
-    async def _persist(self, group: Group) -> State:
-        while group.members:
-            try:
-                return await self._read(group)
-            except Unavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-        raise Unavailable("nobody is left who wants it")
-
-    async def _read(self, group: Group) -> State:
-        if self._intake.feed.snapshot is None:
+    async def _answer(self, reads: list[Read], wanted: Filter) -> None:
+        """Reads the rows of the filter and answers those reads by them, unless they are several and
+        the rows too many."""
+        feed, stream = self._intake.feed, self._intake.streams[wanted.endpoint]
+        if feed.snapshot is None:
             raise Unavailable("the first catch-up has not completed")
-        async with self._slots:
-            return await self._read_now(group)
-
-    async def _read_now(self, group: Group) -> State:
-        feed, stream = self._intake.feed, self._intake.streams[group.wanted.endpoint]
-        generation = group.generation
+        generation = stream.generation
         # The database may not show yet what was published, and may show or not what is published
         # from now on: both are merged into what it brings.
         before, unkept = feed.unshown(stream.endpoint.number), feed.unkept
@@ -125,22 +216,33 @@ class States:
         try:
             if unkept is not None and not unkept.shown_by(await self._snapshot()):
                 raise Unavailable("transactions that were sent on already are not visible yet")
-            read, floor = await self._rows(group)
-            if generation != group.generation:
-                raise Unavailable("the database has another history since")
+            rows, floor = await self._rows(wanted)
+            _check(stream, generation)
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
-            self._intake.take(read)
+            self._intake.take(rows)
+            if wanted.is_everything:
+                self._too_large -= {stream.endpoint.number}
+                if floor:
+                    self._too_large |= {stream.endpoint.number}
+            if floor and len(reads) > 1:
+                return
+            for read in reads:
+                group = read.group
+                found = merge(rows, before | published, group.wanted)
+                state = State(
+                    position=group.log.head,
+                    seq=stream.seq,
+                    generation=generation,
+                    rows=tuple(_row(group, stream, change) for change in found),
+                    floor=floor,
+                    cursor=self._places.cursor(group.wanted),
+                )
+                self._got(read, state)
+                if read is not reads[-1]:
+                    await asyncio.sleep(0)
+                    _check(stream, generation)
         finally:
             stream.stop_recording(published)
-        rows = merge(read, before | published, group.wanted)
-        return State(
-            position=group.log.head,
-            seq=stream.seq,
-            generation=generation,
-            rows=tuple(_row(group, stream, change) for change in rows),
-            floor=floor,
-            cursor=self._places.cursor(group.wanted),
-        )
 
     async def _snapshot(self) -> Snapshot:
         page = await self._rest.changes_since(
@@ -150,14 +252,19 @@ class States:
             raise Unavailable("the database has another history since")
         return page.snapshot
 
-    async def _rows(self, group: Group) -> tuple[list[Change], int]:
+    async def _rows(self, wanted: Filter) -> tuple[list[Change], int]:
         """The rows by id, and the id from which on none is missing."""
-        newest, more = await self._rest.newest(group.wanted, MOST_ROWS)
+        newest, more = await self._rest.newest(wanted, MOST_ROWS)
         if not more:
             return newest[::-1], 0
         floor = newest[-1].id
-        opened, _ = await self._rest.open_rows(group.wanted, floor, MOST_OPEN_ROWS)
+        opened, _ = await self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS)
         return (newest + opened)[::-1], floor
+
+
+def _check(stream: Stream, generation: int) -> None:
+    if stream.generation != generation:
+        raise Unavailable("the database has another history since")
 
 
 def _row(group: Group, stream: Stream, change: Change) -> StateRow:

@@ -13,13 +13,6 @@ MAX_NOTES: Final = 2000
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 
-VALUES: Final[Mapping[tuple[str, str], frozenset[str]]] = {
-    ("hotspots", "severity"): frozenset({"info", "warn", "critical"}),
-    ("hotspots", "status"): frozenset({"active", "resolved", "ignored"}),
-    ("alerts", "severity"): frozenset({"info", "warn", "critical"}),
-    ("recommendations", "status"): frozenset({"pending", "approved", "rejected", "implemented"}),
-}
-
 
 def notes(body: bytes) -> str | None:
     """The notes of a decision; the body may be empty, `{}` or `{"notes": "..."}`.
@@ -49,7 +42,8 @@ def query(endpoint: Endpoint, parameters: Iterable[tuple[str, str]]) -> dict[str
     """The REST parameters that select the newest rows of the endpoint, as a caller asked.
 
     Raises:
-        Refused: 400 for an unknown parameter or a limit given twice, 422 for a bad value.
+        Refused: 400 for an unknown parameter or value or a limit given twice, 422 for what no
+            parameter of that name can be.
     """
     selected = {"select": "*", "order": "id.desc", "limit": str(DEFAULT_LIMIT)}
     given: dict[str, list[str]] = {}
@@ -82,9 +76,9 @@ def _limit(value: str) -> int:
 
 def _one_of(endpoint: Endpoint, name: str, texts: Sequence[str]) -> str:
     values = texts if len(texts) > 1 else texts[0].split(",")
-    known = VALUES.get((endpoint.name, name))
+    known = endpoint.filters[name].values
     if known is not None and (bad := [word for word in values if word not in known]):
-        raise Refused(422, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
+        raise Refused(400, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
     if not all(map(_storable, texts)):
         raise Refused(422, f"{name} has characters that no row can have")
     return f"in.({','.join(map(_quoted, values))})"

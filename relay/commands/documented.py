@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from relay.changes.endpoints import Endpoint
-from relay.commands.asked import MAX_LIMIT, VALUES
+from relay.commands.asked import MAX_LIMIT
 
 
 class Problem(BaseModel):
@@ -57,8 +57,8 @@ def parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     described: list[dict[str, Any]] = [
         _parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
     ]
-    for name in endpoint.filters:
-        allowed = VALUES.get((endpoint.name, name))
+    for name, column in endpoint.filters.items():
+        allowed = column.values
         text = "one value, or several with commas between; repeated: each is taken whole"
         schema = {"type": "string", **({"enum": sorted(allowed)} if allowed else {})}
         described.append(_parameter(name, schema) | {"description": text})

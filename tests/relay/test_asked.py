@@ -77,8 +77,10 @@ def test_a_parameter_that_an_endpoint_lacks_is_refused_with_those_that_it_has() 
 
 
 def test_a_value_that_no_row_can_have_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(Refused, match="'done'; it is one of: approved, implemented, pending"):
+    said = "'done'; it is one of: approved, implemented, pending"
+    with pytest.raises(Refused, match=said) as refused:
         query(RECOMMENDATIONS, [("status", "pending,done")])
+    assert refused.value.status == 400
     with pytest.raises(Refused, match="no row"):
         query(HOTSPOTS, [("entity", "a\0b")])
 

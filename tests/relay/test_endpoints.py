@@ -323,6 +323,8 @@ async def test_a_bad_parameter_is_told_after_the_handshake(emulator: Emulator) -
         for path, events in (
             ("hotspots?colour=red", True),
             ("hotspots?last=1001", False),
+            ("hotspots?severity=high", True),
+            ("recommendations?status=open", False),
             ("alerts?cursor=a.b", False),
         ):
             client = await relay.follow(path, events=events)

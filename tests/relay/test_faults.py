@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection
 
 from emulator.running import Emulator
 from tests.relay.clients import (
+    SECONDS,
     Frame,
     Running,
     Tables,
@@ -416,3 +417,21 @@ async def test_another_history_of_the_database_makes_event_clients_start_anew(
         row, synced = await greeted(events)
         assert row["record"]["id"] == hotspot
         assert synced["complete"] is True
+
+
+async def test_nothing_is_read_for_clients_that_have_left(emulator: Emulator) -> None:
+    async with (
+        proxy_to(emulator.url) as proxy,
+        live_relay(emulator, SUPABASE_URL=proxy.url) as relay,
+    ):
+        proxy.cut()
+        clients = [await relay.follow(f"hotspots?entity=E{number}") for number in range(20)]
+        for client in clients:
+            assert (await frame(client))["type"] == "hello"
+        states = relay.sockets()._shared.states
+        assert states.waited_for == len(clients)
+        for client in clients:
+            await client.close()
+        async with asyncio.timeout(SECONDS):
+            while states.waited_for:  # noqa: ASYNC110 of the relay
+                await asyncio.sleep(0.02)

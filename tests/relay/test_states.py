@@ -1,25 +1,46 @@
 """Reading the state that new clients get, while the database shows less than was sent on."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
-from relay.changes.groups import Format
+from relay.changes.groups import Format, Group
 from relay.changes.intake import Intake
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
 from relay.changes.wire import texts
 from relay.clients.places import Identity, Places
-from relay.clients.states import States
+from relay.clients.state import State
+from relay.clients.states import MOST_READS_EACH, WORTH_A_COMMON_READ, States
 from relay.upstream.rest import Page, Rest
 from tests.relay.rows import change
 from tests.relay.test_groups import Reader
 
 CRITICAL = Filter.of(HOTSPOTS, {"severity": frozenset({"critical"})})
+
+
+class Waiting:
+    """A client of that user who waits for a state."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self._got = asyncio.get_running_loop().create_future()
+
+    def got_state(self, state: State | BaseException) -> None:
+        if isinstance(state, BaseException):
+            self._got.set_exception(state)
+        else:
+            self._got.set_result(state)
+
+    async def state(self) -> State:
+        async with asyncio.timeout(20):
+            found: State = await self._got
+        return found
 
 
 class Behind(Rest):
@@ -56,7 +77,9 @@ async def read(
     group = intake.streams[HOTSPOTS].join(Format.ROWS, CRITICAL, Reader())
     places = Places("key", Identity("this one"), intake, clock=lambda: 0.0, seconds=60)
     states = States(rest, intake, places, max_bytes_since=1 << 20)
-    found = await states.read(group)
+    client = Waiting("somebody")
+    states.read(group, client)
+    found = await client.state()
     await rest.close()
     return [text for row in found.rows for text in texts(row.frame)]
 
@@ -97,3 +120,126 @@ async def test_what_the_database_shows_is_not_made_older() -> None:
     newer = change(1, 3, severity="critical", tx=103, entity="SUP-3")
     (row,) = await read([newer], [change(1, 1, severity="critical", tx=101, entity="SUP-1")])
     assert "SUP-3" in row
+
+
+class Slow(Rest):
+    """A database with these rows that answers when it is told to; `asked` are the filters."""
+
+    def __init__(self, rows: Sequence[Change], most: int = 1000) -> None:
+        super().__init__("http://127.0.0.1:9", "key")
+        self.rows = rows
+        self.most = most
+        self.asked: list[str] = []
+        self.ended: list[str] = []
+        self.may_answer = asyncio.Event()
+
+    async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
+        self.asked.append(str(wanted))
+        try:
+            await self.may_answer.wait()
+        finally:
+            self.ended.append(str(wanted))
+        found = [row for row in reversed(self.rows) if wanted.matches(row.record or {})]
+        return found[: self.most], len(found) > self.most
+
+    async def open_rows(self, wanted: Filter, below: int, most: int) -> tuple[list[Change], bool]:
+        return [], False
+
+
+class Relay:
+    """What reads states, over a database."""
+
+    def __init__(self, rest: Slow) -> None:
+        self.rest = rest
+        self.intake = Intake(Streams())
+        self.intake.begin("1.1", Snapshot(100, 100), self.intake.streams.seqs())
+        places = Places("key", Identity("this one"), self.intake, clock=lambda: 0.0, seconds=60)
+        self.states = States(rest, self.intake, places, max_bytes_since=1 << 20)
+
+    def ask(self, user: str, entity: str) -> tuple[Waiting, Group]:
+        """A client of that user comes for the rows of an entity."""
+        wanted = Filter.of(HOTSPOTS, {"entity": frozenset({entity})})
+        group = self.intake.streams[HOTSPOTS].join(Format.ROWS, wanted, Reader())
+        client = Waiting(user)
+        self.states.read(group, client)
+        return client, group
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    """A relay of a database with fifty rows, each of an entity of its own; a read brings ten."""
+    relay = Relay(Slow([change(n, 1, tx=90, entity=f"E{n}") for n in range(50)], most=10))
+    yield relay
+    await relay.states.close()
+    await relay.rest.close()
+
+
+async def turn() -> None:
+    """Lets what can go on go on."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def ids(client: Waiting) -> list[int]:
+    state = await client.state()
+    return [row.id for row in state.rows]
+
+
+async def test_a_newcomer_does_not_wait_for_all_that_another_user_asked_for(relay: Relay) -> None:
+    relay.rest.may_answer.set()
+    for n in range(40):
+        relay.ask("many", f"E{n}")
+    await asyncio.gather(*(ids(relay.ask("other", f"E{n}")[0]) for n in range(40)))
+    assert "" in relay.rest.asked  # the table is known to be large from now on
+    relay.rest.may_answer.clear()
+    relay.rest.asked.clear()
+    for n in range(40):
+        relay.ask("many", f"E{n}")
+    newcomer, _ = relay.ask("newcomer", "E45")
+    await turn()
+    assert relay.rest.asked == ["entity=E0", "entity=E1", "entity=E45"]
+    relay.rest.may_answer.set()
+    assert await ids(newcomer) == [45]
+
+
+async def test_a_read_ends_with_the_last_client_that_waits_for_it(relay: Relay) -> None:
+    (first, group), (second, same) = relay.ask("a", "E1"), relay.ask("b", "E1")
+    assert same is group
+    others = [relay.ask("a", f"E{n}") for n in (2, 3)]
+    await turn()
+    assert relay.rest.asked == ["entity=E1", "entity=E2"]
+    relay.states.leave(group, first)
+    await turn()
+    assert relay.rest.ended == []
+    relay.states.leave(group, second)
+    relay.states.leave(others[1][1], others[1][0])
+    await turn()
+    assert relay.rest.ended == ["entity=E1"]
+    assert relay.rest.asked == ["entity=E1", "entity=E2"]  # E3 is not read at all
+    relay.rest.may_answer.set()
+    assert await ids(others[0][0]) == [2]
+
+
+async def test_many_filters_of_a_small_table_are_served_by_one_read(relay: Relay) -> None:
+    relay.rest.rows = relay.rest.rows[:8]
+    clients = [relay.ask("a", f"E{n}")[0] for n in range(8)]
+    await turn()
+    singly = len(relay.rest.asked)
+    assert singly <= MOST_READS_EACH
+    relay.intake.take([change(7, 2, tx=105, entity="E7"), change(9, 1, tx=106, entity="E1")])
+    relay.rest.may_answer.set()
+    assert [await ids(client) for client in clients] == [[0], [1, 9], *([n] for n in range(2, 8))]
+    assert len(relay.rest.asked) <= singly + 1
+    assert "" in relay.rest.asked
+
+
+async def test_many_filters_of_a_large_table_are_read_one_by_one_after_one_attempt(
+    relay: Relay,
+) -> None:
+    relay.rest.may_answer.set()
+    clients = [relay.ask(f"user {n}", f"E{n}")[0] for n in range(2 * WORTH_A_COMMON_READ)]
+    assert [await ids(client) for client in clients] == [[n] for n in range(len(clients))]
+    assert relay.rest.asked.count("") == 1
+    more = [relay.ask(f"user {n}", f"E{n}")[0] for n in range(20, 20 + 2 * WORTH_A_COMMON_READ)]
+    assert [await ids(client) for client in more] == [[20 + n] for n in range(len(more))]
+    assert relay.rest.asked.count("") == 1
