@@ -2,8 +2,8 @@
 
 Each round writes the same file into an empty table of an embedded Supabase, by the worker of this
 tree and by that of another commit (`--against`), in turn. Rows come with times that are not in
-order. Prints rows per second, the processor time of worker and
-Supabase, and the peak of the worker's memory.
+order. Prints rows per second, processor time and the peak of
+memory of the worker's process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 import psycopg
 
 from bench.emulator_load import emulator
-from bench.usage import family, processor_us
 
 ROOT = Path(__file__).parent.parent
 HEADER = (
@@ -86,7 +85,7 @@ def ingest(tree: Path, file: Path, environment: dict[str, str]) -> dict[str, flo
 
 
 def measure(
-    pid: int, variables: dict[str, str], dsn: str, trees: dict[str, Path], file: Path, rounds: int
+    variables: dict[str, str], dsn: str, trees: dict[str, Path], file: Path, rounds: int
 ) -> None:
     """Print the figures of all trees."""
     with file.open() as lines:
@@ -97,20 +96,14 @@ def measure(
         for name, tree in trees.items():
             with psycopg.connect(dsn, autocommit=True) as connection:
                 connection.execute("truncate events_normalized cascade")
-            before = processor_us(family(pid))
-            result = ingest(tree, file, environment)
-            result["server"] = (processor_us(family(pid)) - before) / 1e6
-            taken[name].append(result)
+            taken[name].append(ingest(tree, file, environment))
     print(f"{rows:,} rows, median (least to most) of {rounds} rounds")
     for name, results in taken.items():
         paces = sorted(rows / result["seconds"] for result in results)
-        cpu, server = (
-            statistics.median(result[which] for result in results) / rows * 1e6
-            for which in ("cpu", "server")
-        )
+        cpu = statistics.median(result["cpu"] for result in results) / rows * 1e6
         print(
             f"{name:<12} {statistics.median(paces):>8,.0f} rows/s ({paces[0]:,.0f} to "
-            f"{paces[-1]:,.0f})  {cpu:>5,.0f} us/row, server {server:>5,.0f}  "
+            f"{paces[-1]:,.0f})  {cpu:>5,.0f} us/row  "
             f"{max(result['mib'] for result in results):>5,.0f} MiB"
         )
     print(json.dumps({"rows": rows, "results": taken}))
@@ -130,8 +123,8 @@ def main() -> None:
             trees[options.against] = tree_of(options.against, directory / "against")
         file = directory / "events.csv"
         write_file(file, options.rows)
-        with emulator({}, schema=None) as (pid, variables, dsn):
-            measure(pid, variables, dsn, trees, file, options.rounds)
+        with emulator({}, schema=None) as (_, variables, dsn):
+            measure(variables, dsn, trees, file, options.rounds)
 
 
 if __name__ == "__main__":
