@@ -14,8 +14,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.feed import feed
-from demo.stage import Ports, Stage
+from demo.feed import Course, feed
+from demo.generator import LINES
+from demo.stage import Feed, Ports, Stage
 
 
 def main() -> int:
@@ -26,8 +27,13 @@ def main() -> int:
             run_feed(options, os.environ)
             return 0
         ports = Ports(emulator=options.emulator_port, relay=options.relay_port)
+        wanted = Feed(options.seed, options.speed, options.suppliers, options.history)
         stage = Stage(
-            ports, options.data, os.environ, options.seed, options.rate, auth=options.auth
+            ports,
+            options.data,
+            os.environ,
+            None if options.no_feed else wanted,
+            auth=options.auth,
         )
         return asyncio.run(stage.run())
     except KeyboardInterrupt:
@@ -40,19 +46,37 @@ def run_feed(options: argparse.Namespace, environment: Mapping[str, str]) -> Non
         sys.exit(f"demo: {', '.join(missing)} not set; `python -m demo` sets them for its feed")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(
-        feed(
-            *(environment[name] for name in needed),
-            seed=options.seed,
-            per_second=options.rate,
-        )
-    )
+    url, key, token = (environment[name] for name in needed)
+    path = options.data / "feed.json"
+    course = Course.continued(path, options.seed, options.suppliers, options.history)
+    asyncio.run(feed(url, key, token, course, path, options.speed))
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="seed of the made-up events (1)")
-    parser.add_argument("--rate", type=positive, default=5.0, help="events per second (5)")
+    parser.add_argument(
+        "--speed",
+        type=positive,
+        default=10.0,
+        metavar="DAYS",
+        help="days of events a minute, until the present is reached (10)",
+    )
+    parser.add_argument(
+        "--suppliers", type=count, default=len(LINES), help=f"how many suppliers ({len(LINES)})"
+    )
+    parser.add_argument(
+        "--history",
+        type=count,
+        default=365,
+        metavar="DAYS",
+        help="so many days ago the events begin; the first 60 are written at once (365)",
+    )
+    parser.add_argument(
+        "--no-feed",
+        action="store_true",
+        help="make up no events: the field is left to your own file",
+    )
     parser.add_argument(
         "--auth",
         action="store_true",
@@ -86,14 +110,20 @@ def port(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 10_000):
+        raise argparse.ArgumentTypeError("give a whole number from 1 to 10000")
+    return int(text)
+
+
 def positive(text: str) -> float:
     try:
-        rate = float(text)
+        speed = float(text)
     except ValueError:
-        rate = 0.0
-    if not 0 < rate <= 10_000:
-        raise argparse.ArgumentTypeError("give a rate above 0 and up to 10000")
-    return rate
+        speed = 0.0
+    if not 0 < speed <= 10_000:
+        raise argparse.ArgumentTypeError("give a number above 0 and up to 10000")
+    return speed
 
 
 if __name__ == "__main__":

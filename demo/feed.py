@@ -1,28 +1,99 @@
-"""Writes the made-up events into Supabase, as a role that may insert events and nothing else."""
+"""Writes the made-up events into Supabase, as a role that may insert events and nothing else.
+
+The events begin in the past. The quiet days are written at once; then event time runs faster than
+the clock on the wall until it has caught up with it, and as fast from then on. How far it came is
+in a file, so that a feed that is started again goes on from there.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import json
 import logging
-import uuid
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import tenacity
 from postgrest.exceptions import APIError
+from postgrest.types import ReturnMethod
 from supabase import AsyncClient, AsyncClientOptions
 
-from demo.generator import LINES, WARM_UP_EVENTS, Event, events
+from demo.generator import QUIET_DAYS, Event, MadeUp, day, lines
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS = 30
+BATCH = 500
+TICK_SECONDS = 0.25
 ALREADY_THERE = "23505"
 
 
-async def feed(url: str, key: str, token: str, *, seed: int, per_second: float) -> None:
-    """Insert events at `per_second`, the warm-up at once, until cancelled.
+@dataclass
+class Course:
+    """Which events are written, and how far: `sent` events of the day `day` after `start`."""
+
+    seed: int
+    suppliers: int
+    start: str
+    day: int = 0
+    sent: int = 0
+
+    @property
+    def begin(self) -> datetime:
+        return datetime.fromisoformat(self.start)
+
+    def save(self, path: Path) -> None:
+        """Keep it; a reader finds the old file or the new one."""
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self)))
+        new.replace(path)
+
+    @classmethod
+    def continued(cls, path: Path, seed: int, suppliers: int, history: int) -> Course:
+        """Go on with the course of the file, or begin one `history` days ago."""
+        try:
+            found = cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            return cls(seed, suppliers, (today - timedelta(days=history)).isoformat())
+        if (found.seed, found.suppliers) != (seed, suppliers):
+            logger.warning(
+                "this data has seed %d and %d suppliers, and goes on with them; delete its folder "
+                "to start afresh",
+                found.seed,
+                found.suppliers,
+            )
+        return found
+
+
+class EventClock:
+    """Event time: `days_per_minute` from `begin` until it has caught up with the wall clock."""
+
+    def __init__(
+        self,
+        begin: datetime,
+        days_per_minute: float,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._begin = begin
+        self._pace = timedelta(days=days_per_minute) / 60
+        self._wall = wall
+        self._monotonic = monotonic
+        self._started = monotonic()
+
+    def now(self) -> datetime:
+        """Give the event time, never later than the time."""
+        elapsed = self._monotonic() - self._started
+        return min(self._begin + elapsed * self._pace, self._wall())
+
+
+async def feed(url: str, key: str, token: str, course: Course, path: Path, speed: float) -> None:
+    """Write events until cancelled, `speed` days a minute, and keep the course in the file.
 
     An insert that finds Supabase away is tried again until it is back; a refused one raises
     APIError.
@@ -30,40 +101,66 @@ async def feed(url: str, key: str, token: str, *, seed: int, per_second: float) 
     client = AsyncClient(
         url, key, options=AsyncClientOptions(headers={"Authorization": f"Bearer {token}"})
     )
-    source = events(seed)
-    run = uuid.uuid4().hex
-    numbers = itertools.count()
+    suppliers = lines(course.suppliers)
 
-    def take(count: int) -> list[Event]:
-        now = datetime.now(UTC).isoformat()
-        return [
-            {"timestamp": now, "source_key": f"demo-{run}-{next(numbers)}", **event}
-            for event in itertools.islice(source, count)
-        ]
+    async def write(made: Sequence[MadeUp]) -> None:
+        for place in range(0, len(made), BATCH):
+            batch = made[place : place + BATCH]
+            numbers = range(course.sent, course.sent + len(batch))
+            name = f"demo-{course.seed}-{course.start[:10]}-{course.day}"
+            await insert(
+                client,
+                [row(event, f"{name}-{n}") for n, event in zip(numbers, batch, strict=True)],
+            )
+            course.sent += len(batch)
+            await asyncio.to_thread(course.save, path)
 
-    warm_up = WARM_UP_EVENTS * len(LINES)
     logger.info(
-        "seed %d: %d quiet events at once, then %g per second from %d sites",
-        seed,
-        warm_up,
-        per_second,
-        len(LINES),
+        "seed %d: %d suppliers from %s on, %d quiet days at once, then %g days a minute",
+        course.seed,
+        len(suppliers),
+        course.start[:10],
+        QUIET_DAYS,
+        speed,
     )
-    await insert(client, take(warm_up))
-    # One request per event could not keep a high pace.
-    batch = max(1, round(per_second / 10))
-    loop = asyncio.get_running_loop()
-    reported = due = loop.time()
-    sent = 0
+    clock: EventClock | None = None
+    told: set[tuple[str, str, int]] = set()
     while True:
-        # Time that Supabase was away is not made up for by a flood.
-        due = max(due + batch / per_second, loop.time() - 1)
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        await insert(client, take(batch))
-        sent += batch
-        if (elapsed := loop.time() - reported) >= REPORT_SECONDS:
-            logger.info("%.1f events per second", sent / elapsed)
-            reported, sent = loop.time(), 0
+        made = day(course.seed, course.begin, course.day, suppliers)
+        if course.day >= QUIET_DAYS:
+            begin = course.begin + timedelta(days=course.day)
+            clock = clock or EventClock(begin, speed)
+            while course.sent < len(made):
+                now = clock.now()
+                due = [each for each in made[course.sent :] if each.moment <= now]
+                _tell(due, told)
+                await write(due)
+                await asyncio.sleep(TICK_SECONDS)
+        else:
+            await write(made[course.sent :])
+        course.day, course.sent = course.day + 1, 0
+
+
+def _tell(made: Sequence[MadeUp], told: set[tuple[str, str, int]]) -> None:
+    """Say in the terminal when a problem begins."""
+    for each in made:
+        problem = each.problem
+        if problem is None or (which := (problem.supplier_id, problem.kind, problem.first)) in told:
+            continue
+        told.add(which)
+        what = problem.kind.replace("_", " ")
+        logger.info(
+            "%s %s: %s for %d days (%s)",
+            each.moment.date(),
+            problem.supplier_id,
+            what,
+            problem.days,
+            problem.series,
+        )
+
+
+def row(made: MadeUp, source_key: str) -> Event:
+    return {"source_key": source_key, "timestamp": made.moment.isoformat(), **made.event}
 
 
 def away(error: BaseException) -> bool:
@@ -73,17 +170,30 @@ def away(error: BaseException) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
+async def insert(client: AsyncClient, rows: Sequence[Event]) -> None:
+    """Insert rows, those that are there already excepted.
+
+    After a crash the last rows may be there without their place in the course being kept. This
+    role cannot read, so they are found by inserting one by one.
+    """
+    try:
+        await _insert(client, rows)
+    except APIError as error:
+        if error.code != ALREADY_THERE:
+            raise
+        if len(rows) > 1:
+            for each in rows:
+                await insert(client, [each])
+
+
 @tenacity.retry(
     retry=tenacity.retry_if_exception(away),
     wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
     before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
 )
-async def insert(client: AsyncClient, rows: list[Event]) -> None:
-    """Insert `rows`; those that an unanswered try has written already are not written again."""
-    try:
+async def _insert(client: AsyncClient, rows: Sequence[Event]) -> None:
+    if rows:
         # The columns differ from kind to kind of event: the missing ones get their defaults.
         table = client.table("events_normalized")
-        await table.insert(rows, returning="minimal", default_to_null=False).execute()  # type: ignore[arg-type]
-    except APIError as error:
-        if error.code != ALREADY_THERE:
-            raise
+        given: Any = list(rows)
+        await table.insert(given, returning=ReturnMethod.minimal, default_to_null=False).execute()

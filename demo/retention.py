@@ -11,7 +11,7 @@ from supabase import AsyncClient, AsyncClientOptions
 
 logger = logging.getLogger(__name__)
 
-KEEP = "6 hours"
+KEEP = "30 days"  # of arrival; a year of made-up events arrives within half an hour
 EVERY_SECONDS = 300
 
 

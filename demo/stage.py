@@ -40,6 +40,20 @@ class Ports:
     relay: int
 
 
+@dataclass(frozen=True)
+class Feed:
+    """Which events are made up, see the options of the command."""
+
+    seed: int
+    speed: float
+    suppliers: int
+    history: int
+
+    def arguments(self) -> list[str]:
+        options = ("seed", "speed", "suppliers", "history")
+        return [part for name in options for part in (f"--{name}", str(getattr(self, name)))]
+
+
 @dataclass
 class Stage:
     """The demo: `run` returns its exit status after Ctrl-C, SIGTERM or a failure."""
@@ -47,8 +61,7 @@ class Stage:
     ports: Ports
     data: Path
     environment: Mapping[str, str] = field(repr=False)
-    seed: int
-    rate: float
+    feed: Feed | None  # None: the field is left to the user's own events
     auth: bool = False
     children: list[Child] = field(default_factory=list)
 
@@ -102,7 +115,8 @@ class Stage:
             else:
                 local = mint(keys["SUPABASE_JWT_SECRET"], "authenticated", DEMO_USER)
                 access["RELAY_LOCAL_TOKEN"] = local
-            start("worker", "worker", "run", environment=keys)
+            # The newest event tells the time: the made-up ones, and old files, are of the past.
+            start("worker", "worker", "run", environment=keys | {"WORKER_CLOCK": "events"})
             start(
                 "relay",
                 "relay",
@@ -110,15 +124,16 @@ class Stage:
                 | access
                 | {"PORT": str(self.ports.relay), "RELAY_ALLOWED_ORIGINS": LOCAL_PAGES},
             )
-            start(
-                "feed",
-                *("demo", "--seed", str(self.seed), "--rate", str(self.rate), "feed"),
-                environment={
-                    "SUPABASE_URL": url,
-                    "SUPABASE_PUBLISHABLE_KEY": keys["SUPABASE_PUBLISHABLE_KEY"],
-                    "EVENT_WRITER_TOKEN": writer,
-                },
-            )
+            if self.feed is not None:
+                start(
+                    "feed",
+                    *("demo", *self.feed.arguments(), "--data", str(self.data), "feed"),
+                    environment={
+                        "SUPABASE_URL": url,
+                        "SUPABASE_PUBLISHABLE_KEY": keys["SUPABASE_PUBLISHABLE_KEY"],
+                        "EVENT_WRITER_TOKEN": writer,
+                    },
+                )
             parts.create_task(prune_for_ever(url, keys["SUPABASE_SECRET_KEY"]), name="prune")
             await answer(f"{relay}/readyz", "the relay")
             sockets = relay.replace("http", "ws", 1)
@@ -134,6 +149,9 @@ class Stage:
                 data = "" if self.data == Path(".emulator") else f" --data {self.data}"
                 token = f"RELAY_TOKEN=$({sys.executable} -m emulator token{data}) "
             say("demo", f"  try        {port}{token}{sys.executable} -m relay check")
+            if self.feed is None:
+                say("demo", f"  your file  set -a; . {env_file}; set +a")
+                say("demo", f"             {sys.executable} -m worker ingest FILE")
             say("demo", "Ctrl-C stops everything; the data is kept.")
 
     async def _take_down(self) -> None:

@@ -125,7 +125,8 @@ def demo(data: Path, *arguments: str) -> Iterator[Demo]:
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "demo", "--data", str(data), "--rate", "10"),
+            *(sys.executable, "-m", "demo", "--data", str(data), "--speed", "60"),
+            *("--suppliers", "6"),
             *("--emulator-port", str(ports[0]), "--relay-port", str(ports[1])),
             *arguments,
         ],

@@ -208,7 +208,7 @@ def test_ctrl_c_ends_everything_and_the_data_is_kept(
             # Whoever kills the demo itself finds nothing left of it either.
             second.process.kill()
             second.process.wait()
-            wait_for(lambda: second.pids() == [], 10, "all parts ended with the demo")
+            wait_for(lambda: second.pids() == [], 40, "all parts ended with the demo")
     finally:
         shutil.rmtree(directory)
 
