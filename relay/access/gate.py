@@ -87,7 +87,7 @@ class TokenGate:
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
         """What the token gets at that endpoint; raises as `Gate.admit` says.
 
-        After an UnknownKey `fetch_keys` may have brought the key.
+        After an UnknownKey `look_for` may have brought the key.
         """
         try:
             claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
@@ -116,6 +116,7 @@ class TokenGate:
             return Grant(claims)
         return Grant(claims, (self._scoping.column, tuple(sorted(scope))))
 
-    async def fetch_keys(self) -> bool:
-        """Asks the project for its signing keys; false when that was done a moment ago."""
-        return await self._jwks.refresh()
+    async def look_for(self, unknown: UnknownKey, place: str) -> bool:
+        """Asks the project for its signing keys on behalf of that place; false when that cannot be
+        done now, so that nobody knows whether there is such a key."""
+        return await self._jwks.look_for(unknown.key, place)

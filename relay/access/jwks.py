@@ -1,21 +1,32 @@
 """The project's public keys: fetched at the start, every ten minutes, and when a token names one
-that is not known, at most once a minute. A failed fetch leaves the former keys in force."""
+that is not known. A failed fetch leaves the former keys in force.
+
+A stranger can name as many keys as he likes. So each that was looked for and not found is
+remembered for a minute, each address can have so many looked for, and in all there is a fetch
+every few seconds at most.
+"""
 
 import asyncio
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NoReturn
 
 import httpx
 
+from relay.access.limits import Rates
 from relay.access.tokens import Key, published
 
 logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS: Final = 600.0
-LEAST_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0  # as long as there has never been an answer
+LEAST_SECONDS: Final = 5.0  # between fetches
+ABSENT_SECONDS: Final = 60.0
+MOST_ABSENT: Final = 10_000
+RATE_PER_ADDRESS: Final = 1 / 60
+BURST_PER_ADDRESS: Final = 5
 MAX_BYTES: Final = 256 * 1024
 TIMEOUT: Final = httpx.Timeout(5.0)
 
@@ -27,29 +38,45 @@ class Jwks:
         self._url = f"{supabase_url}/auth/v1/.well-known/jwks.json"
         self._now = now
         self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
-        self._fetch: asyncio.Task[None] | None = None
+        self._fetch: asyncio.Task[bool] | None = None
         self._begun_at: float | None = None
         self._answered = False
+        self._absent = OrderedDict[bytes, float]()  # keys that were not there, and when
+        self._rates = Rates(RATE_PER_ADDRESS, BURST_PER_ADDRESS)
         self.keys: tuple[Key, ...] = ()
 
     async def run(self) -> NoReturn:
         """Keeps the keys fresh until cancelled."""
         while True:
-            await self.refresh()
+            await self._refresh()
             await asyncio.sleep(PERIOD_SECONDS if self._answered else RETRY_SECONDS)
 
-    async def refresh(self) -> bool:
-        """Fetches the keys, or waits for the fetch under way; false when it is too early for
-        another one."""
+    async def look_for(self, key: bytes, place: str) -> bool:
+        """Whether the project has been asked for the keys because of this one, just now or a moment
+        ago; false when it could not be, or is not to be for somebody of that place now. Then nobody
+        knows whether there is such a key."""
+        if self._now() - self._absent.get(key, -ABSENT_SECONDS) < ABSENT_SECONDS:
+            return True
+        if self._fetch is None and not (self._may_fetch() and self._rates.take(place, self._now())):
+            return False
+        if not await self._refresh():
+            return False
+        if len(self._absent) >= MOST_ABSENT:
+            self._absent.popitem(last=False)
+        self._absent[key] = self._now()
+        self._absent.move_to_end(key)
+        return True
+
+    def _may_fetch(self) -> bool:
+        return self._begun_at is None or self._now() - self._begun_at >= LEAST_SECONDS
+
+    async def _refresh(self) -> bool:
+        """Fetches the keys, or waits for the fetch under way; whether there was an answer."""
         if self._fetch is None:
-            least = LEAST_SECONDS if self._answered else RETRY_SECONDS
-            if self._begun_at is not None and self._now() - self._begun_at < least:
-                return False
             self._begun_at = self._now()
             self._fetch = asyncio.create_task(self._get(), name="fetch of the signing keys")
             self._fetch.add_done_callback(self._fetched)
-        await asyncio.shield(self._fetch)
-        return True
+        return await asyncio.shield(self._fetch)
 
     async def close(self) -> None:
         """Ends the fetch under way and closes the connections."""
@@ -58,7 +85,7 @@ class Jwks:
             await asyncio.gather(self._fetch, return_exceptions=True)
         await self._client.aclose()
 
-    async def _get(self) -> None:
+    async def _get(self) -> bool:
         try:
             async with self._client.stream("GET", self._url) as reply:
                 reply.raise_for_status()
@@ -75,11 +102,12 @@ class Jwks:
             logger.warning(
                 "signing keys cannot be fetched (%s %s)%s", type(error).__name__, error, kept
             )
-            return
+            return False
         self.keys = published(document)
         self._answered = True
+        return True
 
-    def _fetched(self, task: asyncio.Task[None]) -> None:
+    def _fetched(self, task: asyncio.Task[bool]) -> None:
         self._fetch = None
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("fetching the signing keys failed", exc_info=error)

@@ -51,6 +51,26 @@ class Bucket:
         return True
 
 
+class Rates:
+    """A bucket for each place, with `rate` a second and `burst` at once; of more than `MOST_RATES`
+    places the quietest are forgotten."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets = OrderedDict[str, Bucket]()
+
+    def take(self, place: str, now: float) -> bool:
+        """Whether there was one left, which is used up then."""
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            bucket = self._buckets[place] = Bucket(float(self._burst), now)
+            if len(self._buckets) > MOST_RATES:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(place)
+        return bucket.take(now, self._rate, self._burst)
+
+
 @dataclass(slots=True)
 class Door:
     """Counts connections, by where they come from and whose they are.
@@ -63,7 +83,10 @@ class Door:
     total: int = 0
     _by_address: Counter[str] = field(default_factory=Counter)
     _by_user: Counter[str] = field(default_factory=Counter)
-    _rates: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
+    _rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rates = Rates(self.limits.rate_per_address, self.limits.burst_per_address)
 
     def enter(self, address: str, now: float) -> str:
         """Counts a connection and returns what `leave` has to be told.
@@ -100,20 +123,10 @@ class Door:
         _decrement(self._by_user, user)
 
     def _check(self, place: str, now: float) -> None:
-        limits = self.limits
-        if not self._rate(place, now).take(now, limits.rate_per_address, limits.burst_per_address):
+        if not self._rates.take(place, now):
             raise AtLimit("too many connections a second from here", status=429, retry_seconds=5)
-        if self._by_address[place] >= limits.per_address:
+        if self._by_address[place] >= self.limits.per_address:
             raise AtLimit("too many connections from here", status=429, retry_seconds=30)
-
-    def _rate(self, place: str, now: float) -> Bucket:
-        bucket = self._rates.get(place)
-        if bucket is None:
-            bucket = self._rates[place] = Bucket(float(self.limits.burst_per_address), now)
-            if len(self._rates) > MOST_RATES:
-                self._rates.popitem(last=False)
-        self._rates.move_to_end(place)
-        return bucket
 
 
 @lru_cache(maxsize=4096)

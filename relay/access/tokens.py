@@ -4,6 +4,7 @@ Which algorithms count is a matter of configuration, and each key goes with its 
 that nothing in a token decides how it is checked.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,12 @@ class BadToken(Exception):
 
 
 class UnknownKey(BadToken):
-    """The token fits no key that is there; a fresh list of keys may have it."""
+    """The token fits no key that is there; a fresh list of keys may have it. `key` stands for the
+    one that it names, or for the token itself where it names none."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__("the token is signed by a key that the project does not have")
+        self.key: Final = key
 
 
 class NotCurrent(BadToken):
@@ -118,7 +124,10 @@ def _signed(token: str, keys: Sequence[Key]) -> dict[str, Any]:
         return payload
     named = key_id is not None and any(key.id == key_id for key in fitting)
     if algorithm in ("ES256", "RS256") and not named:
-        raise UnknownKey("the token is signed by a key that the project does not have")
+        named_by = f"token {token}" if key_id is None else f"key {key_id}"
+        raise UnknownKey(
+            hashlib.blake2b(named_by.encode("utf-8", "replace"), digest_size=16).digest()
+        )
     if not fitting:
         raise BadToken("the token is signed in a way that is not accepted")
     raise BadToken("the signature of the token is wrong")

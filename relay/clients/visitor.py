@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 WARNING_SECONDS: Final = 30.0
 MOST_FRAMES_BEFORE: Final = 64
+KEYS_UNKNOWN: Final = "the signing keys cannot be looked up now"
 
 
 class Visitor:
@@ -42,6 +43,7 @@ class Visitor:
         "_frames",
         "_judging",
         "_outlet",
+        "_place",
         "_session",
         "_shared",
         "_warned_of",
@@ -51,6 +53,7 @@ class Visitor:
     def __init__(self, outlet: Outlet, admitted: Admitted, shared: SigningIn) -> None:
         self._outlet = outlet
         self._admitted: Admitted | None = admitted  # forgotten with its cursor once it is let in
+        self._place = admitted.place
         self._endpoint: Endpoint = admitted.wanted.filter.endpoint
         self._events = admitted.format is Format.EVENTS
         self._shared = shared
@@ -169,17 +172,22 @@ class Visitor:
             return
         try:
             self._judge(token)
-        except UnknownKey:
-            self._judging = asyncio.create_task(self._fetch_and_judge(token), name="signing keys")
+        except UnknownKey as unknown:
+            self._judging = asyncio.create_task(
+                self._look_for_key(unknown, token), name="signing keys"
+            )
             self._judging.add_done_callback(self._judged)
 
-    async def _fetch_and_judge(self, token: str) -> None:
-        await self._shared.gate.fetch_keys()
+    async def _look_for_key(self, unknown: UnknownKey, token: str) -> None:
+        looked = await self._shared.gate.look_for(unknown, self._place)
         self._judging = None  # the end of the connection must not cancel what ends it
         try:
             self._judge(token)
-        except UnknownKey as unknown:
-            self.revoke(str(unknown))
+        except UnknownKey:
+            if looked:
+                self.revoke(str(unknown))
+            else:
+                self.cut(CloseCode.OVERLOADED, KEYS_UNKNOWN)
 
     def _judge(self, token: str) -> None:
         try:
@@ -261,7 +269,10 @@ class Visitor:
         self.cut(CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED.meaning)
 
     def _too_late(self) -> None:
-        self.cut(CloseCode.UNAUTHORIZED, "no token came in time")
+        if self._judging is None:
+            self.cut(CloseCode.UNAUTHORIZED, "no token came in time")
+        else:
+            self.cut(CloseCode.OVERLOADED, KEYS_UNKNOWN)
 
     def _remind(self, seconds: float, act: Callable[[], None]) -> None:
         if self._deadline is not None:

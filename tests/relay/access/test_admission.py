@@ -107,11 +107,17 @@ async def test_a_new_signing_key_is_fetched_when_a_token_names_it(
             assert (await tried(relay.host, "hotspots", source, token_of(emulator)))[1] == 0
 
 
-async def test_signing_keys_are_not_fetched_for_every_stranger(emulator: Emulator) -> None:
+async def test_who_brings_a_key_that_cannot_be_looked_up_now_may_come_back(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project is not asked for every stranger: then nobody knows whether there is that key."""
+    monkeypatch.setattr(jwks, "LEAST_SECONDS", 3600.0)
     async with live_relay(emulator, **required(emulator)) as relay, asyncio.timeout(SECONDS):
         emulator.keys.signing.rotate()
         for source in SOURCES:
-            assert (await tried(relay.host, "hotspots", source, token_of(emulator)))[1] == 4500
+            assert (await tried(relay.host, "hotspots", source, token_of(emulator)))[1] == 1013
+        monkeypatch.setattr(jwks, "LEAST_SECONDS", 0.0)
+        assert (await tried(relay.host, "hotspots", "header", token_of(emulator)))[1] == 0
         assert (await tried(relay.host, "hotspots", "header", token_of(emulator, "HS256")))[1] == 0
 
 
