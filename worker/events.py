@@ -178,7 +178,11 @@ class Event:
         UnusableEvent, and Implausible for a name that has no meaning here.
         """
         try:
-            quantities = {name: checked(name, row.get(name)) for name in QUANTITIES}
+            quantities = {
+                name: checked(name, value)
+                for name, value in row.items()
+                if value is not None and name in QUANTITIES
+            }
         except ValueError as exc:
             raise UnusableEvent(str(exc)) from exc
         vehicle, fuel = _names(row)
@@ -229,7 +233,7 @@ def _time(column: str, value: Any) -> datetime | None:
 
 
 def _text(value: Any) -> str | None:
-    return (value or "").strip() or None
+    return None if value is None else value.strip() or None
 
 
 def _country(value: Any) -> str | None:
@@ -243,8 +247,7 @@ def _country(value: Any) -> str | None:
 def choice(column: str, row: Mapping[str, Any]) -> str | None:
     """Give the meaning of a text of `CHOICES`, None for none. Raises Implausible."""
     value = row.get(column)
-    text = _text(value)
-    if text is None:
+    if value is None or (text := _text(value)) is None:
         return None
     known = CHOICES[column]
     meaning = known.get(text.lower().replace("-", "_").replace(" ", "_"))

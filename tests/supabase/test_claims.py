@@ -15,9 +15,12 @@ def test_events_are_claimed_in_order_of_arrival(worker: Worker) -> None:
     events = add(worker.connection, 5)
     claimed = worker.claim(size=3)
     assert [event["id"] for event in claimed["events"]] == events[:3]
-    columns = worker.connection.execute("select * from public.events_normalized limit 1").fetchone()
+    columns = worker.connection.execute(
+        "select jsonb_strip_nulls(to_jsonb(e)) row from public.events_normalized e"
+        " order by id limit 1"
+    ).fetchone()
     assert columns is not None
-    assert claimed["events"][0].keys() == columns.keys()
+    assert claimed["events"][0] == columns["row"]
 
 
 def test_nothing_pending_is_no_batch(worker: Worker) -> None:
@@ -35,7 +38,8 @@ def test_a_batch_holds_at_most_max_bytes_but_one_event_at_least(worker: Worker) 
     events = add(worker.connection, 6)
     size = one(
         worker.connection,
-        "select octet_length(to_jsonb(e)::text) from public.events_normalized e where id = %s",
+        "select octet_length(jsonb_strip_nulls(to_jsonb(e))::text)"
+        " from public.events_normalized e where id = %s",
         events[0],
     )
     assert [event["id"] for event in worker.claim(max_bytes=1)["events"]] == events[:1]

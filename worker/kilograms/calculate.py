@@ -39,9 +39,10 @@ class Prediction:
     """kg CO2e of one event, rounded to the gram, and where they come from.
 
     `co2_kg` is well to wheel. `kg_ttw` and `kg_wtt` are its parts, None where only the sum is
-    known. `kg_model` is what distance, class and load lead to beside primary data. `activity`
-    is in the unit of `activity_basis`, None for the basis `none`. `dq` runs from 1 (metered) to 5
-    (proxy). `terms` are the products that were added up; they are not stored.
+    known. `kg_model` is what distance, class and load lead to beside primary data. `activity` is in
+    the unit of `activity_basis`, None for the basis `none`. `dq` runs from 1 (metered) to 5
+    (proxy). `estimated`: something was assumed that the event does not say. `terms` are the
+    products that were added up; they are not stored.
     """
 
     co2_kg: float
@@ -63,21 +64,20 @@ class Prediction:
     inputs: dict[str, tuple[Any, str]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     dq: int = PROXY
+    estimated: bool = False
     terms: tuple[Term, ...] = ()
-
-    @property
-    def estimated(self) -> bool:
-        """Whether something was assumed that the event does not say."""
-        return any(origin == "assumed" for _, origin in self.inputs.values())
 
     @property
     def in_range(self) -> bool:
         return plausible.UNUSUAL.isdisjoint(self.flags)
 
     def row(self) -> dict[str, Any]:
-        """Give the columns of `predictions` but for the event's own and the verdict."""
+        """Give the columns of `predictions` but for the event's own and the verdict.
+
+        What is None is left out.
+        """
         grid = self.grid
-        return {
+        row = {
             "model_version": self.model_version,
             "factor_set": self.factor_set,
             "factors_sha256": self.factors_sha256,
@@ -101,6 +101,7 @@ class Prediction:
             "estimated": self.estimated,
             "in_range": self.in_range,
         }
+        return {name: value for name, value in row.items() if value is not None}
 
 
 def calculate(event: Event, supplier: Supplier, basis: Basis) -> Prediction:
@@ -179,6 +180,7 @@ def _stated(event: Event, other: Estimate | None) -> Estimate | None:
     else:
         ttw, wtt, method, grid = kg, other.wtt, other.method, other.grid
         record.inputs.update(other.record.inputs)
+        record.assumed = other.record.assumed
         record.flags.extend(other.record.flags)
         record.flag("ttw_stated")
         record.lower(other.record.dq)
@@ -192,7 +194,7 @@ def _stated(event: Event, other: Estimate | None) -> Estimate | None:
         (*_ids(other.terms),) if event.co2e_boundary == "ttw" and other else (),
         None,
     )
-    return Estimate([term], method, record, grid=grid)
+    return Estimate.of([term], method, record, grid=grid)
 
 
 def _ids(terms: Iterable[Term]) -> tuple[str, ...]:
@@ -252,6 +254,7 @@ class _Outcome:
             inputs=record.inputs,
             flags=tuple(record.flags),
             dq=record.dq,
+            estimated=record.assumed,
             terms=tuple(best.terms),
         )
 

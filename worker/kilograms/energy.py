@@ -104,7 +104,7 @@ class _Measured:
         if not self._terms:
             return None
         method = "default" if self._record.assumed else "primary"
-        return Estimate(self._terms, method, self._record, grid=self._grid)
+        return Estimate.of(self._terms, method, self._record, grid=self._grid)
 
     def vehicle(self) -> None:
         event = self._event

@@ -131,7 +131,7 @@ def explanation(
 
 
 def _of(prediction: Prediction) -> dict[str, Any]:
-    row = prediction.row()
+    grid = prediction.grid
     work = prediction.activity
     return {
         "kg_total": prediction.co2_kg,
@@ -144,7 +144,7 @@ def _of(prediction: Prediction) -> dict[str, Any]:
         "quality": {"dq": prediction.dq, "means": QUALITY[prediction.dq]},
         "factor_set": prediction.factor_set,
         "factors_sha256": prediction.factors_sha256,
-        "grid": {name: row[f"grid_{name}"] for name in ("country", "year", "basis")},
+        "grid": grid and {"country": grid.country, "year": grid.year, "basis": grid.basis},
         "vehicle_class": prediction.vehicle_class,
         "inputs": [
             {"name": name, "value": value, "origin": origin}

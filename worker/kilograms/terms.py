@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cached_property
 from typing import Any
 
 GRAM = Decimal("0.001")
@@ -66,6 +65,7 @@ class Record:
     inputs: dict[str, tuple[Any, str]] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     dq: int = METERED
+    assumed: bool = False
 
     def take(self, name: str, value: Any, origin: str = "event") -> None:
         """Note an input and whether the event, a setting or an assumption gave it."""
@@ -74,6 +74,7 @@ class Record:
     def assume(self, name: str, value: Any, flag: str, dq: int = ASSUMED) -> None:
         """Note an input that nobody gave."""
         self.take(name, value, "assumed")
+        self.assumed = True
         self.flag(flag)
         self.lower(dq)
 
@@ -85,10 +86,6 @@ class Record:
         """Let the quality be `dq` at best."""
         self.dq = max(self.dq, dq)
 
-    @property
-    def assumed(self) -> bool:
-        return any(origin == "assumed" for _, origin in self.inputs.values())
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -99,25 +96,33 @@ class Grid:
     basis: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """One way to the kilograms of an event."""
+    """One way to the kilograms of an event: exact sums of its terms."""
 
     terms: Sequence[Term]
     method: str
     record: Record
+    ttw: Decimal
+    wtt: Decimal
+    total: Decimal
     vehicle_class: str | None = None
     kg_per_km: Decimal | None = None
     grid: Grid | None = None
 
-    @cached_property
-    def ttw(self) -> Decimal:
-        return sum((term.kg_ttw for term in self.terms), ZERO)
-
-    @cached_property
-    def wtt(self) -> Decimal:
-        return sum((term.kg_wtt for term in self.terms), ZERO)
-
-    @cached_property
-    def total(self) -> Decimal:
-        return self.ttw + self.wtt
+    @classmethod
+    def of(
+        cls,
+        terms: Sequence[Term],
+        method: str,
+        record: Record,
+        vehicle_class: str | None = None,
+        kg_per_km: Decimal | None = None,
+        grid: Grid | None = None,
+    ) -> Estimate:
+        """Add the terms up."""
+        ttw = wtt = ZERO
+        for term in terms:
+            ttw += term.quantity * term.ttw
+            wtt += term.quantity * term.wtt
+        return cls(terms, method, record, ttw, wtt, ttw + wtt, vehicle_class, kg_per_km, grid)

@@ -62,7 +62,7 @@ class _Model:
             self._record.flag("empty_excluded")
         average = self._per_km(factor, "average")
         method = "default" if self._record.assumed else "modelled"
-        return Estimate(
+        return Estimate.of(
             terms, method, self._record, factor.cls, average[0] + average[1], self._grid
         )
 
@@ -336,7 +336,7 @@ class _Model:
             2025,
             how=("{} t x {} km", decimal(load) / 1000, decimal(self._km)),
         )
-        return Estimate([term], "default", self._record, ANY_TRUCK, None, None)
+        return Estimate.of([term], "default", self._record, ANY_TRUCK, None, None)
 
 
 def _vehicle_of_class(cls: str) -> str:

@@ -106,7 +106,8 @@ def test_a_missing_input_lowers_the_quality_and_never_raises_kilograms_silently(
         basis = (part.method, part.inputs.keys()) != (whole.method, whole.inputs.keys())
         assert told or basis
     if part.estimated and not whole.estimated:
-        assert part.dq >= max(4, whole.dq)
+        # What was a proxy before, e.g. for a hybrid, may be an ordinary assumption now.
+        assert part.dq >= (4 if "fuel_proxy" in whole.flags else max(4, whole.dq))
 
 
 @given(st.sampled_from(CLASSES), LOADS, KM, KM)
