@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import ipaddress
 import logging
 import os
@@ -62,8 +63,19 @@ def main() -> int:
             return fault(options)
         return serve(options, settings)
     except EXPECTED as error:
-        print(f"emulator: {error}", file=sys.stderr)
+        print(f"emulator: {told(error)}", file=sys.stderr)
         return 1
+
+
+def told(error: Exception) -> str:
+    """What went wrong, and the option that helps where the place for the data is at fault."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    place = isinstance(error, OSError) and error.filename is not None
+    if place or os.strerror(errno.ENOSPC) in text:
+        text += "\nchoose another place for the data with --data"
+    return text
 
 
 def parser(settings: Settings) -> argparse.ArgumentParser:

@@ -5,7 +5,8 @@ RelayError
 ├── BadParameter    a client asked for something that does not exist
 ├── Refused         a command cannot be carried out as it was asked; carries the HTTP status
 └── Unavailable     Supabase did not answer as it should; later may work
-    └── KeyRefused  it does not accept the relay's key
+    ├── KeyRefused  it does not accept the relay's key
+    └── SchemaMissing  it is not this project's database, or not yet
 """
 
 
@@ -27,6 +28,10 @@ class Unavailable(RelayError):
 
 class KeyRefused(Unavailable):
     """Supabase does not accept the key; nothing works before somebody changes it."""
+
+
+class SchemaMissing(Unavailable):
+    """A table or function is not there; nothing works before somebody applies the migrations."""
 
 
 class Refused(RelayError):

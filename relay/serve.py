@@ -24,6 +24,7 @@ from relay.clients.protocol import RelayProtocol
 from relay.clients.sockets import Sockets
 from relay.logs import quieten
 from relay.settings import Settings
+from relay.upstream.start import missing_schema
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ BACKLOG = 4096
 def run(settings: Settings, count: int = 1) -> int:
     """Serves with so many processes until SIGTERM, Ctrl-C or the death of a part, and returns the
     exit status."""
+    quieten()
+    if (missing := asyncio.run(missing_schema(settings))) is not None:
+        logger.critical("%s", missing)
+        return 1
     listeners: list[socket.socket] = []
     try:
         for _ in range(count):
@@ -195,5 +200,7 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
 def _refusal(settings: Settings, error: OSError) -> str:
     where = f"{settings.host}:{settings.port}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use: stop the other program or choose another PORT"
-    return f"cannot listen on {where}: {error.strerror}"
+        return f"{where} is in use: stop the other program, or choose another --port or PORT"
+    if error.errno == errno.EACCES:
+        return f"{where} may not be opened by this user: choose a --port or PORT above 1023"
+    return f"cannot listen on {where} ({error.strerror}): choose an address by --host or HOST"

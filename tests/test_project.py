@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 import emulator.settings
+import relay.errors
 import relay.settings
+import relay.upstream.rest
+import worker.database
 import worker.settings
 from relay.close import CloseCode
 
@@ -63,6 +66,31 @@ def test_env_example_works_as_it_is_once_the_keys_are_filled_in() -> None:
 def test_readme_explains_every_variable() -> None:
     explained = set(re.findall(r"`([A-Z][A-Z_]+)`", README))
     assert variables_of_the_code() <= explained
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"SUPABASE_URL": ""},
+        {"SUPABASE_URL": "https://abc.supabase.co/rest/v1"},
+        {"SUPABASE_SECRET_KEY": "sb_publishable_x"},
+    ],
+)
+def test_relay_and_worker_refuse_a_wrong_project_in_the_same_words(wrong: dict[str, str]) -> None:
+    said = []
+    for settings, error in (
+        (relay.settings.Settings, relay.errors.SettingsError),
+        (worker.settings.Settings, worker.settings.SettingsError),
+    ):
+        with pytest.raises(error) as refused:
+            settings.from_env(REQUIRED | wrong)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+
+
+def test_relay_and_worker_ask_for_migrations_in_the_same_words() -> None:
+    assert relay.upstream.rest.NO_SCHEMA == worker.database.NO_SCHEMA
+    assert "supabase db push" in worker.database.NO_SCHEMA
 
 
 @pytest.mark.parametrize("code", list(CloseCode))

@@ -25,6 +25,7 @@ from worker.errors import (
     EpisodeChanged,
     LeaseLost,
     Rejected,
+    SchemaMissing,
     Unauthorized,
     Unavailable,
     WorkerError,
@@ -35,6 +36,11 @@ logger = logging.getLogger(__name__)
 # A commit may take as long as the database lets it; everything else answers at once or not.
 TIMEOUT = httpx.Timeout(connect=5, read=35, write=15, pool=5)
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2)
+# The relay says the same, see relay/upstream/rest.py.
+NO_SCHEMA = (
+    "the project lacks tables or functions of Hotspot Relay: apply supabase/migrations to it"
+    " (`supabase link`, then `supabase db push`) and start again"
+)
 # What each function answers with: an object of something else on the way is no answer.
 PARTS: Mapping[str, Sequence[str]] = {
     "start_scan": ("status",),
@@ -288,7 +294,7 @@ def _own_error(what: str, error: APIError) -> WorkerError:
         return CONFLICTS[error.hint](str(error.message))
     text = f"{what}: {error.message} ({error.code})"
     if error.code in ("PGRST202", "PGRST205", "42883", "42P01"):
-        return Rejected(f"{text}: apply supabase/migrations to the project first")
+        return SchemaMissing(f"{NO_SCHEMA} ({error.message})")
     if error.code == "42501":
         return Unauthorized(f"{text}: SUPABASE_SECRET_KEY must be the secret key of the project")
     return Rejected(text)

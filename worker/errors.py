@@ -4,6 +4,7 @@ WorkerError
  +- Unavailable      not now: try again
  +- Rejected         never again unchanged
  |   +- Unauthorized the key is not accepted
+ |   +- SchemaMissing tables or functions are not there: apply the migrations
  +- LeaseLost        another worker holds the lease: stop this scan
  +- EpisodeChanged   somebody changed an episode meanwhile: read it and judge again
  +- BatchGone        the batch is not ours any more: claim again
@@ -24,6 +25,10 @@ class Rejected(WorkerError):
 
 class Unauthorized(Rejected):
     """Supabase did not accept the key."""
+
+
+class SchemaMissing(Rejected):
+    """The project has not got this schema, or an older one."""
 
 
 class LeaseLost(WorkerError):

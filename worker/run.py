@@ -8,7 +8,7 @@ import time
 
 from worker.announcements import follow
 from worker.database import Database
-from worker.errors import Unauthorized, WorkerError
+from worker.errors import SchemaMissing, Unauthorized, WorkerError
 from worker.heartbeat import Heartbeat
 from worker.retention import Retention
 from worker.scan import Plan, scan
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 async def run(settings: Settings, database: Database, plan: Plan, stop: asyncio.Event) -> None:
     """Scan until `stop` is set, then finish the batch in flight within the grace time.
 
-    Raises Unauthorized when the key is refused before anything has worked; any other failure of
-    Supabase is waited out.
+    Raises Unauthorized when the key is refused, and SchemaMissing when the migrations are not
+    applied, before anything has worked; any other failure of Supabase is waited out.
     """
     wake = asyncio.Event()
     stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -91,7 +91,7 @@ class _Schedule:
             self._due = time.monotonic() + self._settings.scan_seconds
         try:
             summary = await scan(self._database, self._plan, reason, stop)
-        except Unauthorized as exc:
+        except (Unauthorized, SchemaMissing) as exc:
             if not self._reached:
                 raise
             self._note(str(exc))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from worker.kilograms.countries import alpha3
 from worker.severity import Thresholds
+
+NEAR_MISS = 0.9  # as difflib measures how much two names have in common
 
 
 class SettingsError(Exception):
@@ -40,6 +45,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read the variables of VARIABLES. Raises SettingsError."""
+        _check_names(env)
         values = {variable.name: variable.read(env) for variable in VARIABLES}
         supabase_url = values["SUPABASE_URL"]
         try:
@@ -70,11 +76,36 @@ class Settings:
         )
 
 
+def _check_names(env: Mapping[str, str]) -> None:
+    """Refuse what is meant to be a variable of ours; others may begin with WORKER_ too."""
+    known = [variable.name for variable in VARIABLES]
+    for name in sorted(env):
+        if name in known or not name.upper().startswith("WORKER_"):
+            continue
+        if near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR_MISS):
+            raise SettingsError(f"{name} is not a variable that is read: is {near[0]} meant?")
+
+
 def _key(text: str) -> str:
     # It travels in a header; the library's own error would show it.
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("has characters that no key has")
+    if text.startswith("sb_publishable_") or _role(text) == "anon":
+        # The relay says the same, see relay/settings.
+        raise ValueError(
+            "holds the publishable (or anon) key: it has to be the secret key"
+            " (sb_secret_..., or the legacy service_role key) from the project's API settings"
+        )
     return text
+
+
+def _role(key: str) -> object:
+    """The role that a key of the older kind, a JWT, names."""
+    try:
+        _, body, _ = key.split(".")
+        return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["role"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _url(text: str) -> str:
@@ -82,6 +113,18 @@ def _url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not _port_fits(parts):
         raise ValueError("must be an address such as https://abc.supabase.co")
     return text.rstrip("/")
+
+
+def _project_url(text: str) -> str:
+    found = _url(text)
+    parts = urlsplit(found)
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        # The relay says the same, see relay/settings.
+        raise ValueError(
+            "has to be the address of the project alone, such as https://abc.supabase.co, without"
+            " a path"
+        )
+    return found
 
 
 def _port_fits(parts: SplitResult) -> bool:
@@ -154,16 +197,16 @@ class Variable:
         """Parse the variable; an empty one counts as not set. Raises SettingsError."""
         text = env.get(self.name, "").strip() or self.default
         if text is None:
-            raise SettingsError(f"{self.name} is not set: {self.help}")
+            raise SettingsError(f"{self.name} is not set: it is the {self.help}")
         try:
             return self.parse(text)
         except ValueError as exc:
-            shown = "" if self.secret else f", not {text!r}"
-            raise SettingsError(f"{self.name} {exc}{shown}") from exc
+            shown = "" if self.secret else f" is {text!r}: it"
+            raise SettingsError(f"{self.name}{shown} {exc}") from exc
 
 
 VARIABLES = (
-    Variable("SUPABASE_URL", None, "address of the Supabase project", _url),
+    Variable("SUPABASE_URL", None, "address of the Supabase project", _project_url),
     Variable(
         "SUPABASE_SECRET_KEY",
         None,

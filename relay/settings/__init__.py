@@ -3,7 +3,8 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from difflib import get_close_matches
+from typing import Any, Final, Self
 
 from relay.access.addresses import Proxies
 from relay.access.limits import Limits
@@ -11,7 +12,9 @@ from relay.access.policies import Scoping
 from relay.errors import SettingsError
 from relay.origins import ANY, OPAQUE
 from relay.settings.variables import VARIABLES
-from relay.upstream.key import is_token
+from relay.upstream.key import is_token, role
+
+NEAR_MISS: Final = 0.9  # as difflib measures how much two names have in common
 
 __all__ = ["VARIABLES", "AccessSettings", "Settings"]
 
@@ -93,6 +96,7 @@ class Settings:
         Raises:
             SettingsError: a variable is missing or has a bad value; the text names it.
         """
+        _check_names(env)
         given = dict(env) | ({"HOST": host} if host else {})
         given |= {} if port is None else {"PORT": str(port)}
         values = {variable.name: variable.read(given) for variable in VARIABLES}
@@ -102,6 +106,7 @@ class Settings:
                 "SUPABASE_SECRET_KEY is not set: take the secret key from the project's API"
                 " settings, or give the relay a key of its own in RELAY_SUPABASE_KEY"
             )
+        _check_keys(values)
         _check_reach(values)
         url = values["SUPABASE_URL"]
         return cls(
@@ -138,6 +143,32 @@ def _gateway_key(values: Mapping[str, Any], key: str) -> str:
             " project's gateway only beside the publishable key from its API settings"
         )
     return publishable
+
+
+def _check_names(env: Mapping[str, str]) -> None:
+    """Refuses what is meant to be a variable of ours. Others may begin with RELAY_ too: Kubernetes
+    sets some for a service of that name."""
+    known = [variable.name for variable in VARIABLES] + ["RELAY_TOKEN"]  # which clients read
+    for name in sorted(env):
+        if name in known or not name.upper().startswith("RELAY_"):
+            continue
+        if near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR_MISS):
+            raise SettingsError(f"{name} is not a variable that is read: is {near[0]} meant?")
+
+
+def _check_keys(values: Mapping[str, Any]) -> None:
+    # The worker says the same of its key, see worker/settings.py.
+    for name in ("SUPABASE_SECRET_KEY", "RELAY_SUPABASE_KEY"):
+        if role(values[name]) == "anon":
+            raise SettingsError(
+                f"{name} holds the publishable (or anon) key: it has to be the secret key"
+                " (sb_secret_..., or the legacy service_role key) from the project's API settings"
+            )
+    if role(values["SUPABASE_PUBLISHABLE_KEY"]) not in (None, "anon"):
+        raise SettingsError(
+            "SUPABASE_PUBLISHABLE_KEY holds a secret key, and pages are told it: it has to be the"
+            " publishable key (sb_publishable_..., or the legacy anon key)"
+        )
 
 
 def _check_reach(values: Mapping[str, Any]) -> None:

@@ -44,6 +44,19 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def project_url(text: str) -> str:
+    """The address of a project, to which the paths of its services are added."""
+    found = url(text)
+    parts = urlsplit(found)
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        # The worker says the same, see worker/settings.py.
+        raise ValueError(
+            "has to be the address of the project alone, such as https://abc.supabase.co, without"
+            " a path"
+        )
+    return found
+
+
 def _port_fits(parts: SplitResult) -> bool:
     try:
         return parts.port != 0

@@ -10,6 +10,7 @@ from relay.settings.parsing import (
     networks,
     one_of,
     origins,
+    project_url,
     rate,
     seconds,
     secret,
@@ -18,7 +19,7 @@ from relay.settings.parsing import (
 )
 
 VARIABLES: Final = (
-    Variable("SUPABASE_URL", None, "the address of the Supabase project", url),
+    Variable("SUPABASE_URL", None, "the address of the Supabase project", project_url),
     Variable("SUPABASE_SECRET_KEY", "", "the secret key of the project", secret, secret=True),
     Variable(
         "SUPABASE_PUBLISHABLE_KEY",

@@ -3,7 +3,8 @@ keys and those made for the relay alone are JWTs, which may. Pure."""
 
 import base64
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 SOON_SECONDS: Final = 7 * 86400
 
@@ -13,16 +14,35 @@ def is_token(key: str) -> bool:
     return key.count(".") == 2
 
 
+def role(key: str) -> str | None:
+    """The role that the key stands for; None when it does not show."""
+    if key.startswith("sb_secret_"):
+        return "service_role"
+    if key.startswith("sb_publishable_"):
+        return "anon"
+    claims = _claims(key)
+    found = None if claims is None else claims.get("role")
+    return found if isinstance(found, str) else None
+
+
 def expires_at(key: str) -> float | None:
     """When the key expires, in seconds since 1970; None when it does not, or does not say."""
+    claims = _claims(key)
+    try:
+        return None if claims is None else float(claims["exp"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _claims(key: str) -> Mapping[str, Any] | None:
     parts = key.split(".")
     if len(parts) != 3:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return float(claims["exp"])
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return None
+    return claims if isinstance(claims, dict) else None
 
 
 def trouble(key: str, now: float) -> str | None:

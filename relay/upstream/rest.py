@@ -12,12 +12,18 @@ from relay.changes.endpoints import Endpoint
 from relay.changes.filters import Filter
 from relay.changes.records import Change, Incomplete, from_caught, from_row
 from relay.changes.snapshot import Snapshot
-from relay.errors import KeyRefused, Unavailable
+from relay.errors import KeyRefused, SchemaMissing, Unavailable
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
 PAGE: Final = 1000
 HEARTBEATS: Final = "relay_heartbeats"
+# The worker says the same, see worker/database.py.
+NO_SCHEMA: Final = (
+    "the project lacks tables or functions of Hotspot Relay: apply supabase/migrations to it"
+    " (`supabase link`, then `supabase db push`) and start again"
+)
+_MISSING: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,8 @@ async def _answer(what: str, query: Query) -> Any:
                 " RELAY_SUPABASE_KEY (a JWT goes with SUPABASE_PUBLISHABLE_KEY) or"
                 " SUPABASE_SECRET_KEY, and that SUPABASE_URL is its project"
             ) from error
+        if code in _MISSING:
+            raise SchemaMissing(f"{NO_SCHEMA} ({error.message})") from error
         raise Unavailable(" ".join(filter(None, (f"{what}:", code, error.message)))) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error

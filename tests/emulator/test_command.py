@@ -23,7 +23,9 @@ import psycopg
 import pytest
 
 from emulator import account, binaries, cluster, keys_file, leftovers
+from emulator.__main__ import told
 from emulator.account import Account
+from emulator.postgres import StartFailed
 from relay.access.tokens import Rules, published, verify
 from relay.settings import Settings
 
@@ -302,6 +304,16 @@ def test_rotate_changes_the_key_that_signs_and_lists_all(plain: Path) -> None:
 def test_token_without_keys_says_what_to_do(tmp_path: Path) -> None:
     status, output = run(tmp_path / "none", "token")
     assert (status, "start it once, or name its --data" in output) == (1, True)
+
+
+def test_a_place_that_cannot_hold_the_data_is_named_with_the_option_that_helps() -> None:
+    status, output = run(Path("/proc/data"), "--port", "0")
+    assert (status, output.splitlines()[-1]) == (1, "choose another place for the data with --data")
+    assert "/proc/data" in output
+    assert "Traceback" not in output
+    full = StartFailed("PostgreSQL ended at once:\ncould not write: No space left on device")
+    assert told(full).endswith("--data")
+    assert told(StartFailed("PostgreSQL ended at once")).endswith("at once")
 
 
 def test_only_loopback_is_served(tmp_path: Path) -> None:

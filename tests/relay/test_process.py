@@ -8,12 +8,14 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from emulator.database import Database
 from emulator.running import Emulator
 from relay.close import CloseCode
 
@@ -103,6 +105,24 @@ async def test_it_serves_without_supabase_and_says_so(emulator: Emulator) -> Non
         assert await process.wait() == 130
 
 
+@pytest.mark.parametrize("command", ["relay", "relay --workers 2", "worker run", "worker scan"])
+async def test_a_project_without_the_schema_is_refused_with_the_remedy(
+    empty_database: Database, tmp_path: Path, command: str
+) -> None:
+    empty_database.prepare(tmp_path)
+    async with Emulator.start(empty_database) as emulator:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *command.split()),
+            env=environment(emulator),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said = await rest_of(process)
+        assert await process.wait() != 0
+    assert "apply supabase/migrations to it (`supabase link`, then `supabase db push`)" in said
+    assert "Traceback" not in said
+    assert "listening" not in said
+
+
 async def test_a_port_in_use_is_named(emulator: Emulator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -110,6 +130,7 @@ async def test_a_port_in_use_is_named(emulator: Emulator) -> None:
             said = await rest_of(process)
             assert await process.wait() == 1
     assert f"127.0.0.1:{port} is in use" in said
+    assert "--port" in said
     assert "Traceback" not in said
 
 

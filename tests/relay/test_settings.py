@@ -1,5 +1,8 @@
 """What can be set, and what a wrong value is answered with."""
 
+import re
+
+import jwt
 import pytest
 
 from relay.access.limits import Limits
@@ -48,6 +51,10 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
     [
         ("SUPABASE_URL", "localhost:8010"),
         ("SUPABASE_URL", "http://127.0.0.1:80100"),
+        ("SUPABASE_URL", "https://abc.supabase.co/rest/v1"),
+        ("SUPABASE_URL", "https://supabase.com/dashboard/project/abc"),
+        ("SUPABASE_URL", "https://user:pass@abc.supabase.co"),
+        ("SUPABASE_URL", "https://abc.supabase.co?x=1"),
         ("RELAY_REALTIME_URL", "ws://127.0.0.1"),
         ("PORT", "65536"),
         ("PORT", "http"),
@@ -67,7 +74,7 @@ def test_a_missing_variable_is_named(name: str, value: str) -> None:
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
+    with pytest.raises(SettingsError, match=re.escape(f"{name} is '{value}'")):
         Settings.from_env(ENV | {name: value})
 
 
@@ -128,6 +135,68 @@ def test_without_access_control_no_page_is_allowed_unseen(everywhere: str) -> No
     assert Settings.from_env(variables).allowed_origins
     with pytest.raises(SettingsError, match="name the origins"):
         Settings.from_env(variables | {"RELAY_AUTH": "off"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("RELAY_ALLOWED_ORIGIN", "RELAY_ALLOWED_ORIGINS"),
+        ("RELAY_AUTHS", "RELAY_AUTH"),
+        ("RELAY_ATUH", "RELAY_AUTH"),
+        ("RELAY_MAX_CONNECTION", "RELAY_MAX_CONNECTIONS"),
+        ("relay_auth", "RELAY_AUTH"),
+    ],
+)
+def test_a_name_that_is_nearly_a_variables_is_refused(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is not .* is {meant} meant"):
+        Settings.from_env(ENV | {name: "off"})
+
+
+@pytest.mark.parametrize("service", ["RELAY", "RELAY_AUTH", "RELAY_LIVE", "RELAY_TLS"])
+def test_what_kubernetes_sets_for_a_service_is_not_ours(service: str) -> None:
+    found = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "8003",
+        f"{service}_SERVICE_PORT_WS": "8003",
+        f"{service}_PORT": "tcp://10.0.0.1:8003",
+        f"{service}_PORT_8003_TCP": "tcp://10.0.0.1:8003",
+        f"{service}_PORT_8003_TCP_PROTO": "tcp",
+        f"{service}_PORT_8003_TCP_PORT": "8003",
+        f"{service}_PORT_8003_TCP_ADDR": "10.0.0.1",
+        "RELAY_TOKEN": "of a user, for tail and check",
+    }
+    assert Settings.from_env(ENV | found) == Settings.from_env(ENV)
+
+
+def jwt_of(role: str) -> str:
+    return jwt.encode({"role": role}, "a secret of at least 32 bytes, for HS256")
+
+
+PUBLISHABLE = ("sb_publishable_x", jwt_of("anon"))
+
+
+@pytest.mark.parametrize("key", PUBLISHABLE)
+@pytest.mark.parametrize("name", ["SUPABASE_SECRET_KEY", "RELAY_SUPABASE_KEY"])
+def test_a_publishable_key_in_a_secret_ones_place_is_refused(name: str, key: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} holds the publishable") as refused:
+        Settings.from_env(ENV | {name: key})
+    assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["sb_secret_x", jwt_of("service_role"), jwt_of("relay_reader")])
+def test_a_secret_key_in_the_publishable_ones_place_is_refused(key: str) -> None:
+    """The page is told that one."""
+    with pytest.raises(SettingsError, match="SUPABASE_PUBLISHABLE_KEY holds a secret") as refused:
+        Settings.from_env(ENV | {"SUPABASE_PUBLISHABLE_KEY": key})
+    assert key not in str(refused.value)
+
+
+def test_keys_of_both_kinds_in_their_places_are_taken() -> None:
+    for secret in ("sb_secret_x", jwt_of("service_role")):
+        for publishable in PUBLISHABLE:
+            Settings.from_env(
+                ENV | {"SUPABASE_SECRET_KEY": secret, "SUPABASE_PUBLISHABLE_KEY": publishable}
+            )
 
 
 def test_bursts_follow_the_rates() -> None:

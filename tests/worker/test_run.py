@@ -106,14 +106,17 @@ def test_a_requested_scan_is_run(start: Start, tables: Table) -> None:
 
 
 def test_it_outlives_a_database_that_refuses_for_a_while(start: Start, tables: Table) -> None:
+    """Once it has worked; before that it would be a project without the schema."""
+    tables.insert([EVENT | {"distance_km": 2}])
     process = start("run", **QUICK)
+    eventually(lambda: tables.rows("select from predictions"), process)
     tables.execute("alter function start_scan rename to start_scan_away")
     assert process.stderr is not None
     while "apply supabase/migrations" not in process.stderr.readline():
         assert process.poll() is None
     tables.execute("alter function start_scan_away rename to start_scan")
     tables.insert([EVENT | {"distance_km": 1}])
-    eventually(lambda: tables.rows("select from predictions"), process)
+    eventually(lambda: len(tables.rows("select from predictions")) == 2, process)
     assert "scanning again" in stopped(process)
 
 

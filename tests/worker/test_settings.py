@@ -63,3 +63,9 @@ def test_every_default_is_valid_and_every_variable_explained() -> None:
         assert variable.help
         if variable.default is not None:
             variable.read({})
+
+
+def test_a_name_that_is_nearly_a_variables_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"WORKER_POLL_SECOND is not .* is WORKER_POLL_SECONDS"):
+        Settings.from_env(ENV | {"WORKER_POLL_SECOND": "1"})
+    assert Settings.from_env(ENV | {"WORKER_SERVICE_HOST": "10.0.0.1"})
