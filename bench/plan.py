@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.attack.ways import OF_A_USER
 from bench.contestant import Contestant
 from bench.contestants.all import CONTESTANTS, RELAY, WITH_TOKENS
 from bench.contestants.relay import Relay
@@ -17,6 +18,7 @@ from bench.scenarios import (
     fanout,
     filters,
     hold,
+    hostile,
     idle,
     insert,
     storm,
@@ -45,6 +47,7 @@ SCENARIOS = (
     "hold",
     "filters",
     "insert",
+    "hostile",
 )
 SUSTAINED_SECONDS = 30.0
 
@@ -216,6 +219,13 @@ def _insert(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
         yield Step("insert", RELAY, round, 20, insert.measure)
 
 
+def _hostile(contestants: Sequence[Contestant], rounds: int) -> Iterator[Step]:
+    for round in range(min(rounds, OTHER_ROUNDS) if RELAY in contestants else 0):
+        for way in OF_A_USER:
+            contestant, measure = replace(WITH_TOKENS, beside=way), partial(hostile.measure, way)
+            yield Step("hostile", contestant, round, 50, measure, attack.CLIENTS)
+
+
 OTHERS = {
     "decoding": _decoding,
     "tokens": _tokens,
@@ -229,6 +239,7 @@ OTHERS = {
     "hold": _hold,
     "filters": _filters,
     "insert": _insert,
+    "hostile": _hostile,
 }
 
 

@@ -32,6 +32,11 @@ class Row:
         return self.n + 1
 
 
+def entity(n: int) -> str:
+    """The entity of the row with that number."""
+    return ENTITIES[n % len(ENTITIES)]
+
+
 def record(row: Row) -> Record:
     """The whole row with its stamps, columns in the order in which jsonb keeps them."""
     bare = _record(row, "")
@@ -62,7 +67,7 @@ def _record(row: Row, padding: str) -> Record:
         "t": row.t,
         "id": row.id,
         "tx": row.tx,
-        "entity": ENTITIES[row.n % len(ENTITIES)],
+        "entity": entity(row.n),
         "status": "active",
         "version": 1,
         "event_id": 700000 + row.n,

@@ -102,6 +102,17 @@ ATTACK: tuple[Column, ...] = (
     ("left MiB quiet", _with_spread("left_kib_quiet", 1, 1 / 1024)),
     ("attacked", _with_spread("left_kib", 1, 1 / 1024)),
 )
+HOSTILE: tuple[Column, ...] = (
+    ("p50 ms quiet", _figure("p50_ms_quiet", 2)),
+    ("beside", _figure("p50_ms", 2)),
+    ("p99 ms quiet", _figure("p99_ms_quiet", 2)),
+    ("beside", _figure("p99_ms", 2)),
+    ("ratio", _with_spread("p99_ratio", 2)),
+    ("lost", _figure("lost", 0)),
+    ("tries/s", _figure("attacks_per_s", 0)),
+    ("MiB before", _figure("before_kib", 1, 1 / 1024)),
+    ("growth MiB", _with_spread("growth_kib", 1, 1 / 1024)),
+)
 IDLE: tuple[Column, ...] = (
     ("KiB/conn opened", _with_spread("opened_kib", 2)),
     ("KiB/conn idle", _with_spread("idle_kib", 2)),
@@ -139,6 +150,7 @@ OTHERS = (
     ("hold", "How long an answer takes while 3,000 clients get 2,000 rows at once", HOLD),
     ("filters", "1,000 clients with a filter each; limits 2 x CPU and 20 MiB", FILTERS),
     ("insert", "An insert into hotspots, and into a table like it without triggers", INSERT),
+    ("hostile", "100 clients, 50 rows/s, beside one hostile user with a token", HOSTILE),
     ("idle", "10,000 idle clients, without tokens and each with its own", IDLE),
 )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from bench import machine
 from bench.attack.campaign import Campaign
 from bench.attack.foe import Foe
+from bench.attack.ways import OF_A_USER, SHARES
 
 SEED = 6
 
@@ -28,6 +29,7 @@ async def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--per-second", type=float, default=100.0, help="attacks begun (100)")
     parser.add_argument("--tokens", type=Path, required=True, help="tokens of users, in lines")
+    parser.add_argument("--way", choices=OF_A_USER, help="only this one (all that strangers can)")
     options = parser.parse_args()
     machine.raise_descriptor_limit()
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -35,7 +37,8 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     foe = Foe(options.port, options.tokens.read_text().split(), SEED)
     print("attacking", flush=True)
-    print(json.dumps(await Campaign(foe, options.per_second).run(over)), flush=True)
+    shares = {OF_A_USER[options.way]: 1} if options.way else SHARES
+    print(json.dumps(await Campaign(foe, options.per_second, shares).run(over)), flush=True)
 
 
 if __name__ == "__main__":

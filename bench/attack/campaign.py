@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from bench.attack.foe import Foe
@@ -19,10 +20,10 @@ FOR_EVER: Final = 10**9
 class Campaign:
     """Begins so many attacks a second, each way in its turn."""
 
-    def __init__(self, foe: Foe, per_second: float) -> None:
+    def __init__(self, foe: Foe, per_second: float, shares: Mapping[Way, int] = SHARES) -> None:
         self._foe = foe
         self._per_second = per_second
-        self._turn = [way for way, share in SHARES.items() for _ in range(share)]
+        self._turn = [way for way, share in shares.items() for _ in range(share)]
         foe.random.shuffle(self._turn)
         self._begun = Counter[str]()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -66,5 +67,5 @@ class Campaign:
 
 
 async def _one(way: Way, foe: Foe) -> None:
-    with contextlib.suppress(OSError):  # the relay may end it when it likes
+    with contextlib.suppress(OSError, TimeoutError):  # the relay may end it when it likes
         await way(foe)

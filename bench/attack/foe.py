@@ -14,6 +14,7 @@ from bench.attack.said import request
 HOST = "127.0.0.1"
 ADDRESSES = 200  # the ports of one alone would not last for a minute
 PATIENCE_SECONDS = 15.0  # longer than the relay waits for who says nothing
+NEW_CURSORS = 0.1  # how many of those that are used
 USUAL_ROOM, SMALL_ROOM = 65536, 4096
 
 
@@ -28,6 +29,7 @@ class Foe:
         self._tokens = tokens
         self.random = random.Random(seed)  # noqa: S311 the same attack each time
         self.unable = 0
+        self.cursors: list[str] = []
 
     @asynccontextmanager
     async def connected(self, room: int = USUAL_ROOM) -> AsyncIterator[socket.socket]:
@@ -45,20 +47,42 @@ class Foe:
 
     @asynccontextmanager
     async def upgraded(
-        self, query: str = "", room: int = USUAL_ROOM, *, signed_in: bool | None = None
+        self,
+        query: str = "",
+        room: int = USUAL_ROOM,
+        *,
+        signed_in: bool | None = None,
+        subprotocol: str | None = None,
     ) -> AsyncIterator[socket.socket]:
         """A connection whose handshake was answered, with a good token or not."""
         if signed_in is None:
             signed_in = self.random.random() < 0.5
         token = self.random.choice(self._tokens) if signed_in else self.random.choice(("", "x"))
         own = {
-            "Sec-WebSocket-Protocol": self.random.choice(("relay.v1", "")),
+            "Sec-WebSocket-Protocol": subprotocol or self.random.choice(("relay.v1", "")),
             "Authorization": f"Bearer {token}" if token else "",
         }
         async with self.connected(room) as connection:
             await said(connection, request(f"/ws/hotspots{query}", own))
             await heard(connection)
             yield connection
+
+    async def cursor(self) -> str:
+        """One that the relay handed out: a new one now and then, otherwise one of before."""
+        if not self.cursors or self.random.random() < NEW_CURSORS:
+            own = {
+                "Sec-WebSocket-Protocol": "relay.v1",
+                "Authorization": f"Bearer {self.random.choice(self._tokens)}",
+            }
+            async with self.connected() as connection:
+                await said(connection, request("/ws/hotspots?last=0", own))
+                found = b""
+                while (more := await heard(connection)) and b'"cursor":"' not in found:
+                    found += more
+            cursor = found.partition(b'"cursor":"')[2].partition(b'"')[0].decode()
+            if cursor and cursor not in self.cursors:
+                self.cursors.append(cursor)
+        return self.random.choice(self.cursors) if self.cursors else ""
 
 
 async def said(connection: socket.socket, data: bytes) -> None:

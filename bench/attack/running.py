@@ -51,13 +51,16 @@ class Attack:
 
 
 @asynccontextmanager
-async def attacking(port: int, per_second: float, tokens: Sequence[str]) -> AsyncIterator[Attack]:
-    """So many attacks begin each second, by strangers and by the users with these tokens."""
+async def attacking(
+    port: int, per_second: float, tokens: Sequence[str], way: str | None = None
+) -> AsyncIterator[Attack]:
+    """So many attacks begin each second, by strangers and by the users with these tokens; or by
+    the users alone, in that way."""
     with tempfile.TemporaryDirectory(prefix="hr-bench-") as folder:
         words = Path(folder) / "tokens"
         words.write_text("\n".join(tokens))
         command = [sys.executable, "-m", "bench.attack", str(port), "--tokens", str(words)]
-        command += ["--per-second", str(per_second)]
+        command += ["--per-second", str(per_second), *(["--way", way] if way else [])]
         core = machine.cores()[1]
         async with started("attack", command, core=core, piped=True) as program:
             await program.line()

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from bench import rows
 from bench.attack import said as words
 from bench.attack.foe import PATIENCE_SECONDS, SMALL_ROOM, Foe, heard, said
 
 UNANSWERED_SECONDS: Final = 1.0
 SLOW_SECONDS: Final = 0.5
 UNREAD_SECONDS: Final = 5.0
+STAY_SECONDS: Final = 10.0
 WRITES_OF_A_FLOOD: Final = 20
 MOST_RUBBISH: Final = 5000
 
@@ -95,7 +97,49 @@ async def vanishes(foe: Foe) -> None:
         await heard(connection, UNANSWERED_SECONDS)
 
 
+async def made_up_seqs(foe: Foe) -> None:
+    """Comes back from any place in the stream, and is gone when the relay has begun to look."""
+    seq = foe.random.randrange(2**53)
+    async with foe.upgraded(
+        f"?cursor={await foe.cursor()}&seq={seq}", signed_in=True, subprotocol="relay.v1"
+    ):
+        pass
+
+
+async def state_reads(foe: Foe) -> None:
+    """Asks for the state of what nobody else asks for, and is gone."""
+    async with foe.upgraded(
+        f"?last=1000&entity={_name(foe)}", signed_in=True, subprotocol="relay.v1"
+    ):
+        pass
+
+
+async def own_filters(foe: Foe) -> None:
+    """Stays, with a filter that nobody else has and as many values as there may be."""
+    values = ",".join([*rows.ENTITIES, *(_name(foe) for _ in range(50 - len(rows.ENTITIES)))])
+    async with foe.upgraded(f"?last=0&entity={values}", signed_in=True) as connection:
+        async with asyncio.timeout(STAY_SECONDS):
+            while await heard(connection):
+                pass
+
+
+async def replays(foe: Foe) -> None:
+    """Comes back from a place of long ago, and reads nothing of all that it missed."""
+    async with foe.upgraded(
+        f"?cursor={await foe.cursor()}", SMALL_ROOM, signed_in=True, subprotocol="relay.v1"
+    ):
+        await asyncio.sleep(UNREAD_SECONDS)
+
+
+def _name(foe: Foe) -> str:
+    return f"nobody-{foe.random.randrange(10**9)}"
+
+
 Way = Callable[[Foe], Awaitable[None]]
+# What a signed-in user may try, one way at a time.
+OF_A_USER: Final[dict[str, Way]] = {
+    way.__name__: way for way in (made_up_seqs, state_reads, own_filters, replays)
+}
 # How often each comes in one turn of all.
 SHARES: Final[dict[Way, int]] = {
     drops: 8,

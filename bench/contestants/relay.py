@@ -127,18 +127,20 @@ def bringing(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
 class Relay:
     """`lane` is what feeds it: broadcast from the database, or postgres_changes; `tokens`: each
     client has to bring one that is signed so, and is one of so many `users`; without `io_uring`:
-    one system call for each of them."""
+    one system call for each of them. `beside` says in its name what else goes on."""
 
     lane: str = "broadcast"
     tokens: Algorithm | None = None
     users: int = USERS
     io_uring: bool = True
+    beside: str = ""
 
     @property
     def name(self) -> str:
         tokens = f"-{self.tokens}" if self.tokens else ""
         lane = "" if self.lane == "broadcast" else f"-{self.lane}"
-        return f"relay{tokens}{lane}{'' if self.io_uring else '-without-io_uring'}"
+        beside = f" beside {self.beside.replace('_', ' ')}" if self.beside else ""
+        return f"relay{tokens}{lane}{'' if self.io_uring else '-without-io_uring'}{beside}"
 
     @property
     def joins(self) -> bool:

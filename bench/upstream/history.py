@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import islice
 
-from bench.rows import Row
+from bench.rows import ENTITIES, Row, entity
 
 EPOCH = "7361894025548311.00000001"
 FIRST_TX = 1000
@@ -68,10 +69,18 @@ class History:
         found = self.rows[start : min(start + size, self._at(top))]
         return Page(shown, found, more=len(found) == size)
 
-    def newest(self, count: int, below: int | None) -> list[Row]:
-        """The rows with the highest ids under `below`, the highest first."""
+    def newest(
+        self, count: int, below: int | None, entities: frozenset[str] | None = None
+    ) -> list[Row]:
+        """The rows with the highest ids under `below`, the highest first; those of these entities,
+        if any are given."""
         end = len(self.rows) if below is None else max(0, min(below - 1, len(self.rows)))
-        return self.rows[max(0, end - count) : end][::-1]
+        if entities is None or entities >= frozenset(ENTITIES):
+            return self.rows[max(0, end - count) : end][::-1]
+        if entities.isdisjoint(ENTITIES):
+            return []
+        found = (row for row in reversed(self.rows[:end]) if entity(row.n) in entities)
+        return list(islice(found, count))
 
     def _begin(self) -> int:
         self.next_tx += 1

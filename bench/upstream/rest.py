@@ -82,13 +82,14 @@ class Rest:
         return self._hotspots(query)
 
     def _hotspots(self, query: dict[str, str]) -> Response:
-        below = query.pop("id", None)
+        below, entities = query.pop("id", None), query.pop("entity", None)
         order, limit = query.pop("order", ""), int(query.pop("limit", MOST_ROWS))
         open_only = query.pop("status", "eq.active") == "eq.active"
         if query or order != "id.desc" or not open_only or not (below or "lt.").startswith("lt."):
             return _unknown(f"query {query}")
         least = None if below is None else int(below.removeprefix("lt."))
-        rows = self._history.newest(min(limit, MOST_ROWS), least)
+        wanted = None if entities is None else _listed(entities)
+        rows = self._history.newest(min(limit, MOST_ROWS), least, wanted)
         return JSONResponse([record(row) for row in rows])
 
     def _changes_since(self, given: Mapping[str, Any]) -> dict[str, object]:
@@ -103,6 +104,11 @@ class Rest:
             for row in page.rows
         ]
         return {"epoch": EPOCH, "snapshot": page.snapshot, "more": page.more, "rows": rows}
+
+
+def _listed(operator: str) -> frozenset[str]:
+    values = operator.removeprefix("in.(").removesuffix(")").split(",")
+    return frozenset(value.strip('"') for value in values)
 
 
 def _refused(request: Request) -> Response | None:
