@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from worker import commands as commands_of_people
 from worker.database import Database, connected
+from worker.detection.observation import Rules
 from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
@@ -22,6 +24,7 @@ from worker.ingest.forecast import Forecast
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
+from worker.readings import Reader
 from worker.recompute import Progress, Recomputer, ignore
 from worker.retention import Retention
 from worker.run import run
@@ -57,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ingest.run(options, forecast, lambda: _connected(settings))
         if options.command in ("scan", "run"):
             return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
+        if options.command == "rebuild":
+            return asyncio.run(_rebuild(settings, options.supplier or None))
         return asyncio.run(_command(settings, options))
     except (SettingsError, FileError, commands_of_people.UsageError) as exc:
         return _fail(str(exc), USAGE)
@@ -82,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("scan", help="work off all pending events once, for cron")
     commands.add_parser("run", help="scan on a schedule and whenever events arrive, as a service")
     commands_of_people.add_parsers(commands)
+    rebuild = commands.add_parser(
+        "rebuild",
+        help="fold the past of suppliers anew",
+        description="Judges the stored events of suppliers again, in order of event time, and "
+        "replaces what is known of them: after another time zone, factor or class. What is open "
+        "stays open if it still holds; nobody is alarmed of the past.",
+    )
+    rebuild.add_argument("supplier", nargs="*", help="suppliers; all of them if none is named")
     ingest.add_arguments(
         commands.add_parser(
             "ingest",
@@ -114,10 +127,12 @@ def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Plan
         holder=uuid.uuid4(),
         lease_seconds=settings.lease_seconds,
         batch_events=settings.batch_events,
-        thresholds=settings.thresholds,
+        rules=Rules(settings.thresholds, settings.least_kg),
         predictor=FactorPredictor(basis),
         truck_classes=basis.factors.truck_classes,
         recomputer=Recomputer(basis, progress),
+        reader=Reader(basis.factors, settings.timezone),
+        wall=time.time if settings.clock == "wall" else None,
     )
 
 
@@ -188,6 +203,18 @@ async def _command(settings: Settings, options: argparse.Namespace) -> int:
         return INTERRUPTED
     finally:
         stopped.cancel()
+
+
+async def _rebuild(settings: Settings, suppliers: list[str] | None) -> int:
+    stop = _stop_on_signals()
+    async with _connected(settings) as database:
+        keys = await database.request_rebuilds(suppliers, "asked for")
+        if suppliers and not keys:
+            return _fail(f"no events of {', '.join(suppliers)} were worked off", USAGE)
+        summary = await scan(database, _plan(settings, _basis(settings), ignore), "rebuild", stop)
+    print(f"{keys} keys are folded anew by this scan, or by the one that is running")
+    print(summary)
+    return INTERRUPTED if summary.outcome == "stopped" else OK
 
 
 async def _run(settings: Settings) -> int:

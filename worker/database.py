@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from worker.errors import (
     Unavailable,
     WorkerError,
 )
+from worker.events import Key
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +46,14 @@ NO_SCHEMA = (
 # What each function answers with: an object of something else on the way is no answer.
 PARTS: Mapping[str, Sequence[str]] = {
     "start_scan": ("status",),
-    "claim_events": ("batch", "events", "baselines", "episodes", "suppliers", "quarantined"),
-    "batch_state": ("baselines", "episodes"),
+    "claim_events": ("batch", "events", "quarantined"),
+    "batch_state": ("clock", "keys", "detectors", "episodes", "inputs"),
     "commit_batch": ("events",),
+    "commit_pass": ("opened",),
+    "next_rebuild": ("key",),
+    "past_of_key": ("events", "inputs", "state"),
+    "due_keys": ("due", "now", "clock", "keys", "detectors", "episodes", "inputs"),
+    "announce_open_episodes": ("alerts",),
     "finish_scan": ("scans",),
     "prune": ("events",),
     "worker_heartbeat": ("seen_at",),
@@ -139,7 +146,7 @@ class Database:
         return await self._call("claim_events", lease.parameters() | limits)
 
     async def batch_state(self, batch: str) -> dict[str, Any]:
-        """Read baselines and open episodes of a claimed batch again."""
+        """Read again what a claimed batch is judged against."""
         return await self._call("batch_state", {"batch": batch})
 
     async def commit_batch(
@@ -148,6 +155,58 @@ class Database:
         """Commit a batch and give its counts. Raises EpisodeChanged and BatchGone as well."""
         arguments = {"batch": batch, "result": result}
         return await self._call("commit_batch", lease.parameters() | arguments)
+
+    async def commit_pass(
+        self, lease: Lease, number: str, result: Mapping[str, Any]
+    ) -> dict[str, int]:
+        """Commit what a pass without events led to. Raises EpisodeChanged as well."""
+        arguments = {"pass": number, "result": result}
+        return await self._call("commit_pass", lease.parameters() | arguments)
+
+    async def next_rebuild(self, lease: Lease, lease_seconds: int, drained: bool) -> dict[str, Any]:
+        """Name the key whose past is to be folded anew next; `key` is None without one."""
+        arguments = {"lease_seconds": lease_seconds, "drained": drained}
+        return await self._call("next_rebuild", lease.parameters() | arguments)
+
+    async def past_of_key(
+        self,
+        lease: Lease,
+        lease_seconds: int,
+        key: Key,
+        after_time: str | None,
+        after_id: int,
+        size: int,
+    ) -> dict[str, Any]:
+        """Read a page of a key's events with their predictions, in order of event time."""
+        arguments = {
+            "lease_seconds": lease_seconds,
+            "key": key._asdict(),
+            "after_time": after_time,
+            "after_id": after_id,
+            "size": size,
+        }
+        return await self._call("past_of_key", lease.parameters() | arguments)
+
+    async def due_keys(
+        self, lease: Lease, lease_seconds: int, now: float | None, size: int
+    ) -> dict[str, Any]:
+        """Read keys that have something due at this time, by event time for None."""
+        clock = None if now is None else datetime.fromtimestamp(now, UTC).isoformat()
+        arguments = {"lease_seconds": lease_seconds, "clock": clock, "size": size}
+        return await self._call("due_keys", lease.parameters() | arguments)
+
+    async def announce_open_episodes(self, lease: Lease) -> dict[str, int]:
+        """Tell of episodes from the past that are still open; their number."""
+        return await self._call("announce_open_episodes", lease.parameters())
+
+    async def request_rebuilds(self, entities: Sequence[str] | None, reason: str) -> int:
+        """Queue the folding anew of the past of these entities' keys, of all for None."""
+        query = self._client.rpc(
+            "request_rebuilds",
+            {"entities": None if entities is None else list(entities), "reason": reason},
+        )
+        number: int = await self._repeat("request_rebuilds", query.execute, int)
+        return number
 
     async def finish_scan(
         self, lease: Lease, counts: Mapping[str, int], error: str | None

@@ -1,40 +1,45 @@
-"""The life of an episode: opened by a hot event, at its worst, resolved by normal ones."""
+"""The episode that people see of a key, whatever detectors see it: one open row of `hotspots`."""
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
+from worker.detection.observation import Driver, Rule, Standing
+from worker.detection.reason import repeated, sentence
+from worker.detection.series import Finding, Series
 from worker.events import Key
-from worker.severity import Severity, percent_above
-
-RESOLVED_AFTER = 3  # consecutive normal events
+from worker.severity import Severity, Thresholds, percent_above
 
 
 class Change(enum.Enum):
-    """What an event did to an episode; `value` is the kind of the alert, where there is one."""
+    """What happened to an episode; `value` is the kind of the alert, where there is one."""
 
     OPENED = "opened"
-    WORSENED = "worsened"
+    UPDATED = "updated"
     ESCALATED = "escalated"
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A judged event: kg CO2, and its severity, None when it is normal."""
+class Resolution(enum.StrEnum):
+    """Why an episode ended; a person's end has none."""
 
-    event_id: int
-    predicted: float
-    baseline: float
-    severity: Severity | None
+    RECOVERED = "recovered"
+    NEW_NORMAL = "new_normal"
+    SUPERSEDED = "superseded"  # nobody who sees it has had an event for long, or the past is clear
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """An episode with the figures of its worst event; `id` and `version` once it is stored."""
+    """An episode with the figures of its worst event or period; kg CO2e, times in epoch seconds.
+
+    For a slow opening the figures are those of the event's work at the level of the whole run.
+    `announced`: its opening has been told by an alert. `id` and `version` once it is stored.
+    """
 
     key: Key
     event_id: int
@@ -42,12 +47,23 @@ class Episode:
     baseline_co2: float
     percent_above: float
     severity: Severity
+    series: str
+    rule: str
+    excess_kg: float
+    reason: str
+    occurred_at: float
+    last_seen_at: float
+    drivers: tuple[Driver, ...] = ()
+    recovering: bool = False
+    announced: bool = True
     status: str = "active"
+    resolution: Resolution | None = None
     id: int | None = None
     version: int | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Episode:
+        """Read a row of `hotspots` that this worker wrote."""
         return cls(
             key=Key(row["entity"], row["entity_type"], row["event_type"]),
             event_id=row["event_id"],
@@ -55,6 +71,18 @@ class Episode:
             baseline_co2=float(row["baseline_co2"]),
             percent_above=float(row["percent_above"]),
             severity=Severity.from_wire(row["severity"]),
+            series=row["series"],
+            rule=row["rule"],
+            excess_kg=float(row["excess_kg"]),
+            reason=row["reason"],
+            occurred_at=_seconds(row["occurred_at"]),
+            last_seen_at=_seconds(row["last_seen_at"]),
+            drivers=tuple(
+                Driver(driver["input"], driver["log_ratio"], driver["kg"])
+                for driver in row["drivers"]
+            ),
+            recovering=row["phase"] == "recovering",
+            announced=row["announced"],
             status=row["status"],
             id=row["id"],
             version=row["version"],
@@ -72,30 +100,88 @@ class Episode:
             "severity": self.severity.wire,
             "status": self.status,
             "event_id": self.event_id,
+            "phase": "recovering" if self.recovering else "firing",
+            "series": self.series,
+            "rule": self.rule,
+            "excess_kg": self.excess_kg,
+            "reason": self.reason,
+            "occurred_at": _text(self.occurred_at),
+            "last_seen_at": _text(self.last_seen_at),
+            "drivers": [
+                {"input": driver.name, "log_ratio": driver.log_ratio, "kg": driver.kg}
+                for driver in self.drivers
+            ],
+            "announced": self.announced,
+            "resolution": self.resolution,
         }
 
+    @property
+    def rank(self) -> tuple[Severity, float]:
+        """Order episodes, and figures of one, by how bad they are."""
+        return self.severity, self.percent_above
 
-def advance(
-    episode: Episode | None, key: Key, judged: Judged, normal_streak: int
-) -> tuple[Episode | None, Change | None]:
-    """Give the key's episode after this event and what changed; the first is None without one.
+    def resolved(self, why: Resolution) -> Episode:
+        """Give the episode at its end."""
+        return replace(self, status="resolved", resolution=why)
 
-    `episode` is the open one, `normal_streak` counts this event as well. A resolved episode is
-    returned with its new status, and is not to be passed in again.
-    """
-    if judged.severity is None:
-        if episode is not None and normal_streak >= RESOLVED_AFTER:
-            return replace(episode, status="resolved"), Change.RESOLVED
-        return episode, None
-    percent = percent_above(judged.predicted, judged.baseline)
-    if episode is None:
-        return _peak(key, judged, judged.severity, percent), Change.OPENED
-    if (judged.severity, percent) <= (episode.severity, episode.percent_above):
-        return episode, None
-    worse = _peak(key, judged, judged.severity, percent)
-    change = Change.ESCALATED if judged.severity > episode.severity else Change.WORSENED
-    return replace(worse, id=episode.id, version=episode.version), change
+    def with_id_of(self, stored: Episode) -> Episode:
+        """Give this episode as a new version of a stored one."""
+        return replace(self, id=stored.id, version=stored.version, announced=stored.announced)
+
+    def as_new(self, *, recent: bool) -> Episode:
+        """Give this episode as one that is not stored yet."""
+        return replace(self, id=None, version=None, announced=recent)
 
 
-def _peak(key: Key, judged: Judged, severity: Severity, percent: float) -> Episode:
-    return Episode(key, judged.event_id, judged.predicted, judged.baseline, percent, severity)
+def shown(
+    key: Key, finding: Finding, standing: Standing, time: float, thresholds: Thresholds
+) -> Episode:
+    """Give the episode as one finding shows it; `time` is the finding's in epoch seconds."""
+    verdict, period = finding.verdict, finding.period
+    drivers = verdict.drivers
+    if verdict.hot or standing.rule is Rule.SPIKE:
+        predicted = finding.kg
+    else:
+        level = max(standing.level, math.log(thresholds.info))
+        predicted = verdict.expected_kg * math.exp(level)
+        drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
+    in_periods = finding.identity.series is Series.PERIOD
+    spike = standing.rule is Rule.SPIKE
+    reason = sentence(finding.identity, verdict, standing, period)
+    again = repeated(standing, finding.time)
+    return Episode(
+        key=key,
+        event_id=finding.event_id,
+        predicted_co2=predicted,
+        baseline_co2=verdict.expected_kg,
+        percent_above=percent_above(predicted, verdict.expected_kg),
+        severity=thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO,
+        series=finding.identity.series.value,
+        rule="period" if in_periods and spike else standing.rule.value,
+        excess_kg=standing.excess_kg,
+        reason="; ".join(filter(None, (reason, again))),
+        occurred_at=time,
+        last_seen_at=time,
+        drivers=drivers,
+        recovering=standing.recovering,
+    )
+
+
+def _scaled(drivers: tuple[Driver, ...], level: float, excess_kg: float) -> tuple[Driver, ...]:
+    """Divide the excess of a run as that of its newest event is, if that one has an excess."""
+    total = sum(driver.kg for driver in drivers)
+    if total <= 0:
+        return (Driver("other", level, excess_kg),)
+    logarithm = sum(driver.log_ratio for driver in drivers)
+    return tuple(
+        Driver(driver.name, driver.log_ratio / logarithm * level, driver.kg / total * excess_kg)
+        for driver in drivers
+    )
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

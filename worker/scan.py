@@ -6,19 +6,22 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from worker.database import Database, Lease
+from worker.detection.observation import Rules
 from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
-from worker.judge import State, judge, read_events
+from worker.findings import Findings
+from worker.judge import judge, read_events
 from worker.kilograms.calculate import Prediction
 from worker.predictions import Outcome, Predictor
+from worker.readings import Reader
+from worker.rebuild import Passes
 from worker.recompute import Recomputer
-from worker.severity import Thresholds
 from worker.suppliers import Suppliers
 
 logger = logging.getLogger(__name__)
@@ -36,10 +39,22 @@ class Plan:
     holder: UUID
     lease_seconds: int
     batch_events: int
-    thresholds: Thresholds
+    rules: Rules
     predictor: Predictor
     truck_classes: Sequence[tuple[str, Decimal]]
     recomputer: Recomputer
+    reader: Reader
+    wall: Callable[[], float] | None  # epoch seconds; None: the newest event time is the clock
+
+    def passes(self, database: Database) -> Passes:
+        """Give the passes that a scan makes beside its batches."""
+        return Passes(
+            database=database,
+            lease_seconds=self.lease_seconds,
+            rules=self.rules,
+            wall=self.wall,
+            reader=self.reader,
+        )
 
 
 @dataclass(slots=True)
@@ -91,8 +106,10 @@ COUNTED = (
     "updated",
     "resolved",
     "alerts",
+    "notices",
     "recommendations",
     "recomputed",
+    "rebuilt",
 )
 
 
@@ -155,21 +172,41 @@ async def _work_off(
     database: Database, plan: Plan, lease: Lease, counts: Counter[str], stop: asyncio.Event
 ) -> str:
     conflicts = 0
+    passes = plan.passes(database)
+    rebuilds_wanted = True  # another scan, or a person, may have asked for some
     while not stop.is_set():
+        # A past is folded anew before the next batch that may touch its key.
+        if rebuilds_wanted and await passes.rebuild(lease, counts, drained=False):
+            continue
+        rebuilds_wanted = False
         claimed = await database.claim_events(
             lease, plan.lease_seconds, plan.batch_events, MAX_BATCH_BYTES
         )
         counts["quarantined"] += claimed["quarantined"]  # for their size, unread
         if claimed["batch"] is None:
-            return "done"
+            return await _settle(database, passes, lease, counts, stop)
         try:
-            counts.update(await _commit(database, plan, lease, claimed))
+            committed = await _commit(database, plan, lease, claimed)
+            counts.update(committed)
+            rebuilds_wanted = bool(committed["rebuilds"])
             conflicts = 0
         except BatchGone:
             conflicts += 1
             if conflicts >= CONFLICTS_IN_A_ROW:
                 raise
     return "stopped"
+
+
+async def _settle(
+    database: Database, passes: Passes, lease: Lease, counts: Counter[str], stop: asyncio.Event
+) -> str:
+    """Do what waits for the end of the queue."""
+    while await passes.rebuild(lease, counts, drained=True):
+        if stop.is_set():
+            return "stopped"
+    await passes.look_after_silence(lease, counts)
+    counts.update(await database.announce_open_episodes(lease))
+    return "done"
 
 
 async def _commit(
@@ -179,16 +216,17 @@ async def _commit(
     events, set_aside = read_events(claimed["events"])
     suppliers = Suppliers(claimed["suppliers"], plan.truck_classes)
     outcomes = await plan.predictor.predict(events, suppliers)
-    state = State.from_answer(claimed)
+    state = claimed
     for _ in range(CONFLICTS_IN_A_ROW):
-        result = judge(events, outcomes, set_aside, state, plan.thresholds)
+        findings = Findings(state, plan.rules, None if plan.wall is None else plan.wall())
+        result = judge(events, outcomes, set_aside, findings, plan.reader)
         result["suppliers"] = suppliers.rows()
         try:
             counts = await database.commit_batch(lease, claimed["batch"], result)
             return counts | {"country_assumed": _without_country(outcomes)}
         except EpisodeChanged as exc:
             logger.info("judging again: %s", exc)
-            state = State.from_answer(await database.batch_state(claimed["batch"]))
+            state = await database.batch_state(claimed["batch"])
     raise BatchGone(f"batch {claimed['batch']}: its episodes keep changing")
 
 

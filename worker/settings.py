@@ -8,10 +8,12 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from worker.kilograms.countries import alpha3
 from worker.severity import Thresholds
@@ -38,6 +40,9 @@ class Settings:
     batch_events: int
     keep_days: float
     thresholds: Thresholds
+    least_kg: float
+    clock: str
+    timezone: tzinfo
     grid_country: str | None
     factor_files: tuple[Path, ...]
     log_level: str
@@ -70,6 +75,9 @@ class Settings:
             batch_events=values["WORKER_BATCH_EVENTS"],
             keep_days=values["WORKER_KEEP_DAYS"],
             thresholds=thresholds,
+            least_kg=values["WORKER_LEAST_KG"],
+            clock=values["WORKER_CLOCK"],
+            timezone=values["WORKER_TIMEZONE"],
             grid_country=values["GRID_COUNTRY"],
             factor_files=values["FACTORS_FILE"],
             log_level=values["WORKER_LOG_LEVEL"],
@@ -169,6 +177,25 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _kilograms(text: str) -> float:
+    return _number(text, 0, 1e9)
+
+
+def _clock(text: str) -> str:
+    if text not in ("wall", "events"):
+        raise ValueError("must be wall or events")
+    return text
+
+
+def _timezone(text: str) -> tzinfo:
+    if text.upper() == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("must be a time zone such as Europe/Berlin") from None
+
+
 def _country(text: str) -> str | None:
     return alpha3(text) if text else None
 
@@ -237,6 +264,14 @@ VARIABLES = (
     Variable(
         "WORKER_CRITICAL_RATIO", "1.5", "predicted / baseline from which on it is critical", _ratio
     ),
+    Variable("WORKER_LEAST_KG", "0", "excess in kg CO2e below which no event is hot", _kilograms),
+    Variable(
+        "WORKER_CLOCK",
+        "wall",
+        "wall, or events: the newest event time tells history and silence",
+        _clock,
+    ),
+    Variable("WORKER_TIMEZONE", "UTC", "time zone of days and weekdays", _timezone),
     Variable(
         "GRID_COUNTRY",
         "",

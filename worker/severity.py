@@ -56,12 +56,6 @@ class Thresholds:
             return Severity.WARN
         return Severity.INFO if reached >= self.info else None
 
-    def severity(self, predicted: float, baseline: float) -> Severity | None:
-        """Give the severity, None for a normal event. Any CO2 above a baseline of 0 is critical."""
-        if baseline <= 0:
-            return Severity.CRITICAL if predicted > 0 else None
-        return self.of_ratio(predicted / baseline)
-
 
 # Above next to nothing the percentage would not be finite, and JSON has no infinity.
 MOST_PERCENT = 1e12

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -120,17 +121,22 @@ def test_check_names_all_three_endpoints(shown: Demo) -> None:
 
 
 def test_own_events_become_a_hotspot(shown: Demo, tmp_path: Path) -> None:
-    lines = ["supplier_id,timestamp,event_type,distance_km,load_kg,vehicle_type,fuel_type,speed"]
-    quiet = [f"Own_Fleet,2026-01-05 0{n}:00:00,logistics,100,400,truck,diesel,60" for n in range(8)]
-    hot = ["Own_Fleet,2026-01-05 09:00:00,logistics,250,400,truck,diesel,60"]
+    columns = "supplier_id,timestamp,event_type,distance_km,planned_distance_km,load_kg"
+    day = datetime.now(UTC) - timedelta(days=364)  # within the demo's own year
+    kilometres = [*(100 + number % 3 for number in range(60)), 250]
+    lines = [
+        f"Own_Fleet,{(day + timedelta(days=number)).isoformat()},logistics,{km},100,400"
+        for number, km in enumerate(kilometres)
+    ]
     file = tmp_path / "events.csv"
-    file.write_text("\n".join([*lines, *quiet, *hot]) + "\n")
+    file.write_text("\n".join([columns, *lines]) + "\n")
     with listen(shown, "hotspots", query="?entity=Own_Fleet") as socket:
         result = command("worker", "ingest", str(file), env=shown.variables())
         assert result.returncode == 0, result.stderr
         row = json.loads(socket.recv(timeout=20))
     assert (row["severity"], row["status"]) == ("critical", "active")
-    assert row["percent_above"] == pytest.approx(150.0)
+    assert row["percent_above"] == pytest.approx(147.5, abs=2)
+    assert "mainly distance" in row["reason"]
 
 
 def test_generator_may_not_write_hotspots(shown: Demo) -> None:

@@ -22,7 +22,12 @@ TABLES: Matrix = {
     "quarantine": {"service_role": _WRITE},
     "recomputes": {"service_role": _WRITE},
     "suppliers": {"service_role": _WRITE},
-    "baselines": {"authenticated": _READ, "service_role": _WRITE},
+    "baselines": {"authenticated": _READ, "service_role": _READ},
+    "detectors": {"authenticated": _READ, "service_role": _WRITE},  # but not the state
+    "detector_keys": {"service_role": _WRITE},
+    "detector_inputs": {"service_role": _WRITE},
+    "notices": {"authenticated": _READ, "service_role": _WRITE},
+    "rebuilds": {"service_role": _WRITE},
     "hotspots": _RELAYED,
     "alerts": _RELAYED,
     "recommendations": _RELAYED,
@@ -39,6 +44,8 @@ TABLES: Matrix = {
     "audit_log": {"service_role": _READ},  # functions alone write it
 }
 
+VIEWS = {"baselines"}  # with the rights of who asks
+
 SEQUENCES: Matrix = {
     "events_normalized_id_seq": {},
     "scans_id_seq": {},
@@ -47,6 +54,8 @@ SEQUENCES: Matrix = {
     "recomputes_id_seq": {},
     "recommendations_id_seq": {},
     "audit_log_id_seq": {},
+    "detector_inputs_id_seq": {},
+    "notices_id_seq": {},
 }
 
 _SIGNED_IN = {"authenticated": {"execute"}, "service_role": {"execute"}}
@@ -72,6 +81,17 @@ FUNCTIONS: Matrix = {
     "claim_events(uuid,bigint,integer,integer,integer)": _SERVICE,
     "batch_state(uuid)": _SERVICE,
     "commit_batch(uuid,bigint,uuid,jsonb)": _SERVICE,
+    "keys_state(jsonb)": _SERVICE,
+    "write_findings(jsonb)": _SERVICE,
+    "commit_pass(uuid,bigint,uuid,jsonb)": _SERVICE,
+    "next_rebuild(uuid,bigint,integer,boolean)": _SERVICE,
+    "past_of_key(uuid,bigint,integer,jsonb,timestampwithtimezone,bigint,integer)": _SERVICE,
+    "due_keys(uuid,bigint,integer,timestampwithtimezone,integer)": _SERVICE,
+    "announce_open_episodes(uuid,bigint)": _SERVICE,
+    "request_rebuild(text,text,text,text)": _SERVICE,
+    "request_rebuilds(text[],text)": _SERVICE,
+    "tell_detectors(text,text,text,text)": _SERVICE,
+    "hear_of_ended_episodes()": {},
     "finish_scan(uuid,bigint,jsonb,text)": _SERVICE,
     "retry_dead_events()": _SERVICE,
     "decide_quarantine(bigint[],text)": _SERVICE,
@@ -101,7 +121,8 @@ POLICIES = {
     ("scans", "SELECT", "authenticated"),
     ("deletions", "SELECT", "authenticated"),
     ("retention", "SELECT", "authenticated,relay_reader"),
-    ("baselines", "SELECT", "authenticated"),
+    ("detectors", "SELECT", "authenticated"),
+    ("notices", "SELECT", "authenticated"),
     ("hotspots", "SELECT", "relay_reader"),
     ("alerts", "SELECT", "relay_reader"),
     ("recommendations", "SELECT", "relay_reader"),

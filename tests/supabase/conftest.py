@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import LiteralString
 from uuid import uuid4
 
 import pytest
@@ -65,11 +66,24 @@ def bare(migrated: emulator.database.Database) -> Iterator[Database]:
         yield database
 
 
+TABLES: tuple[LiteralString, ...] = (
+    "events_normalized",
+    "hotspots",
+    "detectors",
+    "detector_keys",
+    "detector_inputs",
+    "notices",
+    "rebuilds",
+    "batches",
+    "scans",
+)
+
+
 @pytest.fixture
 def worker(shared: Database) -> Iterator[Worker]:
-    """Holds the lease of a database without events, episodes and baselines."""
+    """Holds the lease of a database without events, episodes and detectors."""
     with shared.connect("service_role") as connection:
-        for table in ("events_normalized", "hotspots", "baselines", "batches", "scans"):
+        for table in TABLES:
             connection.execute(f"delete from public.{table}")  # noqa: S608
         connection.execute("update public.leases set holder = null, until = '-infinity'")
         worker = Worker(connection, str(uuid4()))

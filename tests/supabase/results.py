@@ -10,7 +10,7 @@ KEYS = (
     "quarantined",
     "suppliers",
     "predictions",
-    "baselines",
+    "detectors",
     "episodes",
     "alerts",
     "recommendations",
@@ -70,18 +70,34 @@ def prediction(event: int, co2: float = 120.0, **changes: Any) -> Result:
     return made | changes
 
 
-def baseline(entity: str = "Foundry", samples: tuple[float, ...] = (1.0, 2.0, 3.0)) -> Result:
-    """A baseline that is warming up."""
+def detector(entity: str = "Foundry", learned: int = 3) -> Result:
+    """A detector that is warming up."""
     return {
         "entity": entity,
         "entity_type": "supplier",
         "event_type": "factory",
-        "median": 2.0,
-        "mad": 1.0,
-        "sample_size": len(samples),
-        "state": "warming",
-        "samples": list(samples),
-        "normal_streak": 1,
+        "series": "event",
+        "method": "primary",
+        "basis": "output:t",
+        "country": "GBR",
+        "learned": learned,
+        "usual": 2.0,
+        "spread": 0.15,
+        "newest_at": "2026-01-05T09:00:00+00:00",
+        "state": {"n": learned},
+    }
+
+
+def key(entity: str = "Foundry", due_at: str | None = None, late: int = 0) -> Result:
+    """What the detectors of a key share."""
+    return {
+        "entity": entity,
+        "entity_type": "supplier",
+        "event_type": "factory",
+        "newest_at": "2026-01-05T09:00:00+00:00",
+        "due_at": due_at,
+        "late": late,
+        "state": {"gaps": []},
     }
 
 
@@ -100,6 +116,16 @@ def episode(ref: int, entity: str = "Foundry", **changes: Any) -> Result:
         "severity": "critical",
         "status": "active",
         "event_id": 1,
+        "phase": "firing",
+        "series": "event",
+        "rule": "spike",
+        "excess_kg": 50.0,
+        "reason": "50 % more kg per t",
+        "occurred_at": "2026-01-05T09:00:00+00:00",
+        "last_seen_at": "2026-01-05T09:00:00+00:00",
+        "drivers": [{"input": "energy", "log_ratio": 0.405, "kg": 50.0}],
+        "announced": True,
+        "resolution": None,
     }
     return made | changes
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.supabase.calls import Refused, Worker, add, hint_of, queue
-from tests.supabase.results import baseline, episode, failed, result
+from tests.supabase.results import detector, episode, failed, key, result
 from tests.supabase.servers import one
 
 
@@ -70,18 +70,25 @@ def test_an_unknown_batch_is_refused(worker: Worker) -> None:
     assert hint_of(refusal) == ("PT409", "events")
 
 
-def test_a_claim_brings_baselines_and_open_episodes_of_its_keys_alone(worker: Worker) -> None:
+def test_a_claim_brings_detectors_and_open_episodes_of_its_keys_alone(worker: Worker) -> None:
     for entity in ("Foundry", "Other"):
         events = add(worker.connection, supplier=entity)
-        parts = result(events, baselines=[baseline(entity)], episodes=[episode(0, entity)])
+        parts = result(
+            events, detectors=[detector(entity)], keys=[key(entity)], episodes=[episode(0, entity)]
+        )
         worker.commit(worker.claim()["batch"], parts)
     add(worker.connection)
     claimed = worker.claim()
-    (known,), (found,) = claimed["baselines"], claimed["episodes"]
-    assert (known["entity"], known["samples"]) == ("Foundry", [1.0, 2.0, 3.0])
+    (known,), (shared_by_all,), (found,) = (
+        claimed[name] for name in ("detectors", "keys", "episodes")
+    )
+    assert (known["entity"], known["basis"], known["state"]) == ("Foundry", "output:t", {"n": 3})
+    assert (shared_by_all["entity"], shared_by_all["state"]) == ("Foundry", {"gaps": []})
     assert (found["entity"], found["version"]) == ("Foundry", 1)
+    assert claimed["inputs"] == []
+    assert claimed["clock"] == "2026-01-05T09:00:00+00:00"
     state = one(worker.connection, "select public.batch_state(%s)", claimed["batch"])
-    assert state == {"baselines": [known], "episodes": [found], "suppliers": []}
+    assert state == {name: claimed[name] for name in state}
 
 
 def test_a_failed_event_waits_longer_each_time_and_is_dead_after_three(worker: Worker) -> None:

@@ -19,7 +19,7 @@ from tests.supabase.calls import (
 )
 from tests.supabase.results import (
     alert,
-    baseline,
+    detector,
     episode,
     failed,
     prediction,
@@ -50,7 +50,7 @@ def test_a_commit_writes_everything_that_the_batch_led_to(worker: Worker) -> Non
             events[:2],
             failed=[failed(events[2])],
             predictions=[prediction(events[0]), prediction(events[1], 150, hotspot=True)],
-            baselines=[baseline()],
+            detectors=[detector()],
             episodes=[
                 episode(0, status="resolved", severity="info"),
                 episode(1, event_id=events[1]),
@@ -68,6 +68,8 @@ def test_a_commit_writes_everything_that_the_batch_led_to(worker: Worker) -> Non
         "updated": 0,
         "resolved": 1,
         "alerts": 3,
+        "notices": 0,
+        "rebuilds": 0,
         "recommendations": 2,
     }
     hotspots, alerts, recommendations, predictions, baselines, _, batches = outcome(
@@ -143,7 +145,7 @@ def everything(events: list[int], episodes: list[Any]) -> dict[str, Any]:
         events[1:],
         failed=[failed(events[0])],
         predictions=[prediction(events[1])],
-        baselines=[baseline()],
+        detectors=[detector()],
         episodes=episodes,
         alerts=[alert(0)],
         recommendations=[recommendation(0)],

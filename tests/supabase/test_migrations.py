@@ -75,6 +75,39 @@ def test_statements_do_not_depend_on_a_transaction_or_a_session(empty: Database)
     assert fetch(empty.connect("authenticated"), None)["rows"] == []
 
 
+def test_what_the_first_rule_held_open_is_closed_and_its_past_is_folded_anew(
+    empty: Database, tmp_path: Path
+) -> None:
+    for path in FILES:
+        if path.name < "20261129140000":
+            shutil.copy(path, tmp_path)
+    migrations.migrate(empty.dsn("postgres"), tmp_path)
+    owner = empty.connect()
+    owner.execute(
+        "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+        " values ('factory', 'Foundry', now())"
+    )
+    owner.execute(
+        "insert into public.predictions (event_id, model_version, factor_set, entity, entity_type,"
+        " event_type, predicted_co2, estimated, in_range, hotspot)"
+        " values (1, 'factors-1', 'factors-1', 'Foundry', 'supplier', 'factory', 1, false, true,"
+        " true)"
+    )
+    owner.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+        " percent_above, severity) values ('Foundry', 'supplier', 'factory', 150, 100, 50, 'info')"
+    )
+    migrations.migrate(empty.dsn("postgres"), servers.PROJECT / "migrations")
+    (row,) = owner.execute(
+        "select * from public.hotspots where event_id is null and entity = 'Foundry'"
+    ).fetchall()
+    assert (row["status"], row["resolution"], row["excess_kg"]) == ("resolved", "superseded", 50)
+    assert row["reason"].startswith("found by the former rule")
+    found = owner.execute("select entity, event_type, state from public.rebuilds").fetchall()
+    assert found == [{"entity": "Foundry", "event_type": "factory", "state": "queued"}]
+    assert owner.execute("select * from public.detector_inputs").fetchall() == []
+
+
 @pytest.fixture(scope="session")
 def npx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the Supabase CLI; fetched into a directory that git ignores."""

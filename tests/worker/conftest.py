@@ -21,12 +21,13 @@ from psycopg.types.json import Jsonb
 
 from emulator.running import Emulator
 from worker.__main__ import main
+from worker.detection.observation import Rules
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load
 from worker.predictions import FactorPredictor, Predictor
+from worker.readings import Reader
 from worker.recompute import Recomputer
 from worker.scan import Plan
-from worker.severity import Thresholds
 
 # Time tells nothing about a property on a machine that does other things as well.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -74,6 +75,13 @@ EVENT_COLUMNS = (
     "vehicle_type",
     "fuel_type",
     "speed",
+    "planned_distance_km",
+    "vehicle_class",
+    "fuel_litres",
+    "energy_kwh",
+    "output_quantity",
+    "output_unit",
+    "country",
 )
 
 CONTENTS: dict[str, LiteralString] = {
@@ -86,10 +94,16 @@ CONTENTS: dict[str, LiteralString] = {
         from suppliers order by supplier_id""",
     "quarantine": """select event_id, entity, event_type, state, kind, reason, column_name,
         raw_value from quarantine order by event_id""",
-    "baselines": """select entity, entity_type, event_type, median, mad, sample_size, state,
-        samples, normal_streak from baselines order by entity, event_type""",
+    "detectors": """select entity, entity_type, event_type, series, method, basis, country,
+        learned, usual, spread, newest_at, state
+        from detectors order by entity, event_type, series, method, basis, country""",
+    "keys": """select entity, entity_type, event_type, newest_at, due_at, late, state
+        from detector_keys order by entity, event_type""",
+    "notices": """select entity, entity_type, event_type, kind, message, event_id, occurred_at
+        from notices order by id""",
     "hotspots": """select entity, entity_type, event_type, predicted_co2, baseline_co2,
-        percent_above, severity, status, event_id, version, resolved_at is null as open
+        percent_above, severity, status, event_id, version, resolved_at is null as open, phase,
+        series, rule, excess_kg, reason, occurred_at, last_seen_at, drivers, announced, resolution
         from hotspots order by id""",
     "alerts": """select h.event_id, a.kind, a.level, a.message, a.acknowledged, a.version
         from alerts a join hotspots h on h.id = a.hotspot_id order by a.id""",
@@ -113,6 +127,7 @@ def env(emulator: Emulator) -> dict[str, str]:
         "SUPABASE_SECRET_KEY": emulator.keys.secret,
         "WORKER_REALTIME_URL": "http://127.0.0.1:1/realtime/v1",
         "WORKER_RETRY_SECONDS": "5",
+        "WORKER_CLOCK": "events",  # the events of the tests are of the past
     }
 
 
@@ -172,15 +187,21 @@ def run(
 
 
 def plan(
-    *, lease_seconds: int = 30, batch_events: int = 500, predictor: Predictor | None = None
+    *,
+    lease_seconds: int = 30,
+    batch_events: int = 500,
+    predictor: Predictor | None = None,
+    wall: Callable[[], float] | None = None,
 ) -> Plan:
-    """A plan of a holder of its own."""
+    """A plan of a holder of its own; the newest event time is the clock if there is no other."""
     return Plan(
         holder=uuid.uuid4(),
         lease_seconds=lease_seconds,
         batch_events=batch_events,
-        thresholds=Thresholds(),
+        rules=Rules(),
         predictor=predictor or FactorPredictor(BASIS),
         truck_classes=BASIS.factors.truck_classes,
         recomputer=Recomputer(BASIS),
+        reader=Reader(BASIS.factors),
+        wall=wall,
     )

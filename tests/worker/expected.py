@@ -1,12 +1,11 @@
-"""What the database should hold after scanning some events, written down a second time.
+"""The kilograms that the database should hold after scanning some events, computed a second time.
 
 It follows the published factors in the plainest way: one loop, dictionaries, no code of the worker.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 # kg CO2e per km, well to wheel: DESNZ 2025, delivery vehicles and their WTT.
@@ -41,79 +40,3 @@ def kilograms(row: Mapping[str, Any]) -> float | None:
     if laden > 0.5:
         per_km = half + (full - half) * (2 * laden - 1)
     return float(row["distance_km"] * per_km)
-
-
-def severity(ratio: float) -> str | None:
-    if ratio >= 1.5:
-        return "critical"
-    if ratio >= 1.3:
-        return "warn"
-    return "info" if ratio >= 1.1 else None
-
-
-RANK = {"info": 1, "warn": 2, "critical": 3}
-
-
-def episodes(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every episode in the order of opening: figures of its peak, its alerts, its first excess."""
-    found: list[dict[str, Any]] = []
-    samples: dict[tuple[str, str], list[float]] = {}
-    current: dict[tuple[str, str], dict[str, Any]] = {}
-    normal: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = (row["supplier_id"], row["event_type"])
-        seen = samples.setdefault(key, [])
-        co2 = kilograms(row)
-        if co2 is None:
-            continue
-        if len(seen) < 5:
-            seen.append(co2)
-            continue
-        median = statistics.median(seen[-50:])
-        grade = severity(co2 / median + 1e-4)
-        episode = current.get(key)
-        if grade is None:
-            seen.append(co2)
-            normal[key] = normal.get(key, 0) + 1
-            if episode and normal[key] == 3:
-                episode["status"] = "resolved"
-                episode["alerts"].append(("resolved", "info"))
-                del current[key]
-            continue
-        normal[key] = 0
-        percent = (co2 - median) / median * 100
-        peak = {
-            "predicted_co2": co2,
-            "baseline_co2": median,
-            "percent_above": percent,
-            "severity": grade,
-        }
-        if episode is None:
-            current[key] = {
-                "entity": key[0],
-                "event_type": key[1],
-                "status": "active",
-                "excess": co2 - median,
-                "alerts": [("opened", grade)],
-                **peak,
-            }
-            found.append(current[key])
-        elif (RANK[grade], percent) > (RANK[episode["severity"]], episode["percent_above"]):
-            if grade != episode["severity"]:
-                episode["alerts"].append(("escalated", grade))
-            episode.update(peak)
-    return found
-
-
-def samples_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[float]]:
-    """The predictions that make up each baseline."""
-    kept: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        seen = kept.setdefault((row["supplier_id"], row["event_type"]), [])
-        co2 = kilograms(row)
-        if co2 is None:
-            continue
-        ready = len(seen) >= 5
-        if not ready or severity(co2 / statistics.median(seen[-50:]) + 1e-4) is None:
-            seen.append(co2)
-    return {key: seen[-50:] for key, seen in kept.items() if seen}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -26,30 +27,38 @@ LOCK = 4711
 DEADLINE = 40.0
 
 
-def trips(supplier: str, *kilometres: float | None) -> list[dict[str, Any]]:
+def trips(supplier: str, *kilometres: float | None, first: int = 0) -> list[dict[str, Any]]:
+    """One trip a day from that day on, each planned to have 100 km."""
     return [
         {
             "event_type": "logistics",
             "supplier_id": supplier,
-            "timestamp": "2026-01-05T09:00:00Z",
+            "timestamp": (BEGIN + timedelta(days=day)).isoformat(),
             "distance_km": distance,
+            "planned_distance_km": 100,
             "load_kg": 500,
             "vehicle_type": "truck",
             "fuel_type": "diesel",
             "speed": 60,
         }
-        for distance in kilometres
+        for day, distance in enumerate(kilometres, start=first)
     ]
 
 
+BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 # Afterwards A and C are open, B quiet.
 BEFORE = [
-    *trips("A", *[100] * 5, 120),
-    *trips("B", *[50] * 5),
-    *trips("C", *[70] * 5, 200),
+    *trips("A", *[100] * 60, 135),
+    *trips("B", *[100] * 60),
+    *trips("C", *[100] * 60, 200),
 ]
 # One of each: worsens and escalates, opens, resolves, is quarantined.
-DURING = [*trips("A", 160), *trips("B", 70), *trips("C", 70, 70, 70), *trips("D", None)]
+DURING = [
+    *trips("A", 200, first=61),
+    *trips("B", 160, first=61),
+    *trips("C", 100, 100, 100, first=61),
+    *trips("D", None, first=61),
+]
 
 
 async def scanned(url: str, key: str, how: Plan | None = None) -> Summary:
@@ -141,8 +150,9 @@ STATEMENTS: list[tuple[LiteralString, LiteralString]] = [
     ("quarantine", "insert"),
     ("suppliers", "insert"),
     ("predictions", "insert"),
-    ("baselines", "insert"),
-    ("baselines", "update"),
+    ("detectors", "insert"),
+    ("detectors", "update"),
+    ("detector_keys", "insert"),
     ("hotspots", "update"),
     ("hotspots", "insert"),
     ("alerts", "insert"),
@@ -292,7 +302,7 @@ async def test_an_episode_resolved_by_a_person_meanwhile_is_judged_again(
     assert (await scanning).outcome == "done"
     found = prepared.rows("select status, severity from hotspots where entity = 'A' order by id")
     assert found == [
-        {"status": "resolved", "severity": "info"},
+        {"status": "resolved", "severity": "warn"},
         {"status": "active", "severity": "critical"},
     ]
 

@@ -53,20 +53,21 @@ def test_it_deletes_what_is_over_and_old_where_asked_to(start: Start, tables: Ta
         "insert into scans (status, reason, finished_at) values"
         " ('done', 'old', now() - interval '3 days'), ('done', 'new', now() - interval '1 day')"
     )
-    tables.insert([EVENT | {"distance_km": n} for n in (1, 2, 3)])
+    tables.insert([EVENT | {"distance_km": n} for n in (*[1] * 402, 2)])
     process = start("run", **QUICK)
     judged: LiteralString = "select from predictions"
-    eventually(lambda: count(tables, judged) == 3, process)
+    eventually(lambda: count(tables, judged) == 403, process)
     stopped(process)
     tables.execute(
         "update events_normalized set created_at = now() - interval '3 days'"
         " where id <> (select max(id) from events_normalized)"
     )
     process = start("run", WORKER_KEEP_DAYS="2", **QUICK)
-    eventually(lambda: count(tables, "select from events_normalized") == 1, process)
+    # The last 400 of each detector stay.
+    eventually(lambda: count(tables, "select from events_normalized") == 400, process)
     left: LiteralString = "select reason from scans where reason in ('old', 'new')"
     eventually(lambda: tables.rows(left) == [{"reason": "new"}], process)
-    assert "pruned events=2" in stopped(process)
+    assert "pruned events=3" in stopped(process)
 
 
 def test_it_finds_new_events_by_polling_without_realtime(start: Start, tables: Table) -> None:

@@ -25,21 +25,15 @@ from worker.severity import Severity, Thresholds, percent_above
 def test_a_threshold_belongs_to_the_severity_above_it(
     predicted: float, severity: Severity | None
 ) -> None:
-    assert Thresholds().severity(predicted, 100) is severity
+    assert Thresholds().of_ratio(predicted / 100) is severity
 
 
 @given(st.floats(1e-3, 1e6), st.sampled_from([1.1, 1.3, 1.5]))
 def test_equality_holds_for_any_baseline_in_spite_of_rounding(
     baseline: float, ratio: float
 ) -> None:
-    reached = Thresholds().severity(baseline * ratio, baseline)
+    reached = Thresholds().of_ratio(baseline * ratio / baseline)
     assert reached is {1.1: Severity.INFO, 1.3: Severity.WARN, 1.5: Severity.CRITICAL}[ratio]
-
-
-def test_anything_above_a_baseline_of_zero_is_critical() -> None:
-    assert Thresholds().severity(0.001, 0) is Severity.CRITICAL
-    assert Thresholds().severity(0, 0) is None
-    assert percent_above(0.001, 0) == 100.0
 
 
 def test_percent_above_is_relative_to_the_baseline() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from worker.detection import point_rule
 from worker.detection.episode import BEFORE, SPIKE_RUN, Episode, kind_of_run
-from worker.detection.expectation import Expectation, Explained
+from worker.detection.expectation import SIZE_VARIANCE, Expectation, Explained
 from worker.detection.observation import (
     DAY,
     Change,
@@ -40,24 +40,28 @@ LATE_DAYS = 7  # older than the newest by more: judged, not learned from
 LEAST_DAYS = 7.0  # over which a rate is taken
 SLOPE_SPREADS = 6.0  # an innovation beyond says nothing of slopes
 IMPROVED = (8, 60)  # fewest and most values of the reference after an improvement
+MOST_LOG = 300.0  # before the unit is known a ratio may be anything; it stays a number
 NEW_NORMAL = 30  # values of the reference after a new normal
 
 
 class Detector:
     """What is usual for one key and series, and the hotspot that it holds open.
 
-    `covariate_slope` is the physics of the covariate, see `Expectation`.
+    `covariate_slope` and `size_variance` are what is known beforehand, see `Expectation`.
     """
 
-    def __init__(self, covariate_slope: float | None = None) -> None:
+    def __init__(
+        self, covariate_slope: float | None = None, size_variance: float = SIZE_VARIANCE
+    ) -> None:
         self.learned = 0  # usable observations
         self.first: float | None = None  # epoch seconds
         self.newest = 0.0
         self.late = 0
         self.log_kg = 0.0  # of a typical observation
+        self.log_factor = 0.0  # of the newest observation
         self.reference = Window(REFERENCE)
         self.screening = Screening()
-        self.expectation = Expectation(covariate_slope)
+        self.expectation = Expectation(covariate_slope, size_variance)
         self.spread = Spread()
         self.typical = Typical()
         self.up = Sum()
@@ -78,7 +82,9 @@ class Detector:
 
     def usual(self) -> float | None:
         """Give the kg per unit of activity that a middling job costs, None before the first."""
-        return math.exp(self.reference.median()) if len(self.reference) else None
+        if not len(self.reference):
+            return None
+        return math.exp(self.reference.median() + self.log_factor)
 
     def observe(self, seen: Observation, rules: Rules) -> Verdict:
         """Judge an observation, then learn from it."""
@@ -131,6 +137,7 @@ class Detector:
         if self.episode is None:
             self.reference.push(judging.residual)
             self.typical.learn(freed(seen.parts, explained))
+        self.log_factor = seen.log_factor
         self.learned = before + 1
 
     def _learn_weight(self, log_kg: float, before: int) -> None:
@@ -144,16 +151,6 @@ class Detector:
         self.episode = None
         self.up.clear()
         self.down.clear()
-
-    def shift(self, logarithm: float) -> None:
-        """Go on under other emission factors, whose ratio to the former has this logarithm."""
-        self.reference.shift(logarithm)
-        self.spread.shift(logarithm)
-        self.log_kg += logarithm
-        if self.episode is not None:
-            steps = Window(len(self.episode.residuals), self.episode.residuals)
-            steps.shift(logarithm)
-            self.episode.residuals = steps.values
 
     def let_go(self) -> None:
         """Forget the open hotspot and its evidence, and go on with the reference as it is."""
@@ -182,6 +179,7 @@ class Detector:
             "t": self.newest,
             "late": self.late,
             "m": self.log_kg,
+            "f": self.log_factor,
             "ring": list(self.reference.values),
             "seen": self.screening.state(),
             "x": self.expectation.state(),
@@ -198,7 +196,7 @@ class Detector:
         detector = cls()
         detector.learned, detector.late = state["n"], state["late"]
         detector.first, detector.newest = state["t0"], state["t"]
-        detector.log_kg = state["m"]
+        detector.log_kg, detector.log_factor = state["m"], state["f"]
         detector.reference.replace(state["ring"])
         detector.screening.restore(state["seen"])
         detector.expectation.restore(state["x"])
@@ -258,7 +256,7 @@ class _Judging:
 
     def _verdict(self, z: float) -> Verdict:
         detector = self.detector
-        ratio = math.exp(self.excess)
+        ratio = math.exp(max(-MOST_LOG, min(MOST_LOG, self.excess)))
         excess_kg = self.kg * (1 - 1 / ratio)
         severity, late = None, False
         if detector.ready:
@@ -291,7 +289,7 @@ class _Judging:
         else:
             self._within(detector.episode)
         verdict = self.verdict
-        if verdict.hot or verdict.change is not None:
+        if verdict.marked or verdict.change is not None:
             parts = freed(self.seen.parts, self.explained)
             verdict.drivers = detector.typical.drivers(parts, self.excess, verdict.excess_kg)
 

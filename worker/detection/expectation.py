@@ -14,6 +14,7 @@ from typing import Any
 from worker.detection.observation import Observation
 
 CENTRED_UNTIL = 100  # events whose mean is the centre of size and covariate
+SIZE_VARIANCE = 0.04
 VEHICLE_PRIOR = 3.0  # events after which half of a learned vehicle offset counts
 WEEKDAY_PRIOR = 6.0
 VEHICLE_STEP = 0.03  # least step of a learned offset
@@ -46,7 +47,8 @@ class Expectation:
     """Offsets of vehicles and weekdays, and two slopes by recursive least squares.
 
     `covariate_slope` is what physics says of it: one more log unit of load adds .1 to ln kg, so
-    takes .9 from ln(kg per tonne-km). None when nothing is known.
+    takes .9 from ln(kg per tonne-km). None when nothing is known. `size_variance` is how much kg
+    per unit may depend on the size of the work, as the variance of a slope around 0.
     """
 
     __slots__ = (
@@ -59,9 +61,11 @@ class Expectation:
         "weekdays",
     )
 
-    def __init__(self, covariate_slope: float | None = None) -> None:
+    def __init__(
+        self, covariate_slope: float | None = None, size_variance: float = SIZE_VARIANCE
+    ) -> None:
         self.slopes = [0.0, covariate_slope or 0.0]
-        self.covariance = [0.04, 0.0, 0.25 if covariate_slope is None else 0.1]
+        self.covariance = [size_variance, 0.0, 0.25 if covariate_slope is None else 0.1]
         self.covariate_variance = 0.1
         self.centre: list[float] | None = None  # of ln activity and of the covariate
         self.weekdays = [0.0] * 7

@@ -13,6 +13,7 @@ REPEATS_STUCK = range(3, 60)  # earlier repeats may be chance, and nothing is st
 REPEATS_USUAL = 0.1  # a fixed route always repeats itself
 LEARNED_ENOUGH = 30  # usable events before a meter can be called stuck
 MOST_FACTOR = 50.0  # further than this from the reference it is another unit, not an emission
+MOST_ACTIVITY = 1e15  # of any unit: sums stay finite
 UNIT_FROM = 3  # usable events from which on the unit can be told
 
 
@@ -67,7 +68,7 @@ class Screening:
 
 def fault_of_activity(activity: float) -> str | None:
     """Say why a given activity cannot be used, None when it can."""
-    return None if math.isfinite(activity) and activity > 0 else "activity"
+    return None if 1 / MOST_ACTIVITY < activity < MOST_ACTIVITY else "activity"
 
 
 def fault_of_unit(residual: float, learned: int) -> str | None:

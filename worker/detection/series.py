@@ -95,6 +95,7 @@ class Detectors:
     def __init__(self, states: Mapping[Identity, Mapping[str, Any]] | None = None) -> None:
         self._states = dict(states or {})
         self._used: dict[Identity, Detector | PeriodSeries] = {}
+        self.anew = False  # whatever is stored of the key is void
         self.disordered = False  # an event came out of order while its detector was warming
 
     def take(self, reading: Reading, rules: Rules) -> list[Finding]:
@@ -120,7 +121,9 @@ class Detectors:
         if not self._knows(identity):
             kind = PeriodKind(identity.absolute, seen.metered, reading.ratios)
             self._used[identity] = PeriodSeries(kind)
-        event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals)
+        # Of vehicles the class is what the period is to see; a grid's factor says nothing of work.
+        index = 0.0 if seen.vehicle is not None else seen.log_factor
+        event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals, index)
         periods = self._period_series(identity).add(event, _rules_of(identity, rules))
         return [_of_period(identity, period) for period in periods]
 
@@ -184,14 +187,34 @@ class Detectors:
             else:
                 detector.hear(word)
 
-    def abandon(self, time: float) -> bool:
-        """Let go of the hotspot when nobody who holds it has had an event for 30 days of `time`."""
-        holders = [self.judge_of(identity) for identity in self.holding()]
-        if not holders or any(time - holder.newest <= ABANDONED_DAYS * DAY for holder in holders):
+    def abandon(self, time: float, after: float) -> bool:
+        """Let go of the hotspot when its holders have had no event in `after` seconds."""
+        newest = self.holders_newest()
+        if newest is None or time - newest <= after:
             return False
-        for holder in holders:
-            holder.let_go()
+        for identity in self.holding():
+            self.judge_of(identity).let_go()
         return True
+
+    def holders_newest(self) -> float | None:
+        """Give when the newest event was of those who hold the hotspot open, None without one."""
+        return max((self._newest(identity) for identity in self.holding()), default=None)
+
+    def _newest(self, identity: Identity) -> float:
+        return self._loaded(identity).newest
+
+    def first_open_day_ends(self) -> float | None:
+        """Give when the oldest day ends that is not closed, None when there is none."""
+        found = [
+            (min(days) + 1) * DAY
+            for identity in self.identities
+            if identity.series is Series.PERIOD and (days := self._period_series(identity).days)
+        ]
+        return min(found, default=None)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._states, self._used, self.anew = {}, {}, True
 
     @property
     def late(self) -> int:
@@ -211,8 +234,12 @@ class Detectors:
                     return True
         return False
 
+    def used(self) -> dict[Identity, Detector | PeriodSeries]:
+        """Give the detectors that may have changed."""
+        return self._used
+
     def states(self) -> dict[Identity, dict[str, Any]]:
-        """Give the states of the detectors that were in use."""
+        """Give the states of the detectors that may have changed."""
         return {identity: used.state() for identity, used in self._used.items()}
 
 

@@ -119,11 +119,6 @@ class Spread:
         else:
             self.jumps = min(-1, self.jumps - 1)
 
-    def shift(self, logarithm: float) -> None:
-        """Move the level with its reference."""
-        if self.level is not None:
-            self.level += logarithm
-
     def state(self) -> dict[str, Any]:
         """Give what `restore` takes."""
         return {

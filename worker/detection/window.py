@@ -35,11 +35,6 @@ class Window:
         self.values = list(values)
         self.ordered = sorted(self.values)
 
-    def shift(self, logarithm: float) -> None:
-        """Move every value by the same logarithm."""
-        steps = round(logarithm / STEP)
-        self.replace([value + steps for value in self.values])
-
     def median(self) -> float:
         """Give the median as a logarithm. Raises IndexError when the window is empty."""
         count = len(self.ordered)

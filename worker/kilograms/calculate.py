@@ -93,6 +93,7 @@ class Prediction:
             "grid_year": grid and grid.year,
             "grid_basis": grid and grid.basis,
             "vehicle_class": self.vehicle_class,
+            "kg_per_km": self.kg_per_km,
             "activity": self.activity,
             "activity_basis": self.activity_basis,
             "inputs": {name: list(value) for name, value in self.inputs.items()},

@@ -1,0 +1,119 @@
+"""One sentence that a person understands: by how much, of what, compared with which usual value."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+
+from worker.detection.observation import DAY, Driver, Rule, Standing, Verdict
+from worker.detection.periods import Period
+from worker.detection.series import Identity
+
+UNITS = {
+    "deliveries": "delivery",
+    "throughput_t": "tonne",
+    "pallets": "pallet",
+    "m3_days": "m3 and day",
+    "output": "unit of output",
+    "none": "day",
+}
+WORTH_NAMING = 0.3  # share of the excess from which on an input is named
+NAMES = {
+    "distance": "distance",
+    "load": "load",
+    "vehicle": "kg per km",
+    "fuel": "fuel per km",
+    "energy": "energy",
+    "carbon": "carbon per unit of energy",
+}
+# A smaller load means more kg per tonne-km: it is told as what it is, not by its effect.
+INVERSE = {"load"}
+
+
+def sentence(
+    identity: Identity, verdict: Verdict, standing: Standing, period: Period | None = None
+) -> str:
+    """Say why an episode is open, for the event or period that shows it best."""
+    unit = unit_of(identity.basis)
+    usual = f"{verdict.usual:.3g}"
+    spread = f"usual spread ± {_percent(verdict.spread)}"
+    if not verdict.hot and standing.rule is not Rule.SPIKE:
+        above = _percent(math.expm1(standing.level))
+        run = f"{standing.events} {'periods' if period else 'events'}"
+        since = _date_of(standing.since)
+        parts = [
+            f"{above} more kg per {unit} than this supplier's usual {usual}",
+            f"{run} since {since}, each within its {spread}",
+        ]
+    else:
+        more = _percent(verdict.ratio - 1)
+        such = " for such a load" if identity.basis.startswith("t_km") and period is None else ""
+        parts = [f"{more} more kg per {unit} than this supplier's usual {usual}{such}", spread]
+    if verdict.drivers:
+        named = _main(verdict.drivers)
+        parts += [f"mainly {named}"] if named else []
+    if period is not None:
+        parts[0] = f"{days(period)}: {parts[0]}"
+    if identity.absolute:
+        parts.append("production is not known: more of it would look the same")
+    return "; ".join(parts)
+
+
+def repeated(standing: Standing, until: float) -> str:
+    """Say how often it has happened since the episode opened; empty for the first time."""
+    if standing.times < 2:
+        return ""
+    over = max(1, math.ceil((until - standing.since) / DAY))
+    return f"{_ordinal(standing.times)} such in {over} day{'s' if over > 1 else ''}"
+
+
+def unit_of(basis: str) -> str:
+    """Give the unit of an activity basis for people: what follows a colon is the unit itself."""
+    if basis.startswith(("t_km", "km_")):
+        return "tonne-km" if basis.startswith("t_km") else "km"
+    name, _, unit = basis.partition(":")
+    return unit or UNITS.get(name) or name.replace("_", " ")
+
+
+def days(period: Period) -> str:
+    """Name the days of a period and its events."""
+    since, until = _day(period.since), _day(period.until)
+    named = since if period.since == period.until else f"{since} to {until}"
+    return f"{named} ({period.events} event{'s' if period.events > 1 else ''})"
+
+
+def _main(drivers: tuple[Driver, ...]) -> str:
+    """Name the inputs that explain most, with how far each lies from its usual value."""
+    total = sum(driver.kg for driver in drivers)
+    if total <= 0:
+        return ""
+    return " and ".join(
+        f"{NAMES.get(driver.name, driver.name)} {change(driver)}"
+        for driver in drivers
+        if driver.name != "other" and driver.kg >= WORTH_NAMING * total
+    )
+
+
+def change(driver: Driver) -> str:
+    """Say how far the input lies from its usual value, as "+25 %"."""
+    share = math.expm1(-driver.log_ratio if driver.name in INVERSE else driver.log_ratio)
+    return f"{'+' if share >= 0 else '-'}{abs(share):.0%}".replace("%", " %")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10)
+    return f"{number}{ending or 'th'}"
+
+
+def _day(number: int) -> str:
+    found = date.fromordinal(date(1970, 1, 1).toordinal() + number)
+    return f"{found.day} {found:%B %Y}"
+
+
+def _date_of(seconds: float) -> str:
+    found = datetime.fromtimestamp(seconds, UTC)
+    return f"{found.day} {found:%B %Y}"

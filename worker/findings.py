@@ -1,0 +1,237 @@
+"""What detectors find, collected as the rows that one commit writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.detection.observation import Rules
+from worker.detection.periods import PeriodSeries
+from worker.detection.series import Identity, Reading, Series
+from worker.episodes import Change, Episode, Resolution
+from worker.events import Key
+from worker.recommend import recommend
+from worker.watched import Moment, Outcome, WatchedKey
+
+Row = dict[str, Any]
+IDENTITY = ("series", "method", "basis", "country")
+
+
+class Findings:
+    """Keys under watch, loaded from an answer of the database, and what became of them.
+
+    `answer` is that of `keys_state`. `wall` is the time in epoch seconds, None when a key's newest
+    event time is its clock.
+    """
+
+    def __init__(self, answer: Mapping[str, Any], rules: Rules, wall: float | None) -> None:
+        self._rules = rules
+        self._wall = wall
+        self._stored = _by_key(answer)
+        self._watched: dict[Key, WatchedKey] = {}
+        self._outcomes = _Rows()
+        self._rebuilds: dict[Key, str] = {}
+
+    def take(self, key: Key, moment: Moment, reading: Reading) -> Outcome:
+        """Judge an event of a key."""
+        watched = self.key(key)
+        clock = max(watched.newest, moment.time) if self._wall is None else self._wall
+        outcome = watched.take(moment, reading, self._rules, clock)
+        self._outcomes.add(key, outcome)
+        return outcome
+
+    def want_rebuild(self, key: Key, reason: str) -> None:
+        """Ask for the folding anew of a key's past, once this is committed."""
+        self._rebuilds[key] = reason
+
+    def pass_silence(self, key: Key, now: float) -> None:
+        """Do what is due for a key at a time without events, and keep that it was done."""
+        watched = self.key(key)
+        due = watched.due_at()
+        if due is not None and due <= now:
+            self._outcomes.add(key, watched.pass_silence(now, self._rules))
+            self._outcomes.inputs.append({**key._asdict(), "at": text(now)})
+
+    def key(self, key: Key) -> WatchedKey:
+        """Give a key under watch, loaded once, with what has been said of it since."""
+        watched = self._watched.get(key)
+        if watched is None:
+            stored = self._stored.get(key) or _Stored()
+            watched = self._watched[key] = stored.watched(key)
+            for word in stored.inputs:
+                self._outcomes.add(key, watched.hear(word["kind"]))
+                self._outcomes.heard.append(word["id"])
+            self._outcomes.add(key, watched.reconcile())
+        return watched
+
+    def replace(self, key: Key, folded: WatchedKey, rows: Outcome) -> None:
+        """Put a key that was folded anew in the place of the stored one."""
+        self._watched[key] = folded
+        self._outcomes.add(key, rows)
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Give the parts of the argument of `commit_batch` and `commit_pass` that are found."""
+        keys = list(self._watched.values())
+        wanted = {w.key: reason for w in keys if (reason := w.wants_rebuild())} | self._rebuilds
+        return {
+            "anew": [watched.key._asdict() for watched in keys if watched.detectors.anew],
+            "keys": [_key_row(watched) for watched in keys],
+            "detectors": [row for watched in keys for row in _detector_rows(watched)],
+            "rebuilds": [{**key._asdict(), "reason": reason} for key, reason in wanted.items()],
+            **self._outcomes.parts(),
+        }
+
+
+class _Rows:
+    """Episodes, alerts and notices of one commit, by the refs that tie them together."""
+
+    def __init__(self) -> None:
+        self._episodes: list[Episode] = []
+        self._refs: dict[Key, int] = {}  # open episodes that are in _episodes
+        self._alerts: list[Row] = []
+        self._recommendations: list[Row] = []
+        self._notices: list[Row] = []
+        self.inputs: list[Row] = []
+        self.heard: list[int] = []
+
+    def add(self, key: Key, outcome: Outcome) -> None:
+        """Take what one step of a key led to."""
+        for episode, change in outcome.changes:
+            self._change(episode, change)
+        self._notices += [
+            {
+                **key._asdict(),
+                "kind": notice.kind,
+                "message": notice.message,
+                "event_id": notice.event_id or None,
+                "occurred_at": text(notice.time),
+            }
+            for notice in outcome.notices
+        ]
+
+    def _change(self, episode: Episode, change: Change) -> None:
+        ref = self._refs.get(episode.key)
+        if ref is None:
+            ref = self._refs[episode.key] = len(self._episodes)
+            self._episodes.append(episode)
+        else:
+            self._episodes[ref] = episode
+        if change is Change.RESOLVED:
+            del self._refs[episode.key]
+        if change is not Change.UPDATED and episode.announced:
+            level = "info" if change is Change.RESOLVED else episode.severity.wire
+            message = _message(episode, change)
+            self._alerts.append(
+                {"ref": ref, "kind": change.value, "level": level, "message": message}
+            )
+        if change is Change.OPENED:
+            self._recommendations += [{"ref": ref, **advice.row()} for advice in recommend(episode)]
+
+    def parts(self) -> dict[str, list[Any]]:
+        """Give them as the commit takes them."""
+        return {
+            "inputs": self.inputs,
+            "heard": self.heard,
+            "notices": self._notices,
+            "episodes": [
+                {"ref": ref, **episode.row()} for ref, episode in enumerate(self._episodes)
+            ],
+            "alerts": self._alerts,
+            "recommendations": self._recommendations,
+        }
+
+
+class _Stored:
+    """What the database holds of one key."""
+
+    def __init__(self) -> None:
+        self.state: Mapping[str, Any] | None = None
+        self.detectors: dict[Identity, Mapping[str, Any]] = {}
+        self.episode: Episode | None = None
+        self.inputs: list[Mapping[str, Any]] = []
+
+    def watched(self, key: Key) -> WatchedKey:
+        return WatchedKey(key, detectors=self.detectors, state=self.state, episode=self.episode)
+
+
+def _by_key(answer: Mapping[str, Any]) -> dict[Key, _Stored]:
+    found: dict[Key, _Stored] = {}
+
+    def of(row: Mapping[str, Any]) -> _Stored:
+        return found.setdefault(key_of(row), _Stored())
+
+    for row in answer["keys"]:
+        of(row).state = row["state"]
+    for row in answer["detectors"]:
+        series, *others = (row[name] for name in IDENTITY)
+        of(row).detectors[Identity(Series(series), *others)] = row["state"]
+    for row in answer["episodes"]:
+        of(row).episode = Episode.from_row(row)
+    for row in answer["inputs"]:
+        of(row).inputs.append(row)
+    return found
+
+
+def _key_row(watched: WatchedKey) -> Row:
+    return {
+        **watched.key._asdict(),
+        "newest_at": text(watched.newest or None),
+        "due_at": text(watched.due_at()),
+        "late": watched.detectors.late,
+        "state": watched.state(),
+    }
+
+
+def _detector_rows(watched: WatchedKey) -> list[Row]:
+    rows = []
+    for identity, used in watched.detectors.used().items():
+        judge = used.detector if isinstance(used, PeriodSeries) else used
+        rows.append(
+            {
+                **watched.key._asdict(),
+                **dict(zip(IDENTITY, identity, strict=True)),
+                "learned": judge.learned,
+                "usual": judge.usual(),
+                "spread": judge.spread.scale().body,
+                "newest_at": text(used.newest - watched.offset if used.newest else None),
+                "state": used.state(),
+            }
+        )
+    return rows
+
+
+def _message(episode: Episode, change: Change) -> str:
+    entity, kind = episode.key.entity, episode.key.event_type
+    match change:
+        case Change.RESOLVED if episode.resolution is Resolution.NEW_NORMAL:
+            return f"{entity}: what was too much is the new normal of its {kind}"
+        case Change.RESOLVED if episode.resolution is Resolution.SUPERSEDED:
+            return f"{entity}: its {kind} hotspot is not pursued any more"
+        case Change.RESOLVED:
+            above = f"{episode.percent_above:.0f} %"
+            return f"{entity} is back to its usual {kind}; the peak was {above} above"
+        case Change.ESCALATED:
+            return f"{entity} is now {episode.severity.wire}: {episode.reason}"
+        case _:
+            return f"{entity}: {episode.reason}"
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """Give the key that a row speaks of."""
+    return Key(row["entity"], row["entity_type"], row["event_type"])
+
+
+def seconds(moment: str | None) -> float | None:
+    """Give epoch seconds of a timestamp of the database."""
+    return None if moment is None else datetime.fromisoformat(moment).timestamp()
+
+
+def text(moment: float | None) -> str | None:
+    """Give the timestamp of epoch seconds for the database."""
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+def keys_of(rows: Sequence[Mapping[str, Any]]) -> list[Key]:
+    """Give the keys that rows speak of."""
+    return [key_of(row) for row in rows]

@@ -1,0 +1,195 @@
+"""From an event and its kilograms to what detectors read of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from typing import Any, Self
+
+from worker.detection.observation import Observation
+from worker.detection.periods import Ratio
+from worker.detection.series import ABSOLUTE, Reading
+from worker.events import Event
+from worker.kilograms.calculate import Prediction
+from worker.kilograms.factors import FactorSet
+from worker.kilograms.plausible import TRANSPORTS, kilometres
+from worker.watched import Moment
+
+USUAL_LOAD_KG = 900.0
+LOAD_SLOPE = -0.9  # one more log unit of load adds .1 to ln kg
+HEATED_BELOW = 18.0  # degrees C
+MEASURED = "primary"
+
+PER_KM = Ratio("vehicle", "kg", "km"), Ratio("fuel", "kg", "km")
+BY_TONNE_KM = Ratio("load", "planned_km", "activity"), Ratio("distance", "km", "planned_km")
+BY_OTHER = (Ratio("distance", "km", "activity"),)
+BY_ENERGY = Ratio("energy", "kwh", "activity"), Ratio("carbon", "kg", "kwh")
+
+
+@dataclass(frozen=True, slots=True)
+class Kilograms:
+    """What detectors need of a prediction, whether it is new or stored."""
+
+    kg: float
+    method: str
+    activity: float | None
+    basis: str
+    country: str
+    grid_year: int | None
+    vehicle_class: str | None
+    kg_per_km: float | None
+    kg_model: float | None
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Self:
+        """Take a new prediction."""
+        grid = prediction.grid
+        return cls(
+            prediction.co2_kg,
+            prediction.method,
+            prediction.activity,
+            prediction.activity_basis,
+            "" if grid is None else grid.country,
+            None if grid is None else grid.year,
+            prediction.vehicle_class,
+            prediction.kg_per_km,
+            prediction.kg_model,
+        )
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Take a row of `predictions` whose method is known."""
+        return cls(
+            row["predicted_co2"],
+            row["method"],
+            row["activity"],
+            row["activity_basis"] or ABSOLUTE,
+            row["grid_country"] or "",
+            row["grid_year"],
+            row["vehicle_class"],
+            row["kg_per_km"],
+            row["kg_model"],
+        )
+
+
+class Reader:
+    """Reads events on the tenant's clock, with the factors that their kilograms come from."""
+
+    def __init__(self, factors: FactorSet, zone: tzinfo = UTC) -> None:
+        self._zone = zone
+        self._log_grid = lru_cache(maxsize=1000)(_LogGrid(factors))
+
+    def moment(self, event: Event) -> Moment:
+        """Say when the event was. Raises ValueError when it does not say so."""
+        if event.occurred_at is None:
+            raise ValueError(f"event {event.id} has no time")
+        return Moment(event.id, event.occurred_at.timestamp(), self._offset(event.occurred_at))
+
+    def _offset(self, moment: datetime) -> float:
+        if self._zone is UTC:
+            return 0.0
+        offset = moment.astimezone(self._zone).utcoffset()
+        return 0.0 if offset is None else offset.total_seconds()
+
+    def reading(self, event: Event, kilograms: Kilograms, moment: Moment) -> Reading:
+        """Give what the detectors of the event's key read of it."""
+        time = moment.time + moment.offset
+        if event.event_type in TRANSPORTS:
+            return _of_transport(event, kilograms, time)
+        return _of_site(event, kilograms, time, self._log_grid(kilograms))
+
+
+@dataclass(frozen=True)
+class _LogGrid:
+    """ln(kg per kWh) of an event's grid: another factor of another year is no news."""
+
+    factors: FactorSet
+
+    def __call__(self, kilograms: Kilograms) -> float:
+        if not kilograms.country:
+            return 0.0
+        grid = self.factors.grid(kilograms.country, kilograms.grid_year)
+        return 0.0 if grid is None or not grid.total else math.log(grid.total)
+
+
+def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
+    by_tonne_km = kilograms.basis.startswith("t_km")
+    load, km = event.load_kg or 0.0, kilometres(event) or 0.0
+    by_load = by_tonne_km and load > 0
+    covariate = math.log(load) - math.log(USUAL_LOAD_KG) if by_load else None
+    planned = (kilograms.activity or 0.0) / load * 1000 if by_load else 0.0
+    parts: list[tuple[str, float]] = []
+    totals = [("km", km)]
+    if by_tonne_km:
+        totals.append(("planned_km", planned))
+        _add(parts, "load", planned, kilograms.activity)
+        _add(parts, "distance", km, planned)
+    else:
+        _add(parts, "distance", km, kilograms.activity)
+    measured = kilograms.method == MEASURED
+    if measured:
+        _add(parts, "fuel", kilograms.kg, kilograms.kg_model)
+    per_km = kilograms.kg_per_km
+    return Reading(
+        event.id,
+        kilograms.method,
+        kilograms.basis,
+        kilograms.country,
+        Observation(
+            time,
+            kilograms.kg,
+            kilograms.activity,
+            covariate,
+            kilograms.vehicle_class,
+            math.log(per_km) if per_km else 0.0,
+            measured,
+            tuple(parts),
+        ),
+        covariate_slope=LOAD_SLOPE if by_tonne_km else None,
+        totals=tuple(totals),
+        ratios=(*(BY_TONNE_KM if by_tonne_km else BY_OTHER), PER_KM[measured]),
+    )
+
+
+def _of_site(event: Event, kilograms: Kilograms, time: float, log_grid: float) -> Reading:
+    energy = (event.energy_kwh, event.natural_gas_kwh, event.heat_kwh)
+    kwh = sum(amount for amount in energy if amount is not None)
+    parts: list[tuple[str, float]] = []
+    _add(parts, "energy", kwh, kilograms.activity)
+    _add(parts, "carbon", kilograms.kg, kwh)
+    return Reading(
+        event.id,
+        kilograms.method,
+        kilograms.basis,
+        kilograms.country,
+        Observation(
+            time,
+            kilograms.kg,
+            kilograms.activity,
+            _heating(event),
+            None,
+            log_grid,
+            kilograms.method == MEASURED,
+            tuple(parts),
+        ),
+        totals=(("kwh", kwh),),
+        ratios=BY_ENERGY,
+    )
+
+
+def _heating(event: Event) -> float | None:
+    """Heating degrees / 10 of a warehouse; the temperature of a cold store is indoors."""
+    cold = event.refrigeration_load or event.temperature_control == "refrigerated"
+    if event.event_type != "warehouse" or event.temperature is None or cold:
+        return None
+    return max(0.0, HEATED_BELOW - event.temperature) / 10
+
+
+def _add(
+    parts: list[tuple[str, float]], name: str, over: float | None, under: float | None
+) -> None:
+    if over and under and over > 0 and under > 0:
+        parts.append((name, math.log(over) - math.log(under)))

@@ -1,0 +1,309 @@
+"""One key under watch: a pure fold over its events and over what people say, in order of arrival.
+
+Its detectors judge; the one episode that people see follows from all of them; what is no alarm
+becomes a notice. Nothing but the key's own events, words and closings decides, so that the past can
+be folded anew.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from worker.detection import observation as detected
+from worker.detection.observation import DAY, Rules, Status
+from worker.detection.reason import unit_of
+from worker.detection.series import (
+    ABANDONED_DAYS,
+    Detectors,
+    Finding,
+    Identity,
+    Reading,
+    Series,
+)
+from worker.episodes import Change, Episode, Resolution, shown
+from worker.events import Key
+
+RECENT_DAYS = 7  # an opening that is older than this is history and told only if it lasts
+GAPS = 15  # of event time between events that are remembered
+REGULAR_FROM = 8  # gaps from which on a key counts as reporting regularly
+SILENT_GAPS, SILENT_DAYS = 5, 3.0  # median gaps, and days at least, after which it is silent
+CLOSING_DAYS = 7.0  # beyond the grace, after which the watch for silence closes days
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An event as the key sees it: when it was, in epoch seconds, and on the tenant's clock."""
+
+    event_id: int
+    time: float
+    offset: float = 0.0  # local time minus UTC, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is no alarm, and worth a line."""
+
+    kind: str  # quality, no_data, data_again, improved, new_normal, superseded
+    message: str
+    event_id: int | None = None
+    time: float | None = None  # epoch seconds of the event
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one step of the fold led to; `unit_fault` is told when the event is in another unit."""
+
+    findings: list[Finding] = field(default_factory=list)
+    changes: list[tuple[Episode, Change]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    unit_fault: str | None = None
+
+    @property
+    def hot(self) -> bool:
+        """Say whether the event itself is hot."""
+        return any(
+            finding.verdict.hot
+            for finding in self.findings
+            if finding.identity.series is Series.EVENT
+        )
+
+
+class WatchedKey:
+    """The detectors of a key, its open episode, and how regularly it reports."""
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        detectors: Mapping[Identity, Mapping[str, Any]] | None = None,
+        state: Mapping[str, Any] | None = None,
+        episode: Episode | None = None,
+    ) -> None:
+        state = state or {}
+        self.key = key
+        self.detectors = Detectors(detectors)
+        self.episode = episode
+        self.newest: float = state.get("newest", 0.0)  # epoch seconds
+        self.offset: float = state.get("offset", 0.0)
+        self.gaps: list[int] = list(state.get("gaps", ()))
+        self.silent: bool = state.get("silent", False)
+
+    def state(self) -> dict[str, Any]:
+        """Give what the constructor takes, beside the detectors and the episode."""
+        return {
+            "newest": self.newest,
+            "offset": self.offset,
+            "gaps": self.gaps,
+            "silent": self.silent,
+        }
+
+    # Steps of the fold
+
+    def take(self, moment: Moment, reading: Reading, rules: Rules, clock: float) -> Outcome:
+        """Judge one event; `clock` in epoch seconds tells history from news."""
+        outcome = Outcome()
+        self._abandon(moment.time, outcome)
+        self._note_time(moment, outcome)
+        outcome.findings = self.detectors.take(reading, rules)
+        for finding in outcome.findings:
+            self._follow(finding, moment, rules, clock, outcome)
+        return outcome
+
+    def hear(self, word: str) -> Outcome:
+        """Take what a person says of the key: accepted, rejected, ignored, resolved or reset."""
+        outcome = Outcome()
+        if word == "reset":
+            self.detectors.reset()
+            self._end(Resolution.SUPERSEDED, outcome)
+            return outcome
+        self.detectors.hear(word)
+        if word == "accepted":
+            self._end(Resolution.NEW_NORMAL, outcome)
+        elif word in ("ignored", "resolved"):
+            self.episode = None  # its row says so already
+        return outcome
+
+    def reconcile(self) -> Outcome:
+        """Make detectors and the stored episode agree, whoever has changed the row meanwhile."""
+        outcome = Outcome()
+        holding = self.detectors.holding()
+        if holding and self.episode is None:
+            self.detectors.hear("resolved")
+        elif self.episode is not None and not holding:
+            self._end(Resolution.SUPERSEDED, outcome)
+        return outcome
+
+    def wants_rebuild(self) -> str:
+        """Say why the past has to be folded anew, empty when it has not."""
+        if self.detectors.disordered:
+            return "events came out of order while it was warming"
+        return "history came after newer events" if self.detectors.has_history() else ""
+
+    def pass_silence(self, now: float, rules: Rules) -> Outcome:
+        """Do what is due at a time without events, in epoch seconds."""
+        outcome = Outcome()
+        until = now + self.offset - (CLOSING_DAYS + 1) * DAY
+        moment = Moment(0, now, self.offset)
+        outcome.findings = self.detectors.close(until, rules)
+        for finding in outcome.findings:
+            self._follow(finding, moment, rules, now, outcome)
+        self._abandon(now, outcome)
+        if (silent_at := self._silent_at()) is not None and now >= silent_at:
+            self.silent = True
+            text = f"no {self.key.event_type} events for {_days(now - self.newest)}"
+            outcome.notices.append(Notice("no_data", text, time=self.newest))
+        return outcome
+
+    def due_at(self) -> float | None:
+        """Give the time in epoch seconds at which `pass_silence` has something to do, if ever."""
+        times = [self._silent_at()]
+        if (closing := self.detectors.first_open_day_ends()) is not None:
+            times.append(closing - self.offset + (CLOSING_DAYS + 1) * DAY)
+        if self.episode is not None and (last := self.detectors.holders_newest()) is not None:
+            times.append(last - self.offset + self._abandoned_seconds() + 1)
+        return min((time for time in times if time is not None), default=None)
+
+    # What follows from a finding
+
+    def _follow(
+        self, finding: Finding, moment: Moment, rules: Rules, clock: float, outcome: Outcome
+    ) -> None:
+        verdict = finding.verdict
+        if verdict.status is Status.UNUSABLE:
+            self._unusable(finding, moment, outcome)
+            return
+        time = moment.time if finding.period is None else finding.time - moment.offset
+        if verdict.change is detected.Change.IMPROVED:
+            outcome.notices.append(self._improved(finding, moment.event_id, time))
+        elif verdict.change in (detected.Change.RESOLVED, detected.Change.NEW_NORMAL):
+            self._let_end(finding, verdict.change, outcome, time)
+        elif verdict.standing is not None:
+            self._show(finding, time, rules, clock, outcome)
+
+    def _show(
+        self, finding: Finding, time: float, rules: Rules, clock: float, outcome: Outcome
+    ) -> None:
+        """Open the episode, or show in it what this finding adds."""
+        standing = finding.verdict.standing
+        if standing is None:
+            return
+        if self.episode is None:
+            self.episode = shown(self.key, finding, standing, time, rules.thresholds)
+            recent = time >= clock - RECENT_DAYS * DAY
+            self.episode = replace(self.episode, announced=recent)
+            outcome.changes.append((self.episode, Change.OPENED))
+            return
+        former = self.episode
+        change = Change.UPDATED
+        if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
+            found = shown(self.key, finding, standing, time, rules.thresholds)
+            self.episode = self._merged(former, found)
+            if self.episode.severity > former.severity:
+                change = Change.ESCALATED
+        elif finding.identity.series.value == former.series:
+            self.episode = replace(former, recovering=standing.recovering)
+        if self.episode != former:
+            outcome.changes.append((self.episode, change))
+
+    def _merged(self, former: Episode, found: Episode) -> Episode:
+        """Show the worse of both figures; what has happened since is the sum of it."""
+        worse, other = (found, former) if found.rank > former.rank else (former, found)
+        same_series = found.series == former.series
+        return replace(
+            worse,
+            occurred_at=former.occurred_at,
+            last_seen_at=max(former.last_seen_at, found.last_seen_at),
+            excess_kg=found.excess_kg if same_series else max(former.excess_kg, found.excess_kg),
+            rule=found.rule if same_series and worse is former else worse.rule,
+            recovering=found.recovering if same_series else worse.recovering and other.recovering,
+            announced=former.announced,
+            id=former.id,
+            version=former.version,
+        )
+
+    def _let_end(
+        self, finding: Finding, change: detected.Change, outcome: Outcome, time: float
+    ) -> None:
+        """End the episode when no other detector holds it open."""
+        new_normal = change is detected.Change.NEW_NORMAL
+        if new_normal:
+            unit = unit_of(finding.identity.basis)
+            usual = self.detectors.judge_of(finding.identity).usual() or 0.0
+            text = f"{usual:.3g} kg per {unit} has lasted and is the new normal"
+            outcome.notices.append(Notice("new_normal", text, finding.event_id, time))
+        if not self.detectors.holding():
+            why = Resolution.NEW_NORMAL if new_normal else Resolution.RECOVERED
+            self._end(why, outcome)
+
+    def _end(self, why: Resolution, outcome: Outcome) -> None:
+        if self.episode is not None:
+            outcome.changes.append((self.episode.resolved(why), Change.RESOLVED))
+            self.episode = None
+
+    def _abandon(self, time: float, outcome: Outcome) -> None:
+        """Give up an episode whose holders have had no event for long."""
+        if self.episode is None or not self.detectors.abandon(
+            time + self.offset, self._abandoned_seconds()
+        ):
+            return
+        text = f"no event of the same kind for {_days(self._abandoned_seconds())}: not pursued"
+        outcome.notices.append(Notice("superseded", text, self.episode.event_id, time))
+        self._end(Resolution.SUPERSEDED, outcome)
+
+    def _unusable(self, finding: Finding, moment: Moment, outcome: Outcome) -> None:
+        why = finding.verdict.why or "value"
+        if finding.verdict.change is detected.Change.QUALITY:
+            text = f"{QUALITY.get(why, why)}; such events are not judged"
+            outcome.notices.append(Notice("quality", text, moment.event_id, moment.time))
+        if why == "unit" and finding.period is None:
+            outcome.unit_fault = (
+                f"{finding.kg:,.3f} kg are more than 50 times, or less than a 50th, of what this "
+                "supplier's work usually costs: is it another unit?"
+            )
+
+    def _improved(self, finding: Finding, event_id: int, time: float) -> Notice:
+        usual = self.detectors.judge_of(finding.identity).usual() or 0.0
+        unit = unit_of(finding.identity.basis)
+        return Notice("improved", f"now usually {usual:.3g} kg per {unit}", event_id, time)
+
+    # How regularly it reports
+
+    def _note_time(self, moment: Moment, outcome: Outcome) -> None:
+        if self.silent:
+            self.silent = False
+            text = f"{self.key.event_type} events are there again"
+            outcome.notices.append(Notice("data_again", text, moment.event_id, moment.time))
+        if moment.time <= self.newest:
+            return
+        if self.newest:
+            self.gaps = [*self.gaps[1 - GAPS :], round(moment.time - self.newest)]
+        self.newest, self.offset = moment.time, moment.offset
+
+    def _gap(self) -> float:
+        return statistics.median(self.gaps) if self.gaps else 0.0
+
+    def _silent_at(self) -> float | None:
+        if self.silent or len(self.gaps) < REGULAR_FROM:
+            return None
+        return self.newest + max(SILENT_GAPS * self._gap(), SILENT_DAYS * DAY)
+
+    def _abandoned_seconds(self) -> float:
+        """A supplier that reports once a month has not stopped after a month."""
+        return max(ABANDONED_DAYS * DAY, SILENT_GAPS * self._gap())
+
+
+QUALITY = {
+    "zero": "five events in a row have no kg at all",
+    "value": "five events in a row have kg that are no numbers",
+    "activity": "five events in a row have an activity that is not above zero",
+    "stuck": "the meter has repeated its value eight times",
+    "unit": "five events in a row seem to be in another unit: fix the source, or reset this key",
+}
+
+
+def _days(seconds: float) -> str:
+    days = seconds / DAY
+    return f"{days:.0f} days" if days >= 2 else f"{seconds / 3600:.0f} hours"
