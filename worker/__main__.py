@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -12,15 +13,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
+from worker import backtest
 from worker import commands as commands_of_people
+from worker.backtest_plot import svg
 from worker.database import Database, connected
 from worker.detection.observation import Rules
 from worker.errors import WorkerError
 from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
-from worker.ingest.files import FileError
+from worker.ingest.files import CsvRecords, FileError, decoded, lines
 from worker.ingest.forecast import Forecast
+from worker.ingest.rows import known_columns
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
@@ -46,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # It asks no project, so it needs none.
             settings = Settings.from_env(NO_PROJECT | os.environ)
             return ingest.run(options, Forecast(_basis(settings)))
+        if options.command == "backtest":
+            return _backtest(Settings.from_env(NO_PROJECT | os.environ), options)
         settings = Settings.from_env(os.environ)
         logging.basicConfig(
             level=settings.log_level,
@@ -95,6 +102,17 @@ def _parser() -> argparse.ArgumentParser:
         "stays open if it still holds; nobody is alarmed of the past.",
     )
     rebuild.add_argument("supplier", nargs="*", help="suppliers; all of them if none is named")
+    backtest_of = commands.add_parser(
+        "backtest",
+        help="say how good the detector is on a labelled CSV file; writes nothing",
+        description="Judges the events of a file in order of their time, as the worker would, and "
+        "counts what it finds against a column of labels: empty, 0 or normal is normal, any other "
+        "text the kind of anomaly. No project is asked, nothing is written.",
+    )
+    backtest_of.add_argument("file", metavar="FILE.csv")
+    backtest_of.add_argument("--labels", required=True, metavar="COLUMN")
+    backtest_of.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    backtest_of.add_argument("--plot", metavar="FILE.svg", help="also draw the events there")
     ingest.add_arguments(
         commands.add_parser(
             "ingest",
@@ -127,7 +145,7 @@ def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Plan
         holder=uuid.uuid4(),
         lease_seconds=settings.lease_seconds,
         batch_events=settings.batch_events,
-        rules=Rules(settings.thresholds, settings.least_kg),
+        rules=_rules(settings),
         predictor=FactorPredictor(basis),
         truck_classes=basis.factors.truck_classes,
         recomputer=Recomputer(basis, progress),
@@ -203,6 +221,32 @@ async def _command(settings: Settings, options: argparse.Namespace) -> int:
         return INTERRUPTED
     finally:
         stopped.cancel()
+
+
+def _backtest(settings: Settings, options: argparse.Namespace) -> int:
+    basis = _basis(settings)
+    try:
+        with open(options.file, "rb") as binary:
+            source = CsvRecords(
+                lines(decoded(binary, None)), lambda names: known_columns(names, {})
+            )
+            rows, refused = backtest.read(source, options.labels)
+    except OSError as exc:
+        raise FileError(f"{options.file} cannot be read: {exc.strerror}") from exc
+    reader = Reader(basis.factors, settings.timezone)
+    judged, notices = backtest.run(rows, basis, reader, _rules(settings))
+    made = backtest.report(judged, notices, refused)
+    print(json.dumps(made.row(), indent=1) if options.json else made)
+    if options.plot:
+        try:
+            Path(options.plot).write_text(svg(judged), encoding="utf-8")
+        except OSError as exc:
+            raise FileError(f"{options.plot} cannot be written: {exc.strerror}") from exc
+    return OK
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(settings.thresholds, settings.least_kg)
 
 
 async def _rebuild(settings: Settings, suppliers: list[str] | None) -> int:

@@ -72,6 +72,8 @@ class Job:
     vehicle: str | None
     label: str = ""
     anomaly: int = 0
+    size: float = 1.0
+    badness: float = 1.0  # of kg against what such a job costs this key on average
 
 
 @dataclass
@@ -140,7 +142,9 @@ def _of_key(
         week = weekend if (day + 3) % 7 >= 5 else 1.0
         scatter = math.exp(kind.noise * noise[index])
         kg, job = _job(key, time, size, kind, random, temperature[day - int(START // DAY)])
-        job.kg = kg * level * season * week * scatter * float(plan.factors[index])
+        job.size = size
+        job.badness = season * week * scatter * float(plan.factors[index])
+        job.kg = kg * level * job.badness
         job.label, job.anomaly = plan.labels[index], plan.anomalies[index]
         jobs.append(_mishap(job, kind, random))
     return jobs

@@ -1,0 +1,76 @@
+"""`worker backtest`: figures on a labelled file that can be counted by hand."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.worker.conftest import Run, Table
+
+BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
+COLUMNS = "timestamp,supplier_id,event_type,distance_km,planned_distance_km,load_kg,fault"
+
+
+def file(*kilometres: tuple[float, str]) -> str:
+    """One trip a day that was planned to have 100 km, with its label."""
+    lines = [
+        f"{(BEGIN + timedelta(days=day)).isoformat()},A,logistics,{km},100,900,{label}"
+        for day, (km, label) in enumerate(kilometres)
+    ]
+    return "\n".join([COLUMNS, *lines]) + "\n"
+
+
+QUIET = [(100 + day % 3, "") for day in range(60)]
+
+
+def test_what_is_found_missed_and_false_is_counted(tmp_path: Path, run: Run, tables: Table) -> None:
+    path = tmp_path / "year.csv"
+    path.write_text(
+        file(
+            *QUIET,
+            (200, "detour"),  # found
+            *QUIET[:10],
+            (104, "detour"),  # too small to be found
+            *QUIET[:10],
+            (200, "normal"),  # nobody labelled it: a false hotspot
+            *QUIET[:10],
+        ).replace("2026-01-06", "garbage", 1)
+    )
+    status, out, _ = run("backtest", str(path), "--labels", "Fault", "--json")
+    assert status == 0
+    made = json.loads(out)
+    assert (made["events"], made["refused"], made["suppliers"]) == (92, 1, 1)
+    assert made["kinds"] == {
+        "detour": {"anomalies": 2, "found": 1, "recall": 0.5, "median_delay": 0}
+    }
+    assert (made["hotspots"], made["false_hotspots"], made["precision"]) == (2, 1, 0.5)
+    assert made["normal_events_hot"] == 1
+    assert made["supplier_weeks"] == pytest.approx(92 / 7)
+    assert made["false_per_supplier_week"] == pytest.approx(7 / 92)
+    assert tables.rows("select * from events_normalized") == []
+
+
+def test_it_asks_no_project_and_draws_a_picture(
+    tmp_path: Path, run: Run, env: dict[str, str]
+) -> None:
+    del env["SUPABASE_URL"], env["SUPABASE_SECRET_KEY"]
+    path, picture = tmp_path / "year.csv", tmp_path / "year.svg"
+    path.write_text(file(*QUIET, (200, "detour <b>")))
+    status, out, _ = run("backtest", str(path), "--labels", "fault", "--plot", str(picture))
+    assert status == 0
+    assert "detour" in out
+    root = ET.fromstring(picture.read_text())  # noqa: S314 - our own
+    circles = root.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == 61
+    assert [circle.get("fill") for circle in circles].count("#c62828") == 1
+
+
+def test_a_file_without_the_column_is_refused_with_the_remedy(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "year.csv"
+    path.write_text(file(*QUIET))
+    assert run("backtest", str(path), "--labels", "truth")[0] == 2
+    assert run("backtest", str(tmp_path / "none.csv"), "--labels", "truth")[0] == 2
