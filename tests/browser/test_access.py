@@ -237,3 +237,42 @@ async def test_a_page_of_a_relay_without_access_control_asks_nobody(
         card = tab.locator(f"#alerts [data-id='{seen}']")
         await card.get_by_role("button", name="Acknowledge").click()
         await expect(card).to_contain_text("acknowledged", timeout=SOON)
+
+
+async def empty_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Another server of this machine, which answers everything with a page without content."""
+    await reader.readuntil(b"\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+    writer.write(head + b"<!doctype html><link rel=icon href=data:,>")
+    writer.close()
+
+
+async def test_a_page_of_an_allowed_origin_imports_the_client_from_the_relay(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    hotspot(db, "Acme, Inc.")
+    hotspot(db, "Acme")
+    async with (
+        relaying(RELAY_ALLOWED_ORIGINS="http://localhost:*") as address,
+        await asyncio.start_server(empty_page, "127.0.0.1", 0) as elsewhere,
+    ):
+        port = elsewhere.sockets[0].getsockname()[1]
+        await tab.goto(f"http://localhost:{port}/")
+        found = await tab.evaluate(
+            """async ([url, token]) => {
+              const { RelayClient, hasRecord } = await import(`${url}web/client.js`);
+              const filters = { hotspots: { entity: ["Acme, Inc."] } };
+              const client = new RelayClient({ url, filters, token: async () => token });
+              const rows = [];
+              const synced = new Promise((resolve) => client.subscribe("hotspots", (frame) => {
+                if (frame.type === "synced") resolve();
+                else if (hasRecord(frame)) rows.push(frame.record.entity);
+              }));
+              client.connect();
+              await synced;
+              client.disconnect();
+              return rows;
+            }""",
+            [address, token_of(emulator)],
+        )
+    assert found == ["Acme, Inc."]
