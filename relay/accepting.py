@@ -1,4 +1,5 @@
-"""Accepts as many connections as there are, in one turn of the loop.
+"""Accepts as many connections as there are, in one turn of the loop, and not too many of one
+address.
 
 uvloop accepts one for each turn: while flushes to ten thousand take the time of a turn,
 ten thousand that come back would wait for minutes.
@@ -8,8 +9,12 @@ import asyncio
 import logging
 import socket
 import ssl
+import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Final
+
+from relay.access.limits import AtLimit, Doorstep
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +22,32 @@ MOST_AT_ONCE: Final = 128
 MOST_OPENING: Final = 1000  # TLS handshakes under way; the others wait in the kernel
 HANDSHAKE_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.1
+WARN_SECONDS: Final = 60.0
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class _Accepted(socket.socket):
+    """A socket that tells once when a loop lets go of it, whatever served it."""
+
+    def __init__(self, descriptor: int, gone: Callable[[], None]) -> None:
+        super().__init__(fileno=descriptor)
+        self._gone: Callable[[], None] | None = gone
+
+    def close(self) -> None:
+        """Lets go of it, as asyncio does."""
+        super().close()
+        self._tell()
+
+    def detach(self) -> int:
+        """Lets go of it, as uvloop does, which closes the descriptor itself."""
+        descriptor = super().detach()
+        self._tell()
+        return descriptor
+
+    def _tell(self) -> None:
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
 
 
 class Acceptor:
@@ -26,15 +57,18 @@ class Acceptor:
         self,
         listener: socket.socket,
         factory: Callable[[], asyncio.Protocol],
+        doorstep: Doorstep,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._factory = factory
+        self._doorstep = doorstep
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._open = True
         self._listens = False
+        self._warned_at = -WARN_SECONDS
         listener.setblocking(False)
         listener.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
@@ -67,7 +101,7 @@ class Acceptor:
                 self._stop_listening()
                 return
             try:
-                connection, _ = self._listener.accept()
+                connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptors are left
@@ -75,9 +109,26 @@ class Acceptor:
                 self._stop_listening()
                 self._loop.call_later(PAUSE_SECONDS, self._listen)
                 return
-            task = self._loop.create_task(self._hand_over(connection), name="accepting")
+            try:
+                place = self._doorstep.come(address[0])
+            except AtLimit as limit:
+                self._refuse(connection, limit)
+                continue
+            counted = _Accepted(connection.detach(), partial(self._doorstep.leave, place))
+            task = self._loop.create_task(self._hand_over(counted), name="accepting")
             self._opening.add(task)
             task.add_done_callback(self._opened)
+
+    def _refuse(self, connection: socket.socket, limit: AtLimit) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        connection.close()
+        if self._loop.time() - self._warned_at >= WARN_SECONDS:
+            self._warned_at = self._loop.time()
+            logger.warning(
+                "%s, others from there are not accepted: RELAY_MAX_PER_ADDRESS is the limit; if"
+                " that is a proxy, name it in RELAY_TRUSTED_PROXIES",
+                limit,
+            )
 
     async def _hand_over(self, connection: socket.socket) -> None:
         try:

@@ -123,7 +123,8 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        acceptors = [Acceptor(each, protocol, self.config.ssl) for each in sockets or ()]
+        doorstep = self._clients.entrance.doorstep
+        acceptors = [Acceptor(each, protocol, doorstep, self.config.ssl) for each in sockets or ()]
         self.servers = cast(list[asyncio.Server], acceptors)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -89,6 +89,7 @@ async def relay(
         "SUPABASE_SECRET_KEY": key,
         "PORT": str(port),
         "RELAY_AUTH": "required" if tokens else "off",
+        "RELAY_MAX_PER_ADDRESS": "100000",  # all clients are this machine's
         "SUPABASE_JWT_SECRET": SHARED_KEY if tokens == "HS256" else "",
         "RELAY_LIVE": "auto" if lane == "broadcast" else lane,
         **({} if io_uring else {"RELAY_IO_URING": "off"}),

@@ -1,6 +1,7 @@
 """How many may connect, and how fast. Pure: the caller brings the time."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -9,6 +10,7 @@ from typing import Final
 from relay.access.addresses import parse
 
 THIS_MACHINE: Final = "this machine"
+SPARE_SOCKETS: Final = 32  # of one address, beside its WebSockets: for commands, and for refusals
 MOST_RATES: Final = 20_000  # addresses whose rate is remembered; the quietest are forgotten first
 
 
@@ -73,10 +75,10 @@ class Rates:
 
 @dataclass(slots=True)
 class Door:
-    """Counts connections, by where they come from and whose they are.
+    """Counts WebSockets, by where they come from and whose they are.
 
-    Connections from this machine have no limit of their own: they are its own programs, or a proxy
-    that speaks for others and is not configured as one.
+    How fast they come from this machine has no limit: they are its own programs, or come through a
+    proxy that does not say for whom.
     """
 
     limits: Limits
@@ -95,8 +97,10 @@ class Door:
             AtLimit: it would be one too many, and was not counted.
         """
         place, limits = neighbourhood(address), self.limits
-        if place != THIS_MACHINE:
-            self._check(place, now)
+        if place != THIS_MACHINE and not self._rates.take(place, now):
+            raise AtLimit("too many connections a second from here", status=429, retry_seconds=5)
+        if self._by_address[place] >= limits.per_address:
+            raise AtLimit("too many connections from here", status=429, retry_seconds=30)
         if self.total >= limits.connections:
             raise AtLimit("the relay is full", status=503, retry_seconds=10)
         self.total += 1
@@ -122,11 +126,32 @@ class Door:
         """Undoes what `sign_in` did."""
         _decrement(self._by_user, user)
 
-    def _check(self, place: str, now: float) -> None:
-        if not self._rates.take(place, now):
-            raise AtLimit("too many connections a second from here", status=429, retry_seconds=5)
-        if self._by_address[place] >= self.limits.per_address:
-            raise AtLimit("too many connections from here", status=429, retry_seconds=30)
+
+class Doorstep:
+    """Counts sockets by the address at their other end, from `accept` on: whatever they say, or
+    whether they say anything, is known later. There is room for a few more than for WebSockets, so
+    that who is over that limit is told. Who `is_proxy` speaks for others and has no limit here."""
+
+    def __init__(self, per_address: int, is_proxy: Callable[[str], bool]) -> None:
+        self._most: Final = per_address + SPARE_SOCKETS
+        self._is_proxy: Final = is_proxy
+        self._by_address = Counter[str]()
+
+    def come(self, address: str) -> str:
+        """Counts a socket and returns what `leave` has to be told.
+
+        Raises:
+            AtLimit: it would be one too many, and was not counted.
+        """
+        place = neighbourhood(address)
+        if self._by_address[place] >= self._most and not self._is_proxy(address):
+            raise AtLimit(f"{self._most} connections from {place}", status=429, retry_seconds=30)
+        self._by_address[place] += 1
+        return place
+
+    def leave(self, place: str) -> None:
+        """Undoes what `come` did."""
+        _decrement(self._by_address, place)
 
 
 @lru_cache(maxsize=4096)

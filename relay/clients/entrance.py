@@ -9,7 +9,7 @@ from typing import Final
 
 from relay.access.addresses import Proxies
 from relay.access.gate import Denied, Gate, Grant, NotReady
-from relay.access.limits import AtLimit, Door
+from relay.access.limits import AtLimit, Door, Doorstep
 from relay.access.tokens import NotCurrent, UnknownKey
 from relay.changes.endpoints import ENDPOINTS, Endpoint
 from relay.changes.frames import SUBPROTOCOL
@@ -119,6 +119,7 @@ class Entrance:
         self._now = now
         self._proxies = proxies or Proxies()
         self.door: Final = door
+        self.doorstep: Final = Doorstep(door.limits.per_address, self._proxies.trusts)
 
     def decide(self, request: Request) -> Decision:
         """What becomes of the request."""
@@ -134,7 +135,7 @@ class Entrance:
             place = self.door.enter(address, self._now())
         except AtLimit as limit:
             return Refused(HTTPStatus(limit.status), str(limit), limit.retry_seconds)
-        decision = self._judge(request, f"{address}:{request.port}", place)
+        decision = self._judge(request, place)
         if isinstance(decision, Refused):
             self.door.leave(place)
         return decision
@@ -144,7 +145,11 @@ class Entrance:
         if not isinstance(decision, Refused):
             self.door.leave(decision.place)
 
-    def _judge(self, request: Request, client: str, place: str) -> Decision:
+    def client(self, request: Request) -> str:
+        """The client's address, and the port at the other end of the connection, for the log."""
+        return f"{self._proxies.client(request.address, request.headers)}:{request.port}"
+
+    def _judge(self, request: Request, place: str) -> Decision:
         offered = request.subprotocols()
         format = Format.EVENTS if SUBPROTOCOL in offered else Format.ROWS
         # A browser whose subprotocol is not accepted sees a failure without any code.
@@ -164,7 +169,9 @@ class Entrance:
         except NotReady:
             not_ready = "the relay does not know yet who may see what; its /readyz says why"
             return Refused(HTTPStatus.SERVICE_UNAVAILABLE, not_ready, RETRY_SECONDS)
-        return Admitted(format, wanted, client, place, grant, None if grant else token)
+        return Admitted(
+            format, wanted, self.client(request), place, grant, None if grant else token
+        )
 
     def _grant(self, token: str | None, endpoint: Endpoint) -> Grant | None:
         if token is None and self._gate.required:

@@ -82,7 +82,7 @@ class Sockets:
         """What becomes of a handshake; the reason of a refusal goes into the log, sampled."""
         decision = self.entrance.decide(request)
         if not isinstance(decision, Admitted):
-            client = f"{request.address}:{request.port}"
+            client = self.entrance.client(request)
             self._shared.journal.refused(client, request.endpoint.name, decision.reason)
         return decision
 

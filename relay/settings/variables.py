@@ -96,7 +96,7 @@ VARIABLES: Final = (
     Variable(
         "RELAY_MAX_PER_ADDRESS",
         "200",
-        "connections from one address, other than this machine's",
+        "connections from one address, which may be this machine's",
         whole(1, 1_000_000),
     ),
     Variable("RELAY_MAX_PER_USER", "50", "connections of one user", whole(1, 1_000_000)),

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.access.limits import AtLimit, Bucket, Door, Limits, neighbourhood
+from relay.access.addresses import Proxies, networks
+from relay.access.limits import (
+    SPARE_SOCKETS,
+    AtLimit,
+    Bucket,
+    Door,
+    Doorstep,
+    Limits,
+    neighbourhood,
+)
 
 
 def entrance(**limits: float) -> Door:
@@ -41,10 +50,38 @@ def test_an_address_may_come_so_often_a_second() -> None:
     door.enter("203.0.113.1", 10.6)
 
 
-def test_this_machine_has_no_limit_of_its_own() -> None:
-    door = entrance(per_address=1, burst_per_address=1)
-    for address in ("127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1"):
+LOCAL = ("127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1")
+
+
+def test_this_machine_may_come_as_fast_as_it_likes() -> None:
+    door = entrance(burst_per_address=1)
+    for address in LOCAL:
         door.enter(address, 0.0)
+
+
+def test_this_machine_holds_as_many_connections_as_others() -> None:
+    door = entrance(per_address=4)
+    for address in LOCAL:
+        door.enter(address, 0.0)
+    with pytest.raises(AtLimit):
+        door.enter("127.0.0.1", 0.0)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", *LOCAL])
+def test_sockets_are_counted_by_address_whatever_they_say(address: str) -> None:
+    doorstep = Doorstep(2, lambda address: False)
+    places = [doorstep.come(address) for _ in range(2 + SPARE_SOCKETS)]
+    with pytest.raises(AtLimit):
+        doorstep.come(address)
+    doorstep.come("203.0.113.2")
+    doorstep.leave(places[0])
+    doorstep.come(address)
+
+
+def test_sockets_of_a_configured_proxy_are_not_limited() -> None:
+    doorstep = Doorstep(2, Proxies(networks(["127.0.0.1"])).trusts)
+    for _ in range(1000):
+        doorstep.come("127.0.0.1")
 
 
 def test_a_user_may_hold_so_many_connections() -> None:

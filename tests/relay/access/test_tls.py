@@ -24,6 +24,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from emulator.running import Emulator
+from relay import accepting
 from tests.relay.access.admission import token_of
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 
@@ -189,6 +190,34 @@ async def test_the_relay_serves_wss_with_a_certificate_of_its_own(
             await greeted(client)
             rows = [tables.hotspot() for _ in range(100)]
             assert [(await change(client))["record"]["id"] for _ in rows] == rows
+
+
+async def test_silent_connections_of_one_address_do_not_hold_up_a_newcomer(
+    emulator: Emulator, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "MOST_OPENING", 100)
+    monkeypatch.setattr(accepting, "HANDSHAKE_SECONDS", 3600.0)
+    address = address_of_this_machine()
+    variables = {
+        "RELAY_TLS_CERT": str(certificate.file),
+        "RELAY_TLS_KEY": str(certificate.key),
+        "RELAY_MAX_PER_ADDRESS": "20",
+    }
+    async with asyncio.timeout(SECONDS), relay_of(emulator, **variables) as relay:
+        host, _, port = relay.host.rpartition(":")
+        silent = [socket.create_connection((host, int(port))) for _ in range(300)]
+        try:
+            async with connect(
+                f"wss://{relay.host}/ws/hotspots",
+                local_addr=(address, 0),
+                subprotocols=[Subprotocol("relay.v1")],
+                ssl=certificate.trusted(),
+                proxy=None,
+            ) as client:
+                await greeted(client)
+        finally:
+            for each in silent:
+                each.close()
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])
