@@ -133,7 +133,7 @@ class CsvRecords:
         first, told = self._first_lines()
         # The header is searched for; with "sep=" its delimiter is told.
         candidates = [
-            (known(names), -number, len(names), delimiter)
+            (*likeness(known(names), names, number), delimiter)
             for number, (_, line) in enumerate(first)
             if not _blank(line)
             for delimiter in (told or DELIMITERS)
@@ -141,7 +141,7 @@ class CsvRecords:
         ]
         if not candidates:
             raise FileError("the file is empty")
-        _, place, _, self.delimiter = max(candidates)
+        *_, place, _, self.delimiter = max(candidates)
         self.skipped = [line.strip() for _, line in first[:-place] if not _blank(line)]
         self._lines.put_back(first[-place:])
         self._records = self._read()
@@ -256,6 +256,15 @@ class _Lines:
 
     def too_long(self) -> BadRow:
         return BadRow(self.first, f"the line is longer than {MAX_LINE_CHARACTERS} characters")
+
+
+def likeness(known: int, names: list[str], number: int) -> tuple[int, int, int, int]:
+    """Give how much a line is like a header: by known columns, else by how many names it has.
+
+    Of equals the first; the third part is the negative of its number.
+    """
+    width = sum(bool(name.strip()) for name in names)
+    return known, 0 if known else width, -number, width
 
 
 def _blank(line: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.ingest.files import HEADER_LINES, BadRow, FileError, Record
+from worker.ingest.files import HEADER_LINES, BadRow, FileError, Record, likeness
 
 MAX_UNPACKED_BYTES = 2_000_000_000
 """A workbook is a zip archive: a small file may hold more than fits into memory."""
@@ -68,14 +68,14 @@ class WorkbookRecords:
         for number, row in self._rows:
             cells = list(map(_text, row))
             if any(cells):
-                first.append((known(cells), -number, cells))
+                first.append((*likeness(known(cells), cells, number), cells))
             if len(first) == HEADER_LINES:
                 break
         if not first:
             raise FileError("the workbook is empty")
-        _, place, header = max(first)
-        self.skipped = [" ".join(filter(None, row)) for _, number, row in first if number > place]
-        after = [(-number, row) for _, number, row in first if number < place]
+        *_, place, _, header = max(first)
+        self.skipped = [" ".join(filter(None, row)) for *_, at, _, row in first if at > place]
+        after = [(-at, row) for *_, at, _, row in first if at < place]
         self._rows = itertools.chain(after, self._rows)
         return header, -place
 

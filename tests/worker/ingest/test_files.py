@@ -91,6 +91,11 @@ def test_titles_above_the_header_are_skipped_and_told() -> None:
     assert [row.line for row in found] == [5]
 
 
+def test_of_lines_without_a_known_name_the_widest_is_told_as_the_header() -> None:
+    with pytest.raises(FileError, match="The header is: 'Datum', 'Strecke', 'Ladung'"):
+        events(text("Report of November", "", "Datum;Strecke;Ladung", "05.01.2026;10;"))
+
+
 def test_the_records_tell_which_line_is_the_header() -> None:
     source = CsvRecords(iter(["Report\n", "\n", HEADER + "\n", LINE + "\n"]), len)
     assert (source.header_lines, source.skipped) == (range(3, 4), ["Report"])
