@@ -101,7 +101,8 @@ class Stage:
                 parts.create_task(child.keep_running(), name=name)
 
             emulator = ("emulator", "--port", str(self.ports.emulator), "--data", str(self.data))
-            start("emulator", *emulator, "--env", str(env_file), environment={})
+            # Sample rows would stand beside the events for ever: nobody works on them.
+            start("emulator", *emulator, "--no-seed", "--env", str(env_file), environment={})
             # The file first: another emulator might answer at this port. Where one works on the
             # same data, the file is that one's, and stays.
             await rewritten(env_file, former)

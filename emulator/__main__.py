@@ -105,6 +105,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         help="another schema; seed.sql is looked for beside DIR",
     )
     parser.add_argument(
+        "--no-seed", action="store_true", help="a new database begins without sample rows"
+    )
+    parser.add_argument(
         "--env", type=Path, metavar="FILE", help="write address and keys to FILE, mode 0600"
     )
     parser.add_argument("--show-keys", action="store_true", help="print the keys")
@@ -228,7 +231,11 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
     with (
         listener,
         instance.opened(
-            options.data, settings, migrations=options.migrations, tcp_port=options.db_port
+            options.data,
+            settings,
+            migrations=options.migrations,
+            tcp_port=options.db_port,
+            seed=not options.no_seed,
         ) as (database, keys),
     ):
         if stop.is_set():

@@ -22,10 +22,13 @@ class Database:
         """Connection string for `user`: postgres, authenticator or supabase_admin."""
         return self.server.dsn(user, self.name)
 
-    def prepare(self, directory: Path) -> list[str]:
-        """Bootstrap and migrate; versions applied. Raises MigrationFailed."""
+    def prepare(self, directory: Path, *, seed: bool = True) -> list[str]:
+        """Bootstrap, migrate and, with `seed`, add sample rows; versions applied.
+
+        Raises MigrationFailed.
+        """
         migrations.bootstrap(self.dsn(cluster.SUPERUSER))
-        return migrations.migrate(self.dsn("postgres"), directory)
+        return migrations.migrate(self.dsn("postgres"), directory, seed=seed)
 
     def clone(self, name: str) -> Database:
         """A new database with this one's schema and rows; nobody may be connected to this one."""

@@ -27,7 +27,7 @@ class InUse(Exception):
 
 @contextlib.contextmanager
 def opened(
-    data: Path, settings: Settings, *, migrations: Path, tcp_port: int | None
+    data: Path, settings: Settings, *, migrations: Path, tcp_port: int | None, seed: bool = True
 ) -> Iterator[tuple[Database, Keys]]:
     """The project in `data`, made if need be, migrated, with its server running in the block.
 
@@ -40,7 +40,7 @@ def opened(
         try:
             server.start()
             database = Database(server, MAIN)
-            database.prepare(migrations)
+            database.prepare(migrations, seed=seed)
             if tcp_port:
                 set_password(database, keys.database_password)
             yield database, keys

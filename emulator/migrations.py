@@ -63,11 +63,11 @@ def bootstrap(dsn: str) -> None:
             connection.execute(path.read_bytes())
 
 
-def migrate(dsn: str, directory: Path) -> list[str]:
+def migrate(dsn: str, directory: Path, *, seed: bool = True) -> list[str]:
     """Apply the files of `directory` that are not applied yet; their versions.
 
-    Each runs in one transaction as the user of `dsn`. `seed.sql` beside the directory follows once
-    in a database's life. Raises MigrationFailed; what was applied before stays.
+    Each runs in one transaction as the user of `dsn`. With `seed`, `seed.sql` beside the directory
+    follows once in a database's life. Raises MigrationFailed; what was applied before stays.
     """
     found = _find(directory)
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
@@ -83,7 +83,8 @@ def migrate(dsn: str, directory: Path) -> list[str]:
             logger.warning("migration %s is applied, but %s has no file of it", version, directory)
         for migration in fresh:
             _apply(connection, migration)
-        _seed(connection, directory.parent / "seed.sql")
+        if seed:
+            _seed(connection, directory.parent / "seed.sql")
     return [migration.version for migration in fresh]
 
 

@@ -219,6 +219,25 @@ def test_ctrl_c_ends_everything_and_the_data_is_kept(
         shutil.rmtree(directory)
 
 
+def test_without_a_feed_the_field_is_the_users_own(
+    private_directory: Callable[[], Path],
+) -> None:
+    directory = private_directory()
+    try:
+        with demo(directory, "--no-feed") as empty:
+            empty.wait_line("worker ingest FILE")
+            assert httpx.get(f"{empty.relay}/hotspots", trust_env=False).json() == []
+            file = str(PROJECT / "docs/samples/trips.csv")
+            with listen(empty, "hotspots") as socket:
+                result = command("worker", "ingest", file, env=empty.variables())
+                assert result.returncode == 0, result.stderr
+                row = json.loads(socket.recv(timeout=40))
+        assert (row["entity"], row["severity"]) == ("Acme Haulage", "critical")
+        assert "Acme Haulage  logistics         20  yes" in result.stdout
+    finally:
+        shutil.rmtree(directory)
+
+
 def another(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A demo that cannot start, from its start to its end."""
     return subprocess.run(

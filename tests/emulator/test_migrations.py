@@ -113,6 +113,12 @@ def test_migrations_are_recorded_as_the_cli_does(empty_database: Database, tmp_p
     assert owner == [("postgres",)]
 
 
+def test_a_database_may_begin_without_sample_rows(empty_database: Database, tmp_path: Path) -> None:
+    folder = project(tmp_path, first="create table a (id int)", seed="insert into a values (7);")
+    empty_database.prepare(folder, seed=False)
+    assert ask(empty_database.dsn(), b"select count(*) from a") == [(0,)]
+
+
 def test_later_migrations_are_added_and_the_seed_runs_once(
     empty_database: Database, tmp_path: Path
 ) -> None:
