@@ -284,6 +284,7 @@ class _Progress:
     def __init__(self) -> None:
         self._began = self._told = time.monotonic()
         self._first: int | None = None
+        self._text = ""
 
     def __call__(self, row: Row) -> None:
         now = time.monotonic()
@@ -298,6 +299,9 @@ class _Progress:
         text = f"recomputed {row['events']} of {row['total']}"
         if rate > 0 and row["state"] == "running":
             text += f", {rate:.0f}/s, {left / rate:.0f} s left"
+        if text == self._text:
+            return
+        self._text = text
         print(
             f"\r{text}\033[K" if interactive else text,
             end="" if interactive else "\n",
@@ -308,6 +312,8 @@ class _Progress:
 
 async def _follow(database: Database, asked: Row, scan_once: ScanOnce) -> int:
     """Work the recomputation off, or watch the worker that holds the lease do it."""
+    if not asked["total"] and asked["supplier_id"] is not None:
+        print(f"no event of {asked['supplier_id']!r} is stored: is this its name?", file=sys.stderr)
     progress = _Progress()
     summary = await scan_once(database, progress)
     if summary.outcome == "held":

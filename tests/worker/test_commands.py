@@ -138,6 +138,12 @@ def test_what_cannot_be_set_is_refused(run: Run, arguments: list[str], reason: s
     assert reason in err
 
 
+def test_a_supplier_without_events_is_asked_about(run: Run) -> None:
+    status, _, err = run("suppliers", "set", "Norhtwind", "--country", "DE")
+    assert status == 0
+    assert "no event of 'Norhtwind' is stored: is this its name?" in err
+
+
 def test_the_class_from_twelve_loads_holds_for_what_follows(run: Run, tables: Table) -> None:
     trips(tables, *[450] * 11, 4000)
     trips(tables, 450)
@@ -170,10 +176,12 @@ def test_setting_the_country_recomputes_everything_by_itself(
     run("scan")
     assert kilograms(tables) == [480.79]
     env["GRID_COUNTRY"] = "DE"
-    status, out, err = run("scan")
+    status, out, _ = run("scan")
     assert status == 0
     assert "recomputed=1" in out
-    assert "GRID_COUNTRY is not set" not in err
+    assert tables.rows("select reason from recomputes order by id")[-1] == {
+        "reason": "grid_country was not set and is DEU"
+    }
     assert kilograms(tables) == [380.95]
     assert "recomputed=0" in run("scan")[1]
 
