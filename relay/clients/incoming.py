@@ -1,5 +1,6 @@
 """What clients send, read by the library's sans-I/O parser; it exists only while it is needed."""
 
+import codecs
 from typing import Final
 
 from websockets.frames import Close, Frame, Opcode
@@ -9,7 +10,24 @@ from relay.clients.compression import inflating
 
 # Messages beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
 MAX_BYTES: Final = 16 * 1024
-INVALID_DATA: Final = 1007
+_utf_8: Final = codecs.getincrementaldecoder("utf-8")
+
+
+class _Frames(Protocol):
+    """The library's parser, but for what it does otherwise than RFC 6455 asks."""
+
+    _text: codecs.IncrementalDecoder | None = None
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Judges a frame before it counts."""
+        if frame.opcode is Opcode.CLOSE:
+            self.cur_size = None  # 5.4: one may come between the fragments of a message
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY) and self.cur_size is None:
+            self._text = _utf_8() if frame.opcode is Opcode.TEXT else None
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT) and self._text is not None:
+            # 8.1: as soon as it is found, and not when the message is complete or too long.
+            self._text.decode(frame.data, frame.fin)
+        super().recv_frame(frame)
 
 
 class Incoming:
@@ -21,7 +39,7 @@ class Incoming:
     __slots__ = ("_parts", "_protocol", "_text", "answer", "controls", "ended")
 
     def __init__(self, *, compressed: bool) -> None:
-        self._protocol = Protocol(Side.SERVER, max_size=MAX_BYTES)
+        self._protocol = _Frames(Side.SERVER, max_size=MAX_BYTES)
         if compressed:
             self._protocol.extensions = [inflating()]
         self._parts: list[bytes] = []
@@ -80,14 +98,7 @@ class Incoming:
     def _complete(self, messages: list[str | bytes]) -> None:
         whole = b"".join(self._parts)
         self._parts.clear()
-        if not self._text:
-            messages.append(whole)
-            return
-        try:
-            messages.append(whole.decode())
-        except UnicodeDecodeError:
-            self.ended = f"{INVALID_DATA}: the text is not UTF-8"
-            self._protocol.fail(INVALID_DATA, "not UTF-8")
+        messages.append(whole.decode() if self._text else whole)
 
     def _collect(self) -> None:
         self.answer += b"".join(self._protocol.data_to_send())

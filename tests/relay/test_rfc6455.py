@@ -11,9 +11,10 @@ from relay.changes.frames import SUBPROTOCOL
 from tests.relay.clients import relay_of
 from tests.relay.raw import HEADERS, Raw, head, speaking
 
-pytestmark = pytest.mark.usefixtures("each_server")
+each_server = pytest.mark.usefixtures("each_server")
 
 
+@each_server
 async def test_a_handshake_is_answered_as_the_rfc_wants(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay, speaking(relay.host) as raw:
         assert raw.status == 101
@@ -25,6 +26,7 @@ async def test_a_handshake_is_answered_as_the_rfc_wants(emulator: Emulator) -> N
         assert "sec-websocket-extensions" not in answer
 
 
+@each_server
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -47,6 +49,7 @@ async def test_handshakes(emulator: Emulator, changed: dict[str, str], status: i
         assert raw.status == status
 
 
+@each_server
 async def test_other_requests_are_no_handshakes(emulator: Emulator) -> None:
     plain = {"Host": "127.0.0.1"}
     upper = {name.upper(): text for name, text in HEADERS.items()}
@@ -89,6 +92,7 @@ BREACHES = [
 ]
 
 
+@each_server
 async def test_breaches_are_answered_by_their_code(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay:
         for breach, sent, code in BREACHES:
@@ -98,6 +102,7 @@ async def test_breaches_are_answered_by_their_code(emulator: Emulator) -> None:
         await relay.until(lambda health: health["clients"] == 0)
 
 
+@each_server
 async def test_messages_come_in_fragments_with_pings_between(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay, speaking(relay.host, subprotocol=SUBPROTOCOL) as raw:
         raw.send(Opcode.TEXT, b'{"type":', fin=False)
@@ -114,6 +119,7 @@ async def pong(raw: Raw) -> None:
         pass
 
 
+@each_server
 async def test_bytes_may_come_one_by_one_or_many_frames_at_once(emulator: Emulator) -> None:
     message = b'{"type":"ping"}'
     masked = b"\x81\x8f\x01\x02\x03\x04" + bytes(
@@ -132,6 +138,7 @@ async def test_bytes_may_come_one_by_one_or_many_frames_at_once(emulator: Emulat
             answers += opcode is Opcode.PONG or json.loads(data) == {"type": "pong"}
 
 
+@each_server
 @pytest.mark.parametrize(
     ("sent", "echoed"),
     [
@@ -150,6 +157,7 @@ async def test_a_close_frame_is_echoed(emulator: Emulator, sent: bytes, echoed: 
         await relay.until(lambda health: health["clients"] == 0)
 
 
+@each_server
 async def test_a_client_that_is_closed_may_still_speak_before_it_answers(
     emulator: Emulator,
 ) -> None:
@@ -161,6 +169,7 @@ async def test_a_client_that_is_closed_may_still_speak_before_it_answers(
         await raw.end()
 
 
+@each_server
 async def test_a_connection_that_breaks_off_is_forgotten(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay:
         for part in (b"", b"\x81", b"\x81\x85\0\0", b"\x01\x81\0\0\0\0x"):
@@ -169,3 +178,58 @@ async def test_a_connection_that_breaks_off_is_forgotten(emulator: Emulator) -> 
                 raw.writer.write(part)
                 raw.writer.close()
             await relay.until(lambda health: health["clients"] == 0)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("between", [b"", b"\x89\x80\0\0\0\0"], ids=["at once", "and a ping"])
+async def test_a_close_inside_a_fragmented_message_is_echoed(
+    emulator: Emulator, opcode: Opcode, between: bytes
+) -> None:
+    """Section 5.4. Through ASGI the library answers it as a breach."""
+    async with relay_of(emulator) as relay, speaking(relay.host) as raw:
+        raw.send(opcode, b"begun", fin=False)
+        raw.writer.write(between)
+        raw.send(Opcode.CLOSE, Close(1000, "bye").serialize())
+        assert await raw.until(Opcode.CLOSE) == Close(1000, "bye").serialize()
+        await raw.end()
+        await relay.until(lambda health: health["clients"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"\xff", b""),
+        (b"good \xc3", b"\x28"),
+        (b"\xed\xa0\x80", b""),  # half of a surrogate pair
+        (b"\xf4\x90", b""),  # beyond the last character
+    ],
+)
+async def test_text_that_is_not_utf_8_is_told_before_the_message_is_complete(
+    emulator: Emulator, first: bytes, then: bytes
+) -> None:
+    """Section 8.1, also where the message would become too long."""
+    async with relay_of(emulator) as relay, speaking(relay.host) as raw:
+        raw.send(Opcode.TEXT, first, fin=False)
+        if then:
+            raw.send(Opcode.CONT, then, fin=False)
+        assert Close.parse(await raw.until(Opcode.CLOSE)).code == 1007
+        await raw.end()
+
+
+async def test_what_follows_text_that_is_not_utf_8_does_not_change_the_answer(
+    emulator: Emulator,
+) -> None:
+    async with relay_of(emulator) as relay, speaking(relay.host) as raw:
+        raw.send(Opcode.TEXT, b"\xff", fin=False)
+        for _ in range(3):
+            raw.send(Opcode.CONT, b"x" * 8000, fin=False)
+        assert Close.parse(await raw.until(Opcode.CLOSE)).code == 1007
+
+
+async def test_a_character_may_be_split_between_fragments(emulator: Emulator) -> None:
+    text = json.dumps({"type": "ping", "for": "\u20ac\U0001f600"}, ensure_ascii=False).encode()
+    async with relay_of(emulator) as relay, speaking(relay.host, subprotocol=SUBPROTOCOL) as raw:
+        raw.send(Opcode.TEXT, b"", fin=False)
+        for number, byte in enumerate(text):
+            raw.send(Opcode.CONT, bytes([byte]), fin=number == len(text) - 1)
+        await pong(raw)
