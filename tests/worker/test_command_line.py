@@ -23,6 +23,22 @@ def test_a_file_on_standard_input_is_read(start: Start, tables: Table) -> None:
     assert tables.rows("select supplier_id from events_normalized") == [{"supplier_id": "A"}]
 
 
+def test_ctrl_c_ends_an_ingest_that_reads(start: Start, tables: Table) -> None:
+    process = start("ingest", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    # A bad row is told as soon as it is read: then it waits for more.
+    process.stdin.write(TEXT + "x\n" * 50_000)
+    process.stdin.flush()
+    assert "refused" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("worker: interrupted\n")
+    assert "Traceback" not in err
+    assert tables.rows("select * from events_normalized") == []
+
+
 def test_a_scan_prints_one_line(start: Start, tables: Table) -> None:
     tables.insert([{"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}])
     out, err = (process := start("scan")).communicate(timeout=60)

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import io
 import itertools
+import os
 import sys
 import tempfile
 import time
@@ -16,9 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from worker.detection.detector import READY
 from worker.ingest.files import BadRow, CsvRecords, FileError, decoded, lines, size_of
 from worker.ingest.forecast import Forecast
 from worker.ingest.numbers import units_of
@@ -28,8 +30,6 @@ from worker.ingest.times import Times
 from worker.ingest.workbook import WorkbookRecords
 from worker.ingest.writing import Ingested, Key, Table, read, write
 
-USABLE_EVENTS = 12
-"""A supplier's activity is judged from so many usable events on."""
 FIRST_ROWS = 5
 MOST_REPORTED = 200
 MOST_KEYS = 50
@@ -190,10 +190,11 @@ def _open(
         return known_columns(header, reading.renamed)
 
     if options.file == "-":
-        return CsvRecords(lines(decoded(sys.stdin.buffer, options.encoding)), known), _unknown
+        piped = opened.enter_context(os.fdopen(os.dup(sys.stdin.fileno()), "rb"))
+        return CsvRecords(lines(decoded(piped, options.encoding)), known), _unknown
     path = Path(options.file)
-    binary: BinaryIO = opened.enter_context(path.open("rb"))
-    if binary.peek(4)[:4] == b"PK\x03\x04":  # type: ignore[attr-defined]
+    binary = opened.enter_context(path.open("rb"))
+    if binary.peek(4)[:4] == b"PK\x03\x04":
         workbook = WorkbookRecords(path, options.sheet, known)
         return workbook, lambda rows: rows / workbook.height
     if options.sheet is not None:
@@ -264,7 +265,7 @@ def _print_keys(usable: Counter[Key], stored: Mapping[Key, int]) -> None:
     print(f"{'supplier':<{width}}  {'activity':<9}  {'events':>9}  judged")
     for supplier, activity in shown:
         count = stored.get((supplier, activity), 0)
-        missing = USABLE_EVENTS - count
+        missing = READY - count
         when = "yes" if missing <= 0 else f"after {missing} more"
         print(f"{supplier:<{width}}  {activity:<9}  {count:>9,}  {when}")
     if len(usable) > len(shown):

@@ -11,7 +11,8 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TextIO
+from io import BufferedIOBase
+from typing import TextIO
 
 MAX_LINE_CHARACTERS = 100_000
 DELIMITERS = (",", ";", "\t", "|")
@@ -58,7 +59,7 @@ class BadRow:
     reason: str
 
 
-def decoded(binary: BinaryIO, encoding: str | None) -> TextIO:
+def decoded(binary: BufferedIOBase, encoding: str | None) -> TextIO:
     """Give the text of the file, line ends untouched; what cannot be decoded becomes U+FFFD.
 
     By its byte order mark, else by `encoding`, else as UTF-8. Raises FileError.
@@ -92,7 +93,7 @@ def _unmarked(head: bytes) -> str:
 class _Rejoined(io.RawIOBase):
     """A file whose first bytes were read already; also of a pipe."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+    def __init__(self, head: bytes, rest: BufferedIOBase) -> None:
         self._head = head
         self._rest = rest
 
@@ -101,7 +102,7 @@ class _Rejoined(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        taken = self._head[: len(view)] or self._rest.read(len(view))
+        taken = self._head[: len(view)] or self._rest.read1(len(view))
         self._head = self._head[len(view) :]
         view[: len(taken)] = taken
         return len(taken)
@@ -291,7 +292,7 @@ def _cells_with_blanks(record: str, delimiter: str) -> list[str] | None:
     return None
 
 
-def size_of(binary: BinaryIO) -> int | None:
+def size_of(binary: BufferedIOBase) -> int | None:
     """The bytes of a regular file; None for a pipe."""
     status = os.fstat(binary.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.worker.ingest.reading import rows
+from worker.errors import Unavailable
 from worker.ingest.files import BadRow
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import GoodRow
@@ -96,6 +97,22 @@ async def test_a_batch_is_at_most_a_megabyte() -> None:
     assert len(sizes) > 2
     assert max(sizes) <= 1_000_000
     assert len(table.rows) == 1000
+
+
+async def test_after_a_failure_the_same_file_writes_the_rest() -> None:
+    class Failing(Events):
+        async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> int:
+            if len(self.batches) == 1:
+                raise Unavailable("gone")
+            return await super().add_events(rows)
+
+    count = 3 * BATCH_ROWS
+    failing = Failing()
+    with pytest.raises(Unavailable):
+        await ingest(failing, rows(file(count)))
+    table = Events()
+    table.rows = failing.rows
+    assert counts(await ingest(table, rows(file(count)))) == (2 * BATCH_ROWS, BATCH_ROWS, 0)
 
 
 async def test_identical_lines_are_events_of_their_own() -> None:
