@@ -9,9 +9,9 @@ export interface Hotspot {
   entity: string;
   entity_type: string;
   event_type: string;
-  /** kg CO2 of the worst event of the episode. */
+  /** kg CO2e of the worst event of the episode. */
   predicted_co2: number;
-  /** kg CO2 that is usual for the entity. */
+  /** kg CO2e that is usual for the entity. */
   baseline_co2: number;
   /** Per cent above the baseline. */
   percent_above: number;
@@ -37,7 +37,7 @@ export interface Recommendation {
   id: number;
   hotspot_id: number;
   action: string;
-  /** kg CO2 that the action is expected to save. */
+  /** kg CO2e that the action is expected to save. */
   co2_reduction: number | null;
   root_cause: string | null;
   source: string;
