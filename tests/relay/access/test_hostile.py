@@ -161,6 +161,7 @@ async def join(relay: Running, emulator: Emulator, number: int, stack: AsyncExit
 # that has a log.
 CACHED = (
     "state.State",
+    "state.Cut",
     "parameters.",
     "deadlines.Deadline",
     "limits.Bucket",
