@@ -72,7 +72,8 @@ class Hostile:
                 writer.write(bytes([byte]))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.1):
-                        await reader.read(1000)
+                        with contextlib.suppress(ConnectionResetError):  # one too many
+                            await reader.read(1000)
                         return
 
     async def breaches(self) -> None:
