@@ -76,10 +76,17 @@ export function scan({ id, status, counts, error }, told) {
     case "running":
       return `Scan ${id} is running`;
     case "done":
-      return `Scan ${id} is done${counts?.events === undefined ? "" : `: ${amount(counts.events, "event")}`}`;
+      return `Scan ${id} is done${counts?.events === undefined ? "" : `: ${counted(counts)}`}`;
     default:
       return `Scan ${id} failed${error ? `: ${error}` : ""}`;
   }
+}
+
+function counted({ events, quarantined, country_assumed: worldwide }) {
+  const parts = [amount(events, "event")];
+  if (quarantined) parts.push(`${quarantined} implausible, in quarantine`);
+  if (worldwide) parts.push(`${worldwide} by the world's average electricity, their country is not known`);
+  return parts.join("; ");
 }
 
 function amount(count, noun) {

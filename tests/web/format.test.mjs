@@ -63,6 +63,16 @@ test("that nothing is listed is good news only where a worker has looked at ever
   assert.equal(nothing(null), "No hotspots.");
 });
 
+test("a scan tells what was quarantined and what has no country", () => {
+  const counts = { events: 12, quarantined: 2, country_assumed: 5 };
+  assert.equal(
+    scan({ id: 4, status: "done", counts }, null),
+    "Scan 4 is done: 12 events; 2 implausible, in quarantine; " +
+      "5 by the world's average electricity, their country is not known",
+  );
+  assert.equal(scan({ id: 4, status: "done", counts: { events: 1 } }, null), "Scan 4 is done: 1 event");
+});
+
 test("a scan is told from its request to its end, and what it waits for", () => {
   const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
   assert.equal(scan({ id: 4, status: "queued" }, told), "Scan 4 is queued");
