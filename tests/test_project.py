@@ -117,23 +117,48 @@ def test_the_distribution_names_every_package() -> None:
     assert set(listed["packages"]) - set(listed["package-dir"]) == found
 
 
-def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(PROJECT / name, tmp_path)
-    python = tmp_path / "python"
+def make_with_stubs(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`make` in a copy of what it needs; its Python makes environments, installs while the file
+    `network` is there, and tells what else it is asked to run."""
+    if not (directory / "Makefile").exists():
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(PROJECT / name, directory)
+    python = directory / "python"
     python.write_text(
         "#!/bin/sh\n"
-        'if [ "$1 $2" = "-m venv" ]; then mkdir -p .venv/bin && cp "$0" .venv/bin/python; fi\n'
-        'if [ "$2" = pip ]; then echo installing; test -e network; fi\n'
+        'case "$2" in\n'
+        'venv) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;\n'
+        'pip) echo "pip $*"; test -e network ;;\n'
+        'demo) echo "running $*" ;;\n'
+        "esac\n"
     )
     python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", "UV=", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
-    def make() -> subprocess.CompletedProcess[str]:
-        command = ["make", ".venv", f"PYTHON={python}"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert make().returncode != 0
+def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
+    assert make_with_stubs(tmp_path, ".venv").returncode != 0
     (tmp_path / "network").touch()
-    again = make()
-    assert (again.returncode, "installing" in again.stdout.splitlines()) == (0, True)
-    assert "installing" not in make().stdout.splitlines()
+    again = make_with_stubs(tmp_path, ".venv")
+    assert (again.returncode, "--editable .[dev]" in again.stdout) == (0, True)
+    assert "pip" not in make_with_stubs(tmp_path, ".venv").stdout
+
+
+def test_the_demo_installs_what_it_needs_says_so_and_passes_its_arguments_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "network").touch()
+    first = make_with_stubs(tmp_path, "demo", "ARGS=--auth --rate 2")
+    assert first.returncode == 0, first.stderr
+    assert "--editable .[emulator]" in first.stdout
+    assert "dev" not in first.stdout
+    assert "1/2" in first.stdout
+    assert "2/2" in first.stdout
+    assert "running -m demo --auth --rate 2" in first.stdout
+    second = make_with_stubs(tmp_path, "demo")
+    assert second.stdout == "running -m demo\n"
+    # Whoever has all the tools has what the demo needs.
+    assert make_with_stubs(tmp_path, ".venv").returncode == 0
+    (tmp_path / ".venv" / ".demo").unlink()
+    assert make_with_stubs(tmp_path, "demo").stdout == "running -m demo\n"
