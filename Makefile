@@ -36,7 +36,7 @@ define install
 endef
 
 .venv/.demo: pyproject.toml | $(BIN)/python
-	$(call install,emulator,what the demo needs: some 160 MB)
+	$(call install,demo,what the demo needs: some 160 MB)
 
 .venv/.dev: pyproject.toml | $(BIN)/python
 	$(call install,dev,all that the tests and tools need: some 500 MB)

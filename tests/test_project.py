@@ -151,7 +151,7 @@ def test_the_demo_installs_what_it_needs_says_so_and_passes_its_arguments_on(
     (tmp_path / "network").touch()
     first = make_with_stubs(tmp_path, "demo", "ARGS=--auth --rate 2")
     assert first.returncode == 0, first.stderr
-    assert "--editable .[emulator]" in first.stdout
+    assert "--editable .[demo]" in first.stdout
     assert "dev" not in first.stdout
     assert "1/2" in first.stdout
     assert "2/2" in first.stdout
