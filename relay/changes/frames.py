@@ -50,8 +50,8 @@ def row_of(event: bytes) -> bytes:
     end = payload.rindex(_AFTER_RECORD)
     record = payload[payload.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : end]
     if record == b"null":
-        row_id = json.loads(b"{" + payload[end + 1 :])["old_record"]["id"]
-        record = encode({"id": row_id, "deleted": True}).encode()
+        old_record = payload[end + len(_AFTER_RECORD) :].partition(b"}")[0]  # its id alone
+        record = old_record + b',"deleted":true}'
     return framed_bytes(record)
 
 
