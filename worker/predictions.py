@@ -40,5 +40,9 @@ def predict(event: Event, suppliers: Suppliers, basis: Basis) -> Outcome:
         prediction = calculate(event, suppliers.of(event), basis)
     except Implausible as exc:
         return exc
+    except ArithmeticError as exc:
+        # Only a released event gets here: no one event may stop the others.
+        reason = f"its numbers cannot be computed with: {type(exc).__name__}"
+        return Implausible("range", reason)
     suppliers.learn(event)
     return prediction

@@ -32,6 +32,7 @@ from worker.suppliers import Supplier
 MODEL_VERSION = "kilograms-1"
 FLAG_RATIO, QUARANTINE_RATIO = 3, 10
 TRANSPORTS = plausible.TRANSPORTS
+MOST_ACTIVITY = 1e15  # beyond it a quotient with it would lose its digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +231,13 @@ class _Outcome:
         work = activity(event)
         if work.flag is not None:
             record.flag(work.flag)
+        if (work.amount or 0) > MOST_ACTIVITY:
+            reason = f"an activity of {work.amount:.3g} ({work.basis}): an input is far too large"
+            raise Implausible("range", reason)
         total = best.total
-        if total > plausible.MOST_KG:
-            raise Implausible("range", f"{total:.3g} kg CO2e: an input is far too large")
+        largest = max(total, ZERO if self._model is None else self._model.total)
+        if largest > plausible.MOST_KG:
+            raise Implausible("range", f"{largest:.3g} kg CO2e: an input is far too large")
         whole = "split_unknown" in record.flags
         shown = best if best.vehicle_class else self._model
         factors = self._basis.factors

@@ -103,7 +103,8 @@ def litres_per_100_km(event: Event) -> float | None:
     km = kilometres(event)
     if event.event_type not in TRANSPORTS or event.fuel_litres is None or km is None:
         return None
-    return event.fuel_litres / (km + (event.empty_km or 0)) * 100
+    driven = km + (event.empty_km or 0)
+    return event.fuel_litres / driven * 100 if driven else None
 
 
 def _check_consumption(event: Event) -> None:

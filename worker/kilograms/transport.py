@@ -297,7 +297,7 @@ class _Model:
         )
 
     def _payload(self, factor: VehicleFactor) -> Decimal:
-        if self._event.vehicle_capacity_kg is not None:
+        if self._event.vehicle_capacity_kg:
             self._record.take("payload_kg", self._event.vehicle_capacity_kg)
             return decimal(self._event.vehicle_capacity_kg)
         if self._supplier.vehicle_capacity_kg is not None:

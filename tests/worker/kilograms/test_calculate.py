@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.worker.kilograms.conftest import event, kilograms, trip
-from worker.events import Event, Implausible
+from worker.events import QUANTITIES, Event, Implausible
 from worker.kilograms.calculate import Prediction
 from worker.suppliers import Supplier
 
@@ -86,6 +87,24 @@ def test_whatever_comes_is_predicted_or_quarantined_with_a_reason(
     assert (prediction.activity is None) == (prediction.activity_basis == "none")
     stated = "co2e_kg" in prediction.inputs
     assert prediction.factor_ids or stated
+
+
+ABSURD = st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 1e12, 1e300]) | st.floats(
+    0, allow_nan=False, allow_infinity=False
+)
+
+
+@given(
+    TYPES,
+    SETS,
+    st.dictionaries(st.sampled_from(sorted(set(QUANTITIES) - {"temperature"})), ABSURD),
+)
+def test_a_released_event_however_absurd_is_predicted_or_quarantined(
+    event_type: str, columns: dict[str, Any], absurd: dict[str, float]
+) -> None:
+    found = outcome(replace(maybe(event_type, columns | absurd), released=True))
+    if isinstance(found, Prediction):
+        json.dumps(found.row(), allow_nan=False)
 
 
 @given(TYPES, SETS, st.data())
