@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from worker.detection.observation import Observation
 from worker.detection.periods import Ratio
@@ -29,8 +27,7 @@ BY_OTHER = (Ratio("distance", "km", "activity"),)
 BY_ENERGY = Ratio("energy", "kwh", "activity"), Ratio("carbon", "kg", "kwh")
 
 
-@dataclass(frozen=True, slots=True)
-class Kilograms:
+class Kilograms(NamedTuple):
     """What detectors need of a prediction, whether it is new or stored."""
 
     kg: float
@@ -80,7 +77,8 @@ class Reader:
 
     def __init__(self, factors: FactorSet, zone: tzinfo = UTC) -> None:
         self._zone = zone
-        self._log_grid = lru_cache(maxsize=1000)(_LogGrid(factors))
+        self._factors = factors
+        self._log_grids: dict[tuple[str, int | None], float] = {}
 
     def moment(self, event: Event) -> Moment:
         """Say when the event was. Raises ValueError when it does not say so."""
@@ -101,18 +99,15 @@ class Reader:
             return _of_transport(event, kilograms, time)
         return _of_site(event, kilograms, time, self._log_grid(kilograms))
 
-
-@dataclass(frozen=True)
-class _LogGrid:
-    """ln(kg per kWh) of an event's grid: another factor of another year is no news."""
-
-    factors: FactorSet
-
-    def __call__(self, kilograms: Kilograms) -> float:
-        if not kilograms.country:
-            return 0.0
-        grid = self.factors.grid(kilograms.country, kilograms.grid_year)
-        return 0.0 if grid is None or not grid.total else math.log(grid.total)
+    def _log_grid(self, kilograms: Kilograms) -> float:
+        """ln(kg per kWh) of an event's grid: another factor of another year is no news."""
+        key = kilograms.country, kilograms.grid_year
+        found = self._log_grids.get(key)
+        if found is None:
+            grid = self._factors.grid(*key) if kilograms.country else None
+            found = math.log(grid.total) if grid is not None and grid.total else 0.0
+            self._log_grids[key] = found
+        return found
 
 
 def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:

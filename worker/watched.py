@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.detection import observation as detected
 from worker.detection.observation import DAY, Rules, Status
@@ -33,8 +33,7 @@ SILENT_GAPS, SILENT_DAYS = 5, 3.0  # median gaps, and days at least, after which
 CLOSING_DAYS = 7.0  # beyond the grace, after which the watch for silence closes days
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """An event as the key sees it: when it was, in epoch seconds, and on the tenant's clock."""
 
     event_id: int
@@ -90,14 +89,19 @@ class WatchedKey:
         self.offset: float = state.get("offset", 0.0)
         self.gaps: list[int] = list(state.get("gaps", ()))
         self.silent: bool = state.get("silent", False)
+        # Of the newest event that was part of a hotspot, on the tenant's clock.
+        self.marked_at: float = state.get("marked_at", 0.0)
+        self.withheld: bool = state.get("withheld", False)  # a period that events had told
 
     def state(self) -> dict[str, Any]:
         """Give what the constructor takes, beside the detectors and the episode."""
         return {
             "newest": self.newest,
             "offset": self.offset,
-            "gaps": self.gaps,
+            "gaps": list(self.gaps),
             "silent": self.silent,
+            "marked_at": self.marked_at,
+            "withheld": self.withheld,
         }
 
     # Steps of the fold
@@ -105,7 +109,8 @@ class WatchedKey:
     def take(self, moment: Moment, reading: Reading, rules: Rules, clock: float) -> Outcome:
         """Judge one event; `clock` in epoch seconds tells history from news."""
         outcome = Outcome()
-        self._abandon(moment.time, outcome)
+        if self.episode is not None:
+            self._abandon(moment.time, outcome)
         self._note_time(moment, outcome)
         outcome.findings = self.detectors.take(reading, rules)
         for finding in outcome.findings:
@@ -130,7 +135,7 @@ class WatchedKey:
         """Make detectors and the stored episode agree, whoever has changed the row meanwhile."""
         outcome = Outcome()
         holding = self.detectors.holding()
-        if holding and self.episode is None:
+        if holding and self.episode is None and not self.withheld:
             self.detectors.hear("resolved")
         elif self.episode is not None and not holding:
             self._end(Resolution.SUPERSEDED, outcome)
@@ -172,6 +177,8 @@ class WatchedKey:
         self, finding: Finding, moment: Moment, rules: Rules, clock: float, outcome: Outcome
     ) -> None:
         verdict = finding.verdict
+        if verdict.change is None and verdict.standing is None and verdict.why is None:
+            return  # as nearly always
         if verdict.status is Status.UNUSABLE:
             self._unusable(finding, moment, outcome)
             return
@@ -190,7 +197,14 @@ class WatchedKey:
         standing = finding.verdict.standing
         if standing is None:
             return
+        if finding.period is None and finding.verdict.marked:
+            self.marked_at = max(self.marked_at, finding.time)
         if self.episode is None:
+            opens = finding.verdict.change is detected.Change.OPENED
+            if self._was_told(finding) or not (opens or finding.verdict.marked):
+                self.withheld = True
+                return
+            self.withheld = False
             self.episode = shown(self.key, finding, standing, time, rules.thresholds)
             recent = time >= clock - RECENT_DAYS * DAY
             self.episode = replace(self.episode, announced=recent)
@@ -207,6 +221,13 @@ class WatchedKey:
             self.episode = replace(former, recovering=standing.recovering)
         if self.episode != former:
             outcome.changes.append((self.episode, change))
+
+    def _was_told(self, finding: Finding) -> bool:
+        """Say whether a period shows what a hotspot of its events has told already.
+
+        It is told when it goes on without them.
+        """
+        return finding.period is not None and self.marked_at >= finding.period.since * DAY
 
     def _merged(self, former: Episode, found: Episode) -> Episode:
         """Show the worse of both figures; what has happened since is the sum of it."""
@@ -235,6 +256,7 @@ class WatchedKey:
             text = f"{usual:.3g} kg per {unit} has lasted and is the new normal"
             outcome.notices.append(Notice("new_normal", text, finding.event_id, time))
         if not self.detectors.holding():
+            self.withheld = False
             why = Resolution.NEW_NORMAL if new_normal else Resolution.RECOVERED
             self._end(why, outcome)
 
@@ -279,7 +301,9 @@ class WatchedKey:
         if moment.time <= self.newest:
             return
         if self.newest:
-            self.gaps = [*self.gaps[1 - GAPS :], round(moment.time - self.newest)]
+            self.gaps.append(round(moment.time - self.newest))
+            if len(self.gaps) > GAPS:
+                del self.gaps[0]
         self.newest, self.offset = moment.time, moment.offset
 
     def _gap(self) -> float:

@@ -353,3 +353,14 @@ def test_no_quantity_however_absurd_leads_to_a_number_that_json_lacks(
     result = judge(events, outcomes, failures, Findings(NOTHING, RULES, None), READER)
     json.dumps(result, allow_nan=False)
     assert len(result["events"]) + len(result["quarantined"]) == len(rows)
+
+
+def test_a_detour_is_not_told_again_by_the_period_that_it_is_in() -> None:
+    rows = [trip(number, km) for number, km in enumerate(quiet(300), 1)]
+    for row in rows[200:206]:
+        row["distance_km"] = 180.0
+    for row in rows:
+        day = BEGIN + timedelta(hours=4 * row["id"])
+        row["timestamp"] = day.isoformat()
+    tables = scanned(rows, [7] * 50)
+    assert [(row["series"], row["status"]) for row in tables.hotspots] == [("event", "resolved")]

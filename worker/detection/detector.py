@@ -31,7 +31,7 @@ from worker.detection.screening import Screening, fault_of_activity, fault_of_un
 from worker.detection.slow_rule import Limits, Sum
 from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation
 from worker.detection.typical import Typical, freed
-from worker.detection.window import Window
+from worker.detection.window import Window, packed, unpacked
 from worker.severity import Severity
 
 REFERENCE = 200  # residuals whose median is what is usual
@@ -180,7 +180,7 @@ class Detector:
             "late": self.late,
             "m": self.log_kg,
             "f": self.log_factor,
-            "ring": list(self.reference.values),
+            "ring": packed(self.reference.values),
             "seen": self.screening.state(),
             "x": self.expectation.state(),
             "s": self.spread.state(),
@@ -197,7 +197,7 @@ class Detector:
         detector.learned, detector.late = state["n"], state["late"]
         detector.first, detector.newest = state["t0"], state["t"]
         detector.log_kg, detector.log_factor = state["m"], state["f"]
-        detector.reference.replace(state["ring"])
+        detector.reference.replace(unpacked(state["ring"]))
         detector.screening.restore(state["seen"])
         detector.expectation.restore(state["x"])
         detector.spread.restore(state["s"])
@@ -314,7 +314,7 @@ class _Judging:
             rule = kind_of_run(before_run, self.reference, level, self.scale.body)
         by_level = self.rules.thresholds.of_ratio(math.exp(level))
         severity = self.verdict.severity or by_level or Severity.INFO
-        return Episode(rule, self.seen.time, level, severity)
+        return Episode(rule, self.seen.time, level, severity, max(1, run))
 
     def _within(self, episode: Episode) -> None:
         detector, verdict = self.detector, self.verdict

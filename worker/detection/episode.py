@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.detection.observation import DAY, Rule, Standing
 from worker.detection.spread import Scale
-from worker.detection.window import STEP
+from worker.detection.window import STEP, packed, unpacked
 from worker.severity import Severity
 
 SPIKE_RUN = 3  # a hot event without so long a run of evidence is a spike
@@ -44,12 +44,14 @@ class Episode:
         "times",
     )
 
-    def __init__(self, rule: Rule, since: float, level: float, severity: Severity) -> None:
+    def __init__(
+        self, rule: Rule, since: float, level: float, severity: Severity, events: int = 1
+    ) -> None:
         self.rule = rule
         self.since = since
         self.level = level
         self.severity = severity
-        self.events = 1
+        self.events = events  # those of the run that opened it, and all since
         self.times = 1
         self.excess_kg = 0.0  # of what belongs to it, so far
         self.return_evidence = 0.0
@@ -122,7 +124,7 @@ class Episode:
             self.calm,
             self.excess_kg,
             self.heard,
-            self.residuals,
+            packed(self.residuals),
         ]
 
     @classmethod
@@ -131,7 +133,7 @@ class Episode:
         rule, since, level, severity, *rest = state
         episode = cls(Rule(rule), since, level, Severity.from_wire(severity))
         episode.events, episode.times, episode.return_evidence, episode.calm = rest[:4]
-        episode.excess_kg, episode.heard, episode.residuals = rest[4], rest[5], list(rest[6])
+        episode.excess_kg, episode.heard, episode.residuals = rest[4], rest[5], unpacked(rest[6])
         return episode
 
 

@@ -8,8 +8,7 @@ instead of .67 % (noise 3 and 10 %).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.detection.observation import Observation
 
@@ -22,8 +21,7 @@ WEEKDAY_STEP = 0.04
 FORGETTING = 1e-6  # process noise of the slopes
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(NamedTuple):
     """What the inputs of one observation explain, as logarithms that add up to `total`.
 
     `size` and `deviation` are ln activity and covariate against their centre; `variance` is what

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from worker.severity import Severity, Thresholds
 
 DAY = 86_400.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One event, or one period, of a detector.
 
     `time` is in epoch seconds of the tenant's clock, so that days and weekdays are local. `kg` are
@@ -66,13 +66,12 @@ class Rule(StrEnum):
     DRIFT = "drift"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """An open episode as a detector sees it after an observation.
 
     `level` is the logarithm of the episode's present ratio to what is usual; `times` counts the hot
-    observations since `since` (epoch seconds), `events` all of them; `excess_kg` is the sum over
-    those that belong to it.
+    observations since `since` (epoch seconds), `events` all of them with the run that opened it;
+    `excess_kg` is the sum over those that belong to it.
     """
 
     rule: Rule
@@ -85,8 +84,7 @@ class Standing:
     recovering: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
+class Driver(NamedTuple):
     """How much of the excess one input explains.
 
     `log_ratio` is the logarithm of its effect against this detector's usual; the drivers' sum is

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
 from worker.detection.observation import DAY, Observation, Rules, Verdict
@@ -29,8 +29,7 @@ FEWEST = 5  # events of an observation
 LONGEST = 14  # days after which fewer events are dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """One usable event of a period: kg, activity, and what else is added up for the drivers.
 
     `totals` are named amounts (km, planned km, kWh); `ratios` of the series name them. `log_index`
@@ -45,8 +44,7 @@ class Contribution:
     log_index: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(NamedTuple):
     """A part of ln(kg / activity): the logarithm of one sum over another.
 
     `over` and `under` name totals, or are "kg" and "activity".
@@ -106,9 +104,10 @@ class PeriodKind:
 class Bucket:
     """Sums of one day, or of several that are closed."""
 
-    __slots__ = ("activity", "event_id", "events", "excess", "kg", "log_index", "totals")
+    __slots__ = ("activity", "event_id", "events", "excess", "kg", "log_index", "totals", "usual")
 
-    def __init__(self) -> None:
+    def __init__(self, usual: float = 0.0) -> None:
+        self.usual = usual  # kg per unit of activity, that events are compared with
         self.kg = 0.0
         self.activity = 0.0
         self.events = 0
@@ -117,13 +116,13 @@ class Bucket:
         self.log_index = 0.0  # times kg
         self.totals: dict[str, float] = {}
 
-    def add(self, event: Contribution, usual: float) -> None:
-        """Take an event; `usual` is the kg per unit of activity to compare it with."""
+    def add(self, event: Contribution) -> None:
+        """Take an event."""
         self.kg += event.kg
         self.activity += event.activity
         self.events += 1
         self.log_index += event.log_index * event.kg
-        excess = event.kg - event.activity * usual
+        excess = event.kg - event.activity * self.usual
         if excess > self.excess:
             self.excess, self.event_id = excess, event.event_id
         for name, amount in event.totals:
@@ -161,6 +160,7 @@ class Bucket:
             self.event_id,
             excess,
             self.log_index,
+            self.usual,
             dict(self.totals),
         ]
 
@@ -169,7 +169,7 @@ class Bucket:
         """Take what `state` gave; nothing is shared with it."""
         bucket = cls()
         bucket.kg, bucket.activity, bucket.events, bucket.event_id, *others = state
-        excess, bucket.log_index, totals = others
+        excess, bucket.log_index, bucket.usual, totals = others
         bucket.excess = excess if bucket.events else -math.inf
         bucket.totals = dict(totals)
         return bucket
@@ -196,18 +196,19 @@ class PeriodSeries:
             return []
         bucket = self.days.get(day)
         if bucket is None:
-            bucket = self.days[day] = Bucket()
-        bucket.add(event, self.detector.usual() or 0.0)
+            bucket = self.days[day] = Bucket(self.detector.usual() or 0.0)
+        bucket.add(event)
         self.newest = max(self.newest, event.time)
         return self.close(self.newest - GRACE_DAYS * DAY, rules)
 
     def close(self, until: float, rules: Rules) -> list[Period]:
         """Close the days that end before `until` epoch seconds and give the periods they make."""
         periods: list[Period] = []
-        if not self.days or (min(self.days) + 1) * DAY > until:
+        last = int(until // DAY) - 1
+        if not self.days or min(self.days) > last:
             return periods
         for day in sorted(self.days):
-            if (day + 1) * DAY > until:
+            if day > last:
                 break
             self._wait(day, self.days.pop(day))
             if self.waiting.events >= self.kind.fewest:
@@ -216,11 +217,10 @@ class PeriodSeries:
 
     def _wait(self, day: int, bucket: Bucket) -> None:
         self.closed = day
-        if self.waiting.events and day - self.waiting_since > LONGEST:
-            self.waiting = Bucket()
-        if not self.waiting.events:
-            self.waiting_since = day
-        self.waiting.merge(bucket)
+        if self.waiting.events and day - self.waiting_since <= LONGEST:
+            self.waiting.merge(bucket)
+        else:
+            self.waiting, self.waiting_since = bucket, day
 
     def _judged(self, day: int, rules: Rules) -> Period:
         waiting, self.waiting = self.waiting, Bucket()

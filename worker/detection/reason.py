@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from datetime import date
 
 from worker.detection.observation import DAY, Driver, Rule, Standing, Verdict
 from worker.detection.periods import Period
@@ -39,11 +39,10 @@ def sentence(
     spread = f"usual spread ± {_percent(verdict.spread)}"
     if not verdict.hot and standing.rule is not Rule.SPIKE:
         above = _percent(math.expm1(standing.level))
-        run = f"{standing.events} {'periods' if period else 'events'}"
-        since = _date_of(standing.since)
+        run = f"over {standing.events} {'periods' if period else 'events'}"
         parts = [
             f"{above} more kg per {unit} than this supplier's usual {usual}",
-            f"{run} since {since}, each within its {spread}",
+            f"{run}, each within its {spread}",
         ]
     else:
         more = _percent(verdict.ratio - 1)
@@ -111,9 +110,4 @@ def _ordinal(number: int) -> str:
 
 def _day(number: int) -> str:
     found = date.fromordinal(date(1970, 1, 1).toordinal() + number)
-    return f"{found.day} {found:%B %Y}"
-
-
-def _date_of(seconds: float) -> str:
-    found = datetime.fromtimestamp(seconds, UTC)
     return f"{found.day} {found:%B %Y}"

@@ -8,7 +8,7 @@ run bad? Without any activity only the second one is asked, day by day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -50,8 +50,7 @@ class Identity(NamedTuple):
         return self.basis == ABSOLUTE
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One event of a key: what its detectors need to know.
 
     `time` is in epoch seconds of the tenant's clock. `parts` divide ln(kg / activity) of the event,
@@ -73,8 +72,7 @@ class Reading:
         return Identity(series, self.method, self.basis, self.country)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one detector says: of an event, or of a period when `period` is there.
 
     `event_id` is the event, or the one with the largest excess of the period; `time` is in epoch
@@ -118,13 +116,16 @@ class Detectors:
         if seen.kg is None or activity is None:
             return []
         identity = reading.identity(Series.PERIOD)
-        if not self._knows(identity):
+        series = self._used.get(identity)
+        if series is None and identity not in self._states:
             kind = PeriodKind(identity.absolute, seen.metered, reading.ratios)
-            self._used[identity] = PeriodSeries(kind)
+            self._used[identity] = series = PeriodSeries(kind)
+        if not isinstance(series, PeriodSeries):
+            series = self._period_series(identity)
         # Of vehicles the class is what the period is to see; a grid's factor says nothing of work.
         index = 0.0 if seen.vehicle is not None else seen.log_factor
         event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals, index)
-        periods = self._period_series(identity).add(event, _rules_of(identity, rules))
+        periods = series.add(event, _rules_of(identity, rules))
         return [_of_period(identity, period) for period in periods]
 
     def close(self, until: float, rules: Rules) -> list[Finding]:
@@ -141,13 +142,11 @@ class Detectors:
         """Give every detector of the key, in a fixed order."""
         return sorted({*self._states, *self._used})
 
-    def _knows(self, identity: Identity) -> bool:
-        return identity in self._used or identity in self._states
-
     def _event_detector(self, identity: Identity, slope: float | None) -> Detector:
-        if not self._knows(identity):
-            self._used[identity] = Detector(slope)
-        return self.judge_of(identity)
+        used = self._used.get(identity)
+        if used is None and identity not in self._states:
+            self._used[identity] = used = Detector(slope)
+        return used if isinstance(used, Detector) else self.judge_of(identity)
 
     def _period_series(self, identity: Identity) -> PeriodSeries:
         series = self._loaded(identity)
@@ -205,12 +204,14 @@ class Detectors:
 
     def first_open_day_ends(self) -> float | None:
         """Give when the oldest day ends that is not closed, None when there is none."""
-        found = [
-            (min(days) + 1) * DAY
-            for identity in self.identities
-            if identity.series is Series.PERIOD and (days := self._period_series(identity).days)
-        ]
-        return min(found, default=None)
+        days: list[int] = []
+        for used in self._used.values():
+            if isinstance(used, PeriodSeries):
+                days += used.days
+        for identity, state in self._states.items():
+            if identity.series is Series.PERIOD and identity not in self._used:
+                days += map(int, state["days"])
+        return (min(days) + 1) * DAY if days else None
 
     def reset(self) -> None:
         """Forget everything."""
@@ -219,11 +220,9 @@ class Detectors:
     @property
     def late(self) -> int:
         """Give how many events came too late to be learned, since the last fold of the past."""
-        return sum(
-            self.judge_of(identity).late
-            for identity in self.identities
-            if identity.series is Series.EVENT
-        )
+        used = {i: self.judge_of(i).late for i in self._used if i.series is Series.EVENT}
+        stored = {i: state["late"] for i, state in self._states.items() if i.series is Series.EVENT}
+        return sum((stored | used).values())
 
     def has_history(self) -> bool:
         """Say whether so much came late that it is history, and the past has to be folded anew."""

@@ -9,8 +9,7 @@ the run length.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 DEAD_BAND = 0.07  # nobody is called for a lasting excess below 7 %
 LEAST_SLACK = 0.25  # spreads
@@ -20,8 +19,7 @@ LEAST_LIMIT = 5.0
 FEWEST = 3  # observations that it takes at least
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Slack and alarm limit, both in spreads."""
 
     slack: float

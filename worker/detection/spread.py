@@ -10,11 +10,10 @@ instead of .92 (noise 3 %). Correcting for autocorrelation takes a quiet, autoco
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.detection.expectation import Explained
-from worker.detection.window import STEP, Window
+from worker.detection.window import STEP, Window, packed, unpacked
 
 WINDOW = 100  # innovations kept
 LEAST = 0.02  # no key is known better than 2 %
@@ -26,8 +25,7 @@ JUMPS = 3  # innovations beyond the clip in one direction: the level has moved
 MEDIAN_VARIANCE = 1.57  # of a normal sample's median, times n over the variance
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """Standard deviations of the logarithm.
 
     `body` is that of the bulk, `tail` at least as wide as the tails are, `summed` that of what is
@@ -63,8 +61,8 @@ class Spread:
         count = len(self.innovations)
         if count < 8:
             return PRIOR
-        quantile = self.innovations.quantile
-        body = (quantile(0.75) - quantile(0.25)) * STEP / 1.349
+        ordered = self.innovations.ordered
+        body = (ordered[int(0.75 * count)] - ordered[int(0.25 * count)]) * STEP / 1.349
         if count < YOUNG:
             pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
             body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
@@ -77,10 +75,11 @@ class Spread:
             return PRIOR
         if count < 30:
             return 0.0
-        quantile = self.innovations.quantile
-        middle = quantile(0.5)
-        far = (middle - quantile(0.02)) / 2.05 if count >= YOUNG else 0.0
-        return max((middle - quantile(0.05)) / 1.645, far, (quantile(0.9) - middle) / 1.4) * STEP
+        ordered = self.innovations.ordered
+        middle = ordered[int(0.5 * count)]
+        low, high = ordered[int(0.05 * count)], ordered[int(0.9 * count)]
+        far = (middle - ordered[int(0.02 * count)]) / 2.05 if count >= YOUNG else 0.0
+        return max((middle - low) / 1.645, far, (high - middle) / 1.4) * STEP
 
     def innovation(self, residual: float) -> float:
         """Give how far a residual lies from the local level."""
@@ -122,7 +121,7 @@ class Spread:
     def state(self) -> dict[str, Any]:
         """Give what `restore` takes."""
         return {
-            "inn": self.innovations.values,
+            "inn": packed(self.innovations.values),
             "l": self.level,
             "cr": self.jumps,
             "li": self.previous,
@@ -131,7 +130,7 @@ class Spread:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take what `state` gave; nothing is shared with it."""
-        self.innovations.replace(state["inn"])
+        self.innovations.replace(unpacked(state["inn"]))
         self.level, self.jumps = state["l"], state["cr"]
         self.previous, self.alike = state["li"], state["ac"]
 

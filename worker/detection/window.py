@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+from base64 import b64decode, b64encode
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
@@ -40,6 +43,19 @@ class Window:
         count = len(self.ordered)
         return (self.ordered[(count - 1) // 2] + self.ordered[count // 2]) * STEP / 2
 
-    def quantile(self, share: float) -> int:
-        """Give the value below which about that share lies, in steps."""
-        return self.ordered[min(len(self.ordered) - 1, int(share * len(self.ordered)))]
+
+def packed(values: list[int]) -> str:
+    """Give integers as text: base64 of 32 bits each, little-endian. JSON of them takes ten times
+    as long, here and in the database."""
+    return b64encode(_little_endian(array("i", values)).tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> list[int]:
+    """Give the integers of `packed`."""
+    return _little_endian(array("i", b64decode(text))).tolist()
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
