@@ -2,6 +2,8 @@
 
 A read begins at what all who wait for it have in common, so that a few serve ten thousand clients
 of a relay that died. It serves later ones too, as long as the logs go on from where it was sent.
+Who is far behind must not make the others wait: there is a read for those and one for the rest at a
+time, and what turned out to be too much is not tried again.
 What was read is kept packed, and all reads together within one budget: where one more needs the
 room, the one that was used least lately goes, and who is in the middle of it starts anew.
 """
@@ -27,6 +29,7 @@ from relay.upstream.rest import Page, Rest
 
 GATHER_SECONDS: Final = 0.05
 KEEP_SECONDS: Final = 60.0
+NEAR_TRANSACTIONS: Final = 10_000  # as far behind is who comes back from a short break
 CHUNK_CHANGES: Final = 100
 BYTES_A_ROW: Final = 256  # packed, with its numbers; a hotspot takes about half of it
 NO_PLACE: Final = 0  # the seq of a frame after which nobody can be resumed
@@ -75,7 +78,6 @@ class Missed:
     seqs: Seqs
     generation: int
     newer: Mapping[int, Mapping[int, int]]
-    size: int  # in bytes
     now: Callable[[], float]
     used_at: float
     chunks: Mapping[int, Sequence[Chunk]] | None
@@ -102,8 +104,11 @@ class TooMuch(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Read:
-    """A read that was not sent yet, is under way, or is done."""
+    """A read that was not sent yet, is under way, or is done, for those who are `near` or for the
+    others; `size` in bytes as far as it has come."""
 
+    near: bool
+    size: int = 0
     wanted: list[Snapshot] = field(default_factory=list)
     since: Snapshot | None = None
     result: Missed | None = None
@@ -127,7 +132,8 @@ class MissedReads:
         self._most_rows = most_rows
         self._most_bytes = most_rows * BYTES_A_ROW
         self._reads: list[_Read] = []
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = {near: asyncio.Lock() for near in (True, False)}
+        self._too_old = 0  # snapshots up to this transaction miss too much
         self._serials = count()
         self.count = 0
 
@@ -139,16 +145,17 @@ class MissedReads:
             Unresumable: the snapshot is of another history, or too much was missed.
         """
         while True:
-            read = self._serving(snapshot, number) or self._gathering()
+            if snapshot.xmax <= self._too_old:
+                raise Unresumable("expired")
+            near = self._is_near(snapshot)
+            read = self._serving(snapshot, number, near) or self._gathering(near)
             if read.since is None:
                 read.wanted.append(snapshot)
             assert read.task is not None  # noqa: S101 for mypy: made with the read
             try:
                 missed = await asyncio.shield(read.task)
             except TooMuch:
-                if read.since is None or snapshot.xmax <= read.since.xmax:
-                    raise Unresumable("expired") from None
-                continue  # others were much further behind
+                continue  # unless it is too old itself, others were much further behind
             if missed.generation != self._intake.streams.generation:
                 raise Unavailable("the database has another history since")
             if snapshot.xmax > missed.upto.xmax:
@@ -164,13 +171,14 @@ class MissedReads:
 
     def forget(self) -> None:
         """The database has another history."""
+        self._too_old = 0
         for read in self._done():
             self._drop(read)
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
-        return sum(read.result.size for read in self._reads if read.result is not None)
+        return sum(read.size for read in self._reads)
 
     async def close(self) -> None:
         """Ends the reads under way."""
@@ -179,24 +187,29 @@ class MissedReads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _serving(self, snapshot: Snapshot, number: int) -> _Read | None:
+    def _is_near(self, snapshot: Snapshot) -> bool:
+        newest = self._intake.feed.snapshot
+        return newest is not None and newest.xmax - snapshot.xmax <= NEAR_TRANSACTIONS
+
+    def _serving(self, snapshot: Snapshot, number: int, near: bool) -> _Read | None:
         streams = self._intake.streams
         log = streams.by_number(number).log
         for read in reversed(self._reads):
             if read.since is None or not snapshot.covers(read.since):
                 continue
             found = read.result
-            if found is None or (
-                found.generation == streams.generation and log.covers(found.seqs[number])
-            ):
+            if found is None:
+                if read.near == near:
+                    return read
+            elif found.generation == streams.generation and log.covers(found.seqs[number]):
                 return read
         return None
 
-    def _gathering(self) -> _Read:
+    def _gathering(self, near: bool) -> _Read:
         for read in self._reads:
-            if read.since is None:
+            if read.since is None and read.near == near:
                 return read
-        read = _Read()
+        read = _Read(near)
         read.task = asyncio.create_task(self._run(read), name="read of what clients missed")
         read.task.add_done_callback(lambda task: self._finished(read, task))
         self._reads.append(read)
@@ -204,9 +217,15 @@ class MissedReads:
 
     async def _run(self, read: _Read) -> Missed:
         await asyncio.sleep(GATHER_SECONDS)
-        async with self._one_at_a_time:
-            read.since = common(read.wanted)
-            missed = read.result = await self._read(read.since)
+        async with self._one_at_a_time[read.near]:
+            since = read.since = common(read.wanted)
+            generation = self._intake.streams.generation
+            try:
+                missed = read.result = await self._read(read, since)
+            except TooMuch:
+                if generation == self._intake.streams.generation:
+                    self._too_old = max(self._too_old, since.xmax)
+                raise
         return missed
 
     def _finished(self, read: _Read, task: asyncio.Task[Missed]) -> None:
@@ -221,23 +240,21 @@ class MissedReads:
             read.result.chunks = None
         self._reads.remove(read)
 
-    def _make_room(self, size: int) -> None:
-        """Lets go of former reads until there is room for one of that many bytes."""
-        if size > self._most_bytes:
-            raise TooMuch
+    def _make_room(self) -> None:
+        """Lets go of former reads until what is kept and being read is not too much."""
         used = [(read.result.used_at, read) for read in self._reads if read.result is not None]
         for _, read in sorted(used, key=lambda each: each[0]):
-            if self.size + size <= self._most_bytes:
+            if self.size <= self._most_bytes:
                 return
             self._drop(read)
 
-    async def _read(self, since: Snapshot) -> Missed:
+    async def _read(self, read: _Read, since: Snapshot) -> Missed:
         streams = self._intake.streams
         generation, seqs = streams.generation, streams.seqs()
         accepted = self._intake.feed.accepted
         published = {stream.endpoint.number: stream.record() for stream in streams}
         chunks: dict[int, list[Chunk]] = {number: [] for number in published}
-        rows = size = 0
+        rows = 0
         upto, after, more = None, (0, 0, 0), True
         try:
             while more:
@@ -256,9 +273,11 @@ class MissedReads:
                     for start in range(0, len(theirs), CHUNK_CHANGES):
                         chunk = Chunk(theirs[start : start + CHUNK_CHANGES], next(self._serials))
                         chunks[number].append(chunk)
-                        size += chunk.size
+                        read.size += chunk.size
                         await asyncio.sleep(0)
-                self._make_room(size)
+                if read.size > self._most_bytes:
+                    raise TooMuch
+                self._make_room()
         finally:
             for stream in streams:
                 stream.stop_recording(published[stream.endpoint.number])
@@ -273,7 +292,7 @@ class MissedReads:
             for number, theirs in published.items()
         }
         now = self._now
-        return Missed(since, upto, seqs, generation, newer, size, now, now(), chunks)
+        return Missed(since, upto, seqs, generation, newer, now, now(), chunks)
 
     async def _page(
         self, since: Snapshot, upto: Snapshot | None, after: tuple[int, int, int]

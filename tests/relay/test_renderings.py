@@ -60,7 +60,6 @@ def missed_of(changes: list[Change], newer: dict[int, int] | None = None) -> Mis
         seqs={number: 0},
         generation=0,
         newer={number: newer or {}},
-        size=sum(chunk.size for chunk in chunks),
         now=lambda: 0.0,
         used_at=0.0,
         chunks={number: chunks},
