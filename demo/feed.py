@@ -23,7 +23,7 @@ from postgrest.exceptions import APIError
 from postgrest.types import ReturnMethod
 from supabase import AsyncClient, AsyncClientOptions
 
-from demo.generator import QUIET_DAYS, Event, MadeUp, day, lines
+from demo.generator import QUIET_DAYS, Event, Line, MadeUp, Problem, day, lines, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -124,16 +124,16 @@ async def feed(url: str, key: str, token: str, course: Course, path: Path, speed
         speed,
     )
     clock: EventClock | None = None
-    told: set[tuple[str, str, int]] = set()
+    problems: list[Problem] = []
     while True:
         made = day(course.seed, course.begin, course.day, suppliers)
         if course.day >= QUIET_DAYS:
             begin = course.begin + timedelta(days=course.day)
             clock = clock or EventClock(begin, speed)
+            problems = _tell(course, suppliers, problems)
             while course.sent < len(made):
                 now = clock.now()
                 due = [each for each in made[course.sent :] if each.moment <= now]
-                _tell(due, told)
                 await write(due)
                 await asyncio.sleep(TICK_SECONDS)
         else:
@@ -141,22 +141,21 @@ async def feed(url: str, key: str, token: str, course: Course, path: Path, speed
         course.day, course.sent = course.day + 1, 0
 
 
-def _tell(made: Sequence[MadeUp], told: set[tuple[str, str, int]]) -> None:
-    """Say in the terminal when a problem begins."""
-    for each in made:
-        problem = each.problem
-        if problem is None or (which := (problem.supplier_id, problem.kind, problem.first)) in told:
-            continue
-        told.add(which)
-        what = problem.kind.replace("_", " ")
-        logger.info(
-            "%s %s: %s for %d days (%s)",
-            each.moment.date(),
-            problem.supplier_id,
-            what,
-            problem.days,
-            problem.series,
-        )
+def _tell(course: Course, suppliers: Sequence[Line], former: Sequence[Problem]) -> list[Problem]:
+    """Give the problems of this day, and say in the terminal which are not those of the former."""
+    found = [problem_of(line.supplier_id, course.day) for line in suppliers]
+    present = [problem for problem in found if problem is not None]
+    for problem in present:
+        if problem not in former:
+            logger.info(
+                "%s %s: %s for %d days (%s)",
+                (course.begin + timedelta(days=course.day)).date(),
+                problem.supplier_id,
+                problem.kind.replace("_", " "),
+                problem.days,
+                problem.series,
+            )
+    return present
 
 
 def row(made: MadeUp, source_key: str) -> Event:

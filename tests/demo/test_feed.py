@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.feed import Course, EventClock
+from demo.feed import Course, EventClock, _tell
+from demo.generator import PROBLEMS, QUIET_DAYS, Problem, lines
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -69,3 +70,16 @@ def test_data_of_another_seed_goes_on_and_says_so(
     with caplog.at_level(logging.WARNING):
         assert Course.continued(path, seed=4, suppliers=20, history=10) == kept
     assert "this data has seed 3 and 20 suppliers" in caplog.text
+
+
+def test_the_terminal_says_once_when_a_problem_begins(caplog: pytest.LogCaptureFixture) -> None:
+    course = Course(seed=1, suppliers=20, start=BEGIN.isoformat())
+    problems: list[Problem] = []
+    with caplog.at_level(logging.INFO):
+        for number in range(QUIET_DAYS + 90):
+            course.day = number
+            problems = _tell(course, lines(20), problems)
+    begun = [problem for problem in PROBLEMS if problem.first < 90]
+    assert len(caplog.messages) == len(begun)
+    # Also of one that has no events.
+    assert "Polar_Dairy: silence for 14 days (no_data notice)" in caplog.text
