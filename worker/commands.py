@@ -162,7 +162,10 @@ async def _quarantine(options: argparse.Namespace, database: Database) -> int:
         done += await database.decide_quarantine(events[first : first + PAGE], verdict)
     print(f"{verdict}={done} of {len(events)}")
     if done < len(events):
-        print("the others are not held, or are too large to be read", file=sys.stderr)
+        print(
+            "the others are not held, or are too large to be read, or have no possible time",
+            file=sys.stderr,
+        )
     if done and verdict == "released":
         print("the next scan judges them")
     return OK if done == len(events) else NOT_FOUND

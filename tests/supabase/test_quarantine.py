@@ -49,6 +49,14 @@ def test_a_released_event_comes_back_saying_so(worker: Worker) -> None:
     assert queue(worker.connection) == []
 
 
+def test_an_event_without_a_possible_time_is_not_released(worker: Worker) -> None:
+    (event,) = add(worker.connection)
+    batch = worker.claim()["batch"]
+    worker.commit(batch, result([], quarantined=[quarantined(event, kind="time")]))
+    assert decide(worker, [event], "released") == 0
+    assert decide(worker, [event], "dropped") == 1
+
+
 def test_a_dropped_event_stays_out_for_good(worker: Worker) -> None:
     event = put_aside(worker)
     assert decide(worker, [event], "dropped") == 1

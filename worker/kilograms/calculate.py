@@ -111,8 +111,7 @@ def calculate(event: Event, supplier: Supplier, basis: Basis) -> Prediction:
 
     An event that was released from quarantine is taken as it is, whatever its ranges.
     """
-    if not event.released:
-        plausible.check(event)
+    plausible.check(event)
     primary, model = _estimates(event, supplier, basis)
     best = primary or model
     stated = _stated(event, best)

@@ -79,6 +79,8 @@ def test_a_time_that_cannot_be_is_quarantined(stamp: str, arrived: str) -> None:
     with pytest.raises(Implausible) as held:
         kilograms(trip(timestamp=stamp, created_at=arrived))
     assert held.value.kind == "time"
+    with pytest.raises(Implausible):
+        kilograms(replace(trip(timestamp=stamp, created_at=arrived), released=True))
 
 
 @pytest.mark.parametrize(
