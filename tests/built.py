@@ -30,6 +30,15 @@ def wheel(source: Path, directory: Path) -> Path:
     return found
 
 
+def sdist(source: Path, python: str) -> Path:
+    """The sdist of a source tree, by a Python that has the build backend."""
+    code = "from setuptools import build_meta; print(build_meta.build_sdist('dist'))"
+    command = [python, "-c", code]
+    made = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return source / "dist" / made.stdout.splitlines()[-1]
+
+
 def pip(*arguments: str, python: str = sys.executable) -> None:
     command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)

@@ -119,18 +119,20 @@ class Demo:
 
 
 @contextmanager
-def demo(data: Path, *arguments: str) -> Iterator[Demo]:
+def demo(
+    data: Path, *arguments: str, python: str = sys.executable, cwd: Path = PROJECT
+) -> Iterator[Demo]:
     """Start the demo on `data`; whatever is left of it at the end is killed."""
     ports = free_port(), free_port()
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "demo", "--data", str(data), "--speed", "60"),
+            *(python, "-m", "demo", "--data", str(data), "--speed", "60"),
             *("--suppliers", "6"),
             *("--emulator-port", str(ports[0]), "--relay-port", str(ports[1])),
             *arguments,
         ],
-        cwd=PROJECT,
+        cwd=cwd,
         # A proxy of the user's is not asked for what is on this machine.
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", MARK: mark, "HTTP_PROXY": NOWHERE},
         stdout=subprocess.PIPE,
