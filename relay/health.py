@@ -27,8 +27,7 @@ def report(
     where the relay found what they missed; `healed` the changes that the live lane lost. `worker`
     is null before it was read, and decides nothing: the relay serves without one.
     """
-    covered_at = upstream.catch_up.covered_at
-    lag = None if covered_at is None else round(now - covered_at, 3)
+    lags = {number: round(now - at, 3) for number, at in upstream.catch_up.covered.items()}
     return {
         "ready": upstream.ready(now) and access_trouble is None,
         "upstream": upstream.state(now),
@@ -44,7 +43,10 @@ def report(
         "clients": clients,
         "resumes": dict(resumes),
         "endpoints": {
-            stream.endpoint.name: {"lag_seconds": lag, "sent": stream.seq - stream.first_seq}
+            stream.endpoint.name: {
+                "lag_seconds": lags.get(stream.endpoint.number),
+                "sent": stream.seq - stream.first_seq,
+            }
             for stream in streams
         },
     }

@@ -1,6 +1,7 @@
-"""Merges all sources of changes into one: each row version at most once, never an older one.
+"""Merges all sources of an endpoint's changes into one: each row version at most once, never an
+older one.
 
-Sources bring the same changes in any order. What decides is (table, id, version), and a deletion is
+Sources bring the same changes in any order. What decides is (id, version), and a deletion is
 a version like any other: a change is sent on when nothing as new has been sent. A completed
 catch-up has brought everything that its snapshot shows, so later arrivals that the snapshot
 shows are stale, and their entries can be forgotten: the map holds only what is newer than it. While
@@ -21,14 +22,13 @@ from typing import Final
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 
-MOST_SENT: Final = 200_000
-MOST_UNSHOWN_BYTES: Final = 16 * 1024 * 1024
+MOST_SENT: Final = 100_000
+MOST_UNSHOWN_BYTES: Final = 10 * 1024 * 1024
 
 
 # Version, transaction, its number among all accepted. A plain tuple: the garbage collector lets go
 # of those, and hundreds of thousands of anything else would make it stop everything for long.
 _Sent = tuple[int, int, int]
-_Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class Feed:
     ) -> None:
         self._most_sent = most_sent
         self._most_unshown_bytes = most_unshown_bytes
-        self._sent = OrderedDict[_Key, _Sent]()  # in the order of sending
+        self._sent = OrderedDict[int, _Sent]()  # in the order of sending
         self._forgotten: Transactions | None = None  # of what had to leave _sent
-        self._unshown = OrderedDict[_Key, Change]()  # in the same order
+        self._unshown = OrderedDict[int, Change]()  # in the same order
         self._unshown_bytes = 0
         self._unkept: Transactions | None = None  # of what had to leave _unshown
         self._snapshot: Snapshot | None = None
@@ -86,7 +86,7 @@ class Feed:
 
     def accept(self, change: Change) -> bool:
         """Whether the change is new and has to be sent on; it counts as sent from then on."""
-        key = (change.endpoint.number, change.id)
+        key = change.id
         sent = self._sent.get(key)
         if sent is None:
             if self._reached is not None and self._reached.shows(change.tx):
@@ -127,10 +127,10 @@ class Feed:
             self._unkept = None
 
     def reach(self, snapshot: Snapshot) -> None:
-        """A page of a catch-up has brought what `snapshot` shows, which covers the last completed
-        one. Nothing is forgotten: a version that it shows may be newer than one that it does not,
-        whose transaction began later."""
-        self._reached = snapshot
+        """A page of a catch-up has brought what `snapshot` shows. Nothing is forgotten: a version
+        that it shows may be newer than one that it does not, whose transaction began later."""
+        if self._reached is None or snapshot.covers(self._reached):
+            self._reached = snapshot
 
     def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
         """Whether one of the first `accepted` changes may not be shown by the snapshot, though that
@@ -139,14 +139,10 @@ class Feed:
             return True
         return any(not snapshot.shows(tx) for _, tx, _ in self._first(accepted))
 
-    def unshown(self, endpoint: int) -> dict[int, Change]:
-        """The newest change by id of what was sent on of that endpoint and what a read that begins
-        now may not show; see also `unkept`."""
-        return {
-            row_id: change
-            for (number, row_id), change in self._unshown.items()
-            if number == endpoint
-        }
+    def unshown(self) -> dict[int, Change]:
+        """The newest change by id of what was sent on and what a read that begins now may not show;
+        see also `unkept`."""
+        return dict(self._unshown)
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""
@@ -160,7 +156,7 @@ class Feed:
         # They are in the order of sending.
         return takewhile(lambda entry: entry[2] <= accepted, self._sent.values())
 
-    def _keep(self, key: _Key, change: Change) -> None:
+    def _keep(self, key: int, change: Change) -> None:
         older = self._unshown.pop(key, None)
         if older is not None:
             self._unshown_bytes -= older.size()

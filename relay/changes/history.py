@@ -1,9 +1,9 @@
-"""Which past snapshots a client can be resumed from with what the logs still hold. Pure.
+"""Which past snapshots a client of an endpoint can be resumed from with what its log holds. Pure.
 
 Everything that was sent on before a catch-up's request was sent is visible in the snapshot that it
 brought; one of which that does not hold must not be remembered. So what the snapshot does not show
-follows in the logs after where they were THEN; where they are when the answer has been worked off
-would be too far.
+follows in the log after where it was THEN; where it is when the answer has been worked off would
+be too far.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,15 @@ Seqs = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """All that `snapshot` does not show comes after `seqs`."""
+    """All that `snapshot` does not show comes after `seq`."""
 
     snapshot: Snapshot
-    seqs: Seqs
+    seq: int
 
 
 class History:
-    """The snapshots of completed catch-ups, each showing all that the ones before show."""
+    """The snapshots of an endpoint's completed catch-ups, each showing all that the ones before
+    show."""
 
     def __init__(self) -> None:
         self._marks: list[Mark] = []
@@ -35,11 +36,11 @@ class History:
     def __len__(self) -> int:
         return len(self._marks)
 
-    def remember(self, snapshot: Snapshot, seqs: Seqs) -> None:
-        """A catch-up completed whose request was sent when the logs were at `seqs`."""
-        if self._marks and self._marks[-1].seqs == seqs:
+    def remember(self, snapshot: Snapshot, seq: int) -> None:
+        """A catch-up completed whose request was sent when the log was at `seq`."""
+        if self._marks and self._marks[-1].seq == seq:
             return  # the earlier one stands for the same changes and serves more cursors
-        self._marks.append(Mark(snapshot, seqs))
+        self._marks.append(Mark(snapshot, seq))
         if len(self._marks) > MOST_MARKS:
             del self._marks[: MOST_MARKS // 2]
 

@@ -1,4 +1,4 @@
-"""Where all sources meet: what the feed accepts goes to the streams."""
+"""Where all sources meet: what the feed of an endpoint accepts goes to its stream."""
 
 import enum
 from collections import Counter
@@ -21,8 +21,12 @@ class Source(enum.StrEnum):
 
 
 class Intake:
-    """The feed and the streams behind it, and the epoch that their versions belong to; `observe`
-    is told what each source brought first."""
+    """The feeds and the streams behind them, and the epoch that their versions belong to; `observe`
+    is told what each source brought first.
+
+    Each endpoint has a place of its own in the database, since a table that is locked is read later
+    than the others: `feeds` and `histories` are by endpoint number, `busy` has those that wait.
+    """
 
     def __init__(
         self,
@@ -31,17 +35,23 @@ class Intake:
     ) -> None:
         self._observe = observe
         self.streams: Final = streams
-        self.feed: Final = Feed()
-        self.history: Final = History()
+        self._first_seqs = streams.seqs()
+        self.feeds: Final = {number: Feed() for number in self._first_seqs}
+        self.histories: Final = {number: History() for number in self._first_seqs}
+        self.busy: frozenset[int] = frozenset()
         self.epoch: str | None = None
-        self._first_seqs = sum(streams.seqs().values())
         self.published: Final = Counter[Source]()
         self.dropped: Final = Counter[Source]()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a first catch-up."""
+        return self.epoch is not None
 
     def take(self, changes: Iterable[Change], source: Source = Source.READ) -> list[Change]:
         """Publishes those changes that are new, in their order, and returns them."""
         offered = list(changes)
-        new = [change for change in offered if self.feed.accept(change)]
+        new = [change for change in offered if self._accept(change)]
         self.streams.publish(new)
         self.published[source] += len(new)
         self.dropped[source] += len(offered) - len(new)
@@ -51,21 +61,28 @@ class Intake:
     def begin(self, epoch: str, snapshot: Snapshot, seqs: Seqs) -> None:
         """Starts at `snapshot` of `epoch`, which was asked for at `seqs`; who held rows of another
         epoch starts anew."""
-        if self.feed.snapshot is not None:
-            self.feed.forget()
-            self.history.forget()
+        if self.begun:
+            for number in self.feeds:
+                self.feeds[number].forget()
+                self.histories[number].forget()
             for stream in self.streams:
                 stream.start_anew()
         self.epoch = epoch
-        self.complete(snapshot, seqs)
+        self.busy = frozenset()
+        for number in self.feeds:
+            self.complete(number, snapshot, seqs)
 
-    def complete(self, snapshot: Snapshot, seqs: Seqs) -> None:
-        """A catch-up has brought everything that `snapshot` shows; its first request was sent when
-        the streams were at `seqs`.
+    def complete(self, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
+        """A catch-up has brought everything of an endpoint that `snapshot` shows; its first request
+        was sent when the streams were at `seqs`.
 
         Raises:
             ValueError: the snapshot is older than the last one in some respect.
         """
-        self.feed.complete(snapshot)
-        if not self.feed.hidden_from(snapshot, sum(seqs.values()) - self._first_seqs):
-            self.history.remember(snapshot, seqs)
+        feed, seq = self.feeds[number], seqs[number]
+        feed.complete(snapshot)
+        if not feed.hidden_from(snapshot, seq - self._first_seqs[number]):
+            self.histories[number].remember(snapshot, seq)
+
+    def _accept(self, change: Change) -> bool:
+        return self.feeds[change.endpoint.number].accept(change)

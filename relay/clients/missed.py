@@ -11,7 +11,7 @@ room, the one that was used least lately goes, and who is in the middle of it st
 import asyncio
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -82,6 +82,10 @@ class Missed:
     used_at: float
     chunks: Mapping[int, Sequence[Chunk]] | None
 
+    def has(self, number: int) -> bool:
+        """Whether it was read for that endpoint: its table may have been locked."""
+        return self.chunks is not None and number in self.chunks
+
     def of(self, number: int) -> Sequence[Chunk]:
         """The chunks of that endpoint.
 
@@ -110,6 +114,7 @@ class _Read:
     near: bool
     size: int = 0
     wanted: list[Snapshot] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)  # of endpoints
     since: Snapshot | None = None
     result: Missed | None = None
     task: asyncio.Task[Missed] | None = None
@@ -151,6 +156,7 @@ class MissedReads:
             read = self._serving(snapshot, number, near) or self._gathering(near)
             if read.since is None:
                 read.wanted.append(snapshot)
+                read.numbers.add(number)
             assert read.task is not None  # noqa: S101 for mypy: made with the read
             try:
                 missed = await asyncio.shield(read.task)
@@ -158,6 +164,8 @@ class MissedReads:
                 continue  # unless it is too old itself, others were much further behind
             if missed.generation != self._intake.streams.generation:
                 raise Unavailable("the database has another history since")
+            if not missed.has(number):
+                raise Unavailable("the table is locked, or lags behind Realtime")
             if snapshot.xmax > missed.upto.xmax:
                 raise Unresumable("epoch")  # a snapshot from the future
             return missed
@@ -188,20 +196,25 @@ class MissedReads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_near(self, snapshot: Snapshot) -> bool:
-        newest = self._intake.feed.snapshot
-        return newest is not None and newest.xmax - snapshot.xmax <= NEAR_TRANSACTIONS
+        snapshots = (feed.snapshot for feed in self._intake.feeds.values())
+        newest = max((each.xmax for each in snapshots if each is not None), default=None)
+        return newest is not None and newest - snapshot.xmax <= NEAR_TRANSACTIONS
 
     def _serving(self, snapshot: Snapshot, number: int, near: bool) -> _Read | None:
         streams = self._intake.streams
         log = streams.by_number(number).log
         for read in reversed(self._reads):
-            if read.since is None or not snapshot.covers(read.since):
+            if read.since is None or not snapshot.covers(read.since) or number not in read.numbers:
                 continue
             found = read.result
             if found is None:
                 if read.near == near:
                     return read
-            elif found.generation == streams.generation and log.covers(found.seqs[number]):
+            elif (
+                found.generation == streams.generation
+                and found.has(number)
+                and log.covers(found.seqs[number])
+            ):
                 return read
         return None
 
@@ -249,21 +262,23 @@ class MissedReads:
             self._drop(read)
 
     async def _read(self, read: _Read, since: Snapshot) -> Missed:
-        streams = self._intake.streams
+        streams, feeds = self._intake.streams, self._intake.feeds
         generation, seqs = streams.generation, streams.seqs()
-        accepted = self._intake.feed.accepted
+        accepted = {number: feed.accepted for number, feed in feeds.items()}
         published = {stream.endpoint.number: stream.record() for stream in streams}
-        chunks: dict[int, list[Chunk]] = {number: [] for number in published}
+        chunks: dict[int, list[Chunk]] = {number: [] for number in read.numbers}
+        locked: set[int] = set()
         rows = 0
         upto, after, more = None, (0, 0, 0), True
         try:
             while more:
-                page = await self._page(since, upto, after)
+                page = await self._page(since, upto, after, read.numbers)
                 if page.reset == "expired":
                     raise TooMuch  # deletions of that time were pruned
                 if page.reset or streams.generation != generation:
                     raise Unresumable("epoch")
                 upto, after, more = page.snapshot, page.after, page.more
+                locked |= page.busy
                 rows += len(page.changes)
                 if rows > self._most_rows:
                     raise TooMuch
@@ -285,8 +300,10 @@ class MissedReads:
             raise Unavailable("the database has another history since")
         if upto is None or not upto.covers(since):
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
-        if self._intake.feed.hidden_from(upto, accepted):
-            raise Unavailable("a transaction that was sent on already is not visible yet")
+        for number in list(chunks):
+            # Not those of which a transaction that was sent on already is not visible yet.
+            if number in locked or feeds[number].hidden_from(upto, accepted[number]):
+                del chunks[number]
         newer = {
             number: {change.id: change.version for change in theirs.values()}
             for number, theirs in published.items()
@@ -295,11 +312,15 @@ class MissedReads:
         return Missed(since, upto, seqs, generation, newer, now, now(), chunks)
 
     async def _page(
-        self, since: Snapshot, upto: Snapshot | None, after: tuple[int, int, int]
+        self,
+        since: Snapshot,
+        upto: Snapshot | None,
+        after: tuple[int, int, int],
+        numbers: Iterable[int],
     ) -> Page:
         self.count += 1
         return await self._rest.changes_since(
-            since, epoch=self._intake.epoch, upto=upto, after=after
+            since, epoch=self._intake.epoch, upto=upto, after=after, tables=numbers
         )
 
 

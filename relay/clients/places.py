@@ -1,7 +1,7 @@
 """The cursors that this relay hands out, and the reading of those that clients present."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,7 +17,7 @@ MOST_SIGNED: Final = 1000
 class _Place(NamedTuple):
     """What a cursor says of a moment, whatever the filter."""
 
-    snapshot: Snapshot
+    snapshots: Mapping[int, Snapshot]
     epoch: str
     instance: str
     beat: int
@@ -79,11 +79,11 @@ class Places:
         return lambda wanted: None if here is None else self._cursor(here, wanted)
 
     def _here(self) -> _Place | None:
-        snapshot, epoch = self._intake.feed.snapshot, self._intake.epoch
-        if snapshot is None or epoch is None or self._identity.beat == 0:
+        epoch, feeds = self._intake.epoch, self._intake.feeds
+        if epoch is None or self._identity.beat == 0:
             return None
         return _Place(
-            snapshot,
+            {number: feed.snapshot for number, feed in feeds.items() if feed.snapshot is not None},
             epoch,
             self._identity.instance,
             self._identity.beat,
@@ -97,7 +97,7 @@ class Places:
             return signed[1]
         text = self._signer.sign(
             Cursor(
-                snapshot=here.snapshot,
+                snapshot=here.snapshots[wanted.endpoint.number],
                 epoch=here.epoch,
                 instance=here.instance,
                 beat=here.beat,

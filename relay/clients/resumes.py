@@ -111,7 +111,7 @@ class Resumes:
 
     def _read(self, presented: str, group: Group) -> Cursor:
         cursor = self._places.read(presented, group.wanted)
-        if self._intake.feed.snapshot is None or self._intake.epoch is None:
+        if not self._intake.begun:
             raise Unavailable("the first catch-up has not completed")
         if cursor.epoch != self._intake.epoch:
             raise Unresumable("epoch")
@@ -127,14 +127,12 @@ class Resumes:
         return self._replay(kind, group, seq)
 
     def _remembered(self, cursor: Cursor, group: Group) -> int | None:
-        newest = self._intake.feed.snapshot
+        number = group.wanted.endpoint.number
+        newest = self._intake.feeds[number].snapshot
         if newest is None or cursor.snapshot.xmax > newest.xmax:
             return None  # of a relay that is ahead, or from the future: the database knows
-        mark = self._intake.history.best(cursor.snapshot)
-        if mark is None:
-            return None
-        seq = mark.seqs[group.wanted.endpoint.number]
-        return seq if group.log.covers(seq) else None
+        mark = self._intake.histories[number].best(cursor.snapshot)
+        return mark.seq if mark is not None and group.log.covers(mark.seq) else None
 
     def _replay(
         self, kind: str, group: Group, seq: int, before: Iterator[Piece] | None = None

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from relay.changes import frames
 from relay.changes.deflate import deflated
+from relay.changes.feed import Feed
 from relay.changes.filters import Filter
 from relay.changes.groups import Format, Group
 from relay.changes.intake import Intake
@@ -205,16 +206,19 @@ class States:
     async def _answer(self, reads: list[Read], wanted: Filter) -> None:
         """Reads the rows of the filter and answers those reads by them, unless they are several and
         the rows too many."""
-        feed, stream = self._intake.feed, self._intake.streams[wanted.endpoint]
-        if feed.snapshot is None:
+        number = wanted.endpoint.number
+        feed, stream = self._intake.feeds[number], self._intake.streams[wanted.endpoint]
+        if not self._intake.begun:
             raise Unavailable("the first catch-up has not completed")
+        if number in self._intake.busy:
+            raise Unavailable("the table is locked")  # its read would take the turn of others
         generation = stream.generation
         # The database may not show yet what was published, and may show or not what is published
         # from now on: both are merged into what it brings.
-        before, unkept = feed.unshown(stream.endpoint.number), feed.unkept
+        before, unkept = feed.unshown(), feed.unkept
         published = stream.record()
         try:
-            if unkept is not None and not unkept.shown_by(await self._snapshot()):
+            if unkept is not None and not unkept.shown_by(await self._snapshot(feed)):
                 raise Unavailable("transactions that were sent on already are not visible yet")
             rows, floor = await self._rows(wanted)
             _check(stream, generation)
@@ -244,10 +248,8 @@ class States:
         finally:
             stream.stop_recording(published)
 
-    async def _snapshot(self) -> Snapshot:
-        page = await self._rest.changes_since(
-            self._intake.feed.reached, epoch=self._intake.epoch, page=1
-        )
+    async def _snapshot(self, feed: Feed) -> Snapshot:
+        page = await self._rest.changes_since(feed.reached, epoch=self._intake.epoch, page=1)
         if page.reset is not None:
             raise Unavailable("the database has another history since")
         return page.snapshot

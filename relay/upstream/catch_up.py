@@ -15,10 +15,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
+from relay.changes.endpoints import BY_NUMBER
 from relay.changes.history import Seqs
 from relay.changes.intake import Intake, Source
 from relay.changes.records import Change
-from relay.changes.snapshot import Snapshot
+from relay.changes.snapshot import Snapshot, common
 from relay.errors import KeyRefused, Unavailable
 from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
@@ -67,6 +68,7 @@ class CatchUp:
         self._requested = asyncio.Event()
         self._completed_at = now()
         self._completed_seqs: Seqs = {}
+        self._told_busy: set[int] = set()
 
     def request(self) -> None:
         """Runs at once, or once more when a run is under way."""
@@ -93,18 +95,19 @@ class CatchUp:
             Unavailable: a request failed or was answered by something else than the primary.
         """
         sent_at, seqs = self._now(), self._intake.streams.seqs()
-        since, before = self._intake.feed.reached, self._intake.feed.snapshot
-        if since is None or self._heartbeat.went_back:
+        before = self._snapshots()
+        if not self._intake.begun or self._heartbeat.went_back:
             await self._begin(seqs)
         else:
-            await self._read(since, seqs)
-        self._upstream.catch_up.completed(sent_at)
-        if self._intake.feed.snapshot != before:
+            await self._read_all(seqs)
+        busy = [BY_NUMBER[number] for number in self._intake.busy]
+        self._upstream.catch_up.completed(sent_at, busy)
+        if self._snapshots() != before:
             self._moved()
 
     async def _begin(self, seqs: Seqs) -> None:
         first = await self._rest.changes_since(None, epoch=None, page=1)
-        if self._intake.feed.snapshot is not None:
+        if self._intake.begun:
             self._start_anew(first, seqs, "its heartbeat row has gone back")
             return
         if not await self._heartbeat.vouch():
@@ -112,8 +115,22 @@ class CatchUp:
         self._intake.begin(first.epoch, first.snapshot, seqs)
         self._note_completed()
 
-    async def _read(self, since: Snapshot, seqs: Seqs) -> None:
-        debtor = self._upstream.debtor()
+    async def _read_all(self, seqs: Seqs) -> None:
+        # Tables that were locked are behind the others, and may be still.
+        behind = sorted(self._intake.busy)
+        together = sorted(self._intake.feeds.keys() - self._intake.busy)
+        locked: set[int] = set()
+        for numbers in filter(None, (together, *([number] for number in behind))):
+            if not await self._read(numbers, seqs, locked):
+                return
+        self._note_busy(locked)
+
+    async def _read(self, numbers: Sequence[int], seqs: Seqs, locked: set[int]) -> bool:
+        """Reads what changed of these endpoints, and adds those to `locked` whose tables are; false
+        when the database has another history."""
+        feeds = {number: self._intake.feeds[number] for number in numbers}
+        since = common(feed.reached for feed in feeds.values() if feed.reached is not None)
+        debtor = self._upstream.debtor(numbers)
         upto: Snapshot | None = None
         after, more, pages = (0, 0, 0), True, 0
         while more:
@@ -124,26 +141,51 @@ class CatchUp:
                 upto=upto,
                 after=after,
                 page=SMALL_PAGE if pages <= SMALL_PAGES else PAGE,
+                tables=feeds,
             )
             if page.reset is not None:
                 self._start_anew(page, seqs, page.reset)
-                return
+                return False
             upto, after, more = page.snapshot, page.after, page.more
-            if not upto.covers(since):
-                raise Unavailable(f"changes_since went back from {since} to {upto}: the primary?")
+            for number in page.busy & feeds.keys():
+                del feeds[number]
+                locked.add(number)
+            for feed in feeds.values():
+                if feed.reached is not None and not upto.covers(feed.reached):
+                    text = f"changes_since went back from {feed.reached} to {upto}: the primary?"
+                    raise Unavailable(text)
+            if not feeds:
+                return True
             if more:
                 self._upstream.catch_up.read(len(page.changes), self._now())
             await self._take(page.changes, debtor)
-            self._intake.feed.reach(since.reached(upto, after[0]))
+            for feed in feeds.values():
+                feed.reach(since.reached(upto, after[0]))
         if upto is None:
-            return
-        self._intake.feed.cover(upto)
+            return True
+        for feed in feeds.values():
+            feed.cover(upto)
         if self._worth_a_beat():
             if await self._heartbeat.vouch():
-                self._intake.complete(upto, seqs)
+                for number in feeds:
+                    self._intake.complete(number, upto, seqs)
                 self._note_completed()
             elif self._heartbeat.went_back:
                 await self._begin(seqs)
+                return False
+        return True
+
+    def _note_busy(self, locked: set[int]) -> None:
+        long = self._intake.busy & locked  # a lock between two statements is met once
+        for number in long - self._told_busy:
+            logger.warning("%s is locked: its changes wait", BY_NUMBER[number].name)
+        for number in self._told_busy - locked:
+            logger.info("%s can be read again", BY_NUMBER[number].name)
+        self._told_busy = (self._told_busy & locked) | long
+        self._intake.busy = frozenset(locked)
+
+    def _snapshots(self) -> dict[int, Snapshot | None]:
+        return {number: feed.snapshot for number, feed in self._intake.feeds.items()}
 
     def _worth_a_beat(self) -> bool:
         moved = self._intake.streams.seqs() != self._completed_seqs
@@ -193,6 +235,6 @@ class CatchUp:
     def _pause(self) -> float:
         now = self._now()
         proven = self._upstream.live.proven(now) and not self._healing.suspicious(now)
-        if proven and self._upstream.catch_up.trouble is None:
+        if proven and self._upstream.catch_up.trouble is None and not self._intake.busy:
             return self._period
         return min(self._period, UNPROVEN_SECONDS)

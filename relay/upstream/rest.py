@@ -1,6 +1,7 @@
 """Supabase over REST, through supabase-py with timeouts of our own."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+import secrets
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -8,7 +9,7 @@ import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
-from relay.changes.endpoints import Endpoint
+from relay.changes.endpoints import BY_NUMBER, Endpoint
 from relay.changes.filters import Filter
 from relay.changes.records import Change, Incomplete, from_caught, from_row
 from relay.changes.snapshot import Snapshot
@@ -24,12 +25,14 @@ NO_SCHEMA: Final = (
     " (`supabase link`, then `supabase db push`) and start again"
 )
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01"})
+ALL: Final = sorted(BY_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """An answer of changes_since; `reset` says why it cannot tell what changed since: another
-    epoch, a snapshot from the future, or deletions that were pruned meanwhile."""
+    epoch, a snapshot from the future, or deletions that were pruned meanwhile. Of the endpoints
+    in `busy`, whose tables are locked, it tells nothing."""
 
     epoch: str
     snapshot: Snapshot
@@ -37,6 +40,7 @@ class Page:
     more: bool
     reset: str | None
     after: tuple[int, int, int]
+    busy: frozenset[int] = frozenset()
 
 
 class Query(Protocol):
@@ -73,6 +77,7 @@ class Rest:
             postgrest_client_retry=False,
         )
         self._client = AsyncClient(url, gateway_key or key, options)
+        self._heartbeat_secret: Final = secrets.token_urlsafe(16)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -86,25 +91,27 @@ class Rest:
         upto: Snapshot | None = None,
         after: tuple[int, int, int] = (0, 0, 0),
         page: int = PAGE,
+        tables: Iterable[int] = ALL,
     ) -> Page:
-        """One page of what `upto` (default: now) shows and `since` does not.
+        """One page of what `upto` (default: now) shows and `since` does not, of endpoints by their
+        numbers.
 
         Raises:
             Unavailable: no answer, or not the expected one.
         """
         tx, table, row_id = after
-        answer = await self._call(
-            "changes_since",
-            {
-                "since": None if since is None else str(since),
-                "epoch": epoch,
-                "upto": None if upto is None else str(upto),
-                "after_tx": tx,
-                "after_t": table,
-                "after_id": row_id,
-                "page": page,
-            },
-        )
+        asked: dict[str, object] = {
+            "since": None if since is None else str(since),
+            "epoch": epoch,
+            "upto": None if upto is None else str(upto),
+            "after_tx": tx,
+            "after_t": table,
+            "after_id": row_id,
+            "page": page,
+        }
+        if (some := sorted(tables)) != ALL:
+            asked["tables"] = some
+        answer = await self._call("changes_since", asked)
         try:
             return _page(answer, after)
         except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as error:
@@ -117,7 +124,8 @@ class Rest:
         Raises:
             Unavailable: no answer, or not the expected one.
         """
-        answer = await self._call("relay_heartbeat", {"instance": instance, "beat": beat})
+        asked = {"instance": instance, "beat": beat, "secret": self._heartbeat_secret}
+        answer = await self._call("relay_heartbeat", asked)
         try:
             return int(answer.get("before", beat) or 0)
         except (TypeError, ValueError) as error:
@@ -248,11 +256,12 @@ def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:
     rows = answer["rows"] if reset is None else []
     return Page(
         epoch=answer["epoch"],
-        snapshot=Snapshot.parse(answer["snapshot"]),
+        snapshot=Snapshot.parse(answer.get("upto", answer["snapshot"])),
         changes=tuple(from_caught(row) for row in rows),
         more=reset is None and bool(answer["more"]),
         reset=reset,
         after=(rows[-1]["tx"], rows[-1]["t"], rows[-1]["id"]) if rows else after,
+        busy=frozenset(answer.get("busy", ())),
     )
 
 

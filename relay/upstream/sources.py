@@ -2,9 +2,11 @@
 brings the time, in seconds of a monotonic clock."""
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from relay.changes.endpoints import BY_NUMBER, Endpoint
 from relay.upstream.lanes import Lane
 
 PROVEN_SECONDS: Final = 45.0
@@ -12,6 +14,7 @@ PROVEN_SECONDS: Final = 45.0
 START_SECONDS: Final = 10.0
 # Catch-up that has not completed for so long counts as failing.
 STALE_SECONDS: Final = 10.0
+BUSY_SECONDS: Final = 2.0  # a lock that is held for less is nobody's concern
 # How long the live lane has to bring everything after it lost a change before it is believed again.
 DISTRUST_SECONDS: Final = 10.0
 # A state that got worse again so soon after it got better: the next improvement has to last longer.
@@ -116,25 +119,46 @@ class Live:
 
 @dataclass(slots=True)
 class CatchUp:
-    """Catch-up: `covered_at` is when the request of the last complete one was sent.
+    """Catch-up: `ran_at` is when the request of the last one was sent that brought everything but
+    what is in locked tables; `covered` when that of the last one which brought all of an endpoint,
+    by its number; `busy` since when tables are locked, by their names.
 
     One that has much to read, as after a mass deletion, takes its time; `read_at` is when the last
     page of one that goes on arrived, `rows_read` how many rows it has brought.
     """
 
     stale_seconds: float = STALE_SECONDS
-    covered_at: float | None = None
+    ran_at: float | None = None
+    covered: dict[int, float] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=dict)
     read_at: float | None = None
     rows_read: int = 0
     refused: bool = False
     trouble: str | None = None
 
-    def completed(self, sent_at: float) -> None:
-        """Everything committed before `sent_at` has been published."""
-        self.covered_at = sent_at
+    def completed(self, sent_at: float, busy: Iterable[Endpoint] = ()) -> None:
+        """Everything committed before `sent_at` has been published, but for the endpoints whose
+        tables are `busy`."""
+        late = {endpoint.number for endpoint in busy}
+        self.covered |= {number: sent_at for number in BY_NUMBER if number not in late}
+        self.busy = {
+            endpoint.name: self.busy.get(endpoint.name, sent_at)
+            for endpoint in BY_NUMBER.values()
+            if endpoint.number in late
+        }
+        self.ran_at = sent_at
         self.refused = False
         self.trouble = None
         self._stopped()
+
+    @property
+    def covered_at(self) -> float | None:
+        """Everything committed before that has been published, of all endpoints."""
+        return min(self.covered.values()) if len(self.covered) == len(BY_NUMBER) else None
+
+    def held_back(self, now: float) -> list[str]:
+        """Tables that are locked for so long that it matters."""
+        return [name for name, since in self.busy.items() if now - since >= BUSY_SECONDS]
 
     def failed(self, trouble: str, *, refused: bool = False) -> None:
         """A request failed; what is missing stays missing until one succeeds."""
@@ -158,9 +182,9 @@ class CatchUp:
     def works(self, now: float) -> bool:
         """Whether the last one succeeded, not long ago."""
         return (
-            self.covered_at is not None
+            self.ran_at is not None
             and self.trouble is None
-            and now - self.covered_at < self.stale_seconds
+            and now - self.ran_at < self.stale_seconds
         )
 
 
@@ -175,7 +199,7 @@ class Upstream:
     def state(self, now: float) -> State:
         """One word for clients."""
         proven, works = self.live.proven(now), self.catch_up.works(now)
-        if proven and works:
+        if proven and works and not self.catch_up.held_back(now):
             return State.LIVE if self.covered_since_subscription() else State.CATCHING_UP
         if self.catch_up.reading(now) and not works:
             return State.CATCHING_UP
@@ -186,7 +210,7 @@ class Upstream:
     def ready(self, now: float) -> bool:
         """Whether clients get every change in time, by the live lane or by catch-up alone, or as
         fast as they can be read: another relay would have as much to read."""
-        if self.catch_up.covered_at is None or self._starting(now):
+        if self.catch_up.ran_at is None or self._starting(now):
             return False
         return self.live.proven(now) or self.catch_up.works(now) or self.catch_up.reading(now)
 
@@ -203,6 +227,10 @@ class Upstream:
         if not self.live.proven(now):
             trouble = self.live.trouble or "nothing has come through it for a while"
             found.append(f"live lane not proven: {trouble}")
+        found += [
+            f"table {name} is locked for {now - self.catch_up.busy[name]:.0f} s: its changes wait"
+            for name in self.catch_up.held_back(now)
+        ]
         if self.catch_up.trouble is not None:
             found.append(f"catch-up fails: {self.catch_up.trouble}")
         elif self.catch_up.reading(now) and not self.catch_up.works(now):
@@ -213,13 +241,17 @@ class Upstream:
 
     def covered_since_subscription(self) -> bool:
         """Whether what was committed before the live lane was subscribed has been read."""
-        covered, subscribed = self.catch_up.covered_at, self.live.subscribed_at
-        return covered is not None and subscribed is not None and covered >= subscribed
+        return self.debtor() is not None
 
-    def debtor(self) -> float | None:
-        """When the subscription began that owes all which catch-up reads from now on; None when
-        none does: what was committed before the live lane was subscribed, it will not bring."""
-        return self.live.subscribed_at if self.covered_since_subscription() else None
+    def debtor(self, numbers: Iterable[int] = BY_NUMBER) -> float | None:
+        """When the subscription began that owes all which catch-up reads of those endpoints from
+        now on; None when none does: what was committed before the live lane was subscribed, it will
+        not bring."""
+        subscribed, covered = self.live.subscribed_at, self.catch_up.covered
+        if subscribed is None:
+            return None
+        owed = all(number in covered and covered[number] >= subscribed for number in numbers)
+        return subscribed if owed else None
 
     def _starting(self, now: float) -> bool:
         return not self.live.ever_proven and now - self.started_at < START_SECONDS

@@ -54,7 +54,7 @@ def forgets_deletions(patch: Patch) -> None:
     def accepted(feed: Feed, change: Change) -> bool:
         new = accept(feed, change)
         if new and change.record is None:
-            del feed._sent[change.endpoint.number, change.id]
+            del feed._sent[change.id]
         return new
 
     patch(Feed, "accept", accepted)
@@ -63,13 +63,13 @@ def forgets_deletions(patch: Patch) -> None:
 def takes_deletions_as_final(patch: Patch) -> None:
     """Nothing of a row that was deleted is sent on any more, though it may be put back."""
     accept = Feed.accept
-    deleted = WeakKeyDictionary[Feed, set[tuple[int, int]]]()
+    deleted = WeakKeyDictionary[Feed, set[int]]()
 
     def accepted(feed: Feed, change: Change) -> bool:
-        gone, key = deleted.setdefault(feed, set()), (change.endpoint.number, change.id)
+        gone = deleted.setdefault(feed, set())
         if change.record is not None:
-            return key not in gone and accept(feed, change)
-        gone.add(key)
+            return change.id not in gone and accept(feed, change)
+        gone.add(change.id)
         return accept(feed, change)
 
     patch(Feed, "accept", accepted)
@@ -77,7 +77,7 @@ def takes_deletions_as_final(patch: Patch) -> None:
 
 def takes_reads_as_complete(patch: Patch) -> None:
     """Who is new gets what the database shows, without what Realtime has brought before that."""
-    patch(Feed, "unshown", lambda feed, endpoint: {})
+    patch(Feed, "unshown", lambda feed: {})
 
 
 def takes_cursors_from_live_rows(patch: Patch) -> None:
@@ -121,9 +121,9 @@ def takes_the_head_at_completion(patch: Patch) -> None:
     """Where the logs are when a catch-up completes, and not where they were when it was sent; and
     without a look at what they hold that it does not show."""
 
-    def completed(intake: Intake, snapshot: Snapshot, seqs: Seqs) -> None:
-        intake.feed.complete(snapshot)
-        intake.history.remember(snapshot, intake.streams.seqs())
+    def completed(intake: Intake, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
+        intake.feeds[number].complete(snapshot)
+        intake.histories[number].remember(snapshot, intake.streams.seqs()[number])
 
     patch(Intake, "complete", completed)
 

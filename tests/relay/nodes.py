@@ -92,6 +92,7 @@ class Node:
         self.database = database
         self.intake = Intake(Streams(LIMITS, first_seq))
         self.stream = self.intake.streams[HOTSPOTS]
+        self.feed, self.history = self.intake.feeds[NUMBER], self.intake.histories[NUMBER]
         self.intake.begin("epoch", database.snapshot(), self.intake.streams.seqs())
         self.live: list[Change] = []
         self.pages: list[Change] = []
@@ -103,7 +104,7 @@ class Node:
 
     def begin_catch_up(self) -> None:
         """Sends the request."""
-        since = self.since = self.intake.feed.reached
+        since = self.since = self.feed.reached
         assert since is not None
         self.sent_at = self.intake.streams.seqs()
         self.upto = self.database.snapshot()
@@ -117,10 +118,10 @@ class Node:
         page, self.pages = self.pages[:count], self.pages[count:]
         self.intake.take([change for change in page if newest[change.id] == change])
         if page and self.since is not None:
-            self.intake.feed.reach(self.since.reached(self.upto, page[-1].tx))
+            self.feed.reach(self.since.reached(self.upto, page[-1].tx))
         if self.pages:
             return
-        self.intake.complete(self.upto, self.sent_at)
+        self.intake.complete(NUMBER, self.upto, self.sent_at)
         snapshot = str(self.upto)
         self.stream.announce_cursors(lambda wanted: snapshot)
         self.upto = None
@@ -140,11 +141,11 @@ class Node:
         self.clients.append(client)
         seq = client.seq if client.home is self else None
         if seq is None or not self._holds(seq):
-            newest = self.intake.feed.snapshot
+            newest = self.feed.snapshot
             assert newest is not None
-            mark = self.intake.history.best(client.cursor)
+            mark = self.history.best(client.cursor)
             ahead = client.cursor.xmax > newest.xmax
-            seq = None if mark is None or ahead else mark.seqs[NUMBER]
+            seq = None if mark is None or ahead else mark.seq
         if seq is not None and self._holds(seq):
             self._replay(client, [], seq)
         else:
@@ -187,7 +188,7 @@ class Node:
             return
         seq = reading.seqs[NUMBER]
         assert reading.upto is not None
-        if self.intake.feed.hidden_from(reading.upto, reading.accepted):
+        if self.feed.hidden_from(reading.upto, reading.accepted):
             self._start_reading(client, reading.since)
             return
         if not self._holds(seq):
@@ -222,13 +223,13 @@ class Node:
         self._start_reading(client, None)
 
     def _start_reading(self, client: Client, since: Snapshot | None) -> None:
-        feed = self.intake.feed
+        feed = self.feed
         self.readings.append(
             Reading(
                 client,
                 since,
                 self.intake.streams.seqs(),
-                feed.unshown(NUMBER),
+                feed.unshown(),
                 feed.accepted,
                 self.stream.record(),
             )
@@ -251,4 +252,4 @@ class Node:
 
     def _synced(self, client: Client, position: int) -> None:
         client.position = position
-        client.cursor, client.home = self.intake.feed.snapshot, self
+        client.cursor, client.home = self.feed.snapshot, self

@@ -1,7 +1,7 @@
 """Reading what changed, page by page, while other things happen."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from relay.changes.intake import Intake
 from relay.changes.snapshot import Snapshot
@@ -35,6 +35,7 @@ class Pages(Rest):
         upto: Snapshot | None = None,
         after: tuple[int, int, int] = (0, 0, 0),
         page: int = 1000,
+        tables: Iterable[int] = (1, 2, 3),
     ) -> Page:
         if self.away:
             raise Unavailable("changes_since: no")
@@ -128,7 +129,7 @@ async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were(
         Heartbeat(rest, Identity("this one"), lambda: 50.0),
         period=5,
         now=lambda: 50.0,
-        moved=lambda: moves.append(intake.feed.snapshot),
+        moved=lambda: moves.append(intake.feeds[1].snapshot),
         anew=lambda: None,
     )
     await catch_up.once()

@@ -159,9 +159,9 @@ class Delivery(RuleBasedStateMachine):
             newer = {
                 change.id
                 for change in self.database.committed + self.database.waiting()
-                if not node.intake.feed.snapshot or not node.intake.feed.snapshot.shows(change.tx)
+                if not node.feed.snapshot or not node.feed.snapshot.shows(change.tx)
             }
-            assert len(node.intake.feed) <= len(newer)
+            assert len(node.feed) <= len(newer)
 
     def teardown(self) -> None:
         for transaction in list(self.database.running.values()):

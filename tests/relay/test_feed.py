@@ -2,7 +2,6 @@
 
 import pytest
 
-from relay.changes.endpoints import ALERTS
 from relay.changes.feed import Feed
 from relay.changes.snapshot import Snapshot
 from tests.relay.rows import change
@@ -12,7 +11,6 @@ def test_who_comes_first_is_sent_on_and_the_others_are_dropped() -> None:
     feed = Feed()
     assert feed.accept(change(7, 1))
     assert not feed.accept(change(7, 1))
-    assert feed.accept(change(7, 1, endpoint=ALERTS))
 
 
 def test_an_older_version_never_follows_a_newer_one() -> None:
@@ -119,11 +117,9 @@ def test_what_no_catch_up_has_shown_yet_is_kept_for_those_who_read() -> None:
     feed.accept(change(1, 1, tx=100))
     feed.accept(change(2, 1, tx=101))
     feed.accept(change(2, 2, tx=102, deleted=True))
-    feed.accept(change(2, 1, tx=102, endpoint=ALERTS))
-    assert feed.unshown(1) == {1: change(1, 1, tx=100), 2: change(2, 2, tx=102, deleted=True)}
+    assert feed.unshown() == {1: change(1, 1, tx=100), 2: change(2, 2, tx=102, deleted=True)}
     feed.cover(Snapshot(101, 103, frozenset({102})))
-    assert feed.unshown(1) == {2: change(2, 2, tx=102, deleted=True)}
-    assert list(feed.unshown(ALERTS.number)) == [2]
+    assert feed.unshown() == {2: change(2, 2, tx=102, deleted=True)}
     assert feed.unkept is None
 
 
@@ -131,7 +127,7 @@ def test_what_is_too_much_to_keep_is_known_by_its_transactions() -> None:
     feed = Feed(most_unshown_bytes=20_000)
     for n in range(30):
         feed.accept(change(n, 1, tx=100 + n))
-    kept = feed.unshown(1)
+    kept = feed.unshown()
     assert 0 < len(kept) < 30
     assert list(kept) == list(range(30 - len(kept), 30))
     unkept = feed.unkept
@@ -144,16 +140,16 @@ def test_what_is_too_much_to_keep_is_known_by_its_transactions() -> None:
     assert feed.unkept == unkept
     feed.cover(Snapshot(130, 130))
     assert feed.unkept is None
-    assert feed.unshown(1) == {}
+    assert feed.unshown() == {}
 
 
 def test_large_rows_count_by_their_size() -> None:
     feed = Feed(most_unshown_bytes=20_000)
     feed.accept(change(1, 1, tx=100))
     feed.accept(change(2, 1, tx=101, entity="x" * 30_000))
-    assert feed.unshown(1) == {}
+    assert feed.unshown() == {}
     feed.accept(change(3, 1, tx=102))
-    assert list(feed.unshown(1)) == [3]
+    assert list(feed.unshown()) == [3]
 
 
 def test_what_was_forgotten_counts_as_hidden_until_its_transactions_are_shown() -> None:

@@ -10,9 +10,9 @@ from relay.changes.snapshot import Snapshot
 
 def test_the_newest_one_that_shows_nothing_else() -> None:
     past = History()
-    past.remember(Snapshot(10, 10), {1: 1})
-    past.remember(Snapshot(12, 20, frozenset({12})), {1: 5})
-    past.remember(Snapshot(30, 30), {1: 9})
+    past.remember(Snapshot(10, 10), 1)
+    past.remember(Snapshot(12, 20, frozenset({12})), 5)
+    past.remember(Snapshot(30, 30), 9)
     assert past.best(Snapshot(9, 9)) is None
     for cursor, seq in (
         (Snapshot(10, 10), 1),
@@ -23,14 +23,14 @@ def test_the_newest_one_that_shows_nothing_else() -> None:
     ):
         mark = past.best(cursor)
         assert mark is not None
-        assert mark.seqs == {1: seq}
+        assert mark.seq == seq
 
 
 def test_of_those_that_stand_for_the_same_changes_the_first_is_kept() -> None:
     past = History()
-    past.remember(Snapshot(10, 10), {1: 1})
-    past.remember(Snapshot(20, 20), {1: 1})
-    past.remember(Snapshot(30, 30), {1: 2})
+    past.remember(Snapshot(10, 10), 1)
+    past.remember(Snapshot(20, 20), 1)
+    past.remember(Snapshot(30, 30), 2)
     assert len(past) == 2
     mark = past.best(Snapshot(15, 15))
     assert mark is not None
@@ -40,7 +40,7 @@ def test_of_those_that_stand_for_the_same_changes_the_first_is_kept() -> None:
 def test_it_is_bounded() -> None:
     past = History()
     for number in range(1, 3 * history.MOST_MARKS):
-        past.remember(Snapshot(number, number), {1: number})
+        past.remember(Snapshot(number, number), number)
     assert len(past) <= history.MOST_MARKS
 
 
@@ -53,7 +53,7 @@ def test_it_is_the_same_as_looking_at_each(steps: list[int], data: st.DataObject
         running = set(data.draw(st.sets(st.sampled_from(sorted(running | new)))))
         xmax += step
         snapshot = Snapshot(min(running, default=xmax), xmax, frozenset(running))
-        past.remember(snapshot, {1: number})
+        past.remember(snapshot, number)
         marks.append(snapshot)
     at = data.draw(st.integers(1, xmax + 3))
     open_then = data.draw(st.sets(st.integers(1, at), max_size=5)) - {at}
@@ -65,4 +65,4 @@ def test_it_is_the_same_as_looking_at_each(steps: list[int], data: st.DataObject
         if mark.xmax <= at and {tx for tx in range(1, mark.xmax) if tx not in mark.running} <= shown
     ]
     found = past.best(cursor)
-    assert (None if found is None else found.seqs[1]) == (fit[-1] if fit else None)
+    assert (None if found is None else found.seq) == (fit[-1] if fit else None)

@@ -1,5 +1,6 @@
 """What is remembered of a catch-up that met other sources on its way."""
 
+from relay.changes.endpoints import ALERTS
 from relay.changes.intake import Intake, Source
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
@@ -17,10 +18,10 @@ def test_what_came_live_before_a_catch_up_and_is_in_it_lets_it_be_resumed_from()
     intake.take([change(1, 1, tx=104)], Source.LIVE)
     seqs = intake.streams.seqs()
     intake.take([change(2, 1, tx=106)], Source.LIVE)
-    intake.complete(Snapshot(105, 105), seqs)
-    best = intake.history.best(Snapshot(105, 105))
+    intake.complete(1, Snapshot(105, 105), seqs)
+    best = intake.histories[1].best(Snapshot(105, 105))
     assert best is not None
-    assert (best.snapshot, best.seqs[1]) == (Snapshot(105, 105), 1001)
+    assert (best.snapshot, best.seq) == (Snapshot(105, 105), 1001)
 
 
 def test_a_snapshot_that_lags_behind_realtime_is_not_resumed_from() -> None:
@@ -29,10 +30,20 @@ def test_a_snapshot_that_lags_behind_realtime_is_not_resumed_from() -> None:
     intake.take([change(1, 1, tx=104)], Source.LIVE)
     seqs = intake.streams.seqs()
     lagging = Snapshot(104, 106, frozenset({104}))
-    intake.complete(lagging, seqs)
-    assert intake.feed.snapshot == lagging
-    best = intake.history.best(lagging)
+    intake.complete(1, lagging, seqs)
+    assert intake.feeds[1].snapshot == lagging
+    best = intake.histories[1].best(lagging)
     assert best is not None
-    assert (best.snapshot, best.seqs[1]) == (Snapshot(100, 100), 1000)
-    intake.complete(Snapshot(107, 107), seqs)
-    assert intake.history.best(Snapshot(107, 107)) != best
+    assert (best.snapshot, best.seq) == (Snapshot(100, 100), 1000)
+    intake.complete(1, Snapshot(107, 107), seqs)
+    assert intake.histories[1].best(Snapshot(107, 107)) != best
+
+
+def test_each_endpoint_has_ids_and_a_place_of_its_own() -> None:
+    intake = begun()
+    row, alert = change(7, 1, tx=104), change(7, 1, tx=104, endpoint=ALERTS)
+    seqs = intake.streams.seqs()
+    assert intake.take([row, row]) == [row]
+    intake.complete(1, Snapshot(105, 105), seqs)  # the table of the alerts is locked
+    assert intake.take([row, alert]) == [alert]
+    assert intake.feeds[ALERTS.number].snapshot == Snapshot(100, 100)

@@ -61,16 +61,18 @@ SEQUENCES: Matrix = {
 _SIGNED_IN = {"authenticated": {"execute"}, "service_role": {"execute"}}
 _SERVICE = {"service_role": {"execute"}}
 _RELAY = {"relay_reader": {"execute"}, "service_role": {"execute"}}
+_CHANGES_SINCE = (
+    "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer,integer[])"
+)
 
 FUNCTIONS: Matrix = {
     "relay_epoch()": _SIGNED_IN | _RELAY,
-    "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer)": _SIGNED_IN
-    | _RELAY,
+    _CHANGES_SINCE: _SIGNED_IN | _RELAY,
     "decide_recommendation(bigint,text,text)": _SIGNED_IN,
     "acknowledge_alert(bigint)": _SIGNED_IN,
     "resolve_hotspot(bigint)": _SIGNED_IN,
     "request_scan()": _SIGNED_IN,
-    "relay_heartbeat(uuid,bigint)": _RELAY,
+    "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,
     "relay_access()": _RELAY,
     "worker_heartbeat(uuid,doubleprecision)": _SERVICE,

@@ -7,7 +7,9 @@ from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import LiteralString
 
-from tests.supabase.reader import Ledger, NaiveReader, Reader, randomly, truth
+import pytest
+
+from tests.supabase.reader import ApartReader, Ledger, NaiveReader, Reader, randomly, truth
 from tests.supabase.servers import Database
 from tests.supabase.writer import Writer
 
@@ -49,8 +51,9 @@ def follow(reader: Reader, quiet: threading.Event) -> None:
     assert reader.poll() == 0
 
 
-def test_nothing_is_lost_repeated_or_turned_round(database: Database) -> None:
-    ledgers, there, done = run(database, Reader, seconds=15)
+@pytest.mark.parametrize("kind", [Reader, ApartReader])
+def test_nothing_is_lost_repeated_or_turned_round(database: Database, kind: type[Reader]) -> None:
+    ledgers, there, done = run(database, kind, seconds=15)
     for shape in ("short", "long", "savepoints", "rolled_back", "prepared", "repeatable"):
         assert done[shape] > 5, done
     assert len(there.records) > 300

@@ -32,10 +32,11 @@ def restored(database: Database) -> Iterator[Database]:
 def make_it_wait(owner: Connection, volatility: str) -> None:
     """Let the function wait for a lock before it searches, and be of that volatility."""
     source: str = one(owner, SOURCE)
-    assert (source.count(" STABLE\n"), source.count("  with keys as (")) == (1, 1)
-    wait = f"  perform pg_catalog.pg_advisory_xact_lock_shared({LOCK});\n  with keys as ("
-    source = source.replace(" STABLE\n", f" {volatility}\n").replace("  with keys as (", wait)
-    owner.execute(source.encode())
+    search, patience = "  if tables is null then", "'100ms'"  # of locks, and so of this one
+    assert [source.count(text) for text in (" STABLE\n", search, patience)] == [1, 1, 1]
+    wait = f"  perform pg_catalog.pg_advisory_xact_lock_shared({LOCK});\n{search}"
+    source = source.replace(" STABLE\n", f" {volatility}\n").replace(search, wait)
+    owner.execute(source.replace(patience, "'60s'").encode())
 
 
 def deletions_found(database: Database, volatility: str) -> list[int]:
