@@ -40,7 +40,7 @@ from relay.upstream.lanes import Lanes
 from relay.upstream.live import Address, LiveLane
 from relay.upstream.realtime_patches import apply
 from relay.upstream.rest import Rest
-from relay.upstream.sources import Told, Upstream
+from relay.upstream.sources import STALE_SECONDS, Told, Upstream
 from relay.upstream.worker_status import WorkerWatch
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,8 @@ class Relay:
             lambda source, changes: self._counts.arrived(source, changes, time.time()),
         )
         self._upstream = Upstream(started_at=now())
-        self._upstream.catch_up.stale_seconds = 2 * settings.catch_up_seconds
+        stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
+        self._upstream.catch_up.stale_seconds = stale_seconds
         self._healing = Healing()
         self._rebuilds = Rebuilds()
         self._load = Load()

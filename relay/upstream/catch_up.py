@@ -3,10 +3,11 @@
 Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds from
 beginning to beginning while the live lane is proven, every second while it is not or owes
 something, and at once when asked (the database having been away, the lane proves itself anew); but
-never for more than half of the time. Each run pages up to the snapshot of its first page; one that
-fails on the way is continued from there. Its snapshot becomes that of cursors as soon as a beat
-vouches for it, which is written when the run brought something, and now and then. The loop ends
-only when it is cancelled.
+never for more than half of the time, unless one takes longer than a period. Each run pages up to
+the snapshot of its first page; one that fails on the way is continued from there. Its snapshot
+becomes that of cursors as soon as a beat vouches for it, which is written when the run brought
+something, and now and then. A table that is locked is left behind, and read by itself from then on
+until it has caught up. The loop ends only when it is cancelled.
 """
 
 import asyncio
@@ -82,7 +83,9 @@ class CatchUp:
             await self._try()
             took = self._now() - began_at
             await asyncio.sleep(LEAST_PAUSE_SECONDS)
-            while (left := began_at + max(self._pause(), 2 * took) - self._now()) > 0:
+            # One that had much to read is soon followed by the next: more came meanwhile.
+            rest = min(took, self._period)
+            while (left := began_at + max(self._pause(), took + rest) - self._now()) > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(UNPROVEN_SECONDS, left)):
                         await self._requested.wait()
@@ -101,7 +104,7 @@ class CatchUp:
         else:
             await self._read_all(seqs)
         busy = [BY_NUMBER[number] for number in self._intake.busy]
-        self._upstream.catch_up.completed(sent_at, busy)
+        self._upstream.catch_up.completed(sent_at, busy, self._now())
         if self._snapshots() != before:
             self._moved()
 

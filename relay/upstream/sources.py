@@ -119,9 +119,9 @@ class Live:
 
 @dataclass(slots=True)
 class CatchUp:
-    """Catch-up: `ran_at` is when the request of the last one was sent that brought everything but
-    what is in locked tables; `covered` when that of the last one which brought all of an endpoint,
-    by its number; `busy` since when tables are locked, by their names.
+    """Catch-up: `ran_at` is when the last one ended that brought everything but what is in locked
+    tables; `covered` when the request of the last one was sent which brought all of an
+    endpoint, by its number; `busy` since when tables are locked, by their names.
 
     One that has much to read, as after a mass deletion, takes its time; `read_at` is when the last
     page of one that goes on arrived, `rows_read` how many rows it has brought.
@@ -136,9 +136,11 @@ class CatchUp:
     refused: bool = False
     trouble: str | None = None
 
-    def completed(self, sent_at: float, busy: Iterable[Endpoint] = ()) -> None:
-        """Everything committed before `sent_at` has been published, but for the endpoints whose
-        tables are `busy`."""
+    def completed(
+        self, sent_at: float, busy: Iterable[Endpoint] = (), now: float | None = None
+    ) -> None:
+        """Everything committed before `sent_at` has been published by `now`, but for the endpoints
+        whose tables are `busy`."""
         late = {endpoint.number for endpoint in busy}
         self.covered |= {number: sent_at for number in BY_NUMBER if number not in late}
         self.busy = {
@@ -146,7 +148,7 @@ class CatchUp:
             for endpoint in BY_NUMBER.values()
             if endpoint.number in late
         }
-        self.ran_at = sent_at
+        self.ran_at = sent_at if now is None else now
         self.refused = False
         self.trouble = None
         self._stopped()
@@ -173,8 +175,7 @@ class CatchUp:
 
     def reading(self, now: float) -> bool:
         """Whether one is under way whose pages arrive."""
-        patience = max(self.stale_seconds, STALE_SECONDS)
-        return self.read_at is not None and now - self.read_at < patience
+        return self.read_at is not None and now - self.read_at < self.stale_seconds
 
     def _stopped(self) -> None:
         self.read_at, self.rows_read = None, 0

@@ -20,7 +20,7 @@ from relay.clients.sockets import Sockets
 from relay.serve import Server, server_of
 from relay.settings import Settings
 
-SECONDS = 20.0
+SECONDS = 60.0
 THROUGH_ASGI = ContextVar("THROUGH_ASGI", default=False)
 """Whether relays serve WebSockets as any other server would."""
 Frame = dict[str, Any]

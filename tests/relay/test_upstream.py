@@ -102,6 +102,14 @@ def test_a_catch_up_that_has_much_to_read_is_catching_up() -> None:
     assert (upstream.state(late + 21), upstream.ready(late + 21)) == (State.DOWN, False)
 
 
+def test_a_catch_up_that_took_long_works_when_it_is_complete() -> None:
+    upstream = live(at=2)
+    upstream.live.lost("gone")
+    upstream.catch_up.completed(50, now=50 + 3 * STALE_SECONDS)
+    assert upstream.state(51 + 3 * STALE_SECONDS) is State.DEGRADED
+    assert upstream.catch_up.covered_at == 50
+
+
 def test_a_live_lane_that_never_works_does_not_keep_it_from_serving() -> None:
     upstream = Upstream(started_at=0)
     upstream.catch_up.completed(START_SECONDS)
