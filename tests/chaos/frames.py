@@ -21,6 +21,8 @@ COLUMNS = {
     "hotspots": {
         *("id", "entity", "entity_type", "event_type", "predicted_co2", "baseline_co2"),
         *("percent_above", "severity", "status", "event_id", "created_at", "resolved_at"),
+        *("phase", "series", "rule", "excess_kg", "reason", "occurred_at", "last_seen_at"),
+        *("drivers", "announced", "resolution"),
     },
     "alerts": {
         *("id", "hotspot_id", "kind", "level", "message", "acknowledged", "acknowledged_at"),

@@ -47,6 +47,16 @@ async def test_a_row_arrives_on_its_endpoint_in_both_formats(
             "event_id": None,
             "created_at": row["created_at"],
             "resolved_at": None,
+            "phase": "firing",
+            "series": "event",
+            "rule": "spike",
+            "excess_kg": 0,
+            "reason": "",
+            "occurred_at": row["occurred_at"],
+            "last_seen_at": row["last_seen_at"],
+            "drivers": [],
+            "announced": True,
+            "resolution": None,
         }
         event = await change(hotspot_events)
         assert (event["type"], event["record"], event["version"]) == ("INSERT", row, 1)
