@@ -116,6 +116,7 @@ class Relay:
             now=now,
             moved=self._announce_cursors,
             anew=self._begin_anew,
+            contradicted=self._distrust_live,
         )
         self._live = LiveLane(
             Address(settings.realtime_url, settings.gateway_key, settings.supabase_key, identity),
@@ -266,6 +267,11 @@ class Relay:
         self._identity.renew()
         self._heartbeat.request()
         self._live.rebuild("the database has another history", lane=False)
+
+    def _distrust_live(self) -> None:
+        trouble = "it brought what the database does not have"
+        self._upstream.live.lossy(trouble, self._now())
+        self._live.rebuild(trouble, lane=True)
 
     def _announce_cursors(self) -> None:
         for stream in self._streams:

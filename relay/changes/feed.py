@@ -146,11 +146,15 @@ class Feed:
 
     def forget(self) -> None:
         """Another epoch: versions and snapshots of before mean nothing."""
+        self.forget_sent()
+        self._snapshot = self._reached = None
+
+    def forget_sent(self) -> None:
+        """What was sent on was wrong; what catch-up has reached stays."""
         self._sent.clear()
         self._unshown.clear()
         self._unshown_bytes = 0
         self._forgotten = self._unkept = None
-        self._snapshot = self._reached = None
 
     def _first(self, accepted: int) -> Iterator[_Sent]:
         # They are in the order of sending.

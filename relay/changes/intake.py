@@ -10,6 +10,7 @@ from relay.changes.history import History, Seqs
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
+from relay.changes.unconfirmed import Unconfirmed
 
 
 class Source(enum.StrEnum):
@@ -38,6 +39,7 @@ class Intake:
         self._first_seqs = streams.seqs()
         self.feeds: Final = {number: Feed() for number in self._first_seqs}
         self.histories: Final = {number: History() for number in self._first_seqs}
+        self.unconfirmed: Final = Unconfirmed()
         self.busy: frozenset[int] = frozenset()
         self.epoch: str | None = None
         self.published: Final = Counter[Source]()
@@ -52,6 +54,10 @@ class Intake:
         """Publishes those changes that are new, in their order, and returns them."""
         offered = list(changes)
         new = [change for change in offered if self._accept(change)]
+        if source is Source.LIVE:
+            self.unconfirmed.lived(new)
+        else:
+            self.unconfirmed.read(offered)
         self.streams.publish(new)
         self.published[source] += len(new)
         self.dropped[source] += len(offered) - len(new)
@@ -67,6 +73,7 @@ class Intake:
                 self.histories[number].forget()
             for stream in self.streams:
                 stream.start_anew()
+        self.unconfirmed.forget()
         self.epoch = epoch
         self.busy = frozenset()
         for number in self.feeds:
@@ -83,6 +90,14 @@ class Intake:
         feed.complete(snapshot)
         if not feed.hidden_from(snapshot, seq - self._first_seqs[number]):
             self.histories[number].remember(snapshot, seq)
+
+    def correct(self, number: int) -> None:
+        """Something that was sent on is not in the database: the endpoint begins anew, with what
+        the database shows, and so do its clients."""
+        self.unconfirmed.forget(number)
+        self.feeds[number].forget_sent()
+        self.histories[number].forget()
+        self.streams.by_number(number).start_anew()
 
     def _accept(self, change: Change) -> bool:
         return self.feeds[change.endpoint.number].accept(change)

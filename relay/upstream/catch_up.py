@@ -21,6 +21,7 @@ from relay.changes.history import Seqs
 from relay.changes.intake import Intake, Source
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot, common
+from relay.changes.unconfirmed import Suspect
 from relay.errors import KeyRefused, Unavailable
 from relay.upstream.healing import Healing
 from relay.upstream.heartbeat import Heartbeat
@@ -41,8 +42,9 @@ QUIET_SECONDS: Final = 20.0
 
 
 class CatchUp:
-    """Runs changes_since; calls `moved` after each run whose snapshot is a newer one, and `anew`
-    when the database has another history."""
+    """Runs changes_since; calls `moved` after each run whose snapshot is a newer one, `anew` when
+    the database has another history, and `contradicted` when the live lane brought what the
+    database does not have."""
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class CatchUp:
         now: Callable[[], float],
         moved: Callable[[], None],
         anew: Callable[[], None],
+        contradicted: Callable[[], None],
     ) -> None:
         self._rest = rest
         self._intake = intake
@@ -66,6 +69,7 @@ class CatchUp:
         self._now = now
         self._moved = moved
         self._anew = anew
+        self._contradicted = contradicted
         self._requested = asyncio.Event()
         self._completed_at = now()
         self._completed_seqs: Seqs = {}
@@ -103,6 +107,7 @@ class CatchUp:
             await self._begin(seqs)
         else:
             await self._read_all(seqs)
+            await self._check_live()
         busy = [BY_NUMBER[number] for number in self._intake.busy]
         self._upstream.catch_up.completed(sent_at, busy, self._now())
         if self._snapshots() != before:
@@ -177,6 +182,34 @@ class CatchUp:
                 await self._begin(seqs)
                 return False
         return True
+
+    async def _check_live(self) -> None:
+        """Looks for what the live lane brought and the catch-up should have: where the database
+        has no such version, what was sent on is corrected."""
+        snapshots = {number: feed.reached for number, feed in self._intake.feeds.items()}
+        by_endpoint: dict[int, list[Suspect]] = {}
+        for suspect in self._intake.unconfirmed.suspects(snapshots):
+            by_endpoint.setdefault(suspect.endpoint, []).append(suspect)
+        for number, suspects in by_endpoint.items():
+            if number in self._intake.busy:
+                continue
+            endpoint = BY_NUMBER[number]
+            versions = await self._rest.versions(endpoint, [suspect.id for suspect in suspects])
+            for suspect in suspects:
+                self._intake.unconfirmed.confirm(number, suspect.id, versions.get(suspect.id, 0))
+            wrong = [each for each in suspects if versions.get(each.id, 0) < each.version]
+            if wrong:
+                logger.error(
+                    "the live lane brought version %d of %s %d, the database has %s: was it"
+                    " forged? Clients of %s start anew",
+                    wrong[0].version,
+                    endpoint.name,
+                    wrong[0].id,
+                    versions.get(wrong[0].id, "no such row"),
+                    endpoint.name,
+                )
+                self._intake.correct(number)
+                self._contradicted()
 
     def _note_busy(self, locked: set[int]) -> None:
         long = self._intake.busy & locked  # a lock between two statements is met once

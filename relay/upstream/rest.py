@@ -172,6 +172,29 @@ class Rest:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise Unavailable(f"{HEARTBEATS}: unexpected answer ({error})") from error
 
+    async def versions(self, endpoint: Endpoint, ids: Sequence[int]) -> dict[int, int]:
+        """The newest version of each of these rows, deletions included; none of a row that never
+        was. 100 ids at most.
+
+        Raises:
+            Unavailable: no answer, or not the expected one.
+        """
+        rows = self._client.table(endpoint.name).select("id,version").in_("id", list(ids))
+        deleted = (
+            self._client.table("deletions")
+            .select("id,version")
+            .eq("t", endpoint.number)
+            .in_("id", list(ids))
+        )
+        found: dict[int, int] = {}
+        try:
+            for what, query in ((endpoint.name, rows), ("deletions", deleted)):
+                for row in await _answer(what, query):
+                    found[row["id"]] = max(row["version"], found.get(row["id"], 0))
+        except (KeyError, TypeError) as error:
+            raise Unavailable(f"{endpoint.name}: unexpected answer ({error})") from error
+        return found
+
     async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
         """The newest `count` rows that match, and whether there are older ones.
 

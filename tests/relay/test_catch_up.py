@@ -73,6 +73,7 @@ def reading(
         now=now,
         moved=lambda: None,
         anew=lambda: None,
+        contradicted=lambda: None,
     )
 
 
@@ -131,6 +132,7 @@ async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were(
         now=lambda: 50.0,
         moved=lambda: moves.append(intake.feeds[1].snapshot),
         anew=lambda: None,
+        contradicted=lambda: None,
     )
     await catch_up.once()
     rest.known = False
@@ -156,6 +158,7 @@ async def test_after_the_database_was_away_the_live_lane_has_to_prove_itself_aga
         now=lambda: 50.0,
         moved=lambda: None,
         anew=lambda: None,
+        contradicted=lambda: None,
     )
     upstream.live.subscribed(40)
     upstream.live.proved(45)

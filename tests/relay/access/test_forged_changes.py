@@ -31,9 +31,9 @@ def plant(emulator: Emulator, *statements: LiteralString) -> None:
             admin.execute(statement)
 
 
-def forged(row: int) -> list[Frame]:
+def forged(row: int, tx: int = 9_000_000_000) -> list[Frame]:
     """A deletion and a version that would silence the row for ever."""
-    record = {"id": row, "entity": "forged", "version": 2_000_000_000, "tx": 9_000_000_000}
+    record = {"id": row, "entity": "forged", "version": 2_000_000_000, "tx": tx}
     key = {"schema": "public", "table": "hotspots"}
     return [
         {**key, "operation": "UPDATE", "record": record, "old_record": None},
@@ -41,23 +41,25 @@ def forged(row: int) -> list[Frame]:
             **key,
             "operation": "DELETE",
             "record": None,
-            "old_record": {"id": row, "version": 1_000_000_000, "tx": 9_000_000_000},
+            "old_record": {"id": row, "version": 1_000_000_000, "tx": tx},
         },
     ]
 
 
-async def post(emulator: Emulator, row: int) -> int:
-    """Sends the forged changes by HTTP, as a signed-in user."""
+async def post(emulator: Emulator, changes: list[Frame], *, by_the_secret_key: bool = False) -> int:
+    """Sends the forged changes by HTTP, as a signed-in user or with the secret key."""
     message = {
         "topic": "relay:changes",
         "event": "changes",
-        "payload": {"changes": forged(row)},
+        "payload": {"changes": changes},
         "private": True,
     }
     headers = {
         "apikey": emulator.keys.publishable,
         "Authorization": f"Bearer {token_of(emulator)}",
     }
+    if by_the_secret_key:
+        headers = {"apikey": emulator.keys.secret}
     async with httpx.AsyncClient(trust_env=False, headers=headers, timeout=SECONDS) as client:
         url = f"{emulator.url}/realtime/v1/api/broadcast"
         return (await client.post(url, json={"messages": [message]})).status_code
@@ -93,7 +95,9 @@ async def test_a_change_that_a_user_made_up_reaches_nobody(
         async with relay.follow("hotspots") as client:
             await greeted(client)
             if way == "HTTP":
-                assert await post(emulator, row) == 202  # Realtime leaves it out without a word
+                assert (
+                    await post(emulator, forged(row)) == 202
+                )  # Realtime leaves it out without a word
             else:
                 await send(emulator, row)
             tables.execute("update hotspots set percent_above = 77 where id = %s", row)
@@ -113,7 +117,7 @@ async def test_an_open_topic_is_not_listened_to_and_the_log_says_why(
             assert (await relay.health())["live"]["lane"] == "postgres_changes"
             async with relay.follow("hotspots") as client:
                 await greeted(client)
-                await post(emulator, row)
+                await post(emulator, forged(row))
                 tables.execute("update hotspots set percent_above = 77 where id = %s", row)
                 assert (await change(client))["version"] == 2
     assert "holders of authenticated may send to the topic relay:changes" in caplog.text
@@ -165,3 +169,31 @@ async def test_the_relay_warns_of_rights_that_its_role_inherits(
         async with live_relay(emulator, **variables):
             pass
     assert "rights that it does not need: select on public.todos" in caplog.text
+
+
+@pytest.mark.parametrize("tx", ["of the future", "of the past"])
+@pytest.mark.parametrize("known", [True, False], ids=["a row", "a row that never was"])
+async def test_what_the_secret_key_forged_is_corrected_by_what_the_database_has(
+    emulator: Emulator, tables: Tables, tx: str, known: bool
+) -> None:
+    row = tables.hotspot()
+    forged_id = row if known else row + 1000
+    async with (
+        live_relay(emulator) as relay,
+        asyncio.timeout(SECONDS),
+        relay.follow("hotspots") as client,
+    ):
+        await greeted(client)
+        here = int(tables.execute("select pg_current_xact_id()::text"))
+        made_up = forged(forged_id, 9_000_000_000 if tx == "of the future" else here + 1)[:1]
+        assert await post(emulator, made_up, by_the_secret_key=True) == 202
+        assert (await change(client))["version"] == 2_000_000_000
+        for _ in range(4):  # transactions after it, so that it is one of the past
+            tables.execute("select pg_current_xact_id()")
+        corrected = await change(client)
+        assert corrected == {"type": "reset", "reason": "epoch"}
+        state = await greeted(client)
+        held = {each["record"]["id"]: each["version"] for each in state if "record" in each}
+        assert held == {row: 1}
+        tables.execute("update hotspots set percent_above = 77 where id = %s", row)
+        assert (await change(client))["version"] == 2
