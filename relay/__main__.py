@@ -6,11 +6,13 @@ import logging
 import os
 import socket
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from relay import serve, workers
 from relay.errors import SettingsError
-from relay.settings import Settings
+from relay.settings import VARIABLES, Settings
+from relay.settings.parsing import Variable
 from relay.terminal import check, disconnect, tail
 from relay.terminal.output import while_read
 
@@ -45,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m relay", description="Relays every change to WebSocket clients."
+        prog="python -m relay",
+        description="Relays every change to WebSocket clients.",
+        epilog="\n".join(["variables:", *map(_described, VARIABLES)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (PORT, 8003)")
@@ -60,6 +65,12 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         commands.add_parser("disconnect", help="end the connections of a user or session"), env
     )
     return parser
+
+
+def _described(variable: Variable) -> str:
+    default = f" ({variable.default})" if variable.default else ""
+    lines = textwrap.wrap(f"{variable.help}{default}", 60)
+    return f"  {variable.name:<32}" + ("\n" + " " * 34).join(lines)
 
 
 def _count(text: str) -> int:

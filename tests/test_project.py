@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_relay_and_worker_refuse_a_wrong_project_in_the_same_words(wrong: dict[s
 def test_relay_and_worker_ask_for_migrations_in_the_same_words() -> None:
     assert relay.upstream.rest.NO_SCHEMA == worker.database.NO_SCHEMA
     assert "supabase db push" in worker.database.NO_SCHEMA
+
+
+def test_the_relays_help_lists_every_variable_that_it_reads() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "--help"], cwd=PROJECT, capture_output=True, text=True
+    )
+    for variable in relay.settings.VARIABLES:
+        assert f"  {variable.name} " in done.stdout
 
 
 @pytest.mark.parametrize("code", list(CloseCode))

@@ -129,8 +129,8 @@ class _Commands:
         if self._local_token is None:
             raise Refused(
                 401,
-                "no token: send `Authorization: Bearer` with a user's token, or give the relay"
-                " a user's token in RELAY_LOCAL_TOKEN for callers on this machine",
+                "no token: send `Authorization: Bearer` with a user's token; where RELAY_AUTH is"
+                " off, RELAY_LOCAL_TOKEN serves callers on this machine that bring none",
             )
         if not is_addressed_locally(request.headers.get("host", "")):
             raise Refused(

@@ -25,7 +25,8 @@ function secondsAgo(seconds) {
 }
 
 // What to say about a channel, and how good that is: good, busy, bad or idle.
-export function connection({ state, upstream, reason, code, retrySeconds }) {
+// `signedOut`: the relay asks for a token, and nobody is signed in.
+export function connection({ state, upstream, reason, code, retrySeconds, signedOut }) {
   switch (state) {
     case "open":
       return UPSTREAM[upstream] ?? UPSTREAM.live;
@@ -36,6 +37,7 @@ export function connection({ state, upstream, reason, code, retrySeconds }) {
     case "waiting":
       return { text: `Lost, again in ${Math.ceil(retrySeconds)} s`, tone: "bad" };
     case "refused":
+      if (signedOut) return { text: "Not signed in", tone: "idle" };
       return { text: `Refused: ${reason || `code ${code}`}`, tone: "bad" };
     default:
       return { text: "Disconnected", tone: "idle" };

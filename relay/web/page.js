@@ -31,7 +31,8 @@ const signIn = new SignIn(session, () => {
 });
 
 client.onStatus((channel, status) => {
-  boards[channel].show(status);
+  const signedOut = status.code === CloseCode.UNAUTHORIZED && !session.signedIn;
+  boards[channel].show({ ...status, signedOut });
   const over = status.code === CloseCode.TOKEN_EXPIRED && !session.renewable;
   if (status.code === CloseCode.UNAUTHORIZED || over) signIn.ask(status.reason);
   else if (status.state === "open") signIn.settled();

@@ -66,6 +66,7 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
     hotspot(db, "Northwind_Freight")
     async with relaying(**PATIENT) as address:
         await tab.goto(address)
+        await are(tab, "Not signed in")
         await sign_in(tab, user.email, "a wrong one")
         error = tab.locator("#sign-in .error")
         await expect(error).to_contain_text("Invalid login credentials", timeout=SOON)

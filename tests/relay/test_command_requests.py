@@ -61,7 +61,7 @@ async def test_an_endless_body_without_length_is_cut_off(client: httpx.AsyncClie
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("limit=0", 422), ("limit=1001", 422), ("severity=hot", 422), ("colour=red", 400)],
+    [("limit=0", 422), ("limit=1001", 422), ("severity=hot", 400), ("colour=red", 400)],
 )
 async def test_a_bad_list_query_is_refused_with_a_reason(
     client: httpx.AsyncClient, query: str, status: int

@@ -35,6 +35,8 @@ test("a connection is good only when it is open and the relay up to date", () =>
   assert.deepEqual(connection({ state: "waiting", retrySeconds: 2.1 }), {
     text: "Lost, again in 3 s", tone: "bad",
   });
+  const asked = { state: "refused", code: 4500, reason: "the relay asks for a token" };
+  assert.equal(connection({ ...asked, signedOut: true }).text, "Not signed in");
   assert.equal(connection({ state: "refused", code: 4502, reason: "" }).text, "Refused: code 4502");
 });
 

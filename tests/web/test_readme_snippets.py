@@ -13,6 +13,7 @@ CLIENT = "relay/web/client"
 # What surrounds a snippet in somebody's project.
 AROUND = """
 type Session = { access_token: string } | null; // as in supabase-js, whose own types need Node's
+declare const token: string;
 declare const supabase: { auth: { getSession(): Promise<{ data: { session: Session } }> } };
 """
 
