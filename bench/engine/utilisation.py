@@ -16,10 +16,30 @@ from worker.detection.periods import Contribution, PeriodKind, PeriodSeries
 FALL_DAY, DAYS = 200, 365
 PAYLOAD_KG = 2182.0  # of a rigid truck of 7.5 t
 KG_PER_KM = 0.57165, 0.67012  # empty and full
-PER_DAY = (1, 3, 10, 40)
 LOADS = (1.0, 0.85, 0.75, 0.6)
 
 Trip = tuple[float, float, float]  # epoch seconds, kg, tonne-km
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How its trips differ: spreads of ln km and ln load, and of what is measured.
+
+    A `steady` fleet has the same number of trips on each working day.
+    """
+
+    name: str
+    per_day: tuple[int, ...]
+    km: float
+    load: float
+    noise: float
+    steady: bool
+
+
+FLEETS = (
+    Fleet("trips differ", (1, 3, 10, 40), 0.6, 0.5, 0.0, steady=False),
+    Fleet("trips are alike", (3, 10), 0.03, 0.1, 0.03, steady=True),
+)
 
 
 @dataclass(frozen=True)
@@ -31,19 +51,25 @@ class Found:
     days: float | None
 
 
-def trips(seed: int, per_day: float, load_factor: float) -> list[Trip]:
+def trips(seed: int, fleet: Fleet, per_day: int, load_factor: float) -> list[Trip]:
     """Make a year of trips on weekdays in order of arrival; 2 % are reported late."""
-    random = np.random.default_rng([seed, int(per_day), int(load_factor * 100)])
+    random = np.random.default_rng([seed, per_day, int(load_factor * 100)])
     empty, full = KG_PER_KM
     found = []
     for day in range(DAYS):
         if day % 7 >= 5:
             continue
-        for _ in range(max(1, int(random.poisson(per_day)))):
-            km = 80 * math.exp(random.normal(0, 0.6))
-            load = 1100 * math.exp(random.normal(0, 0.5)) * (load_factor if day >= FALL_DAY else 1)
+        many = per_day if fleet.steady else max(1, int(random.poisson(per_day)))
+        for _ in range(many):
+            km = 80 * math.exp(random.normal(0, fleet.km))
+            load = (
+                1100
+                * math.exp(random.normal(0, fleet.load))
+                * (load_factor if day >= FALL_DAY else 1)
+            )
             load = min(load, PAYLOAD_KG)
             kg = km * (empty + (full - empty) * load / PAYLOAD_KG)
+            kg *= math.exp(random.normal(0, fleet.noise))
             time = day * DAY + random.uniform(6, 20) * 3600
             late = random.uniform(1, 3) * DAY if random.random() < 0.02 else 0.0
             found.append((time + late, (time, kg, km * load / 1000)))
@@ -74,13 +100,14 @@ CONTESTANTS = {"shipped": _openings_shipped, "prototype": _openings_reference}
 def measured(seeds: range) -> dict[str, dict[str, Found]]:
     """Give what each contestant found, by the number of trips a day and the fall."""
     answer: dict[str, dict[str, Found]] = {}
-    for per_day in PER_DAY:
-        for load_factor in LOADS:
-            made = [trips(seed, per_day, load_factor) for seed in seeds]
-            answer[f"{per_day} a day, load x {load_factor:g}"] = {
-                name: _counted([openings(year) for year in made])
-                for name, openings in CONTESTANTS.items()
-            }
+    for fleet in FLEETS:
+        for per_day in fleet.per_day:
+            for load_factor in LOADS:
+                made = [trips(seed, fleet, per_day, load_factor) for seed in seeds]
+                answer[f"{fleet.name}, {per_day} a day, load x {load_factor:g}"] = {
+                    name: _counted([openings(year) for year in made])
+                    for name, openings in CONTESTANTS.items()
+                }
     return answer
 
 

@@ -21,10 +21,11 @@ class Stall:
     the client has gone: so do gateways of hosted projects.
     """
 
-    def __init__(self, target: str, where: Where) -> None:
+    def __init__(self, target: str, where: Where, commit: str = COMMIT) -> None:
         self.reached = threading.Event()
         self._target = target
         self._where = where
+        self._commit = commit
         self._released = threading.Event()
         stall = self
 
@@ -58,13 +59,13 @@ class Stall:
 
     def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
         """Forward one request and give its answer, None when it is to be lost."""
-        if path == COMMIT and self._where == "before":
+        if path == self._commit and self._where == "before":
             self.reached.set()
             self._released.wait(60)
             return None
         kept = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
         answer = httpx.post(self._target + path, headers=kept, content=body, timeout=60)
-        if path == COMMIT and self._where == "after":
+        if path == self._commit and self._where == "after":
             self.reached.set()
             self._released.wait(60)
             return None

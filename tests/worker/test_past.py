@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from emulator.running import Emulator
-from tests.worker.conftest import Run, Table, plan
+from tests.worker.conftest import Run, Start, Table, plan
+from tests.worker.stall import Stall, Where
 from worker.database import connected
+from worker.errors import WorkerError
 from worker.scan import Summary, scan
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -97,6 +99,51 @@ async def test_whatever_the_order_the_state_is_that_of_ordered_events(
     assert summary.counts["rebuilt"] >= 1
     assert state(tables) == expected
     assert tables.rows("select * from rebuilds") == []
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_a_worker_killed_while_it_folds_a_past_anew_changes_nothing(
+    where: Where, emulator: Emulator, tables: Table, start: Start
+) -> None:
+    rows = work(60, hot=[58, 59])
+    expected = await ordered(emulator, tables, rows)
+    tables.insert(rows[::-1])
+    with Stall(emulator.url, where, "/rest/v1/rpc/commit_pass").running() as stall:
+        worker = start("scan", SUPABASE_URL=stall.url, WORKER_LEASE_SECONDS="1")
+        assert await asyncio.to_thread(stall.reached.wait, 60)
+        worker.kill()
+        worker.wait()
+    async with asyncio.timeout(60):
+        while (await scanned(emulator)).outcome == "held":  # noqa: ASYNC110 - another process's
+            await asyncio.sleep(0.1)
+    assert state(tables) == expected
+    assert [row["kind"] for row in tables.rows("select kind from alerts")] == ["opened"]
+
+
+async def test_a_database_that_drops_everybody_again_and_again_changes_nothing(
+    emulator: Emulator, tables: Table
+) -> None:
+    rows = work(100, hot=[70, 98, 99])
+    expected = await ordered(emulator, tables, rows)
+    tables.insert(random.Random(1).sample(rows, len(rows)))
+
+    async def until_done() -> None:
+        while True:
+            try:
+                if (await scanned(emulator, batch_events=5)).outcome == "done":
+                    return
+            except WorkerError:
+                continue
+
+    scanning = asyncio.create_task(until_done())
+    for _ in range(15):
+        await asyncio.sleep(0.1)
+        tables.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and usename = 'authenticator'"
+        )
+    await scanning
+    assert state(tables) == expected
 
 
 async def test_a_few_late_events_are_recorded_and_nothing_is_folded_anew(
