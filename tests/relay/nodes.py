@@ -194,7 +194,7 @@ class Node:
         if not self._holds(seq):
             self.overflow(client)
             return
-        newer = reading.before | reading.published
+        newer = reading.published
         before = [
             framed(frames.event(change, 0))
             for change in reading.found
