@@ -42,7 +42,7 @@ def sentence(
         run = f"over {standing.events} {'periods' if period else 'events'}"
         parts = [
             f"{above} more kg per {unit} than this supplier's usual {usual}",
-            f"{run}, each within its {spread}",
+            f"{run}; one alone would not stand out ({spread}), together they do",
         ]
     else:
         more = _percent(verdict.ratio - 1)
