@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -16,6 +17,10 @@ from worker.ingest.rows import GoodRow
 
 BATCH_ROWS = 2000
 BATCH_BYTES = 1_000_000
+COLLECTED_BATCHES = 20
+"""httpx leaves each request, with its body, in a cycle of references: by itself the garbage
+collector lets so many pile up that memory grows with the file.
+"""
 PROGRESS_SECONDS = 5.0
 PROGRESS_ROWS = 500
 """So many rows are read between looks at the clock."""
@@ -98,7 +103,7 @@ async def write(table: Table, order: EventOrder, done: Ingested, report: Report)
     Raises Unavailable or Rejected; what was written until then stays and is skipped next time.
     """
     batch: list[dict[str, Any]] = []
-    size, told = 2, time.monotonic()
+    size, batches, told = 2, 0, time.monotonic()
     occurrences: Counter[bytes] = Counter()
     now = ""
     for timestamp, _, content in order:
@@ -110,7 +115,9 @@ async def write(table: Table, order: EventOrder, done: Ingested, report: Report)
         length = len(content) + 64
         if len(batch) == BATCH_ROWS or size + length > BATCH_BYTES:
             await _add(table, batch, done)
-            batch, size = [], 2
+            batch, size, batches = [], 2, batches + 1
+            if batches % COLLECTED_BATCHES == 0:
+                gc.collect()
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 report.writing(done)
                 told = time.monotonic()
