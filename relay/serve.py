@@ -17,12 +17,12 @@ from relay.accepting import Acceptor
 from relay.app import create_app
 from relay.changes.endpoints import ENDPOINTS
 from relay.changes.frames import HEARTBEAT_SECONDS
-from relay.clients import surface
 from relay.clients.arrival import Arrival
 from relay.clients.incoming import MAX_BYTES
 from relay.clients.protocol import RelayProtocol
 from relay.clients.sockets import Sockets
 from relay.logs import quieten
+from relay.reliances import CONNECTIONS, SERVER
 from relay.settings import Settings
 from relay.upstream.start import missing_schema
 
@@ -39,6 +39,9 @@ def run(settings: Settings, count: int = 1) -> int:
     """Serves with so many processes until SIGTERM, Ctrl-C or the death of a part, and returns the
     exit status."""
     quieten()
+    if (trouble := SERVER.trouble()) is not None:
+        logger.critical("%s", trouble)
+        return 1
     if (missing := asyncio.run(missing_schema(settings))) is not None:
         logger.critical("%s", missing)
         return 1
@@ -138,9 +141,10 @@ class Server(uvicorn.Server):
 
 
 def _classes(sockets: Sockets, settings: Settings, *, through_asgi: bool) -> tuple[Http, WebSocket]:
-    trouble = surface.trouble()
-    if trouble is not None:
-        logger.warning("%s; WebSockets are served through ASGI, which takes more time", trouble)
+    troubles = [found for each in CONNECTIONS if (found := each.trouble()) is not None]
+    for trouble in troubles:
+        logger.warning("%s", trouble)
+    if troubles:
         return "httptools", "websockets-sansio"
     most = settings.access.limits.connections
     http = partial(Arrival, sockets, most, straight=not through_asgi)

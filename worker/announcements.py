@@ -4,9 +4,9 @@ The official client gives up after some attempts, and a callback that raises lea
 a fresh client per attempt with its own reconnection switched off, callbacks that only set events,
 and attempts for ever.
 
-A channel can be joined, open and silent for good: after PostgreSQL was away for a while, or where a
-table is not published. So it also carries the worker's own heartbeat row. Only that row's return
-proves it, and a row that does not come back ends the attempt.
+A channel can be joined, open and silent for good: after PostgreSQL was away for a while, where a
+table is not published, or when the client has stopped reading. So it also carries the worker's own
+heartbeat row. Only that row's return proves it, and a row that does not come back ends the attempt.
 """
 
 from __future__ import annotations
@@ -87,8 +87,6 @@ class _Subscription:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._client.connect()
-                if (listening := self._client._listen_task) is not None:
-                    listening.add_done_callback(self._on_end)
                 channel = self._client.channel("worker-scans")
                 channel.on_postgres_changes(INSERT, self._on_row, table="scans", schema="public")
                 channel.on_postgres_changes(
@@ -142,10 +140,6 @@ class _Subscription:
     def _on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
         if state is not RealtimeSubscribeStates.SUBSCRIBED:
             self._end(f"{state.value} {error or ''}".strip())
-
-    def _on_end(self, listening: asyncio.Task[Any]) -> None:
-        failure = None if listening.cancelled() else listening.exception()
-        self._end(f"the client stopped listening: {failure}")
 
     def _end(self, reason: str) -> None:
         if not self._lost.is_set():

@@ -10,7 +10,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator
-from importlib.metadata import version
 from typing import Annotated, Any, Final, Union, get_args
 
 import websockets.asyncio.client
@@ -18,9 +17,10 @@ from pydantic import BaseModel, Field, TypeAdapter
 from realtime import AsyncRealtimeClient, message
 from realtime._async import client as module
 
+from relay.reliances import CLIENT
+
 logger = logging.getLogger(__name__)
 
-VERSION: Final = "2.34.1"
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -37,10 +37,9 @@ class PacedConnection(websockets.asyncio.client.ClientConnection):
 
 
 def apply() -> bool:
-    """Patches the client; false, with a warning, when another version is installed."""
-    installed = version("realtime")
-    if installed != VERSION:
-        logger.warning("realtime %s is installed, not %s: used as it is", installed, VERSION)
+    """Patches the client; false, with a warning, when it is not the one that was read."""
+    if (trouble := CLIENT.trouble()) is not None:
+        logger.warning("%s", trouble)
         return False
     setattr(  # noqa: B010 the module does not declare the name as something to assign
         module,

@@ -11,8 +11,8 @@ from websockets.frames import Opcode
 
 from emulator.running import Emulator
 from relay.changes.frames import SUBPROTOCOL
-from relay.clients import surface
 from relay.clients.protocol import RelayProtocol
+from relay.reliances import CONNECTIONS
 from tests.relay.clients import Running, Tables, greeted, live_relay, relay_of
 from tests.relay.raw import HEADERS, Raw, head, speaking
 
@@ -126,10 +126,6 @@ async def message(raw: Raw) -> dict[str, Any]:
     return found
 
 
-def test_uvicorn_hands_over_as_expected() -> None:
-    assert surface.trouble() is None
-
-
 async def test_another_way_of_handing_over_is_noticed_and_done_without(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,7 +135,7 @@ async def test_another_way_of_handing_over_is_noticed_and_done_without(
 
     with monkeypatch.context() as patched:
         patched.setattr(HttpToolsProtocol, "handle_websocket_upgrade", differently)
-        assert "0.54" in (surface.trouble() or "")
+        assert "pip install 'uvicorn==0.54.0'" in (CONNECTIONS[0].trouble() or "")
         server = relay_of(emulator)
         relay = await server.__aenter__()
     assert "WebSockets are served through ASGI" in caplog.text

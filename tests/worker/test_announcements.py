@@ -97,7 +97,9 @@ async def test_a_channel_that_is_silent_since_postgresql_was_away_is_replaced(
 ) -> None:
     """It stays open, its heartbeats are answered, and nothing comes through it any more."""
     caplog.set_level(logging.INFO)
-    away = replace(RealtimeSettings.prompt(), reconnect_ms=200, give_up_seconds=0.01)
+    away = replace(
+        RealtimeSettings.prompt(), reconnect_ms=8_000, longest_reconnect_ms=8_000, give_up_seconds=5
+    )
     with Emulator.running(database, settings=Settings(realtime=away)) as emulator:
         wake = asyncio.Event()
         async with following(emulator.url, emulator.keys.secret, wake) as (_, heartbeat):
