@@ -7,6 +7,8 @@ from typing import Final
 _QUERY: Final = re.compile(r"\?\S*")
 # Both write addresses as they were asked for, and a token may be in them.
 _TELL_ADDRESSES: Final = ("uvicorn.access", "uvicorn.error")
+# What uvicorn 0.54 says, as an error, of each handshake that was refused by an HTTP answer.
+_AFTER_REFUSAL: Final = "ASGI callable returned without completing handshake."
 
 
 def quieten() -> None:
@@ -21,6 +23,12 @@ def quieten() -> None:
         logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
     for name in _TELL_ADDRESSES:
         logging.getLogger(name).addFilter(without_queries)
+    logging.getLogger("uvicorn.error").addFilter(no_refusal)
+
+
+def no_refusal(record: logging.LogRecord) -> bool:
+    """Drops the line about a handshake that was refused, which is no error and anybody's to make."""
+    return record.msg != _AFTER_REFUSAL
 
 
 def without_queries(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from websockets.frames import Opcode
 
 from emulator.running import Emulator
 from relay.changes.frames import SUBPROTOCOL
+from relay.logs import no_refusal
 from tests.relay.access.hostile import kept, until_left
 from tests.relay.clients import Running, Tables, greeted, live_relay
 from tests.relay.fuzz.inputs import Inputs
@@ -26,6 +28,16 @@ ANSWER_SECONDS = 30.0
 pytestmark = pytest.mark.timeout(SECONDS + 60)
 
 
+@pytest.fixture
+def quiet_uvicorn() -> Iterator[None]:
+    """Leaves out of its lines what the relay leaves out."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(no_refusal)
+    yield
+    logger.removeFilter(no_refusal)
+
+
+@pytest.mark.usefixtures("quiet_uvicorn")
 async def test_whatever_is_sent_the_relay_keeps_serving(
     emulator: Emulator, tables: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:
