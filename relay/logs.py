@@ -27,7 +27,7 @@ def quieten() -> None:
 
 
 def no_refusal(record: logging.LogRecord) -> bool:
-    """Drops the line about a handshake that was refused, which is no error and anybody's to make."""
+    """Drops the line about a refused handshake, which is no error and anybody's to make."""
     return record.msg != _AFTER_REFUSAL
 
 
