@@ -31,6 +31,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 INSERT = RealtimePostgresChangesListenEvent.Insert
 ANY = RealtimePostgresChangesListenEvent.All
 HEARTBEATS = "worker_heartbeats"
+UNPUBLISHED = (
+    "apply supabase/migrations, or publish it by"
+    f" `alter publication supabase_realtime add table public.{HEARTBEATS}`"
+)
 RETURN_SECONDS = 15  # the slowest healthy return took less than one
 READY_SECONDS = 40.0  # a cold Realtime answers a join after up to 10 s, and connects slowly
 CLOSE_SECONDS = 3.0
@@ -58,7 +62,8 @@ async def follow(
         if subscription.proven:
             attempt, told = 0, False
         if not told:
-            logger.warning("without Realtime, polling meanwhile: %s", reason)
+            remedy = f"; {UNPUBLISHED}" if f"table: {HEARTBEATS}" in reason else ""
+            logger.warning("without Realtime, polling meanwhile: %s%s", reason, remedy)
             told = True
         await asyncio.sleep(pause(attempt, random.random(), longest_pause))  # noqa: S311 - jitter
         attempt += 1

@@ -132,6 +132,15 @@ async def test_it_is_not_said_to_follow_while_nothing_comes_back(
         await until(lambda: "following Realtime" in caplog.text)
 
 
+async def test_a_project_that_does_not_publish_the_heartbeats_is_told_how_to(
+    emulator: Emulator, tables: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables.execute("alter publication supabase_realtime drop table worker_heartbeats")
+    async with following(emulator.url, emulator.keys.secret, asyncio.Event()):
+        await until(lambda: "without Realtime, polling meanwhile" in caplog.text)
+    assert "alter publication supabase_realtime add table public.worker_heartbeats" in caplog.text
+
+
 def test_the_service_tells_that_it_lives_and_what_waits(start: Start, tables: Table) -> None:
     process = start("run", WORKER_POLL_SECONDS="0.2")
     eventually(lambda: tables.rows("select from worker_heartbeats"), process)
