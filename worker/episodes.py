@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.detection.observation import Driver, Rule, Standing
 from worker.detection.reason import repeated, sentence
-from worker.detection.series import Finding, Series
+from worker.detection.series import PERIOD, Finding
 from worker.events import Key
 from worker.severity import Severity, Thresholds, percent_above
 
@@ -145,7 +145,7 @@ def shown(
         level = max(standing.level, math.log(thresholds.info))
         predicted = verdict.expected_kg * math.exp(level)
         drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
-    in_periods = finding.identity.series is Series.PERIOD
+    in_periods = finding.identity.series == PERIOD
     spike = standing.rule is Rule.SPIKE
     reason = sentence(finding.identity, verdict, standing, period)
     again = repeated(standing, finding.time)
@@ -156,7 +156,7 @@ def shown(
         baseline_co2=verdict.expected_kg,
         percent_above=percent_above(predicted, verdict.expected_kg),
         severity=thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO,
-        series=finding.identity.series.value,
+        series=finding.identity.series,
         rule="period" if in_periods and spike else standing.rule.value,
         excess_kg=standing.excess_kg,
         reason="; ".join(filter(None, (reason, again))),

@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.detection.observation import Rules
 from worker.detection.periods import PeriodSeries
-from worker.detection.series import Identity, Reading, Series
+from worker.detection.series import Identity, Reading
 from worker.episodes import Change, Episode, Resolution
 from worker.events import Key
 from worker.recommend import recommend
@@ -38,7 +38,8 @@ class Findings:
         watched = self.key(key)
         clock = max(watched.newest, moment.time) if self._wall is None else self._wall
         outcome = watched.take(moment, reading, self._rules, clock)
-        self._outcomes.add(key, outcome)
+        if outcome.changes or outcome.notices:
+            self._outcomes.add(key, outcome)
         return outcome
 
     def want_rebuild(self, key: Key, reason: str) -> None:
@@ -164,8 +165,8 @@ def _by_key(answer: Mapping[str, Any]) -> dict[Key, _Stored]:
     for row in answer["keys"]:
         of(row).state = row["state"]
     for row in answer["detectors"]:
-        series, *others = (row[name] for name in IDENTITY)
-        of(row).detectors[Identity(Series(series), *others)] = row["state"]
+        identity = Identity(*(row[name] for name in IDENTITY))
+        of(row).detectors[identity] = row["state"]
     for row in answer["episodes"]:
         of(row).episode = Episode.from_row(row)
     for row in answer["inputs"]:

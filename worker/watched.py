@@ -21,7 +21,6 @@ from worker.detection.series import (
     Finding,
     Identity,
     Reading,
-    Series,
 )
 from worker.episodes import Change, Episode, Resolution, shown
 from worker.events import Key
@@ -63,11 +62,8 @@ class Outcome:
     @property
     def hot(self) -> bool:
         """Say whether the event itself is hot."""
-        return any(
-            finding.verdict.hot
-            for finding in self.findings
-            if finding.identity.series is Series.EVENT
-        )
+        first = self.findings[0] if self.findings else None
+        return first is not None and first.period is None and first.verdict.hot
 
 
 class WatchedKey:
@@ -217,7 +213,7 @@ class WatchedKey:
             self.episode = self._merged(former, found)
             if self.episode.severity > former.severity:
                 change = Change.ESCALATED
-        elif finding.identity.series.value == former.series:
+        elif finding.identity.series == former.series:
             self.episode = replace(former, recovering=standing.recovering)
         if self.episode != former:
             outcome.changes.append((self.episode, change))

@@ -88,7 +88,7 @@ async def service(supabase: Supabase) -> AsyncIterator[AsyncClient]:
     """The official client with the secret key; what the test wrote is deleted after it."""
     async with client(supabase, supabase.secret) as made:
         yield made
-        for table in ("hotspots", "baselines"):
+        for table in ("hotspots", "detector_keys"):
             await made.table(table).delete().eq("entity", supabase.entity).execute()
 
 

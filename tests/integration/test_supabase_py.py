@@ -73,20 +73,16 @@ async def test_an_upsert_changes_what_is_there(supabase: Supabase, service: Any)
         "entity": supabase.entity,
         "entity_type": "supplier",
         "event_type": "factory",
-        "median": 1.5,
-        "mad": 0.5,
-        "sample_size": 1,
-        "state": "warming",
-        "samples": [1.5],
-        "normal_streak": 0,
+        "late": 1,
+        "state": {"gaps": [1.5]},
     }
     keys = "entity,entity_type,event_type"
-    table = service.table("baselines")
-    for median in (1.5, 2.5):
-        (kept,) = (await table.upsert({**row, "median": median}, on_conflict=keys).execute()).data
-        assert kept["median"] == median
+    table = service.table("detector_keys")
+    for late in (1, 2):
+        (kept,) = (await table.upsert({**row, "late": late}, on_conflict=keys).execute()).data
+        assert kept["late"] == late
     left = await table.upsert(
-        {**row, "median": 9.0}, on_conflict=keys, ignore_duplicates=True
+        {**row, "late": 9}, on_conflict=keys, ignore_duplicates=True
     ).execute()
     assert left.data == []
 

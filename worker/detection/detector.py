@@ -258,15 +258,16 @@ class _Judging:
         detector = self.detector
         ratio = math.exp(max(-MOST_LOG, min(MOST_LOG, self.excess)))
         excess_kg = self.kg * (1 - 1 / ratio)
-        severity, late = None, False
+        severity, status = None, Status.WARMING
         if detector.ready:
             late = self.seen.time < detector.newest - LATE_DAYS * DAY
-            severity = point_rule.severity(
-                ratio, z, excess_kg, math.exp(detector.log_kg), self.rate, self.rules
-            )
-        judged = Status.JUDGED if detector.ready else Status.WARMING
+            status = Status.LATE if late else Status.JUDGED
+            if self.excess > 0:
+                severity = point_rule.severity(
+                    ratio, z, excess_kg, math.exp(detector.log_kg), self.rate, self.rules
+                )
         return Verdict(
-            Status.LATE if late else judged,
+            status,
             hot=severity is not None,
             severity=severity,
             ratio=ratio,

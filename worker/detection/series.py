@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -30,17 +29,15 @@ ABANDONED_DAYS = 30  # of event time without an event
 HISTORY_EVENTS, HISTORY_SHARE = 20, 10
 
 
-class Series(StrEnum):
-    """The question that a detector answers."""
-
-    EVENT = "event"
-    PERIOD = "period"
+# The question that a detector answers. Plain texts: identities are looked up for each event, and an
+# enumeration hashes in Python.
+EVENT, PERIOD = "event", "period"
 
 
 class Identity(NamedTuple):
     """What tells the detectors of one key apart. `country` is empty where no grid matters."""
 
-    series: Series
+    series: str
     method: str
     basis: str
     country: str
@@ -67,7 +64,7 @@ class Reading(NamedTuple):
     totals: tuple[tuple[str, float], ...] = ()
     ratios: tuple[Ratio, ...] = ()
 
-    def identity(self, series: Series) -> Identity:
+    def identity(self, series: str) -> Identity:
         """Give the detector of this series that sees the event."""
         return Identity(series, self.method, self.basis, self.country)
 
@@ -101,7 +98,7 @@ class Detectors:
         findings: list[Finding] = []
         seen = reading.seen
         if reading.basis != ABSOLUTE:
-            identity = reading.identity(Series.EVENT)
+            identity = reading.identity(EVENT)
             detector = self._event_detector(identity, reading.covariate_slope)
             self.disordered |= not detector.ready and seen.time < detector.newest
             verdict = detector.observe(seen, rules)
@@ -115,7 +112,7 @@ class Detectors:
         activity = 0.0 if reading.basis == ABSOLUTE else seen.activity
         if seen.kg is None or activity is None:
             return []
-        identity = reading.identity(Series.PERIOD)
+        identity = reading.identity(PERIOD)
         series = self._used.get(identity)
         if series is None and identity not in self._states:
             kind = PeriodKind(identity.absolute, seen.metered, reading.ratios)
@@ -133,7 +130,7 @@ class Detectors:
         return [
             _of_period(identity, period)
             for identity in self.identities
-            if identity.series is Series.PERIOD
+            if identity.series == PERIOD
             for period in self._period_series(identity).close(until, _rules_of(identity, rules))
         ]
 
@@ -157,7 +154,7 @@ class Detectors:
     def _loaded(self, identity: Identity) -> Detector | PeriodSeries:
         used = self._used.get(identity)
         if used is None:
-            restored = PeriodSeries if identity.series is Series.PERIOD else Detector
+            restored = PeriodSeries if identity.series == PERIOD else Detector
             used = self._used[identity] = restored.restored(self._states[identity])
         return used
 
@@ -209,7 +206,7 @@ class Detectors:
             if isinstance(used, PeriodSeries):
                 days += used.days
         for identity, state in self._states.items():
-            if identity.series is Series.PERIOD and identity not in self._used:
+            if identity.series == PERIOD and identity not in self._used:
                 days += map(int, state["days"])
         return (min(days) + 1) * DAY if days else None
 
@@ -220,14 +217,14 @@ class Detectors:
     @property
     def late(self) -> int:
         """Give how many events came too late to be learned, since the last fold of the past."""
-        used = {i: self.judge_of(i).late for i in self._used if i.series is Series.EVENT}
-        stored = {i: state["late"] for i, state in self._states.items() if i.series is Series.EVENT}
+        used = {i: self.judge_of(i).late for i in self._used if i.series == EVENT}
+        stored = {i: state["late"] for i, state in self._states.items() if i.series == EVENT}
         return sum((stored | used).values())
 
     def has_history(self) -> bool:
         """Say whether so much came late that it is history, and the past has to be folded anew."""
         for identity in self._used:
-            if identity.series is Series.EVENT:
+            if identity.series == EVENT:
                 detector = self.judge_of(identity)
                 if detector.late > max(HISTORY_EVENTS, detector.learned / HISTORY_SHARE):
                     return True

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.worker.detection.stream import MONDAY, RULES
 from worker.detection.observation import DAY, Observation, Status
 from worker.detection.periods import Ratio
-from worker.detection.series import Detectors, Finding, Identity, Reading, Series
+from worker.detection.series import Detectors, Finding, Identity, Reading
 from worker.severity import Thresholds
 
 RATIOS = (Ratio("distance", "km", "planned_km"), Ratio("load", "planned_km", "activity"))
@@ -65,9 +65,7 @@ def _stored(states: dict[Identity, dict[str, Any]]) -> str:
 
 
 def _loaded(text: str) -> dict[Identity, dict[str, Any]]:
-    return {
-        Identity(Series(series), *others): state for (series, *others), state in json.loads(text)
-    }
+    return {Identity(*identity): state for identity, state in json.loads(text)}
 
 
 @settings(max_examples=40, deadline=None)
