@@ -21,6 +21,8 @@ Act = Callable[[Stage, float, Options], Awaitable[bool]]  # false when it could 
 RATE_LIMIT = 5.0  # events a second: everything is dropped within seconds
 TERMINATED_WITHIN = 0.5
 AFTER_TERMINATION = 3.0  # the poller is away for half a second at least
+MOST_ATTEMPTS = 20  # to put rows back
+AFTER_ATTEMPT = 0.2
 PROMOTED_AFTER = 0.5  # of its time: before that the standby is made
 
 
@@ -144,10 +146,11 @@ async def _put_back(stage: Stage, seconds: float, options: Options) -> bool:
     ]
     done = 0
     for way in ways:
-        for _ in range(3):  # it may meet another writer
+        for _ in range(MOST_ATTEMPTS):  # another writer may take their hotspot away meanwhile
             if await way():
                 done += 1
                 break
+            await asyncio.sleep(AFTER_ATTEMPT)
         await asyncio.sleep(seconds / 6)
     return done == len(ways)
 
