@@ -364,3 +364,26 @@ def test_a_detour_is_not_told_again_by_the_period_that_it_is_in() -> None:
         row["timestamp"] = day.isoformat()
     tables = scanned(rows, [7] * 50)
     assert [(row["series"], row["status"]) for row in tables.hotspots] == [("event", "resolved")]
+
+
+def test_a_meter_alone_is_judged_by_the_day_and_says_what_it_does_not_know() -> None:
+    chance = random.Random(2)
+    rows = [
+        {
+            "id": number,
+            "supplier_id": "A",
+            "event_type": "factory",
+            "timestamp": (BEGIN + timedelta(hours=6 * number)).isoformat(),
+            "energy_kwh": 1000 * (1 + chance.gauss(0, 0.05)) * (1.8 if number > 240 else 1),
+            "country": "GBR",
+        }
+        for number in range(1, 281)
+    ]
+    tables = scanned(rows, [11] * 40)
+    assert {(row["series"], row["basis"]) for row in tables.detectors.values()} == {
+        ("period", "none")
+    }
+    (hotspot,) = tables.hotspots
+    assert "more kg per day" in hotspot["reason"]
+    assert "production is not known: more of it would look the same" in hotspot["reason"]
+    assert hotspot["severity"] == "critical"
