@@ -14,7 +14,11 @@ from starlette.types import Scope
 from relay.origins import Allows, cors
 from relay.settings import Settings
 
-WEB: Final = Path(__file__).parent / "web"
+HERE: Final = Path(__file__).parent
+WEB: Final = HERE / "web"
+# Installed it lies beside the page; in a checkout it is used where it is.
+_CLIENTS: Final = (HERE / "client_js", HERE.parent / "clients" / "js" / "src")
+CLIENT: Final = next(folder for folder in _CLIENTS if folder.is_dir())
 # Revalidated each time: the modules of one version belong together.
 _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -49,7 +53,8 @@ def add_pages(app: FastAPI, settings: Settings, allows: Allows) -> None:
     async def page_config() -> JSONResponse:
         return JSONResponse(config, headers=dict(_HEADERS))
 
-    app.mount("/web", _Files(allows), name="web")
+    app.mount("/web/client", _Files(CLIENT, allows), name="client")
+    app.mount("/web", _Files(WEB, allows), name="web")
 
 
 def content_policy(supabase_url: str) -> str:
@@ -72,8 +77,8 @@ def content_policy(supabase_url: str) -> str:
 class _Files(StaticFiles):
     """The files of the page, of which pages of allowed origins may import the client."""
 
-    def __init__(self, allows: Allows) -> None:
-        super().__init__(directory=WEB)
+    def __init__(self, folder: Path, allows: Allows) -> None:
+        super().__init__(directory=folder)
         self._allows = allows
 
     async def get_response(self, path: str, scope: Scope) -> Response:

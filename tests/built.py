@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-PACKAGES = ("demo", "emulator", "relay", "supabase", "worker")
-FILES = ("pyproject.toml", "README.md", "LICENSE")
+PACKAGES = ("clients/js/src", "demo", "emulator", "relay", "supabase", "worker")
+FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 
 def source(directory: Path) -> Path:

@@ -24,7 +24,7 @@ const boards = {
   ),
 };
 
-const client = new RelayClient({ url: new URL(".", location.href), token });
+const client = new RelayClient({ url: new URL(".", location.href), token, tabs: false });
 const signIn = new SignIn(session, () => {
   client.disconnect();
   client.connect();

@@ -88,8 +88,13 @@ def test_a_scan_with_an_error_has_failed(first: Worker) -> None:
     assert scans(first.connection) == [expected]
 
 
-def test_a_scan_requested_during_another_stays_queued(first: Worker) -> None:
+def test_a_scan_requested_during_another_while_events_wait_stays_queued(first: Worker) -> None:
     running = first.start()["scan"]
+    first.connection.execute(
+        "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+        " values ('factory', 'Foundry', now())"
+    )
+    first.connection.execute("delete from public.scans where status = 'queued'")  # of the insert
     one(first.connection, "select public.request_scan()")
     first.finish()
     assert [scan[1] for scan in scans(first.connection)] == ["done", "queued"]

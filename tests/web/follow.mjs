@@ -1,6 +1,6 @@
 // Follows the hotspots of the relay at the given address and prints each frame and state.
 // TOKENS: what its getter hands out in turn, the last one for ever. Needs node --experimental-websocket before Node 22.
-import { RelayClient } from "../../relay/web/client.js";
+import { RelayClient } from "../../clients/js/src/client.js";
 
 const tokens = process.env.TOKENS?.split(" ");
 let asked = 0;

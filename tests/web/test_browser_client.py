@@ -10,7 +10,7 @@ import pytest
 from relay.close import CloseCode
 
 HERE = Path(__file__).parent
-WEB = HERE.parents[1] / "relay" / "web"
+CLIENT = HERE.parents[1] / "clients" / "js"
 NODE = shutil.which("node")
 
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -18,7 +18,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
 @needs_node
 def test_node_runs_the_browser_clients_tests() -> None:
-    modules = sorted(HERE.glob("*.test.mjs"))
+    modules = sorted([*HERE.glob("*.test.mjs"), *CLIENT.glob("test/*.test.mjs")])
     run = node("--test", *map(str, modules))
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -26,7 +26,7 @@ def test_node_runs_the_browser_clients_tests() -> None:
 @needs_node
 def test_close_codes_are_those_of_the_relay_and_mean_the_same() -> None:
     script = f"""
-      import {{ CloseCode, comeBack }} from "{(WEB / "close.js").as_uri()}";
+      import {{ CloseCode, comeBack }} from "{(CLIENT / "src" / "close.js").as_uri()}";
       const codes = Object.entries(CloseCode).map(([name, code]) => [name, code, comeBack(code)]);
       console.log(JSON.stringify(codes));
     """

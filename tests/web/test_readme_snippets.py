@@ -9,7 +9,7 @@ from tests.node import JAVASCRIPT, install, node
 
 PROJECT = Path(__file__).parents[2]
 SNIPPET = re.compile(r"^```(?:js|ts)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CLIENT = "relay/web/client"
+CLIENT = "clients/js/src/client"
 # What surrounds a snippet in somebody's project.
 AROUND = """
 type Session = { access_token: string } | null; // as in supabase-js, whose own types need Node's

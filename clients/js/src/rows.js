@@ -1,7 +1,7 @@
 // The newest change of each row that an endpoint has told, so that none is handed on twice.
 //
-// The version decides and nothing else: a row may be put back after its deletion, with a later one.
-// The number of rows is bounded: beyond `limit` those that have not changed for the longest are
+// Versions alone order the changes of a row, deletions included: a row may be put back under its
+// id. The number of rows is bounded: beyond `limit` those that have not changed for the longest are
 // forgotten, which only means that the relay may tell them again.
 export class Rows {
   #changes = new Map();
@@ -14,7 +14,7 @@ export class Rows {
   // Whether the change is news; what is not newer than the change held is not. Its type becomes
   // INSERT if the row is not held, else UPDATE: the relay sends everybody the same and cannot know.
   take(change) {
-    const key = `${change.table}:${idOf(change)}`;
+    const key = keyOf(change);
     const held = this.#changes.get(key);
     if (held !== undefined && change.version <= held.version) return false;
     if (hasRecord(change)) tellAs(change, held !== undefined && hasRecord(held));
@@ -24,9 +24,24 @@ export class Rows {
     return true;
   }
 
+  // Forget one row, whatever its version.
+  drop(change) {
+    this.#changes.delete(keyOf(change));
+  }
+
   // The rows that still exist and match as insertions, the longest unchanged first.
   present() {
-    return [...this.#changes.values()].filter(hasRecord).map((change) => tellAs({ ...change }, false));
+    return this.all().filter(hasRecord).map((change) => tellAs({ ...change }, false));
+  }
+
+  // What a subscriber that comes late has to be told of a stream with this status.
+  told({ state, complete }) {
+    return state === "open" ? [...this.present(), { type: "synced", complete }] : this.present();
+  }
+
+  // The newest change of each row, deletions and leaves included, the longest unchanged first.
+  all() {
+    return [...this.#changes.values()];
   }
 
   get size() {
@@ -44,6 +59,10 @@ function tellAs(change, held) {
   return change;
 }
 
+export function keyOf(change) {
+  return `${change.table}:${idOf(change)}`;
+}
+
 // The id of the row that a change is about, whatever its type.
 export function idOf(change) {
   return change.record?.id ?? change.old_record?.id ?? change.id;
@@ -54,9 +73,11 @@ export function hasRecord(change) {
   return change.type === "INSERT" || change.type === "UPDATE";
 }
 
-// Whether a parsed frame of a change type has what every change must have.
+// Whether a parsed frame of a change type has what every change must have. An id beyond 2^53 is no
+// safe number: two of them could be one.
 export function isChange(frame) {
   if (typeof frame.table !== "string" || !Number.isInteger(frame.version)) return false;
-  if (!Number.isInteger(idOf(frame))) return false;
+  const id = idOf(frame);
+  if (!Number.isSafeInteger(id) && typeof id !== "string") return false;
   return !hasRecord(frame) || frame.record?.id !== undefined;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RelayClient } from "../../relay/web/client.js";
+import { RelayClient } from "../src/client.js";
 import { Clock, Sockets, deletion, hello, leave, resumed, synced, upsert } from "./fake.mjs";
 
 function relay(options = {}) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { delay } from "../../relay/web/backoff.js";
+import { delay } from "../src/backoff.js";
 
 test("the ceiling doubles with each attempt, up to the cap", () => {
   const ceiling = (attempt) => delay(attempt, { first: 100, cap: 1_000, random: () => 1 });

@@ -98,3 +98,74 @@ export function deletion(id, version) {
 export function leave(id, version) {
   return { type: "LEAVE", table: "hotspots", id, version };
 }
+
+// Web Locks of one origin, shared by the tabs of a test.
+export class Locks {
+  #held = new Map(); // name -> { reject }
+  #queues = new Map();
+
+  request = (name, options, act) =>
+    new Promise((resolve, reject) => {
+      const entry = { act, resolve, reject };
+      if (options.steal) {
+        this.#held.get(name)?.reject(new DOMException("stolen", "AbortError"));
+        this.#grant(name, entry);
+        return;
+      }
+      options.signal?.addEventListener("abort", () => {
+        const queue = this.#queues.get(name) ?? [];
+        if (!queue.includes(entry)) return;
+        queue.splice(queue.indexOf(entry), 1);
+        reject(options.signal.reason);
+      });
+      if (!this.#held.has(name)) this.#grant(name, entry);
+      else this.#queues.set(name, [...(this.#queues.get(name) ?? []), entry]);
+    });
+
+  // What the browser does when the tab that holds it is gone.
+  release(name) {
+    this.#held.delete(name);
+    const next = this.#queues.get(name)?.shift();
+    if (next) this.#grant(name, next);
+  }
+
+  get names() {
+    return [...this.#held.keys()];
+  }
+
+  async #grant(name, entry) {
+    this.#held.set(name, entry);
+    await null;
+    try {
+      const value = await entry.act();
+      if (this.#held.get(name) === entry) this.release(name);
+      entry.resolve(value);
+    } catch (error) {
+      entry.reject(error);
+    }
+  }
+}
+
+// BroadcastChannel of one origin; `silence(channel)` makes one neither hear nor speak.
+export function broadcasting() {
+  const all = new Set();
+  const frozen = new Set();
+  class Channel {
+    constructor(name) {
+      this.name = name;
+      all.add(this);
+    }
+    postMessage(message) {
+      if (frozen.has(this)) return;
+      const data = structuredClone(message);
+      for (const other of [...all]) {
+        if (other === this || other.name !== this.name || frozen.has(other)) continue;
+        queueMicrotask(() => all.has(other) && other.onmessage?.({ data }));
+      }
+    }
+    close() {
+      all.delete(this);
+    }
+  }
+  return { Channel, all, freeze: (channel) => frozen.add(channel), thaw: (channel) => frozen.delete(channel) };
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Rows, isChange } from "../../relay/web/rows.js";
+import { Rows, isChange } from "../src/rows.js";
 import { deletion, leave, upsert } from "./fake.mjs";
 
 function taken(changes, limit = 100) {
@@ -71,4 +71,9 @@ test("a change needs a table, an id and a version, and a row where it says so", 
   assert.ok(!isChange({ ...upsert(1, 2), record: null }));
   assert.ok(!isChange({ ...deletion(1, 1), old_record: null }));
   assert.ok(!isChange({ ...leave(1, 1), table: undefined }));
+});
+
+test("an id beyond 2^53 is no number that can be told from its neighbour", () => {
+  assert.ok(!isChange(upsert(2 ** 53, 1)));
+  assert.ok(isChange({ ...upsert(1, 1), record: { id: "9007199254740993" } }));
 });

@@ -12,6 +12,7 @@
 // state, because the one who is told may call close().
 import { delay } from "./backoff.js";
 import { CloseCode, comeBack } from "./close.js";
+import { parse } from "./json.js";
 import { Rows, isChange } from "./rows.js";
 
 const PROTOCOL = "relay.v1";
@@ -19,11 +20,15 @@ const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
 const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
 const TOKEN_SECONDS = 60; // for the application to come by a token
 
+// The status of a stream that was never opened.
+export const CLOSED = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
+
 export class Stream {
   #url;
   #options;
   #tell;
   #tellStatus;
+  #tellCursor;
   #socket = null;
   #asking = null; // identifies the question for a token whose answer is waited for
   #token = null; // sent on this connection
@@ -34,16 +39,17 @@ export class Stream {
   #cursor = null;
   #awaitsPong = false;
   #rows;
-  #status;
+  #status = CLOSED;
 
-  // `url` is null where none is known. `tell` gets changes, resets and synced frames; `tellStatus` is called at each new status.
-  constructor(url, options, tell, tellStatus) {
+  // `url` is null where none is known. `tell` gets changes, resets and synced frames, `tellStatus`
+  // each new status, `tellCursor` each new cursor, after everything that it covers.
+  constructor(url, options, { tell, tellStatus, tellCursor = () => {} }) {
     this.#url = url;
     this.#options = options;
     this.#tell = tell;
     this.#tellStatus = tellStatus;
+    this.#tellCursor = tellCursor;
     this.#rows = new Rows(options.maxRows);
-    this.#status = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
   }
 
   get status() {
@@ -52,22 +58,52 @@ export class Stream {
 
   // What a subscriber that comes late has missed: the rows held and whether that is all of them.
   get held() {
-    const { state, complete } = this.#status;
-    const frames = this.#rows.present();
-    return state === "open" ? [...frames, { type: "synced", complete }] : frames;
+    return this.#rows.told(this.#status);
+  }
+
+  // What another page needs to go on from here: a cursor, null without one, and the newest change
+  // of each row, which holds at least what the cursor covers.
+  get saved() {
+    return { cursor: this.#cursor, changes: this.#rows.all() };
+  }
+
+  // Go on from what another page, or this one before a reload, has saved. Before open().
+  restore({ cursor, changes }) {
+    this.#cursor = cursor;
+    for (const change of changes) this.#rows.take(change);
   }
 
   open() {
     if (this.#status.state !== "closed" && this.#status.state !== "refused") return;
     this.#attempt = 0;
-    if (this.#url === null) this.#stop("no address: pass `url`, the address of the relay");
-    else if (!this.#options.WebSocket) this.#stop("no WebSocket here: pass a class as `WebSocket`");
+    if (this.#url === null) this.#stop("no `url` of the relay");
+    else if (!this.#options.WebSocket) this.#stop("no `WebSocket` class here");
     else this.#dial();
   }
 
   close() {
     this.#hangUp(1000);
     if (this.#status.state !== "closed") this.#become("closed");
+  }
+
+  // Do not wait for the back-off any longer.
+  retryNow() {
+    if (this.#status.state !== "waiting") return;
+    this.#attempt = 0;
+    this.#dial();
+  }
+
+  // The network or the page was away: find out at once whether the connection still lives.
+  wake() {
+    if (this.#status.state === "waiting") this.retryNow();
+    else if (this.#status.state === "open" && !this.#awaitsPong) this.#ping();
+  }
+
+  // The application has another token: show it, or try again with it.
+  tokenChanged() {
+    if (this.#greetedYet) this.#renew();
+    else if (this.#status.state === "waiting") this.retryNow();
+    else if (this.#status.state === "refused") this.open();
   }
 
   // Forget what was received, so that the next open() starts from the beginning.
@@ -144,7 +180,7 @@ export class Stream {
 
   #receive(text) {
     this.#heard();
-    const frame = parse(text);
+    const frame = parse(text, this.#options.ids);
     if (frame === null || (CHANGES.has(frame.type) && !isChange(frame))) {
       this.#become(this.#status.state, { badFrames: this.#status.badFrames + 1 });
     } else if (CHANGES.has(frame.type)) {
@@ -161,12 +197,12 @@ export class Stream {
         this.#greeted(frame);
         break;
       case "synced":
-        this.#cursor = frame.cursor ?? null;
+        this.#keep(frame.cursor);
         this.#become("open", { complete: frame.complete === true });
         this.#tell({ type: "synced", complete: frame.complete === true });
         break;
       case "cursor":
-        this.#cursor = frame.cursor ?? null;
+        this.#keep(frame.cursor);
         break;
       case "reset":
         this.#discard(frame.reason);
@@ -179,9 +215,15 @@ export class Stream {
         else this.#expectGreeting(); // the token is on its way
         break;
       case "token_expiring":
+        this.#spend(CloseCode.TOKEN_EXPIRED, "the token expires, and there is no other");
         this.#renew();
         break;
     }
+  }
+
+  #keep(cursor) {
+    this.#cursor = cursor ?? null;
+    this.#tellCursor(this.#cursor);
   }
 
   #show(token) {
@@ -191,12 +233,12 @@ export class Stream {
 
   // The connection lasts as long as its token: show another one, where there is another.
   #renew() {
-    this.#spend(CloseCode.TOKEN_EXPIRED, "the token expires, and there is no other");
     const source = this.#options.token;
-    if (typeof source !== "function") return;
-    this.#ask(source, (token) => {
-      if (token !== null && token !== this.#spent?.token) this.#show(token);
-    });
+    const show = (token) => {
+      if (token && token !== this.#token && token !== this.#spent?.token) this.#show(token);
+    };
+    if (typeof source === "function") this.#ask(source, show);
+    else show(source);
   }
 
   #spend(code, reason) {
@@ -249,8 +291,9 @@ export class Stream {
     }
     this.#hangUp(1000);
     const wait = delay(this.#attempt++, { random: this.#options.random });
+    const retryAt = this.#options.now() + wait;
     this.#after(wait / 1000, () => this.#dial());
-    this.#become("waiting", { code, reason, retrySeconds: wait / 1000 });
+    this.#become("waiting", { code, reason, retrySeconds: wait / 1000, retryAt });
   }
 
   // Leave the socket and the timer behind; nothing that either still does is heard.
@@ -278,14 +321,5 @@ export class Stream {
     const kept = state === this.#status.state ? this.#status : fresh;
     this.#status = Object.freeze({ ...kept, ...details, state });
     this.#tellStatus(this.#status);
-  }
-}
-
-function parse(text) {
-  try {
-    const frame = JSON.parse(text);
-    return typeof frame?.type === "string" ? frame : null;
-  } catch {
-    return null;
   }
 }

@@ -1,0 +1,256 @@
+// Client of Hotspot Relay for browsers and other places with a WebSocket, without dependencies.
+//
+//   const client = new RelayClient({ url: "https://relay.example.org" });
+//   client.subscribe("hotspots", (change) => console.log(change.type, change.record));
+//   client.connect();
+//
+// However many subscribers an endpoint has, and in however many tabs, it has one WebSocket. Each
+// change is handed to each subscriber once; after an interruption, and after a reload, the missed
+// changes are fetched by the relay's cursor.
+import { Commands } from "./commands.js";
+import { Endpoint } from "./endpoint.js";
+import { Frames } from "./frames.js";
+
+export { CloseCode, comeBack } from "./close.js";
+export { RelayError } from "./commands.js";
+export { hasRecord, idOf } from "./rows.js";
+
+export const CHANNELS = Object.freeze(["hotspots", "alerts", "recommendations"]);
+
+const WAKING = [
+  ["window", "online"],
+  ["window", "pageshow"],
+  ["document", "resume"],
+];
+
+function defaults() {
+  return {
+    token: undefined,
+    storage: null,
+    tabs: true,
+    ids: "number",
+    pauseHiddenSeconds: Infinity,
+    pingSeconds: 25,
+    replySeconds: 10,
+    maxRows: 20_000,
+    random: Math.random,
+    now: Date.now,
+    timers: {
+      setTimeout: (act, milliseconds) => setTimeout(act, milliseconds),
+      clearTimeout: (timer) => clearTimeout(timer),
+    },
+    onError: (error) => console.error(error),
+    WebSocket: globalThis.WebSocket,
+    BroadcastChannel: globalThis.BroadcastChannel,
+    locks: globalThis.navigator?.locks,
+    window: globalThis.window,
+    document: globalThis.document,
+    fetch: (...request) => globalThis.fetch(...request),
+  };
+}
+
+export class RelayClient {
+  #base;
+  #last;
+  #settings;
+  #endpoints = {};
+  #subscribers = {};
+  #watchers = new Set();
+  #connected = false;
+  #environment = null; // ends listening to the page's events
+  #hiddenTimer = null;
+
+  // Options: see client.d.ts. Throws when `url` is no URL. Opens nothing, so that it can be made
+  // where pages are rendered ahead, without `location` and `WebSocket`.
+  constructor({ url = ownOrigin(), filters = {}, last, ...options } = {}) {
+    this.#base = url === undefined ? null : new URL(url);
+    this.#last = last;
+    this.#settings = { ...defaults(), ...options };
+    for (const channel of CHANNELS) {
+      this.#subscribers[channel] = new Set();
+      this.#endpoints[channel] = new Endpoint(
+        this.#address(channel, filters[channel]),
+        this.#settings,
+        (frame) => this.#dispatch(this.#subscribers[channel], frame),
+        (status) => this.#dispatch(this.#watchers, channel, status),
+      );
+    }
+    this.commands = new Commands(this.#base && httpBase(this.#base), this.#settings);
+  }
+
+  // Open the endpoints that have subscribers, now and when they get one. Again: no effect, except
+  // that endpoints which refused are tried once more.
+  connect() {
+    this.#connected = true;
+    this.#listen();
+    this.#openAll();
+  }
+
+  // Close all sockets and stop every timer. Subscriptions stay; connect() resumes them.
+  disconnect() {
+    this.#connected = false;
+    this.#environment?.abort();
+    this.#environment = null;
+    this.#settings.timers.clearTimeout(this.#hiddenTimer);
+    this.#each("close");
+  }
+
+  // Call back at each change, reset and synced of the channel; the rows that the client already
+  // holds come first. Returns a function that ends the subscription, as an aborted `signal` does.
+  subscribe(channel, callback, { signal } = {}) {
+    this.#check(channel);
+    const subscribers = this.#subscribers[channel];
+    const endpoint = this.#endpoints[channel];
+    if (signal?.aborted) return () => {};
+    const subscription = { callback, held: endpoint.held };
+    subscribers.add(subscription);
+    queueMicrotask(() => this.#handOver(subscribers, subscription));
+    if (this.#connected) endpoint.open();
+    const stop = () => {
+      if (!subscribers.delete(subscription) || subscribers.size > 0) return;
+      endpoint.close();
+      endpoint.forget(); // the next subscriber starts from the beginning
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+    return stop;
+  }
+
+  // The same for `for await`. Who is slower than the changes gets the newest of each row.
+  frames(channel, { signal } = {}) {
+    this.#check(channel);
+    return new Frames((take) => this.subscribe(channel, take, { signal }), signal);
+  }
+
+  // Follow other rows of a channel from now on; subscribers get a reset and the rows that match.
+  setFilter(channel, filter) {
+    this.#check(channel);
+    this.#endpoints[channel].follow(this.#address(channel, filter));
+  }
+
+  // Use this token, or getter, from now on: shown to the relay at once where it is needed.
+  setToken(token) {
+    this.#settings.token = token;
+    this.#each("tokenChanged");
+  }
+
+  // Make every attempt that is waited for now.
+  retryNow() {
+    this.#each("retryNow");
+  }
+
+  // State of each channel by name; see ChannelStatus in client.d.ts.
+  get status() {
+    return Object.fromEntries(CHANNELS.map((name) => [name, this.#endpoints[name].status]));
+  }
+
+  // Call back with (channel, status) at each new status. Returns a function that ends it.
+  onStatus(callback) {
+    const watcher = { callback };
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  #check(channel) {
+    if (!CHANNELS.includes(channel)) throw new RangeError(`unknown channel: ${channel}`);
+  }
+
+  #openAll() {
+    for (const channel of CHANNELS) {
+      if (this.#subscribers[channel].size > 0) this.#endpoints[channel].open();
+    }
+  }
+
+  // What the page goes through: without a network, asleep, hidden, left.
+  #listen() {
+    if (this.#environment !== null) return;
+    const { window, document } = this.#settings;
+    const { signal } = (this.#environment = new AbortController());
+    const places = { window, document };
+    for (const [place, event] of WAKING) {
+      places[place]?.addEventListener(event, () => this.#each("wake"), { signal });
+    }
+    window?.addEventListener("pagehide", () => this.#each("save"), { signal });
+    document?.addEventListener("visibilitychange", () => this.#visibility(document), { signal });
+  }
+
+  #visibility(document) {
+    const { timers, pauseHiddenSeconds } = this.#settings;
+    timers.clearTimeout(this.#hiddenTimer);
+    if (document.visibilityState === "visible") {
+      this.#openAll();
+      this.#each("wake");
+      return;
+    }
+    this.#each("save");
+    if (pauseHiddenSeconds === Infinity) return;
+    this.#hiddenTimer = timers.setTimeout(() => this.#each("close"), pauseHiddenSeconds * 1000);
+  }
+
+  #each(act) {
+    for (const channel of CHANNELS) this.#endpoints[channel][act]();
+  }
+
+  #handOver(subscribers, subscription) {
+    const held = subscription.held;
+    subscription.held = null;
+    for (const frame of held) {
+      if (subscribers.has(subscription)) this.#call(subscription.callback, frame);
+    }
+  }
+
+  // A copy, since a callback may subscribe or unsubscribe; one that throws keeps none from it.
+  #dispatch(audience, ...news) {
+    for (const member of [...audience]) {
+      if (!audience.has(member)) continue;
+      if (member.held) member.held.push(...news);
+      else this.#call(member.callback, ...news);
+    }
+  }
+
+  #call(callback, ...news) {
+    try {
+      callback(...news);
+    } catch (error) {
+      this.#settings.onError(error);
+    }
+  }
+
+  // Address of an endpoint, whichever scheme the base is given in; a path in front is kept. Null
+  // when there is no base.
+  #address(channel, filter) {
+    if (this.#base === null) return null;
+    const url = new URL(this.#base);
+    url.protocol = url.protocol.replace(/^http/, "ws");
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/ws/${channel}`;
+    url.search = "";
+    url.hash = "";
+    for (const [name, value] of Object.entries({ last: this.#last, ...filter })) {
+      if (value === undefined) continue;
+      for (const each of Array.isArray(value) ? whole(value) : [value]) {
+        url.searchParams.append(name, String(each));
+      }
+    }
+    return url.href;
+  }
+}
+
+// The relay takes values whole where a parameter is repeated; in a single one commas separate.
+function whole(values) {
+  return values.length === 1 ? [values[0], values[0]] : values;
+}
+
+// Where the page is from; undefined outside of pages. `null` is what a file or a sandbox has.
+function ownOrigin() {
+  const origin = globalThis.location?.origin;
+  return origin === "null" ? undefined : origin;
+}
+
+// The base for routes over HTTP, which are relative to it.
+function httpBase(base) {
+  const url = new URL(base);
+  url.protocol = url.protocol.replace(/^ws/, "http");
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/`;
+  url.search = "";
+  url.hash = "";
+  return url;
+}

@@ -1,0 +1,75 @@
+// Commands to the relay over HTTP, under the user's token. What they change comes back through the
+// streams, to everybody.
+const DEADLINE_SECONDS = 15;
+
+// The relay's answer was an error, or there was none: `status` is 0 then.
+export class RelayError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.name = "RelayError";
+    this.status = status;
+  }
+}
+
+export class Commands {
+  #base;
+  #options;
+
+  // `base` is the relay's http(s) address, null where none is known.
+  constructor(base, options) {
+    this.#base = base;
+    this.#options = options;
+  }
+
+  scan(options) {
+    return this.send("POST", "hotspots/scan", undefined, options);
+  }
+
+  scanState(id, options) {
+    return this.send("GET", `scans/${id}`, undefined, options);
+  }
+
+  approve(id, { notes, ...options } = {}) {
+    return this.send("POST", `recommendations/${id}/approve`, notes && { notes }, options);
+  }
+
+  reject(id, { notes, ...options } = {}) {
+    return this.send("POST", `recommendations/${id}/reject`, notes && { notes }, options);
+  }
+
+  acknowledge(id, options) {
+    return this.send("POST", `alerts/${id}/acknowledge`, undefined, options);
+  }
+
+  resolve(id, options) {
+    return this.send("POST", `hotspots/${id}/resolve`, undefined, options);
+  }
+
+  // Any route of the relay by its path; resolves to the parsed answer, throws RelayError.
+  async send(method, path, body, { signal } = {}) {
+    if (this.#base === null) throw new RelayError("no `url` of the relay", 0);
+    const { token } = this.#options;
+    const given = typeof token === "function" ? await token() : token;
+    const headers = given ? { Authorization: `Bearer ${given}` } : {};
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const deadline = AbortSignal.timeout(DEADLINE_SECONDS * 1000);
+    let reply;
+    try {
+      reply = await this.#options.fetch(new URL(path, this.#base), {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+      });
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      const late = error.name === "TimeoutError";
+      throw new RelayError(late ? "The relay did not answer in time." : "The relay cannot be reached.", 0);
+    }
+    const answer = await reply.json().catch(() => ({}));
+    if (!reply.ok) {
+      throw new RelayError(answer.detail ?? `The relay answered ${reply.status}.`, reply.status);
+    }
+    return answer;
+  }
+}

@@ -1,0 +1,257 @@
+// One stream for all tabs of an origin that follow the same thing.
+//
+// The tab that holds a Web Lock leads: it has the WebSocket and broadcasts what it receives. The
+// others hold the same rows and the same cursor, so that when the leader goes, whoever gets the
+// lock next resumes exactly there, and nothing is missed or told twice: versions decide. Messages
+// are numbered, so that a follower that missed some asks for everything. A leader that is frozen by
+// the browser keeps its lock and answers nothing; a follower steals it then.
+import { Rows, keyOf } from "./rows.js";
+import { CLOSED } from "./stream.js";
+
+const PROBE_SECONDS = 10;
+const SILENT_SECONDS = 5; // without an answer to a probe
+const ASKED = new Set(["open", "retryNow", "wake", "tokenChanged"]); // of a leader, by any tab
+
+// Whether this environment can share: Web Locks need a secure context.
+export function canShare({ locks, BroadcastChannel }) {
+  return Boolean(locks && BroadcastChannel);
+}
+
+export class SharedStream {
+  #name;
+  #options;
+  #makeStream;
+  #heard;
+  #rows;
+  #cursor = null;
+  #status = CLOSED;
+  #channel = null;
+  #stream = null; // while leading
+  #release = null; // gives the lock back
+  #abort = null; // ends waiting for the lock
+  #timer = null;
+  #id = null;
+  #sent = 0; // messages of this leader
+  #leader = null; // whom this follower hears
+  #count = 0; // and how many of its messages it has
+
+  // `name` is that of the group: equal where the same rows are followed by the same user.
+  // `makeStream(listeners)` makes the stream of a leader; `heard` are the listeners of this tab.
+  constructor(name, options, makeStream, heard) {
+    this.#name = name;
+    this.#options = options;
+    this.#makeStream = makeStream;
+    this.#heard = heard;
+    this.#rows = new Rows(options.maxRows);
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  // Whether this tab has the WebSocket.
+  get leads() {
+    return this.#stream !== null;
+  }
+
+  get held() {
+    return this.#rows.told(this.#status);
+  }
+
+  get saved() {
+    return { cursor: this.#cursor, changes: this.#rows.all() };
+  }
+
+  restore({ cursor, changes }) {
+    this.#cursor = cursor;
+    for (const change of changes) this.#rows.take(change);
+  }
+
+  open() {
+    if (this.#channel !== null) {
+      if (this.#status.state === "refused") this.#askLeader("open");
+      return;
+    }
+    this.#id = `${this.#options.now()}:${this.#options.random()}`;
+    const channel = (this.#channel = new this.#options.BroadcastChannel(this.#name));
+    channel.onmessage = ({ data }) => this.#channel === channel && this.#receive(data);
+    this.#become({ ...this.#status, state: "connecting" });
+    this.#stand();
+    this.#post({ kind: "join" });
+    this.#watch();
+  }
+
+  close() {
+    if (this.#channel === null) return;
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#channel.close();
+    this.#channel = null;
+    this.#abort?.abort();
+    this.#stepDown();
+    this.#become(CLOSED);
+  }
+
+  forget() {
+    this.#rows.forget();
+    this.#cursor = null;
+    this.#stream?.forget();
+  }
+
+  retryNow() {
+    this.#askLeader("retryNow");
+  }
+
+  wake() {
+    this.#askLeader("wake");
+    if (this.#stream === null && this.#channel !== null) this.#probe();
+  }
+
+  tokenChanged() {
+    this.#askLeader("tokenChanged");
+  }
+
+  // Wait for the lock; whoever has it leads until it is given back, stolen, or the tab is gone.
+  #stand(steal = false) {
+    this.#abort?.abort(); // of waiting in the queue
+    const abort = (this.#abort = new AbortController());
+    const channel = this.#channel;
+    const options = steal ? { steal: true } : { signal: abort.signal };
+    this.#options.locks
+      .request(this.#name, options, () => {
+        if (this.#channel !== channel || abort.signal.aborted) return undefined;
+        return new Promise((release) => {
+          this.#release = release;
+          this.#lead();
+        });
+      })
+      .catch(() => {
+        // Given up by close(), or stolen from this tab while it was frozen.
+        if (this.#channel !== channel || abort !== this.#abort) return;
+        this.#stepDown();
+        this.#stand();
+        this.#post({ kind: "join" });
+        this.#watch();
+      });
+  }
+
+  #lead() {
+    this.#options.timers.clearTimeout(this.#timer);
+    const leading = (act) => (value) => this.#stream === stream && act(value);
+    const stream = (this.#stream = this.#makeStream({
+      tell: leading((frame) => {
+        this.#take(frame);
+        this.#broadcast({ kind: "frame", frame });
+      }),
+      tellStatus: leading((status) => {
+        this.#become(status);
+        this.#broadcast({ kind: "status", status });
+      }),
+      tellCursor: leading((cursor) => {
+        this.#cursor = cursor;
+        this.#heard.tellCursor(cursor);
+        this.#broadcast({ kind: "cursor", cursor });
+      }),
+    }));
+    stream.restore(this.saved);
+    this.#post({ kind: "alive", n: this.#sent });
+    stream.open();
+  }
+
+  #stepDown() {
+    const stream = this.#stream;
+    this.#stream = null;
+    stream?.close();
+    this.#release?.();
+    this.#release = null;
+  }
+
+  #receive(message) {
+    if (this.#stream !== null) this.#serve(message);
+    else if (message.n !== undefined) this.#follow(message);
+  }
+
+  #serve({ kind, from }) {
+    if (kind === "join") this.#post({ kind: "state", to: from, n: this.#sent, ...this.saved, status: this.#status });
+    else if (kind === "probe") this.#post({ kind: "alive", n: this.#sent });
+    else if (ASKED.has(kind)) this.#stream[kind]();
+  }
+
+  // A message of the leader; those of followers have no number.
+  #follow({ kind, from, to, n, ...message }) {
+    this.#watch();
+    if (kind === "state") {
+      if (to !== this.#id) return;
+      [this.#leader, this.#count] = [from, n];
+      this.#adopt(message);
+      return;
+    }
+    const next = kind === "alive" ? this.#count : this.#count + 1;
+    if (from !== this.#leader || n !== next) {
+      this.#post({ kind: "join" });
+      return;
+    }
+    this.#count = n;
+    if (kind === "frame") this.#take(message.frame);
+    else if (kind === "status") this.#become(message.status);
+    else if (kind === "cursor") {
+      this.#cursor = message.cursor;
+      this.#heard.tellCursor(message.cursor);
+    }
+  }
+
+  // What the leader holds is the truth; what this tab held from before may be older than that.
+  #adopt({ changes, cursor, status }) {
+    const theirs = new Set(changes.map(keyOf));
+    for (const held of this.#rows.present()) {
+      if (theirs.has(keyOf(held))) continue;
+      this.#rows.drop(held);
+      const { table, version } = held;
+      this.#heard.tell({ type: "LEAVE", table, id: held.record.id, version });
+    }
+    for (const change of changes) this.#take(change);
+    this.#cursor = cursor;
+    this.#heard.tellCursor(cursor);
+    this.#become(status);
+    if (status.state === "open") this.#heard.tell({ type: "synced", complete: status.complete });
+  }
+
+  #take(frame) {
+    if (frame.type === "reset") this.#rows.forget();
+    else if (frame.type !== "synced" && !this.#rows.take(frame)) return;
+    this.#heard.tell(frame);
+  }
+
+  // A follower that has heard nothing for a while asks, and takes over where nobody answers. The
+  // spread keeps many of them from doing so at once.
+  #watch() {
+    if (this.#stream === null) this.#after(PROBE_SECONDS, () => this.#probe());
+  }
+
+  #probe() {
+    this.#post({ kind: "probe" });
+    this.#after(SILENT_SECONDS * (1 + this.#options.random()), () => this.#stand(true));
+  }
+
+  #askLeader(kind) {
+    if (this.#stream !== null) this.#serve({ kind });
+    else this.#post({ kind });
+  }
+
+  #broadcast(message) {
+    this.#post({ ...message, n: ++this.#sent });
+  }
+
+  #post(message) {
+    this.#channel?.postMessage({ from: this.#id, ...message });
+  }
+
+  #after(seconds, act) {
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer = this.#options.timers.setTimeout(act, seconds * 1000);
+  }
+
+  #become(status) {
+    this.#status = status;
+    this.#heard.tellStatus(status);
+  }
+}

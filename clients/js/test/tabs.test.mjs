@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { RelayClient } from "../src/client.js";
+import { Clock, Locks, Sockets, broadcasting, deletion, hello, resumed, synced, upsert } from "./fake.mjs";
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+function jwt(sub) {
+  const part = (value) => btoa(JSON.stringify(value)).replace(/=+$/, "");
+  return `${part({ alg: "none" })}.${part({ sub, role: "authenticated" })}.x`;
+}
+
+// Tabs of one origin, each with a client; `sockets` are those of all of them.
+function origin() {
+  const [locks, channels, clock, sockets] = [new Locks(), broadcasting(), new Clock(), new Sockets()];
+  const tabs = [];
+  async function open(options = {}) {
+    const told = [];
+    const client = new RelayClient({
+      url: "http://relay.example",
+      WebSocket: sockets.Class,
+      timers: clock,
+      random: () => 0.5,
+      now: () => 0,
+      locks,
+      BroadcastChannel: channels.Channel,
+      onError: (error) => assert.fail(error),
+      ...options,
+    });
+    client.subscribe("hotspots", (frame) => told.push(frame));
+    client.connect();
+    await settled();
+    const channel = [...channels.all].at(-1);
+    const tab = { client, told, channel, state: () => client.status.hotspots.state };
+    tabs.push(tab);
+    return tab;
+  }
+  return { open, locks, channels, clock, sockets, tabs };
+}
+
+// What an application holds that applies all that it was told; fails when something comes twice.
+function rows(told) {
+  const held = new Map();
+  for (const frame of told) {
+    if (frame.type === "reset") held.clear();
+    else if (frame.record) {
+      assert.notEqual(held.get(frame.record.id), frame.version, "told twice");
+      held.set(frame.record.id, frame.version);
+    } else if (frame.type !== "synced") held.delete(frame.id ?? frame.old_record.id);
+  }
+  return Object.fromEntries(held);
+}
+
+test("ten tabs have one socket, and all of them the rows", async () => {
+  const { open, sockets, tabs } = origin();
+  await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), upsert(2, 1), synced("c1"));
+  for (let tab = 1; tab < 10; tab++) await open();
+  sockets.newest.tell(upsert(3, 1), deletion(1, 2));
+  await settled();
+  assert.equal(sockets.all.length, 1);
+  for (const { told, state } of tabs) {
+    assert.deepEqual([rows(told), state()], [{ 2: 1, 3: 1 }, "open"]);
+  }
+});
+
+test("when the leading tab is closed the next resumes from its cursor", async () => {
+  const { open, sockets } = origin();
+  const first = await open();
+  const second = await open();
+  const third = await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"), upsert(2, 1), { type: "cursor", cursor: "c2" });
+  await settled();
+  first.client.disconnect();
+  await settled();
+  assert.equal(sockets.open.length, 1);
+  assert.equal(new URL(sockets.newest.url).search, "?cursor=c2");
+  sockets.newest.accept();
+  sockets.newest.tell(resumed, upsert(2, 1), upsert(2, 2), synced("c3"));
+  await settled();
+  for (const { told, state } of [second, third]) {
+    assert.deepEqual([rows(told), state()], [{ 1: 1, 2: 2 }, "open"]);
+  }
+});
+
+test("a leader that the browser has frozen is replaced, and steps down when it wakes", async () => {
+  const { open, sockets, clock, channels, tabs } = origin();
+  const first = await open();
+  const second = await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"));
+  await settled();
+  channels.freeze(first.channel);
+  clock.advance(10); // the follower asks
+  await settled();
+  clock.advance(7.5); // nobody answers
+  await settled();
+  assert.equal(sockets.all.length, 2);
+  assert.equal(sockets.all[0].closedWith, 1000); // the lock was stolen
+  assert.equal(new URL(sockets.newest.url).search, "?cursor=c1");
+  sockets.newest.accept();
+  sockets.newest.tell(resumed, upsert(2, 1), synced("c2"));
+  await settled();
+  channels.thaw(first.channel);
+  first.client.retryNow();
+  await settled();
+  clock.advance(10);
+  await settled();
+  await settled();
+  sockets.newest.tell(upsert(3, 1));
+  await settled();
+  assert.equal(sockets.open.length, 1);
+  for (const { told } of tabs) assert.deepEqual(rows(told), { 1: 1, 2: 1, 3: 1 });
+  assert.equal(second.state(), "open");
+});
+
+test("a leader that answers is left alone, however long nothing happens", async () => {
+  const { open, sockets, clock } = origin();
+  await open();
+  await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, synced());
+  for (let second = 0; second < 300; second++) {
+    clock.advance(1);
+    sockets.newest.tell({ type: "pong" });
+    await settled();
+  }
+  assert.equal(sockets.all.length, 1);
+});
+
+test("tabs of different users, and of different filters, share nothing", async () => {
+  const { open, sockets } = origin();
+  const anna = await open({ token: () => jwt("anna") });
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced());
+  const ben = await open({ token: () => jwt("ben") });
+  const critical = await open({ token: () => jwt("anna"), filters: { hotspots: { severity: "critical" } } });
+  await settled();
+  assert.equal(sockets.open.length, 3);
+  assert.deepEqual(rows(anna.told), { 1: 1 });
+  assert.deepEqual([ben.told, critical.told], [[], []]);
+});
+
+test("who becomes another user sees nothing of the former one", async () => {
+  const { open, sockets } = origin();
+  const tab = await open({ token: () => jwt("anna") });
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced());
+  tab.client.setToken(() => jwt("ben"));
+  await settled();
+  await settled();
+  assert.deepEqual(rows(tab.told), {});
+  assert.equal(tab.told.at(-1).type, "reset");
+  assert.equal(sockets.open.length, 1);
+  assert.equal(new URL(sockets.newest.url).search, "");
+});
+
+test("a reset of the leader reaches every tab", async () => {
+  const { open, sockets, tabs } = origin();
+  await open();
+  await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 5), synced(), { type: "reset", reason: "epoch" }, upsert(1, 1), synced("n"));
+  await settled();
+  for (const { told } of tabs) assert.deepEqual(rows(told), { 1: 1 });
+});
+
+test("a refusal is told to every tab, and any of them may try again", async () => {
+  const { open, sockets, tabs } = origin();
+  await open();
+  const second = await open();
+  sockets.newest.cut(4500, "no");
+  await settled();
+  assert.deepEqual(tabs.map(({ state }) => state()), ["refused", "refused"]);
+  second.client.connect();
+  await settled();
+  assert.equal(sockets.all.length, 2);
+});
+
+test("closing every tab leaves no socket, no timer and no lock", async () => {
+  const { open, sockets, clock, locks, channels, tabs } = origin();
+  for (let tab = 0; tab < 3; tab++) await open();
+  for (const { client } of tabs) client.disconnect();
+  await settled();
+  assert.deepEqual([sockets.open.length, clock.pending, locks.names.length, channels.all.size], [0, 0, 0, 0]);
+});

@@ -1,0 +1,89 @@
+"""What the relay sends is what the description of the protocol says, and says nothing else."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+import relay
+from emulator.running import Emulator
+from relay.changes import frames
+from relay.changes.endpoints import HOTSPOTS
+from relay.changes.records import Change
+from tests.relay.access.admission import bring, token_of
+from tests.relay.clients import Tables, change, greeted, live_relay
+
+SCHEMA: dict[str, Any] = json.loads(
+    (Path(relay.__file__).parent / "protocol.schema.json").read_text()
+)
+
+
+def problems(definition: str, message: Any) -> list[str]:
+    schema = {"$schema": SCHEMA["$schema"], "$defs": SCHEMA["$defs"]}
+    validator = jsonschema_rs.validator_for(schema | {"$ref": f"#/$defs/{definition}"})
+    return [error.message for error in validator.iter_errors(message)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        frames.event(Change(HOTSPOTS, 7, 1, 9, {"id": 7}, "2026-01-05T09:14:02Z"), 5),
+        frames.event(Change(HOTSPOTS, 2**60, 3, 9, {"id": 2**60}, "2026-01-05T09:14:02Z"), 5),
+        frames.event(Change(HOTSPOTS, 7, 4, 9, None), 6),
+        frames.leave("alerts", 7, 4, 8),
+        frames.hello("hotspots", resumed=False, reason="no_cursor"),
+        frames.hello("hotspots", resumed=True, reason=None),
+        frames.synced("c", complete=True),
+        frames.synced(None, complete=False),
+        frames.cursor("c"),
+        frames.reset("epoch"),
+        frames.status("catching_up"),
+        frames.authenticated(3600),
+        frames.authenticated(None),
+        frames.token_expiring(30),
+        frames.TOKEN_REQUIRED,
+        frames.PONG,
+    ],
+)
+def test_every_kind_of_frame_is_in_the_description(frame: str) -> None:
+    assert problems("ServerFrame", json.loads(frame)) == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "UPDATE", "table": "hotspots", "record": {"id": 7}},
+        {"type": "DELETE", "schema": "public", "table": "x", "record": None, "version": 1},
+        {"type": "status", "upstream": "fine"},
+        {"type": "pong", "more": 1},
+        {"type": "news"},
+    ],
+)
+def test_another_message_is_not(frame: dict[str, Any]) -> None:
+    assert problems("ServerFrame", frame) != []
+
+
+async def test_what_comes_over_a_connection_is_as_described_rows_included(
+    emulator: Emulator, tables: Tables
+) -> None:
+    hotspot = tables.hotspot()
+    tables.alert(hotspot)
+    tables.recommendation(hotspot)
+    kinds = {"hotspots": "Hotspot", "alerts": "Alert", "recommendations": "Recommendation"}
+    async with live_relay(emulator, RELAY_AUTH="required") as running, asyncio.timeout(60):
+        for endpoint, kind in kinds.items():
+            token = token_of(emulator)
+            async with bring(running.host, endpoint, "header", token) as client:
+                told = await greeted(client)
+                if endpoint == "hotspots":
+                    tables.execute("delete from hotspots where id = %s", tables.hotspot())
+                    told += [await change(client), await change(client)]
+            for frame in told:
+                assert problems("ServerFrame", frame) == [], frame
+            records = [frame["record"] for frame in told if frame["type"] == "INSERT"]
+            assert records
+            for record in records:
+                assert problems(kind, record) == [], record
