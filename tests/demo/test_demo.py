@@ -193,6 +193,11 @@ def test_killing_any_part_is_survived(shown: Demo, victim: str) -> None:
         assert json.loads(socket.recv(timeout=60))["id"]
 
 
+def rows(demo: Demo) -> set[int]:
+    with listen(demo, "hotspots", "relay.v1") as socket:
+        return held(socket)
+
+
 def test_ctrl_c_ends_everything_and_the_data_is_kept(
     private_directory: Callable[[], Path],
 ) -> None:
@@ -200,9 +205,9 @@ def test_ctrl_c_ends_everything_and_the_data_is_kept(
     try:
         with demo(directory) as first:
             first.wait_line("ready")
+            wait_for(lambda: bool(rows(first)), 100, "there is a hotspot")
             with listen(first, "hotspots", "relay.v1") as socket:
                 before = held(socket)
-                assert before
                 seconds = first.interrupt()
             assert seconds < 5
             assert first.process.returncode == 0
