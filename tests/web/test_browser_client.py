@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.close import CloseCode
+from tests.node import install
+from tests.node import node as installed_node
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[1] / "clients" / "js"
@@ -37,3 +39,38 @@ def test_close_codes_are_those_of_the_relay_and_mean_the_same() -> None:
 def node(*arguments: str) -> subprocess.CompletedProcess[str]:
     assert NODE is not None
     return subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=60)
+
+
+@needs_node
+def test_the_package_ships_its_sources_and_nothing_else() -> None:
+    described = json.loads((CLIENT / "package.json").read_text())
+    assert described["files"] == ["src"]
+    assert "dependencies" not in described
+    exported = {path for entry in described["exports"].values() for path in entry.values()}
+    assert all((CLIENT / path).is_file() for path in exported)
+
+
+def test_the_types_of_every_use_are_right_and_those_of_the_protocol_are_up_to_date(
+    tmp_path: Path,
+) -> None:
+    program = installed_node()
+    install(CLIENT)
+    for tool, *arguments in (
+        ("typescript/bin/tsc", "--project", "test"),
+        ("publint/src/cli.js", "--strict", "--pack", "npm"),
+        (
+            "json-schema-to-typescript/dist/src/cli.js",
+            "--no-additionalProperties",
+            "--bannerComment",
+            "// Made from relay/protocol.schema.json by `npm run types`.",
+            "--input",
+            "../../relay/protocol.schema.json",
+            "--output",
+            str(tmp_path / "protocol.d.ts"),
+        ),
+    ):
+        command = [program, f"node_modules/{tool}", *arguments]
+        run = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, timeout=110)
+        assert run.returncode == 0, run.stdout + run.stderr
+    made = (tmp_path / "protocol.d.ts").read_text()
+    assert made == (CLIENT / "src" / "protocol.d.ts").read_text()
