@@ -11,6 +11,7 @@ export class HotspotCard {
     this.title = part(this.element, "h3");
     this.figure = part(this.element, "p", "figure");
     this.detail = part(this.element, "p", "detail");
+    this.reason = part(this.element, "p", "detail");
     this.bar = part(this.element, "div", "bar");
     this.fill = part(this.bar, "span");
     this.foot = new Foot(this.element, row.created_at);
@@ -27,6 +28,7 @@ export class HotspotCard {
     this.figure.textContent = percent(row.percent_above);
     const figures = `${kilograms(row.predicted_co2)}, usually ${kilograms(row.baseline_co2)}`;
     this.detail.textContent = `${row.event_type}: ${figures}`;
+    this.reason.textContent = row.reason ?? "";
     this.fill.style.width = `${share(row.baseline_co2, row.predicted_co2)}%`;
     this.foot.say(row.status, row.resolved_at);
     this.actions.offer(open);
