@@ -125,7 +125,9 @@ def is_this_machine(name: str) -> bool:
 def is_addressed_locally(host: str) -> bool:
     """Whether a Host header names this machine; a foreign name may have been rebound to it."""
     try:
-        return is_this_machine(urlsplit(f"//{host.lower()}").hostname or "")
+        parts = urlsplit(f"//{host.lower()}")
+        _ = parts.port  # which two headers that were joined do not have
+        return is_this_machine(parts.hostname or "")
     except ValueError:
         return False
 

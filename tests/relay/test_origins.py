@@ -151,6 +151,8 @@ def test_the_origin_outranks_what_the_browser_says_of_sites() -> None:
         ("127.0.0.1", True),
         ("[::1]:8003", True),
         ("relay.example", False),
+        ("127.0.0.1:8003, evil.example", False),
+        ("evil.example, 127.0.0.1:8003", False),
         ("127.0.0.1.evil.example:8003", False),
         ("[::1", False),
         ("", False),
