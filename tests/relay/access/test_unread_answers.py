@@ -18,7 +18,7 @@ from tests.relay.clients import Running, Tables, live_relay, relay_of
 from tests.relay.raw import HEADERS, head
 
 SECONDS = 30.0
-REQUEST = head("/web/client.js", {"Host": "127.0.0.1"})
+REQUEST = head("/web/client/client.js", {"Host": "127.0.0.1"})
 HANDSHAKE = head("/ws/alerts", HEADERS | {"Sec-WebSocket-Protocol": SUBPROTOCOL})
 each_server = pytest.mark.usefixtures("each_server")
 
