@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
 from relay.changes.endpoints import BY_NAME, ENDPOINTS
-from relay.clients.route import Application, NoEndpoint
+from relay.clients.route import NO_ENDPOINT, Application, NoEndpoint
 from relay.commands import admin
 from relay.commands.behalf import Behalf
 from relay.commands.routes import router
@@ -61,8 +61,7 @@ async def _not_upgraded(request: Request) -> Response:
     """Answers who asks an endpoint of WebSockets like a page."""
     name = request.path_params["name"]
     if name not in BY_NAME:
-        known = ", ".join(f"/ws/{known}" for known in BY_NAME)
-        return PlainTextResponse(f"no such endpoint; there are {known}\n", 404)
+        return PlainTextResponse(f"{NO_ENDPOINT}\n", 404)
     text = f"this is an endpoint of WebSockets: open it by ws:// or wss://, or GET /{name}\n"
     return PlainTextResponse(text, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 

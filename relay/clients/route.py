@@ -137,15 +137,18 @@ class Application:
                 raise error
 
 
+NO_ENDPOINT: Final = "no such endpoint; there are " + ", ".join(
+    f"/ws/{endpoint.name}" for endpoint in ENDPOINTS
+)
+
+
 class NoEndpoint:
     """What answers a handshake for any other path. An object, for the same reason."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses one client."""
         await receive()
-        known = ", ".join(f"/ws/{endpoint.name}" for endpoint in ENDPOINTS)
-        refused = Refused(HTTPStatus.NOT_FOUND, f"no such endpoint; there are {known}")
-        await _refuse(refused, scope, send)
+        await _refuse(Refused(HTTPStatus.NOT_FOUND, NO_ENDPOINT), scope, send)
 
 
 async def _listen(receive: Receive, session: Client) -> None:
