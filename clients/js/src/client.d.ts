@@ -99,7 +99,8 @@ export interface Options {
    * The user's access token, or how to get it: asked before each connection, before it expires, and
    * for each command. Nothing where nobody is signed in: `refused` then, with 4500, if the relay asks
    * for one. A token that the relay has refused, or of whose end it has warned, is not sent again; it
-   * is handed to the function as `spent`, which may take it as a reason to get a fresh one.
+   * is handed to the function as `spent`, which may take it as a reason to get a fresh one. A function
+   * that throws is asked again after the back-off; `onError` is told once, until it has given a token.
    * With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
    */
   token?: Token | ((spent?: string) => Token | Promise<Token>);
@@ -114,7 +115,7 @@ export interface Options {
   ids?: "number" | "string";
   /** Close the sockets of a page that has been hidden for so long. Default: never. */
   pauseHiddenSeconds?: number;
-  /** Called with what a callback threw. Default: console.error. */
+  /** Called with what a callback, the storage or the token's function threw. Default: console.error. */
   onError?: (error: unknown) => void;
   pingSeconds?: number;
   /** Time within which a greeting or the answer to a ping has to come. */
@@ -161,7 +162,7 @@ export interface Commands<S extends Schema = Records> {
 }
 
 export declare class RelayClient<S extends Schema = Records> {
-  /** @throws TypeError when `url` is no URL. */
+  /** @throws TypeError when `url` is no URL. @throws RangeError at a channel or option that does not exist. */
   constructor(options?: Options);
   readonly commands: Commands<S>;
   connect(): void;

@@ -10,6 +10,7 @@
 import { Commands } from "./commands.js";
 import { Endpoint } from "./endpoint.js";
 import { Frames } from "./frames.js";
+import { warningOnce } from "./token.js";
 
 export { CloseCode, comeBack } from "./close.js";
 export { RelayError } from "./commands.js";
@@ -60,12 +61,16 @@ export class RelayClient {
   #environment = null; // ends listening to the page's events
   #hiddenTimer = null;
 
-  // Options: see client.d.ts. Throws when `url` is no URL. Opens nothing, so that it can be made
-  // where pages are rendered ahead, without `location` and `WebSocket`.
+  // Options: see client.d.ts. Throws when `url` is no URL, and at options and channels that do not
+  // exist. Opens nothing, so that it can be made where pages are rendered ahead, without `location`
+  // and `WebSocket`.
   constructor({ url = ownOrigin(), filters = {}, last, ...options } = {}) {
     this.#base = url === undefined ? null : new URL(url);
     this.#last = last;
     this.#settings = { ...defaults(), ...options };
+    checkNames(options);
+    checkFilters(filters);
+    this.#useToken(options.token);
     for (const channel of CHANNELS) {
       this.#subscribers[channel] = new Set();
       this.#endpoints[channel] = new Endpoint(
@@ -98,7 +103,7 @@ export class RelayClient {
   // Call back at each change, reset and synced of the channel; the rows that the client already
   // holds come first. Returns a function that ends the subscription, as an aborted `signal` does.
   subscribe(channel, callback, { signal } = {}) {
-    this.#check(channel);
+    checkChannel(channel);
     const subscribers = this.#subscribers[channel];
     const endpoint = this.#endpoints[channel];
     if (signal?.aborted) return () => {};
@@ -117,19 +122,19 @@ export class RelayClient {
 
   // The same for `for await`. Who is slower than the changes gets the newest of each row.
   frames(channel, { signal } = {}) {
-    this.#check(channel);
+    checkChannel(channel);
     return new Frames((take) => this.subscribe(channel, take, { signal }), signal);
   }
 
   // Follow other rows of a channel from now on; subscribers get a reset and the rows that match.
   setFilter(channel, filter) {
-    this.#check(channel);
+    checkFilters({ [channel]: filter });
     this.#endpoints[channel].follow(this.#address(channel, filter));
   }
 
   // Use this token, or getter, from now on: shown to the relay at once where it is needed.
   setToken(token) {
-    this.#settings.token = token;
+    this.#useToken(token);
     this.#each("tokenChanged");
   }
 
@@ -150,8 +155,8 @@ export class RelayClient {
     return () => void this.#watchers.delete(watcher);
   }
 
-  #check(channel) {
-    if (!CHANNELS.includes(channel)) throw new RangeError(`unknown channel: ${channel}`);
+  #useToken(token) {
+    this.#settings.token = warningOnce(token, this.#settings.onError);
   }
 
   #openAll() {
@@ -232,6 +237,33 @@ export class RelayClient {
     }
     return url.href;
   }
+}
+
+function checkChannel(channel, where = "") {
+  if (CHANNELS.includes(channel)) return;
+  throw new RangeError(`${where}unknown channel: ${channel} (there are ${CHANNELS.join(", ")})`);
+}
+
+// A misspelt name would leave a channel unfiltered, which looks as if it worked.
+function checkFilters(filters) {
+  checkObject(filters, "filters");
+  for (const [channel, filter] of Object.entries(filters)) {
+    checkChannel(channel, "filters: ");
+    if (filter !== undefined) checkObject(filter, `filters.${channel}`);
+  }
+}
+
+function checkObject(value, name) {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) return;
+  throw new TypeError(`${name}: not an object`);
+}
+
+function checkNames(options) {
+  const known = Object.keys(defaults());
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const all = ["url", "filters", "last", ...known].join(", ");
+  throw new RangeError(`unknown option: ${unknown} (there are ${all})`);
 }
 
 // The relay takes values whole where a parameter is repeated; in a single one commas separate.

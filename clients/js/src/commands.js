@@ -4,8 +4,8 @@ const DEADLINE_SECONDS = 15;
 
 // The relay's answer was an error, or there was none: `status` is 0 then.
 export class RelayError extends Error {
-  constructor(message, status) {
-    super(message);
+  constructor(message, status, options) {
+    super(message, options);
     this.name = "RelayError";
     this.status = status;
   }
@@ -48,8 +48,7 @@ export class Commands {
   // Any route of the relay by its path; resolves to the parsed answer, throws RelayError.
   async send(method, path, body, { signal } = {}) {
     if (this.#base === null) throw new RelayError("no `url` of the relay", 0);
-    const { token } = this.#options;
-    const given = typeof token === "function" ? await token() : token;
+    const given = await this.#token();
     const headers = given ? { Authorization: `Bearer ${given}` } : {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const deadline = AbortSignal.timeout(DEADLINE_SECONDS * 1000);
@@ -71,5 +70,14 @@ export class Commands {
       throw new RelayError(answer.detail ?? `The relay answered ${reply.status}.`, reply.status);
     }
     return answer;
+  }
+  async #token() {
+    const { token } = this.#options;
+    if (typeof token !== "function") return token;
+    try {
+      return await token();
+    } catch (cause) {
+      throw new RelayError(`The token could not be had: ${cause?.message ?? cause}`, 0, { cause });
+    }
   }
 }

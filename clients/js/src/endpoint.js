@@ -102,12 +102,12 @@ export class Endpoint {
 
   async #prepare() {
     const opening = (this.#opening = {});
+    const name = await this.#named().catch(() => null); // the stream asks for the token again
+    if (this.#opening !== opening) return;
     try {
-      const name = await this.#named();
-      if (this.#opening !== opening) return;
-      if (this.#shares && name !== this.#name) this.#share(name);
+      if (name !== null && this.#shares && name !== this.#name) this.#share(name);
       this.#name = name;
-      if (!this.#restored) await this.#restore(opening);
+      if (name !== null && !this.#restored) await this.#restore(opening);
     } catch (error) {
       this.#options.onError(error); // it goes on without what was kept
     }

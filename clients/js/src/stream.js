@@ -127,14 +127,15 @@ export class Stream {
   async #ask(source, use) {
     const asking = (this.#asking = {});
     const current = () => this.#asking === asking;
+    let token;
     try {
-      const token = (await source(this.#spent?.token)) || null;
-      if (current()) use(token);
-    } catch (error) {
-      if (!current()) return;
-      this.#options.onError(error);
-      if (this.#socket === null) this.#lost(NOT_RECEIVED, "the token could not be had");
+      token = (await source(this.#spent?.token)) || null;
+    } catch {
+      // The application has been told.
+      if (current() && this.#socket === null) this.#lost(NOT_RECEIVED, "the token could not be had");
+      return;
     }
+    if (current()) use(token);
   }
 
   #connect(token) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RelayClient } from "../src/client.js";
+import { RelayClient, RelayError } from "../src/client.js";
 import { Clock, Sockets, deletion, hello, leave, resumed, synced, upsert } from "./fake.mjs";
 
 function relay(options = {}) {
@@ -433,6 +433,23 @@ test("an unknown channel and an address that is none are said at once", () => {
   assert.throws(() => relay({ url: "relay" }), TypeError);
 });
 
+test("a misspelt channel in the filters is refused and not left unfiltered", () => {
+  const misspelt = { filters: { hotspot: { severity: "critical" } } };
+  const says = /filters: unknown channel: hotspot .*hotspots, alerts, recommendations/;
+  assert.throws(() => relay(misspelt), (error) => error instanceof RangeError && says.test(error.message));
+  assert.throws(() => relay({ filters: { hotspots: "critical" } }), /filters.hotspots: .*an object/);
+  assert.throws(() => relay({ filters: [] }), /filters: .*an object/);
+  relay({ filters: { hotspots: undefined, alerts: { severity: "critical" } } });
+  const { client } = relay();
+  assert.throws(() => client.setFilter("hotspots", "critical"), /filters.hotspots: .*an object/);
+  assert.throws(() => client.setFilter("hotspot", {}), /unknown channel: hotspot/);
+});
+
+test("an option that does not exist is refused and not passed over", () => {
+  const says = /unknown option: filter .*url, filters, last, token/;
+  assert.throws(() => relay({ filter: { hotspots: { severity: "critical" } } }), says);
+});
+
 // A client whose getter hands out these tokens in turn, the last one for ever; settled on a socket.
 async function bearing(...tokens) {
   let asked = 0;
@@ -553,17 +570,51 @@ test("a token that never changes is shown once, and its end is final", async () 
   assert.deepEqual([client.status.hotspots.state, client.status.hotspots.code], ["refused", 4001]);
 });
 
-test("a token that cannot be had is told, and asked for again", async () => {
+test("a getter that throws is told of once, and asked again until it gives a token", async () => {
   const broken = new Error("offline");
-  const { client, sockets, clock, errors } = relay({ token: () => Promise.reject(broken) });
+  let works = false;
+  const token = (spent) => {
+    if (!works) throw broken;
+    return Promise.resolve(spent === "jwt-1" ? "jwt-2" : "jwt-1");
+  };
+  const { client, sockets, clock, errors } = relay({ token });
+  for (const channel of ["hotspots", "alerts"]) client.subscribe(channel, () => {});
+  client.connect();
+  for (const seconds of [0.5, 1, 2]) {
+    await settled();
+    assert.equal(client.status.hotspots.state, "waiting");
+    assert.equal(client.status.hotspots.reason, "the token could not be had");
+    clock.advance(seconds);
+  }
+  await settled();
+  assert.deepEqual(errors.map(({ message, cause }) => [message, cause]), [
+    ["the token could not be had and is asked for again: offline", broken],
+  ]);
+  assert.equal(sockets.all.length, 0);
+  works = true;
+  clock.advance(4);
+  await settled();
+  sockets.newest.accept();
+  assert.deepEqual(sockets.newest.sent, [{ type: "auth", token: "jwt-1" }]);
+  works = false; // it has worked meanwhile: another failure is news
+  sockets.newest.tell(hello, synced(), expiring);
+  await settled();
+  assert.equal(errors.length, 2);
+});
+
+test("a getter that throws keeps no endpoint from its storage, and is told of once", async () => {
+  const { client, errors } = relay({
+    token: () => Promise.reject(new Error("offline")),
+    storage: { get: () => undefined, set() {}, delete() {} },
+  });
   client.subscribe("hotspots", () => {});
   client.connect();
   await settled();
-  assert.deepEqual([sockets.all.length, errors], [0, [broken]]);
-  assert.equal(client.status.hotspots.state, "waiting");
-  clock.advance(0.5);
-  await settled();
-  assert.equal(errors.length, 2);
+  assert.deepEqual([client.status.hotspots.state, errors.length], ["waiting", 1]);
+  await assert.rejects(client.commands.scan(), (error) => {
+    return error instanceof RelayError && error.status === 0 && error.cause.message === "offline";
+  });
+  assert.equal(errors.length, 1);
 });
 
 test("a token that never comes, or too late, is not waited for", async () => {

@@ -25,6 +25,10 @@ new RelayClient({ storage: inDatabase(), tabs: false });
 // @ts-expect-error: no such severity
 new RelayClient({ filters: { hotspots: { severity: "high" } } });
 // @ts-expect-error: no such channel
+new RelayClient({ filters: { hotspot: { severity: "warn" } } });
+// @ts-expect-error: no such option
+new RelayClient({ filter: { hotspots: { severity: "warn" } } });
+// @ts-expect-error: no such channel
 client.subscribe("hotspot", () => {});
 
 const abort = new AbortController();
