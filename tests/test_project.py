@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -128,7 +129,8 @@ def test_the_distribution_names_every_package() -> None:
 
 def make_with_stubs(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`make` in a copy of what it needs; its Python makes environments, installs while the file
-    `network` is there, and tells what else it is asked to run."""
+    `network` is there, and tells what else it is asked to run. It inherits PATH alone: a `make`
+    that runs these tests would hand down its flags, and the inner one says that it is one."""
     if not (directory / "Makefile").exists():
         for name in ("Makefile", "pyproject.toml"):
             shutil.copy(PROJECT / name, directory)
@@ -143,7 +145,14 @@ def make_with_stubs(directory: Path, *arguments: str) -> subprocess.CompletedPro
     )
     python.chmod(0o755)
     command = ["make", f"PYTHON={python}", "UV=", *arguments]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
@@ -155,8 +164,10 @@ def test_an_installation_that_failed_is_done_again(tmp_path: Path) -> None:
 
 
 def test_the_demo_installs_what_it_needs_says_so_and_passes_its_arguments_on(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MAKELEVEL", "1")  # as under `make test`
+    monkeypatch.setenv("MAKEFLAGS", "w -- ARGS=of-the-outer-one")
     (tmp_path / "network").touch()
     first = make_with_stubs(tmp_path, "demo", "ARGS=--auth --rate 2")
     assert first.returncode == 0, first.stderr
