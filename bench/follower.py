@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-SUBPROTOCOL = Subprotocol("relay.v1")
+from relay.client import PROTOCOL, Connection, ConnectionLost, connect
+
+SUBPROTOCOL = Subprotocol(PROTOCOL)
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Follower:
         async with asyncio.timeout(seconds), self._moved:
             await self._moved.wait_for(lambda: self.next >= next)
 
-    async def _follow(self, connection: ClientConnection) -> None:
-        try:
-            async for text in connection:
-                message = json.loads(text)
+    async def _follow(self, connection: Connection) -> None:
+        with contextlib.suppress(ConnectionLost):
+            while True:
+                message = await connection.receive()
                 record = message.get("record")
                 async with self._moved:
                     if record is not None:
@@ -53,15 +53,12 @@ class Follower:
                     elif message.get("cursor"):
                         self.places.append(Place(message["cursor"], self.next))
                     self._moved.notify_all()
-        except ConnectionClosed:
-            pass
 
 
 @asynccontextmanager
 async def following(port: int) -> AsyncIterator[Follower]:
     """A follower of the hotspots of the relay at that port, without the rows of before."""
-    url = f"ws://127.0.0.1:{port}/ws/hotspots?last=0"
-    async with connect(url, subprotocols=[SUBPROTOCOL], proxy=None) as connection:
+    async with connect(f"ws://127.0.0.1:{port}", "hotspots", [("last", "0")]) as connection:
         follower = Follower()
         task = asyncio.create_task(follower._follow(connection), name="follower")
         try:

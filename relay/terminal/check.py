@@ -5,8 +5,9 @@ import asyncio
 from collections.abc import Mapping
 
 from relay.changes.endpoints import BY_NAME
-from relay.terminal.following import Following, Lost, default_url, follow, greeting
-from relay.terminal.wording import describe, printable
+from relay.client import Connection, ConnectionLost, connect, printable
+from relay.terminal.output import default_url
+from relay.terminal.wording import describe
 
 SYNCED_SECONDS = 10
 
@@ -33,42 +34,42 @@ async def run(args: argparse.Namespace, token: str | None = None) -> int:
 
 async def _works(url: str, endpoint: str, wait: float, token: str | None) -> bool:
     try:
-        async with follow(url, endpoint, [("last", "100")], token) as following:
-            await greeting(following)
+        async with connect(url, endpoint, [("last", "100")], token) as connection:
+            await connection.greeting()
             _say(endpoint, "connected")
-            rows, complete = await _state(following)
+            rows, complete = await _state(connection)
             _say(endpoint, f"{rows} rows{'' if complete else ', the newest and the open ones'}")
             if wait:
-                changes = await _show(following, endpoint, wait)
+                changes = await _show(connection, endpoint, wait)
                 _say(endpoint, f"{changes} changes within {wait:g} s")
-    except Lost as error:
+    except ConnectionLost as error:
         _say(endpoint, f"failed: {error}")
         return False
     return True
 
 
-async def _state(following: Following) -> tuple[int, bool]:
+async def _state(connection: Connection) -> tuple[int, bool]:
     """The number of rows that the relay starts with, and whether those are all."""
     rows, upstream = 0, "live"
     try:
         async with asyncio.timeout(SYNCED_SECONDS):
-            while (frame := await following.next_frame())["type"] != "synced":
+            while (frame := await connection.receive())["type"] != "synced":
                 rows += frame["type"] in ("INSERT", "UPDATE")
                 upstream = frame["upstream"] if frame["type"] == "status" else upstream
     except TimeoutError as error:
-        raise Lost(
+        raise ConnectionLost(
             f"no synced within {SYNCED_SECONDS} s, after {rows} rows; upstream is {upstream},"
             " /readyz of the relay says why"
         ) from error
     return rows, bool(frame["complete"])
 
 
-async def _show(following: Following, endpoint: str, wait: float) -> int:
+async def _show(connection: Connection, endpoint: str, wait: float) -> int:
     changes = 0
     try:
         async with asyncio.timeout(wait):
             while True:
-                frame = await following.next_frame()
+                frame = await connection.receive()
                 if frame["type"] in ("INSERT", "UPDATE", "DELETE", "LEAVE"):
                     changes += 1
                     _say(endpoint, describe(frame))

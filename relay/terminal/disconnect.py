@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 
 from relay.errors import SettingsError
-from relay.terminal.following import default_url
+from relay.terminal.output import default_url
 
 TIMEOUT: Final = httpx.Timeout(10.0)
 

@@ -3,7 +3,7 @@
 import asyncio
 import select
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 LOOK_SECONDS = 0.25
@@ -27,6 +27,16 @@ async def while_read(work: Coroutine[Any, Any, T]) -> T:
     finally:
         working.cancel()
         await asyncio.wait({working})
+
+
+def default_url(env: Mapping[str, str], scheme: str = "ws") -> str:
+    """The address of a relay that was started on this machine with the same environment."""
+    secure = "s" if env.get("RELAY_TLS_CERT") else ""
+    host = env.get("HOST", "").strip()
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 all addresses of this machine
+        host = "127.0.0.1"
+    port = env.get("PORT", "").strip()
+    return f"{scheme}{secure}://{f'[{host}]' if ':' in host else host}:{port or '8003'}"
 
 
 def _unread() -> bool:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping
 
 from relay.changes.endpoints import BY_NAME
-from relay.terminal.following import Following, Lost, default_url, follow
-from relay.terminal.wording import describe, printable
+from relay.client import Connection, ConnectionLost, connect, printable
+from relay.terminal.output import default_url
+from relay.terminal.wording import describe
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
 
@@ -37,24 +38,24 @@ async def run(args: argparse.Namespace, token: str | None = None) -> int:
     """Prints what arrives until the connection ends; the exit status is then 1."""
     try:
         parameters = [("last", str(args.last)), *args.filter]
-        async with follow(args.url, args.endpoint, parameters, token) as following:
-            await (_print_raw(following) if args.raw else _print_changes(following))
-    except Lost as error:
+        async with connect(args.url, args.endpoint, parameters, token) as connection:
+            await (_print_raw(connection) if args.raw else _print_changes(connection))
+    except ConnectionLost as error:
         _say(str(error))
     return 1
 
 
-async def _print_raw(following: Following) -> None:
+async def _print_raw(connection: Connection) -> None:
     while True:
-        text = await following.next_text()
+        text = await connection.receive_text()
         if not text.isprintable():  # a row may play with the terminal: escape what is not ASCII
             text = json.dumps(json.loads(text))
         print(text, flush=True)
 
 
-async def _print_changes(following: Following) -> None:
+async def _print_changes(connection: Connection) -> None:
     while True:
-        frame = await following.next_frame()
+        frame = await connection.receive()
         if frame["type"] in CHANGES:
             print(describe(frame), flush=True)
         elif frame["type"] not in ("cursor", "pong"):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from relay.close import CloseCode
+from relay.client import printable
 
 Record = Mapping[str, Any]
 
@@ -19,23 +19,6 @@ def describe(frame: Mapping[str, Any]) -> str:
             record = frame["record"]
             words = f"#{record['id']} {_WORDS[frame['table']](record)}"
     return printable(f"{_time(frame):8} {frame['type']:6} {frame['table']} {words}")
-
-
-def printable(text: str) -> str:
-    """The text without control characters, which rows may carry to play with a terminal."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
-def ending(code: int, reason: str) -> str:
-    """Why a connection ended and whether coming back makes sense."""
-    if code not in set(CloseCode):
-        return printable(f"closed with {code} {reason}".strip())
-    close = CloseCode(code)
-    remedy = "come back later" if close.come_back else "do not come back unchanged"
-    text = f"closed with {code}: {close.meaning} ({remedy})"
-    return printable(f"{text}: {reason}" if reason else text)
 
 
 def _hotspot(record: Record) -> str:

@@ -1,6 +1,7 @@
 """A relay in miniature around the real feed, logs and history, and its clients."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
 from relay.changes.wire import framed, text, texts
+from relay.client import Replica
 from relay.clients.state import merge
 from tests.relay.model import Database
 
@@ -32,9 +34,13 @@ class Client:
     cursor: Snapshot | None = None
     seq: int | None = None
     home: "Node | None" = None  # where cursor and seq are from
-    held: dict[int, dict[str, Any]] = field(default_factory=dict)
-    versions: dict[int, int] = field(default_factory=dict)
+    replica: Replica = field(default_factory=Replica)
     travelled: bool = False  # may know what the relay that it is on does not know yet
+
+    @property
+    def held(self) -> dict[int, Mapping[str, Any]]:
+        """The rows by id."""
+        return self.replica.rows
 
     def fell_behind(self, left: Left) -> None:
         """Reads when the test says so."""
@@ -47,7 +53,7 @@ class Client:
 
     def reset(self) -> None:
         """Discards everything."""
-        self.held, self.versions, self.cursor, self.travelled = {}, {}, None, False
+        self.replica, self.cursor, self.travelled = Replica(), None, False
 
     def take(self, frame: bytes, *, again: bool = False) -> None:
         """A frame; one that brings nothing new is a fault unless it may come `again`."""
@@ -56,19 +62,8 @@ class Client:
             self.cursor = Snapshot.parse(message["cursor"])
             return
         self.seq = message["seq"] or self.seq
-        row_id = (
-            message["id"]
-            if message["type"] == "LEAVE"
-            else (message["record"] or message["old_record"])["id"]
-        )
-        if message["version"] <= self.versions.get(row_id, 0):
+        if not self.replica.apply(message):
             assert again or self.travelled
-            return
-        self.versions[row_id] = message["version"]
-        if message["type"] in ("INSERT", "UPDATE"):
-            self.held[row_id] = message["record"]
-        else:
-            self.held.pop(row_id, None)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from emulator.running import Emulator
 from relay.changes.endpoints import HOTSPOTS
 from relay.changes.filters import Filter
 from relay.changes.snapshot import Snapshot
+from relay.client import Replica, frame_id
 from relay.clients.cursor import Cursor, Signer, bound
 from relay.clients.missed import Missed, MissedReads
 from tests.relay.clients import (
@@ -29,14 +30,12 @@ SELDOM = {"RELAY_CATCH_UP_SECONDS": "60"}
 pytestmark = pytest.mark.usefixtures("each_server")
 
 
-class Holder:
+class Holder(Replica):
     """What an application holds that follows the protocol, also over several connections."""
 
     def __init__(self, path: str = "hotspots") -> None:
+        super().__init__()
         self.path = path
-        self.cursor: str | None = None
-        self.rows: dict[int, dict[str, Any]] = {}
-        self.versions: dict[int, int] = {}
 
     def address(self) -> str:
         """Where to come back to."""
@@ -45,30 +44,7 @@ class Holder:
 
     def take(self, frames: list[Frame]) -> int:
         """How many of the frames brought something new."""
-        return sum(self._take(each) for each in frames)
-
-    def _take(self, message: Frame) -> bool:
-        kind = message["type"]
-        if kind == "reset":
-            self.rows, self.versions = {}, {}
-        if kind in ("synced", "cursor"):
-            self.cursor = message["cursor"]
-        if "version" not in message:
-            return False
-        row_id = message["id"] if kind == "LEAVE" else id_of(message)
-        if message["version"] <= self.versions.get(row_id, 0):
-            return False
-        self.versions[row_id] = message["version"]
-        if kind in ("INSERT", "UPDATE"):
-            self.rows[row_id] = message["record"]
-        else:
-            self.rows.pop(row_id, None)
-        return True
-
-
-def id_of(message: Frame) -> int:
-    found: int = (message["record"] or message["old_record"])["id"]
-    return found
+        return sum(self.apply(each) for each in frames)
 
 
 async def visit(relay: Running, holder: Holder) -> list[Frame]:
@@ -135,7 +111,7 @@ async def test_on_the_same_relay_a_cursor_is_an_exact_place(
         third = tables.hotspot()
         await relay.until(lambda health: health["endpoints"]["hotspots"]["sent"] == 3)
         _, *missed, _ = await visit(relay, holder)
-        assert [id_of(each) for each in missed] == [third]
+        assert [frame_id(each) for each in missed] == [third]
         assert sorted(holder.rows) == [first, second, third]
         assert (await kinds(relay)) == {"seq": 1}
 
@@ -152,7 +128,7 @@ async def test_a_seq_that_a_client_makes_up_changes_nothing(
             async with relay.follow(f"{holder.address()}&seq={seq}") as events:
                 hello, *missed, _ = await greeted(events)
             assert hello["resumed"] is True
-            assert [id_of(each) for each in missed] == [row]
+            assert [frame_id(each) for each in missed] == [row]
 
 
 async def test_on_another_relay_from_its_memory(emulator: Emulator, tables: Tables) -> None:
@@ -342,7 +318,7 @@ async def test_whether_a_signed_cursor_is_honoured(
     assert [each["reason"] for each in frames if each["type"] == "reset"] == [reason][
         : len(frames) - 2
     ]
-    assert [id_of(each) for each in frames if "record" in each] == [hotspot]
+    assert [frame_id(each) for each in frames if "record" in each] == [hotspot]
 
 
 async def test_too_much_is_answered_by_a_reset(emulator: Emulator, tables: Tables) -> None:
@@ -392,7 +368,7 @@ async def test_a_cursor_from_before_pruned_deletions_is_answered_by_a_reset_and_
         assert (first[0]["resumed"], first[0]["reason"]) == (False, "expired")
         assert ids[0] not in old.rows
         assert second[0]["resumed"] is True
-        assert [id_of(each) for each in second if "record" in each] == [row]
+        assert [frame_id(each) for each in second if "record" in each] == [row]
 
 
 async def test_who_comes_back_while_rest_is_down_is_kept_and_served_later(

@@ -1,6 +1,7 @@
 """Frames in words."""
 
-from relay.terminal.wording import describe, ending, printable
+from relay.client import ending, printable
+from relay.terminal.wording import describe
 
 HOTSPOT = {
     "id": 41,

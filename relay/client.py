@@ -1,0 +1,296 @@
+"""Client for Python: follows an endpoint of a running relay over `relay.v1`, and resumes.
+
+    async for frame in follow("wss://relay.example.org", "hotspots", token=token):
+        print(frame["type"], frame.get("record"))
+
+`follow` reconnects with jitter and goes on from the last cursor, so that no change is missed.
+`connect` is one connection without that. `Replica` holds the rows of an endpoint by the rules of
+the protocol: newest version wins, deletions included.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import websockets.asyncio.client
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from relay.close import CloseCode
+from relay.errors import RelayError
+
+PROTOCOL: Final = "relay.v1"
+GREETING_SECONDS: Final = 10
+MAX_FRAME_BYTES: Final = 4 * 1024 * 1024
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+TOKEN_CODES: Final = (CloseCode.UNAUTHORIZED, CloseCode.TOKEN_EXPIRED)
+TOKEN_REMEDY: Final = "set RELAY_TOKEN to the access token of a user of the project"  # noqa: S105 a text
+_TOKEN_REQUIRED: Final = '{"type":"token_required"}'  # noqa: S105 a frame
+
+Frame = Mapping[str, Any]
+Parameters = Sequence[tuple[str, str]]
+Token = str | Callable[[], Awaitable[str]] | None
+"""A user's access token, or what fetches a fresh one before each connection."""
+
+
+class ConnectionLost(RelayError):
+    """The connection could not be made, or it ended; the text says why.
+
+    Attributes:
+        retry: Whether the same request may succeed later.
+        code: The close code; None when there was no connection.
+    """
+
+    def __init__(self, text: str, *, retry: bool = False, code: int | None = None) -> None:
+        super().__init__(text)
+        self.retry: Final = retry
+        self.code: Final = code
+
+
+class Connection:
+    """An open connection to one endpoint."""
+
+    def __init__(self, socket: ClientConnection, address: str) -> None:
+        self._socket = socket
+        self._address = address
+
+    async def receive_text(self) -> str:
+        """Return the next frame as it was sent.
+
+        Raises:
+            ConnectionLost: The connection ended, or needs a token.
+        """
+        try:
+            text = await self._socket.recv(decode=True)
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else 1006
+            reason = error.rcvd.reason if error.rcvd else "the connection broke off"
+            remedy = f"; {TOKEN_REMEDY}" if code in TOKEN_CODES else ""
+            text = f"{self._address} {ending(code, reason)}{remedy}"
+            raise ConnectionLost(text, retry=_may_come_back(code), code=code) from error
+        if text == _TOKEN_REQUIRED:
+            raise ConnectionLost(f"{self._address} asks for a user's token; {TOKEN_REMEDY}")
+        return text
+
+    async def receive(self) -> Frame:
+        """Return the next frame.
+
+        Raises:
+            ConnectionLost: The connection ended, needs a token, or sent no frame of relay.v1.
+        """
+        text = await self.receive_text()
+        try:
+            frame = json.loads(text)
+        except ValueError as error:
+            problem = f"{self._address} sent a frame that is not JSON: {text[:80]!r}"
+            raise ConnectionLost(problem) from error
+        if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+            raise ConnectionLost(f"{self._address} sent a frame without a type: {text[:80]!r}")
+        return frame
+
+    async def greeting(self) -> Frame:
+        """Return the relay's hello, which is the first frame.
+
+        Raises:
+            ConnectionLost: Something else came, or nothing in time.
+        """
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                frame = await self.receive()
+        except TimeoutError as error:
+            raise ConnectionLost(f"no greeting within {GREETING_SECONDS} s", retry=True) from error
+        if frame["type"] != "hello":
+            raise ConnectionLost(f"greeted with {frame['type']!r} instead of hello")
+        return frame
+
+
+@dataclass
+class Replica:
+    """The rows of an endpoint as a client holds them, and the cursor to resume from.
+
+    Attributes:
+        rows: The newest record by id.
+        versions: The newest version by id, also of rows that were deleted or left the filter.
+        cursor: What a new connection has to present; None before the first `synced`.
+    """
+
+    rows: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    cursor: str | None = None
+
+    def apply(self, frame: Frame) -> bool:
+        """Take in one frame; true when it changed a row."""
+        match frame["type"]:
+            case "hello" if not frame["resumed"]:
+                self._discard()
+            case "reset":
+                self._discard()
+            case "synced" | "cursor":
+                self.cursor = frame["cursor"]
+            case "INSERT" | "UPDATE" | "DELETE" | "LEAVE":
+                return self._change(frame)
+        return False
+
+    def _discard(self) -> None:
+        self.rows.clear()
+        self.versions.clear()
+        self.cursor = None
+
+    def _change(self, frame: Frame) -> bool:
+        row_id = frame_id(frame)
+        if frame["version"] <= self.versions.get(row_id, 0):
+            return False
+        self.versions[row_id] = frame["version"]
+        if frame["type"] in ("INSERT", "UPDATE"):
+            self.rows[row_id] = frame["record"]
+        else:
+            self.rows.pop(row_id, None)
+        return True
+
+
+def frame_id(frame: Frame) -> int:
+    """Return the id of the row that an INSERT, UPDATE, DELETE or LEAVE is about."""
+    found: int = frame["id"] if frame["type"] == "LEAVE" else _row(frame)["id"]
+    return found
+
+
+def _row(frame: Frame) -> Mapping[str, Any]:
+    row: Mapping[str, Any] = frame["record"] or frame["old_record"]
+    return row
+
+
+@asynccontextmanager
+async def connect(
+    url: str, endpoint: str, parameters: Parameters = (), token: str | None = None
+) -> AsyncIterator[Connection]:
+    """Open one connection in the format relay.v1.
+
+    Args:
+        url: Address of the relay: ws, wss, http or https.
+        endpoint: hotspots, alerts or recommendations.
+        parameters: Query parameters: `last`, `cursor`, filters.
+        token: A user's access token.
+
+    Raises:
+        ConnectionLost: The relay cannot be reached, or answers otherwise than a relay.
+    """
+    address = _address(url, endpoint)
+    query = f"?{urlencode(parameters)}" if parameters else ""
+    socket = await _open(address, query, token)
+    try:
+        yield Connection(socket, address)
+    finally:
+        await socket.close()
+
+
+async def follow(
+    url: str,
+    endpoint: str,
+    parameters: Parameters = (),
+    *,
+    token: Token = None,
+    replica: Replica | None = None,
+) -> AsyncGenerator[Frame, None]:
+    """Yield the frames of an endpoint for ever, over as many connections as it takes.
+
+    A `reset`, and a `hello` that is not `resumed`, mean: discard what you hold; all rows follow.
+
+    Args:
+        url: Address of the relay.
+        endpoint: hotspots, alerts or recommendations.
+        parameters: Filters and `last`, as of `connect`.
+        token: A user's access token, or what fetches one.
+        replica: Takes in each frame before it is yielded; one that already holds a cursor
+            resumes from there.
+
+    Raises:
+        ConnectionLost: The relay refused in a way that does not pass, such as a bad token.
+    """
+    held = Replica() if replica is None else replica
+    failures = 0
+    while True:
+        try:
+            bearer = await token() if callable(token) else token
+            asked = [*parameters, *([("cursor", held.cursor)] if held.cursor else ())]
+            async with connect(url, endpoint, asked, bearer) as connection:
+                while True:
+                    frame = await connection.receive()
+                    held.apply(frame)
+                    if frame["type"] == "synced":
+                        failures = 0
+                    yield frame
+        except ConnectionLost as lost:
+            same_token = lost.code == CloseCode.TOKEN_EXPIRED and not callable(token)
+            if same_token or not lost.retry:
+                raise
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
+        failures += 1
+        await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 jitter
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters, which rows may carry to play with a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def ending(code: int, reason: str) -> str:
+    """Say why a connection ended and whether coming back makes sense."""
+    if code not in set(CloseCode):
+        return printable(f"closed with {code} {reason}".strip())
+    close = CloseCode(code)
+    remedy = "come back later" if close.come_back else "do not come back unchanged"
+    text = f"closed with {code}: {close.meaning} ({remedy})"
+    return printable(f"{text}: {reason}" if reason else text)
+
+
+def _may_come_back(code: int) -> bool:
+    return CloseCode(code).come_back if code in set(CloseCode) else True
+
+
+async def _open(address: str, query: str, token: str | None) -> ClientConnection:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        socket = await websockets.asyncio.client.connect(
+            address + query,
+            subprotocols=[Subprotocol(PROTOCOL)],
+            additional_headers=headers,
+            open_timeout=GREETING_SECONDS,
+            proxy=None,
+            max_size=MAX_FRAME_BYTES,
+        )
+    except InvalidURI as error:
+        raise ConnectionLost(f"{address} is no WebSocket address") from error
+    except InvalidStatus as error:
+        status = error.response.status_code
+        text = f"{address} answers HTTP {status} instead of a WebSocket"
+        raise ConnectionLost(text, retry=status == 429 or status >= 500) from error
+    except (InvalidHandshake, EOFError) as error:
+        text = f"{address} does not answer like a WebSocket server: {error}"
+        raise ConnectionLost(text, retry=True) from error
+    except TimeoutError as error:
+        text = f"{address} does not answer within {GREETING_SECONDS} s"
+        raise ConnectionLost(text, retry=True) from error
+    except OSError as error:
+        remedy = "is the relay running? Start it with `python -m relay`"
+        text = f"{address} cannot be reached ({error.strerror or error}): {remedy}"
+        raise ConnectionLost(text, retry=True) from error
+    if socket.subprotocol != PROTOCOL:
+        await socket.close()
+        raise ConnectionLost(f"{address} does not speak {PROTOCOL}")
+    return socket
+
+
+def _address(url: str, endpoint: str) -> str:
+    base = url.rstrip("/")
+    if base.startswith("http"):
+        base = "ws" + base.removeprefix("http")
+    return f"{base}/ws/{endpoint}"
