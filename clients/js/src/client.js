@@ -9,7 +9,8 @@
 // changes are fetched by the relay's cursor.
 import { Commands } from "./commands.js";
 import { Endpoint } from "./endpoint.js";
-import { Frames } from "./frames.js";
+import { frames } from "./frames.js";
+import { Timer } from "./timer.js";
 import { warningOnce } from "./token.js";
 
 export { CloseCode, comeBack } from "./close.js";
@@ -36,10 +37,7 @@ function defaults() {
     maxRows: 20_000,
     random: Math.random,
     now: Date.now,
-    timers: {
-      setTimeout: (act, milliseconds) => setTimeout(act, milliseconds),
-      clearTimeout: (timer) => clearTimeout(timer),
-    },
+    timers: globalThis,
     onError: (error) => console.error(error),
     WebSocket: globalThis.WebSocket,
     BroadcastChannel: globalThis.BroadcastChannel,
@@ -59,7 +57,7 @@ export class RelayClient {
   #watchers = new Set();
   #connected = false;
   #environment = null; // ends listening to the page's events
-  #hiddenTimer = null;
+  #hidden;
 
   // Options: see client.d.ts. Throws when `url` is no URL, and at options and channels that do not
   // exist. Opens nothing, so that it can be made where pages are rendered ahead, without `location`
@@ -71,6 +69,7 @@ export class RelayClient {
     checkNames(options);
     checkFilters(filters);
     this.#useToken(options.token);
+    this.#hidden = new Timer(this.#settings.timers);
     for (const channel of CHANNELS) {
       this.#subscribers[channel] = new Set();
       this.#endpoints[channel] = new Endpoint(
@@ -80,7 +79,7 @@ export class RelayClient {
         (status) => this.#dispatch(this.#watchers, channel, status),
       );
     }
-    this.commands = new Commands(this.#base && httpBase(this.#base), this.#settings);
+    this.commands = new Commands(this.#base && under(this.#base, "http", "/"), this.#settings);
   }
 
   // Open the endpoints that have subscribers, now and when they get one. Again: no effect, except
@@ -96,7 +95,7 @@ export class RelayClient {
     this.#connected = false;
     this.#environment?.abort();
     this.#environment = null;
-    this.#settings.timers.clearTimeout(this.#hiddenTimer);
+    this.#hidden.stop();
     this.#each("close");
   }
 
@@ -107,9 +106,12 @@ export class RelayClient {
     const subscribers = this.#subscribers[channel];
     const endpoint = this.#endpoints[channel];
     if (signal?.aborted) return () => {};
-    const subscription = { callback, held: endpoint.held };
+    const subscription = { callback, late: true };
     subscribers.add(subscription);
-    queueMicrotask(() => this.#handOver(subscribers, subscription));
+    queueMicrotask(() => {
+      subscription.late = false;
+      for (const frame of endpoint.held) this.#tell(subscribers, subscription, frame);
+    });
     if (this.#connected) endpoint.open();
     const stop = () => {
       if (!subscribers.delete(subscription) || subscribers.size > 0) return;
@@ -123,7 +125,7 @@ export class RelayClient {
   // The same for `for await`. Who is slower than the changes gets the newest of each row.
   frames(channel, { signal } = {}) {
     checkChannel(channel);
-    return new Frames((take) => this.subscribe(channel, take, { signal }), signal);
+    return frames((take) => this.subscribe(channel, take, { signal }), signal);
   }
 
   // Follow other rows of a channel from now on; subscribers get a reset and the rows that match.
@@ -179,8 +181,8 @@ export class RelayClient {
   }
 
   #visibility(document) {
-    const { timers, pauseHiddenSeconds } = this.#settings;
-    timers.clearTimeout(this.#hiddenTimer);
+    const { pauseHiddenSeconds } = this.#settings;
+    this.#hidden.stop();
     if (document.visibilityState === "visible") {
       this.#openAll();
       this.#each("wake");
@@ -188,33 +190,26 @@ export class RelayClient {
     }
     this.#each("save");
     if (pauseHiddenSeconds === Infinity) return;
-    this.#hiddenTimer = timers.setTimeout(() => this.#each("close"), pauseHiddenSeconds * 1000);
+    this.#hidden.start(pauseHiddenSeconds, () => this.#each("close"));
   }
 
   #each(act) {
     for (const channel of CHANNELS) this.#endpoints[channel][act]();
   }
 
-  #handOver(subscribers, subscription) {
-    const held = subscription.held;
-    subscription.held = null;
-    for (const frame of held) {
-      if (subscribers.has(subscription)) this.#call(subscription.callback, frame);
-    }
-  }
-
-  // A copy, since a callback may subscribe or unsubscribe; one that throws keeps none from it.
+  // A copy, since a callback may subscribe or unsubscribe. Who has just subscribed is still to be
+  // given what is held.
   #dispatch(audience, ...news) {
     for (const member of [...audience]) {
-      if (!audience.has(member)) continue;
-      if (member.held) member.held.push(...news);
-      else this.#call(member.callback, ...news);
+      if (!member.late) this.#tell(audience, member, ...news);
     }
   }
 
-  #call(callback, ...news) {
+  // A callback that throws keeps nothing from the others.
+  #tell(audience, member, ...news) {
+    if (!audience.has(member)) return;
     try {
-      callback(...news);
+      member.callback(...news);
     } catch (error) {
       this.#settings.onError(error);
     }
@@ -224,11 +219,7 @@ export class RelayClient {
   // when there is no base.
   #address(channel, filter) {
     if (this.#base === null) return null;
-    const url = new URL(this.#base);
-    url.protocol = url.protocol.replace(/^http/, "ws");
-    url.pathname = `${url.pathname.replace(/\/$/, "")}/ws/${channel}`;
-    url.search = "";
-    url.hash = "";
+    const url = under(this.#base, "ws", `/ws/${channel}`);
     for (const [name, value] of Object.entries({ last: this.#last, ...filter })) {
       if (value === undefined) continue;
       for (const each of Array.isArray(value) ? whole(value) : [value]) {
@@ -277,12 +268,11 @@ function ownOrigin() {
   return origin === "null" ? undefined : origin;
 }
 
-// The base for routes over HTTP, which are relative to it.
-function httpBase(base) {
+// A path below the base in a scheme, secure where the base is.
+function under(base, scheme, path) {
   const url = new URL(base);
-  url.protocol = url.protocol.replace(/^ws/, "http");
-  url.pathname = `${url.pathname.replace(/\/$/, "")}/`;
-  url.search = "";
-  url.hash = "";
+  url.protocol = base.protocol.replace(/^(http|ws)/, scheme);
+  url.pathname = base.pathname.replace(/\/$/, "") + path;
+  url.search = url.hash = "";
   return url;
 }

@@ -2,6 +2,7 @@
 // what is kept of it over a reload.
 import { Stream } from "./stream.js";
 import { SharedStream, canShare } from "./tabs.js";
+import { Timer } from "./timer.js";
 
 const SAVE_SECONDS = 2; // after the first change that is not saved yet
 
@@ -14,7 +15,7 @@ export class Endpoint {
   #wanted = false; // between open() and close()
   #opening = null; // identifies an open() that waits for a token or the storage
   #name = null; // under which rows are kept and shared
-  #saveTimer = null;
+  #saving;
   #restored = false;
 
   constructor(url, options, tell, tellStatus) {
@@ -22,6 +23,7 @@ export class Endpoint {
     this.#options = options;
     this.#tell = tell;
     this.#tellStatus = tellStatus;
+    this.#saving = new Timer(options.timers);
     this.#stream = this.#own();
   }
 
@@ -29,8 +31,9 @@ export class Endpoint {
     return this.#stream.status;
   }
 
+  // What a subscriber that comes late has missed: the rows held and whether that is all of them.
   get held() {
-    return this.#stream.held;
+    return this.#stream.rows.told(this.#stream.status);
   }
 
   open() {
@@ -48,7 +51,7 @@ export class Endpoint {
   }
 
   forget() {
-    this.#stream.forget();
+    this.#stream.rows.forget();
     this.#drop();
   }
 
@@ -62,10 +65,9 @@ export class Endpoint {
 
   // Keep what is held, since the page is being left.
   save() {
-    this.#options.timers.clearTimeout(this.#saveTimer);
-    this.#saveTimer = null;
+    this.#saving.stop();
     const { storage } = this.#options;
-    const saved = this.#stream.saved;
+    const { saved } = this.#stream.rows;
     if (storage === null || this.#name === null || saved.cursor === null) return;
     this.#keep(() => storage.set(this.#name, saved));
   }
@@ -87,7 +89,7 @@ export class Endpoint {
   #anew(url) {
     const wanted = this.#wanted;
     this.close();
-    const given = this.#stream.held.some(({ type }) => type !== "synced");
+    const given = this.held.some(({ type }) => type !== "synced");
     this.#url = url;
     this.#stream = this.#own();
     this.#restored = false;
@@ -148,13 +150,13 @@ export class Endpoint {
     const saved = await this.#options.storage?.get(this.#name);
     if (this.#opening !== opening || !saved?.cursor || !Array.isArray(saved.changes)) return;
     this.#restored = true;
-    this.#stream.restore(saved);
-    for (const frame of this.#stream.held) this.#tell(frame);
+    this.#stream.rows.restore(saved);
+    for (const frame of this.held) this.#tell(frame);
   }
 
   #saveSoon() {
-    if (this.#options.storage === null || this.#saveTimer !== null) return;
-    this.#saveTimer = this.#options.timers.setTimeout(() => this.save(), SAVE_SECONDS * 1000);
+    if (this.#options.storage === null || this.#saving.runs) return;
+    this.#saving.start(SAVE_SECONDS, () => this.save());
   }
 
   #drop() {

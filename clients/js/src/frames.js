@@ -2,66 +2,31 @@
 // change of each row, so that it stays as small as the rows themselves.
 import { keyOf } from "./rows.js";
 
-export class Frames {
-  #pending = new Map();
-  #waiting = null;
-  #stop = null;
-  #ended = false;
-
-  // `subscribe(take)` begins, at the first next(), and returns what ends it.
-  constructor(subscribe, signal) {
-    this.#stop = () => {};
-    this.#subscribe = subscribe;
-    signal?.addEventListener("abort", () => this.#end(), { once: true });
-    if (signal?.aborted) this.#ended = true;
-  }
-
-  #subscribe;
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-
-  next() {
-    if (this.#subscribe !== null && !this.#ended) {
-      const subscribe = this.#subscribe;
-      this.#subscribe = null;
-      this.#stop = subscribe((frame) => this.#take(frame));
+// `subscribe(take)` begins, at the first next(), and returns what ends it.
+export async function* frames(subscribe, signal) {
+  const pending = new Map();
+  let wake;
+  const stop = subscribe((frame) => {
+    if (frame.type === "reset") pending.clear();
+    // A row keeps its place, before a `synced` that counts on it.
+    if (frame.type === "synced") pending.delete(frame.type);
+    pending.set(frame.table ? keyOf(frame) : frame.type, frame);
+    wake?.();
+  });
+  const ended = () => wake?.();
+  signal?.addEventListener("abort", ended);
+  try {
+    while (!signal?.aborted) {
+      const [first] = pending;
+      if (first) {
+        pending.delete(first[0]);
+        yield first[1];
+      } else {
+        await new Promise((resolve) => (wake = resolve));
+      }
     }
-    const [first] = this.#pending;
-    if (first !== undefined) {
-      this.#pending.delete(first[0]);
-      return Promise.resolve({ value: first[1], done: false });
-    }
-    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve) => (this.#waiting = resolve));
-  }
-
-  // Called when the loop is left.
-  return() {
-    this.#end();
-    return Promise.resolve({ value: undefined, done: true });
-  }
-
-  #take(frame) {
-    if (this.#waiting !== null) {
-      const resolve = this.#waiting;
-      this.#waiting = null;
-      resolve({ value: frame, done: false });
-      return;
-    }
-    if (frame.type === "reset") this.#pending.clear();
-    const key = frame.type === "reset" || frame.type === "synced" ? frame.type : keyOf(frame);
-    this.#pending.delete(key); // in the order of the newest
-    this.#pending.set(key, frame);
-  }
-
-  #end() {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#stop();
-    this.#pending.clear();
-    this.#waiting?.({ value: undefined, done: true });
-    this.#waiting = null;
+  } finally {
+    stop();
+    signal?.removeEventListener("abort", ended);
   }
 }

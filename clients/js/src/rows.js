@@ -1,4 +1,5 @@
-// The newest change of each row that an endpoint has told, so that none is handed on twice.
+// The newest change of each row that an endpoint has told, so that none is handed on twice, and the
+// cursor from which the relay goes on.
 //
 // Versions alone order the changes of a row, deletions included: a row may be put back under its
 // id. The number of rows is bounded: beyond `limit` those that have not changed for the longest are
@@ -6,9 +7,21 @@
 export class Rows {
   #changes = new Map();
   #limit;
+  cursor = null; // null without one; everything that it covers is held
 
   constructor(limit) {
     this.#limit = limit;
+  }
+
+  // What another page needs to go on from here.
+  get saved() {
+    return { cursor: this.cursor, changes: this.all() };
+  }
+
+  // Go on from what another page, or this one before a reload, has saved.
+  restore({ cursor, changes }) {
+    this.cursor = cursor;
+    for (const change of changes) this.take(change);
   }
 
   // Whether the change is news; what is not newer than the change held is not. Its type becomes
@@ -48,8 +61,10 @@ export class Rows {
     return this.#changes.size;
   }
 
+  // Start from the beginning.
   forget() {
     this.#changes.clear();
+    this.cursor = null;
   }
 }
 

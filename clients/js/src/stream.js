@@ -14,6 +14,7 @@ import { delay } from "./backoff.js";
 import { CloseCode, comeBack } from "./close.js";
 import { parse } from "./json.js";
 import { Rows, isChange } from "./rows.js";
+import { Timer } from "./timer.js";
 
 const PROTOCOL = "relay.v1";
 const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
@@ -24,6 +25,7 @@ const TOKEN_SECONDS = 60; // for the application to come by a token
 export const CLOSED = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
 
 export class Stream {
+  rows; // what has been told, and where to go on
   #url;
   #options;
   #tell;
@@ -34,11 +36,9 @@ export class Stream {
   #token = null; // sent on this connection
   #spent = null; // a token that is not to be sent again: { token, code, reason }
   #greetedYet = false; // on this connection
-  #timer = null;
+  #timer;
   #attempt = 0;
-  #cursor = null;
   #awaitsPong = false;
-  #rows;
   #status = CLOSED;
 
   // `url` is null where none is known. `tell` gets changes, resets and synced frames, `tellStatus`
@@ -49,28 +49,12 @@ export class Stream {
     this.#tell = tell;
     this.#tellStatus = tellStatus;
     this.#tellCursor = tellCursor;
-    this.#rows = new Rows(options.maxRows);
+    this.#timer = new Timer(options.timers);
+    this.rows = new Rows(options.maxRows);
   }
 
   get status() {
     return this.#status;
-  }
-
-  // What a subscriber that comes late has missed: the rows held and whether that is all of them.
-  get held() {
-    return this.#rows.told(this.#status);
-  }
-
-  // What another page needs to go on from here: a cursor, null without one, and the newest change
-  // of each row, which holds at least what the cursor covers.
-  get saved() {
-    return { cursor: this.#cursor, changes: this.#rows.all() };
-  }
-
-  // Go on from what another page, or this one before a reload, has saved. Before open().
-  restore({ cursor, changes }) {
-    this.#cursor = cursor;
-    for (const change of changes) this.#rows.take(change);
   }
 
   open() {
@@ -82,7 +66,7 @@ export class Stream {
   }
 
   close() {
-    this.#hangUp(1000);
+    this.#hangUp();
     if (this.#status.state !== "closed") this.#become("closed");
   }
 
@@ -106,19 +90,13 @@ export class Stream {
     else if (this.#status.state === "refused") this.open();
   }
 
-  // Forget what was received, so that the next open() starts from the beginning.
-  forget() {
-    this.#rows.forget();
-    this.#cursor = null;
-  }
-
   #dial() {
     const source = this.#options.token;
     if (typeof source !== "function") {
       this.#connect(source || null);
       return;
     }
-    this.#after(TOKEN_SECONDS, () => this.#lost(NOT_RECEIVED, "no token in time"));
+    this.#timer.start(TOKEN_SECONDS, () => this.#lost(NOT_RECEIVED, "no token in time"));
     this.#ask(source, (token) => this.#connect(token));
     this.#become("connecting");
   }
@@ -167,14 +145,14 @@ export class Stream {
   }
 
   #expectGreeting() {
-    this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no greeting in time"));
+    this.#timer.start(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no greeting in time"));
   }
 
   #address() {
     const url = new URL(this.#url);
-    if (this.#cursor !== null) {
+    if (this.rows.cursor !== null) {
       url.searchParams.delete("last"); // only meant for a start without a cursor
-      url.searchParams.set("cursor", this.#cursor);
+      url.searchParams.set("cursor", this.rows.cursor);
     }
     return url.href;
   }
@@ -185,7 +163,7 @@ export class Stream {
     if (frame === null || (CHANGES.has(frame.type) && !isChange(frame))) {
       this.#become(this.#status.state, { badFrames: this.#status.badFrames + 1 });
     } else if (CHANGES.has(frame.type)) {
-      if (this.#rows.take(frame)) this.#tell(frame);
+      if (this.rows.take(frame)) this.#tell(frame);
     } else {
       this.#obey(frame);
     }
@@ -223,8 +201,8 @@ export class Stream {
   }
 
   #keep(cursor) {
-    this.#cursor = cursor ?? null;
-    this.#tellCursor(this.#cursor);
+    this.rows.cursor = cursor ?? null;
+    this.#tellCursor(this.rows.cursor);
   }
 
   #show(token) {
@@ -248,7 +226,7 @@ export class Stream {
 
   #greeted(hello) {
     this.#greetedYet = true;
-    this.#after(this.#options.pingSeconds, () => this.#ping());
+    this.#timer.start(this.#options.pingSeconds, () => this.#ping());
     this.#become("syncing", { upstream: "live" }); // unless a `status` says otherwise
     // What is not resumed is told from the beginning, without the deletions of the meantime.
     if (!hello.resumed) this.#discard(hello.reason);
@@ -256,8 +234,8 @@ export class Stream {
 
   // Start afresh; subscribers that were given rows are told to discard them.
   #discard(reason) {
-    const given = this.#rows.size > 0;
-    this.forget();
+    const given = this.rows.size > 0;
+    this.rows.forget();
     if (this.#status.state === "open") this.#become("syncing");
     if (given) this.#tell({ type: "reset", reason: reason ?? null });
   }
@@ -266,19 +244,19 @@ export class Stream {
     this.#attempt = 0; // it has lasted: the next attempt is a first one
     this.#awaitsPong = true;
     this.#socket.send('{"type":"ping"}');
-    this.#after(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no answer to a ping"));
+    this.#timer.start(this.#options.replySeconds, () => this.#lost(NOT_RECEIVED, "no answer to a ping"));
   }
 
   // Any frame proves that the connection lives, not only a pong.
   #heard() {
     if (!this.#awaitsPong) return;
     this.#awaitsPong = false;
-    this.#after(this.#options.pingSeconds, () => this.#ping());
+    this.#timer.start(this.#options.pingSeconds, () => this.#ping());
   }
 
   // There is no use in another attempt before something has changed.
   #stop(reason, code) {
-    this.#hangUp(1000);
+    this.#hangUp();
     this.#become("refused", code === undefined ? { reason } : { code, reason });
   }
 
@@ -290,29 +268,23 @@ export class Stream {
       this.#stop(reason, code);
       return;
     }
-    this.#hangUp(1000);
+    this.#hangUp();
     const wait = delay(this.#attempt++, { random: this.#options.random });
     const retryAt = this.#options.now() + wait;
-    this.#after(wait / 1000, () => this.#dial());
+    this.#timer.start(wait / 1000, () => this.#dial());
     this.#become("waiting", { code, reason, retrySeconds: wait / 1000, retryAt });
   }
 
   // Leave the socket and the timer behind; nothing that either still does is heard.
-  #hangUp(code) {
-    this.#options.timers.clearTimeout(this.#timer);
-    this.#timer = null;
+  #hangUp() {
+    this.#timer.stop();
     this.#awaitsPong = false;
     this.#asking = null;
     this.#token = null;
     this.#greetedYet = false;
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close(code);
-  }
-
-  #after(seconds, act) {
-    this.#options.timers.clearTimeout(this.#timer);
-    this.#timer = this.#options.timers.setTimeout(act, seconds * 1000);
+    socket?.close(1000);
   }
 
   #become(state, details = {}) {

@@ -7,10 +7,10 @@
 // the browser keeps its lock and answers nothing; a follower steals it then.
 import { Rows, keyOf } from "./rows.js";
 import { CLOSED } from "./stream.js";
+import { Timer } from "./timer.js";
 
 const PROBE_SECONDS = 10;
 const SILENT_SECONDS = 5; // without an answer to a probe
-const ASKED = new Set(["open", "retryNow", "wake", "tokenChanged"]); // of a leader, by any tab
 
 // Whether this environment can share: Web Locks need a secure context.
 export function canShare({ locks, BroadcastChannel }) {
@@ -18,18 +18,17 @@ export function canShare({ locks, BroadcastChannel }) {
 }
 
 export class SharedStream {
+  rows; // as of a Stream, whoever leads
   #name;
   #options;
   #makeStream;
   #heard;
-  #rows;
-  #cursor = null;
   #status = CLOSED;
   #channel = null;
   #stream = null; // while leading
   #release = null; // gives the lock back
   #abort = null; // ends waiting for the lock
-  #timer = null;
+  #timer; // of a follower
   #id = null;
   #sent = 0; // messages of this leader
   #leader = null; // whom this follower hears
@@ -42,29 +41,12 @@ export class SharedStream {
     this.#options = options;
     this.#makeStream = makeStream;
     this.#heard = heard;
-    this.#rows = new Rows(options.maxRows);
+    this.#timer = new Timer(options.timers);
+    this.rows = new Rows(options.maxRows);
   }
 
   get status() {
     return this.#status;
-  }
-
-  // Whether this tab has the WebSocket.
-  get leads() {
-    return this.#stream !== null;
-  }
-
-  get held() {
-    return this.#rows.told(this.#status);
-  }
-
-  get saved() {
-    return { cursor: this.#cursor, changes: this.#rows.all() };
-  }
-
-  restore({ cursor, changes }) {
-    this.#cursor = cursor;
-    for (const change of changes) this.#rows.take(change);
   }
 
   open() {
@@ -83,18 +65,12 @@ export class SharedStream {
 
   close() {
     if (this.#channel === null) return;
-    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#channel.close();
     this.#channel = null;
     this.#abort?.abort();
     this.#stepDown();
     this.#become(CLOSED);
-  }
-
-  forget() {
-    this.#rows.forget();
-    this.#cursor = null;
-    this.#stream?.forget();
   }
 
   retryNow() {
@@ -135,7 +111,7 @@ export class SharedStream {
   }
 
   #lead() {
-    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer.stop();
     const leading = (act) => (value) => this.#stream === stream && act(value);
     const stream = (this.#stream = this.#makeStream({
       tell: leading((frame) => {
@@ -147,12 +123,11 @@ export class SharedStream {
         this.#broadcast({ kind: "status", status });
       }),
       tellCursor: leading((cursor) => {
-        this.#cursor = cursor;
-        this.#heard.tellCursor(cursor);
+        this.#keep(cursor);
         this.#broadcast({ kind: "cursor", cursor });
       }),
     }));
-    stream.restore(this.saved);
+    stream.rows.restore(this.rows.saved);
     this.#post({ kind: "alive", n: this.#sent });
     stream.open();
   }
@@ -170,10 +145,10 @@ export class SharedStream {
     else if (message.n !== undefined) this.#follow(message);
   }
 
-  #serve({ kind, from }) {
-    if (kind === "join") this.#post({ kind: "state", to: from, n: this.#sent, ...this.saved, status: this.#status });
+  #serve({ kind, from, act }) {
+    if (kind === "join") this.#post({ kind: "state", to: from, n: this.#sent, ...this.rows.saved, status: this.#status });
     else if (kind === "probe") this.#post({ kind: "alive", n: this.#sent });
-    else if (ASKED.has(kind)) this.#stream[kind]();
+    else if (kind === "ask") this.#stream[act]();
   }
 
   // A message of the leader; those of followers have no number.
@@ -193,48 +168,44 @@ export class SharedStream {
     this.#count = n;
     if (kind === "frame") this.#take(message.frame);
     else if (kind === "status") this.#become(message.status);
-    else if (kind === "cursor") {
-      this.#cursor = message.cursor;
-      this.#heard.tellCursor(message.cursor);
-    }
+    else if (kind === "cursor") this.#keep(message.cursor);
   }
 
   // What the leader holds is the truth; what this tab held from before may be older than that.
   #adopt({ changes, cursor, status }) {
     const theirs = new Set(changes.map(keyOf));
-    for (const held of this.#rows.present()) {
+    for (const held of this.rows.present()) {
       if (theirs.has(keyOf(held))) continue;
-      this.#rows.drop(held);
+      this.rows.drop(held);
       const { table, version } = held;
       this.#heard.tell({ type: "LEAVE", table, id: held.record.id, version });
     }
     for (const change of changes) this.#take(change);
-    this.#cursor = cursor;
-    this.#heard.tellCursor(cursor);
+    this.#keep(cursor);
     this.#become(status);
     if (status.state === "open") this.#heard.tell({ type: "synced", complete: status.complete });
   }
 
   #take(frame) {
-    if (frame.type === "reset") this.#rows.forget();
-    else if (frame.type !== "synced" && !this.#rows.take(frame)) return;
+    if (frame.type === "reset") this.rows.forget();
+    else if (frame.type !== "synced" && !this.rows.take(frame)) return;
     this.#heard.tell(frame);
   }
 
   // A follower that has heard nothing for a while asks, and takes over where nobody answers. The
   // spread keeps many of them from doing so at once.
   #watch() {
-    if (this.#stream === null) this.#after(PROBE_SECONDS, () => this.#probe());
+    if (this.#stream === null) this.#timer.start(PROBE_SECONDS, () => this.#probe());
   }
 
   #probe() {
     this.#post({ kind: "probe" });
-    this.#after(SILENT_SECONDS * (1 + this.#options.random()), () => this.#stand(true));
+    this.#timer.start(SILENT_SECONDS * (1 + this.#options.random()), () => this.#stand(true));
   }
 
-  #askLeader(kind) {
-    if (this.#stream !== null) this.#serve({ kind });
-    else this.#post({ kind });
+  #askLeader(act) {
+    if (this.#stream !== null) this.#stream[act]();
+    else this.#post({ kind: "ask", act });
   }
 
   #broadcast(message) {
@@ -245,9 +216,9 @@ export class SharedStream {
     this.#channel?.postMessage({ from: this.#id, ...message });
   }
 
-  #after(seconds, act) {
-    this.#options.timers.clearTimeout(this.#timer);
-    this.#timer = this.#options.timers.setTimeout(act, seconds * 1000);
+  #keep(cursor) {
+    this.rows.cursor = cursor;
+    this.#heard.tellCursor(cursor);
   }
 
   #become(status) {
