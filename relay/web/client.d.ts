@@ -1,1 +1,2 @@
 export * from "./client/client.js";
+export * from "./client/commands.js";

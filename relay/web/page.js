@@ -1,7 +1,7 @@
 // The page: three boards, fed by one client, the scan button, and who is signed in.
 import { Board } from "./board.js";
 import { AlertCard, HotspotCard, RecommendationCard } from "./cards.js";
-import { CloseCode, RelayClient } from "./client.js";
+import { CloseCode, Commands, RelayClient } from "./client.js";
 import { nothing, scan as scanText, worker } from "./format.js";
 import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
@@ -12,7 +12,8 @@ const FINAL = ["done", "failed"];
 
 const session = new Session(async () => (await fetch("web/config.json")).json());
 const client = new RelayClient({ url: new URL(".", location.href), token, tabs: false });
-const send = (path) => client.commands.send("POST", path);
+const commands = new Commands(client);
+const send = (path) => commands.send("POST", path);
 const boards = {
   hotspots: new Board("hotspots", (row) => new HotspotCard(row, send), (row) => row.status === "active"),
   alerts: new Board("alerts", (row) => new AlertCard(row, send), (row) => !row.acknowledged),
@@ -82,7 +83,7 @@ scan.addEventListener("click", async () => {
     const asked = await send("hotspots/scan");
     scan.disabled = false;
     // Until it has ended, or another one was asked for.
-    for (let found = asked; mine === followed; found = await client.commands.scanState(asked.id)) {
+    for (let found = asked; mine === followed; found = await commands.scanState(asked.id)) {
       result.textContent = scanText(found, workerTold);
       if (FINAL.includes(found.status)) return;
       await new Promise((resolve) => setTimeout(resolve, TICK_MS));

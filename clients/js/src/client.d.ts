@@ -130,41 +130,9 @@ export interface Options {
   now?: () => number;
 }
 
-/** The relay's answer was an error; `status` is 0 where there was no answer. */
-export declare class RelayError extends Error {
-  readonly status: number;
-}
-
-export interface CommandOptions {
-  signal?: AbortSignal;
-}
-
-export interface Decision extends CommandOptions {
-  /** At most 2,000 characters, for the audit log. */
-  notes?: string;
-}
-
-export interface Scan {
-  id: number;
-  status: "queued" | "running" | "done" | "failed";
-}
-
-/** Commands over HTTP. What they change comes back through the channels. @throws RelayError */
-export interface Commands<S extends Schema = Records> {
-  scan(options?: CommandOptions): Promise<Scan>;
-  scanState(id: number, options?: CommandOptions): Promise<Scan & Record<string, unknown>>;
-  approve(id: number | string, options?: Decision): Promise<S["recommendations"]>;
-  reject(id: number | string, options?: Decision): Promise<S["recommendations"]>;
-  acknowledge(id: number | string, options?: CommandOptions): Promise<S["alerts"]>;
-  resolve(id: number | string, options?: CommandOptions): Promise<S["hotspots"]>;
-  /** Any route of the relay. */
-  send(method: string, path: string, body?: unknown, options?: CommandOptions): Promise<unknown>;
-}
-
 export declare class RelayClient<S extends Schema = Records> {
   /** @throws TypeError when `url` is no URL. @throws RangeError at a channel or option that does not exist. */
   constructor(options?: Options);
-  readonly commands: Commands<S>;
   connect(): void;
   disconnect(): void;
   /** Frames are shared between subscribers: do not modify them. */
@@ -181,6 +149,8 @@ export declare class RelayClient<S extends Schema = Records> {
   setToken(token: Options["token"]): void;
   /** Make every attempt that is waited for now. */
   retryNow(): void;
+  /** For `Commands`. @internal */
+  readonly http: { base: URL | null; token: Options["token"]; fetch: Options["fetch"]; rows?: S };
   readonly status: Readonly<Record<Channel, ChannelStatus>>;
   onStatus(callback: (channel: Channel, status: ChannelStatus) => void): () => void;
 }

@@ -7,14 +7,12 @@
 // However many subscribers an endpoint has, and in however many tabs, it has one WebSocket. Each
 // change is handed to each subscriber once; after an interruption, and after a reload, the missed
 // changes are fetched by the relay's cursor.
-import { Commands } from "./commands.js";
 import { Endpoint } from "./endpoint.js";
 import { frames } from "./frames.js";
 import { Timer } from "./timer.js";
 import { warningOnce } from "./token.js";
 
 export { CloseCode, comeBack } from "./close.js";
-export { RelayError } from "./commands.js";
 export { hasRecord, idOf } from "./rows.js";
 
 export const CHANNELS = Object.freeze(["hotspots", "alerts", "recommendations"]);
@@ -44,7 +42,7 @@ function defaults() {
     locks: globalThis.navigator?.locks,
     window: globalThis.window,
     document: globalThis.document,
-    fetch: (...request) => globalThis.fetch(...request),
+    fetch: undefined, // the global one
   };
 }
 
@@ -79,7 +77,6 @@ export class RelayClient {
         (status) => this.#dispatch(this.#watchers, channel, status),
       );
     }
-    this.commands = new Commands(this.#base && under(this.#base, "http", "/"), this.#settings);
   }
 
   // Open the endpoints that have subscribers, now and when they get one. Again: no effect, except
@@ -143,6 +140,13 @@ export class RelayClient {
   // Make every attempt that is waited for now.
   retryNow() {
     this.#each("retryNow");
+  }
+
+  // What commands need, see commands.js: the relay's http(s) address, null where none is known, and
+  // how to get there.
+  get http() {
+    const { token, fetch } = this.#settings;
+    return { base: this.#base && under(this.#base, "http", "/"), token, fetch };
   }
 
   // State of each channel by name; see ChannelStatus in client.d.ts.

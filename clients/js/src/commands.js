@@ -1,5 +1,8 @@
 // Commands to the relay over HTTP, under the user's token. What they change comes back through the
-// streams, to everybody.
+// channels, to everybody.
+//
+//   import { Commands } from "hotspot-relay-client/commands";
+//   await new Commands(client).approve(42, { notes: "agreed with the carrier" });
 const DEADLINE_SECONDS = 15;
 
 // The relay's answer was an error, or there was none: `status` is 0 then.
@@ -12,13 +15,11 @@ export class RelayError extends Error {
 }
 
 export class Commands {
-  #base;
-  #options;
+  #client;
 
-  // `base` is the relay's http(s) address, null where none is known.
-  constructor(base, options) {
-    this.#base = base;
-    this.#options = options;
+  // With the address and the token of a RelayClient, which need not be connected.
+  constructor(client) {
+    this.#client = client;
   }
 
   scan(options) {
@@ -47,14 +48,15 @@ export class Commands {
 
   // Any route of the relay by its path; resolves to the parsed answer, throws RelayError.
   async send(method, path, body, { signal } = {}) {
-    if (this.#base === null) throw new RelayError("no `url` of the relay", 0);
-    const given = await this.#token();
+    const { base, token, fetch = globalThis.fetch } = this.#client.http;
+    if (base === null) throw new RelayError("no `url` of the relay", 0);
+    const given = await ask(token);
     const headers = given ? { Authorization: `Bearer ${given}` } : {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const deadline = AbortSignal.timeout(DEADLINE_SECONDS * 1000);
     let reply;
     try {
-      reply = await this.#options.fetch(new URL(path, this.#base), {
+      reply = await fetch(new URL(path, base), {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
@@ -71,13 +73,13 @@ export class Commands {
     }
     return answer;
   }
-  async #token() {
-    const { token } = this.#options;
-    if (typeof token !== "function") return token;
-    try {
-      return await token();
-    } catch (cause) {
-      throw new RelayError(`The token could not be had: ${cause?.message ?? cause}`, 0, { cause });
-    }
+}
+
+async function ask(token) {
+  if (typeof token !== "function") return token;
+  try {
+    return await token();
+  } catch (cause) {
+    throw new RelayError(`The token could not be had: ${cause?.message ?? cause}`, 0, { cause });
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RelayClient, RelayError } from "../src/client.js";
+import { RelayClient } from "../src/client.js";
+import { Commands, RelayError } from "../src/commands.js";
 import { Clock, Sockets, deletion, hello, leave, resumed, synced, upsert } from "./fake.mjs";
 
 function relay(options = {}) {
@@ -610,7 +611,7 @@ test("a getter that throws keeps no endpoint from its storage, and is told of on
   client.connect();
   await settled();
   assert.deepEqual([client.status.hotspots.state, errors.length], ["waiting", 1]);
-  await assert.rejects(client.commands.scan(), (error) => {
+  await assert.rejects(new Commands(client).scan(), (error) => {
     return error instanceof RelayError && error.status === 0 && error.cause.message === "offline";
   });
   assert.equal(errors.length, 1);

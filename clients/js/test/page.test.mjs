@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { RelayClient } from "../src/client.js";
+import { Commands } from "../src/commands.js";
 import { parse } from "../src/json.js";
 import { inSession } from "../src/storage.js";
 import { storeOf } from "../src/store.js";
@@ -246,8 +247,9 @@ test("a command goes to the relay under the user's token, and an error says what
     return replies.shift();
   };
   const { client } = await page({ token: async () => "jwt", fetch });
-  assert.deepEqual(await client.commands.scan(), { id: 7, status: "queued" });
-  await assert.rejects(client.commands.approve(3, { notes: "yes" }), {
+  const commands = new Commands(client);
+  assert.deepEqual(await commands.scan(), { id: 7, status: "queued" });
+  await assert.rejects(commands.approve(3, { notes: "yes" }), {
     name: "RelayError", status: 409, message: "recommendation 3 is already rejected",
   });
   assert.deepEqual(requests, [

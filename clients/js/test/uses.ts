@@ -1,6 +1,7 @@
 // Every export as an application uses it; compiled with --strict and never run.
-import { CHANNELS, CloseCode, RelayClient, RelayError, comeBack, hasRecord, idOf } from "hotspot-relay-client";
+import { CHANNELS, CloseCode, RelayClient, comeBack, hasRecord, idOf } from "hotspot-relay-client";
 import type { Channel, ChannelStatus, Frame, Hotspot, Options, Records } from "hotspot-relay-client";
+import { Commands, RelayError } from "hotspot-relay-client/commands";
 import { inDatabase, inSession } from "hotspot-relay-client/storage";
 import { storeOf } from "hotspot-relay-client/store";
 import { useRows } from "hotspot-relay-client/react";
@@ -56,11 +57,12 @@ async function follow(): Promise<void> {
     const known: Frame<MyHotspot> = frame;
     console.log(known.type);
   }
+  const commands = new Commands(client);
   try {
-    const { id } = await client.commands.scan();
-    console.log((await client.commands.scanState(id)).status);
-    const advice = await client.commands.approve(1, { notes: "yes", signal: abort.signal });
-    console.log(advice.status, (await client.commands.acknowledge("7")).level);
+    const { id } = await commands.scan();
+    console.log((await commands.scanState(id)).status);
+    const advice = await commands.approve(1, { notes: "yes", signal: abort.signal });
+    console.log(advice.status, (await commands.acknowledge("7")).level);
   } catch (error) {
     if (error instanceof RelayError && error.status === 409) console.log(error.message);
   }
