@@ -22,11 +22,12 @@ COLUMNS = {
         *("id", "entity", "entity_type", "event_type", "predicted_co2", "baseline_co2"),
         *("percent_above", "severity", "status", "event_id", "created_at", "resolved_at"),
         *("phase", "series", "rule", "excess_kg", "reason", "occurred_at", "last_seen_at"),
-        *("drivers", "announced", "resolution"),
+        *("drivers", "announced", "resolution", "peak_severity", "previous_id", "held"),
+        "acknowledged_at",
     },
     "alerts": {
         *("id", "hotspot_id", "kind", "level", "message", "acknowledged", "acknowledged_at"),
-        "created_at",
+        *("created_at", "occurred_at", "reason"),
     },
     "recommendations": {
         *("id", "hotspot_id", "action", "co2_reduction", "root_cause", "source", "status"),

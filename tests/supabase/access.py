@@ -42,6 +42,7 @@ TABLES: Matrix = {
     "worker_heartbeats": _RELAYED,
     "relay_heartbeats": {"relay_reader": _READ, "service_role": _WRITE},
     "audit_log": {"service_role": _READ},  # functions alone write it
+    "silences": dict.fromkeys(("authenticated", "service_role"), _READ),  # likewise
 }
 
 VIEWS = {"baselines"}  # with the rights of who asks
@@ -54,6 +55,7 @@ SEQUENCES: Matrix = {
     "recomputes_id_seq": {},
     "recommendations_id_seq": {},
     "audit_log_id_seq": {},
+    "silences_id_seq": {},
     "detector_inputs_id_seq": {},
     "notices_id_seq": {},
 }
@@ -64,13 +66,30 @@ _RELAY = {"relay_reader": {"execute"}, "service_role": {"execute"}}
 _CHANGES_SINCE = (
     "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer,integer[])"
 )
+_WRITE_ALERT = (
+    "write_alert(bigint,text,text,text,text,timestampwithtimezone,timestampwithtimezone,"
+    "doubleprecision)"
+)
 
 FUNCTIONS: Matrix = {
     "relay_epoch()": _SIGNED_IN | _RELAY,
     _CHANGES_SINCE: _SIGNED_IN | _RELAY,
     "decide_recommendation(bigint,text,text)": _SIGNED_IN,
-    "acknowledge_alert(bigint)": _SIGNED_IN,
-    "resolve_hotspot(bigint)": _SIGNED_IN,
+    "acknowledge_alert(bigint,text)": _SIGNED_IN,
+    "acknowledge_alerts(bigint[],text)": _SIGNED_IN,
+    "resolve_hotspot(bigint,text)": _SIGNED_IN,
+    "decide_hotspot(bigint,text,text)": _SIGNED_IN,
+    "decide_hotspots(bigint[],text,text)": _SIGNED_IN,
+    "silence(timestampwithtimezone,text,text,text,text,timestampwithtimezone)": _SIGNED_IN,
+    "end_silence(bigint,text)": _SIGNED_IN,
+    "is_silenced(text,text,text,timestampwithtimezone)": _SIGNED_IN,
+    "reset_key(text,text,text,text)": _SIGNED_IN,
+    "undo(text,bigint[])": _SIGNED_IN,
+    "undo_one(text,bigint)": {},
+    "unsay(bigint)": {},
+    "restore_hotspot(hotspots,jsonb,boolean)": {},
+    "check_ids(bigint[])": {},
+    "check_notes(text)": {},
     "request_scan()": _SIGNED_IN,
     "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,
@@ -89,7 +108,8 @@ FUNCTIONS: Matrix = {
     "next_rebuild(uuid,bigint,integer,boolean)": _SERVICE,
     "past_of_key(uuid,bigint,integer,jsonb,timestampwithtimezone,bigint,integer)": _SERVICE,
     "due_keys(uuid,bigint,integer,timestampwithtimezone,integer)": _SERVICE,
-    "announce_open_episodes(uuid,bigint)": _SERVICE,
+    "announce_open_episodes(uuid,bigint,timestampwithtimezone,doubleprecision)": _SERVICE,
+    _WRITE_ALERT: _SERVICE,
     "request_rebuild(text,text,text,text)": _SERVICE,
     "request_rebuilds(text[],text)": _SERVICE,
     "tell_detectors(text,text,text,text)": _SERVICE,
@@ -106,7 +126,7 @@ FUNCTIONS: Matrix = {
     "usable_events(text[])": _SERVICE,
     "requeue_mended_events()": {},
     "prune(interval,interval)": _SERVICE,
-    "record_decision(text,text,bigint,text)": {},
+    "record_decision(text,text,bigint,text,jsonb,bigint)": {},
     "enqueue_events()": {},
     "stamp()": {},
     "announce()": {},
@@ -125,6 +145,7 @@ POLICIES = {
     ("retention", "SELECT", "authenticated,relay_reader"),
     ("detectors", "SELECT", "authenticated"),
     ("notices", "SELECT", "authenticated"),
+    ("silences", "SELECT", "authenticated"),
     ("hotspots", "SELECT", "relay_reader"),
     ("alerts", "SELECT", "relay_reader"),
     ("recommendations", "SELECT", "relay_reader"),

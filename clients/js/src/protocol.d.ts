@@ -226,6 +226,16 @@ export interface Hotspot {
    */
   drivers: {}[];
   resolution: "recovered" | "new_normal" | "superseded" | null;
+  peak_severity: Severity;
+  /**
+   * The episode of the same key that had ended within 30 days before.
+   */
+  previous_id: Id | null;
+  /**
+   * A person said that this is not normal.
+   */
+  held: boolean;
+  acknowledged_at: Time | null;
 }
 /**
  * A notification about an episode.
@@ -233,12 +243,17 @@ export interface Hotspot {
 export interface Alert {
   id: Id;
   hotspot_id: Id;
-  kind: string;
+  kind: "opened" | "reopened" | "escalated" | "deescalated" | "resolved";
   level: Severity;
   message: string;
   acknowledged: boolean;
   acknowledged_at: Time | null;
   created_at: Time;
+  occurred_at: Time;
+  /**
+   * One sentence with the entity's own figures, without its name.
+   */
+  reason: string;
 }
 /**
  * A proposed action for an episode.
