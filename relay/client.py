@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from relay.close import CloseCode
 from relay.errors import RelayError
+from relay.reaching import explain, tls_wanted
 
 PROTOCOL: Final = "relay.v1"
 GREETING_SECONDS: Final = 10
@@ -270,23 +271,27 @@ async def _open(address: str, query: str, token: str | None) -> ClientConnection
     except InvalidURI as error:
         raise ConnectionLost(f"{address} is no WebSocket address") from error
     except InvalidStatus as error:
-        status = error.response.status_code
-        text = f"{address} answers HTTP {status} instead of a WebSocket"
-        raise ConnectionLost(text, retry=status == 429 or status >= 500) from error
-    except (InvalidHandshake, EOFError) as error:
-        text = f"{address} does not answer like a WebSocket server: {error}"
-        raise ConnectionLost(text, retry=True) from error
+        raise await _refused(address, error) from error
     except TimeoutError as error:
         text = f"{address} does not answer within {GREETING_SECONDS} s"
         raise ConnectionLost(text, retry=True) from error
-    except OSError as error:
-        remedy = "is the relay running? Start it with `python -m relay`"
-        text = f"{address} cannot be reached ({error.strerror or error}): {remedy}"
-        raise ConnectionLost(text, retry=True) from error
+    except (InvalidHandshake, EOFError, OSError) as error:
+        trouble = await explain(address, error)
+        raise ConnectionLost(f"{address} {trouble.text}", retry=trouble.passes) from error
     if socket.subprotocol != PROTOCOL:
         await socket.close()
         raise ConnectionLost(f"{address} does not speak {PROTOCOL}")
     return socket
+
+
+async def _refused(address: str, error: InvalidStatus) -> ConnectionLost:
+    if (hint := await tls_wanted(address)) is not None:
+        return ConnectionLost(f"{address} {hint}")  # nginx answers 400 to who comes without
+    status = error.response.status_code
+    said = (error.response.body or b"").decode(errors="replace").strip()
+    reason = f": {said.splitlines()[0][:200]}" if said and not said.startswith("<") else ""
+    text = f"{address} answers HTTP {status} instead of a WebSocket{reason}"
+    return ConnectionLost(text, retry=status == 429 or status >= 500)
 
 
 def _address(url: str, endpoint: str) -> str:

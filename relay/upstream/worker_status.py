@@ -15,7 +15,7 @@ from relay.upstream.rest import Rest
 
 logger = logging.getLogger(__name__)
 
-READ_SECONDS: Final = 10.0
+READ_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

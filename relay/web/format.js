@@ -4,6 +4,7 @@ const NUMBER = new Intl.NumberFormat("en", TENTHS);
 const SIGNED = new Intl.NumberFormat("en", { ...TENTHS, signDisplay: "exceptZero" });
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+const EXACT = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
 export function kilograms(value) {
   return Number.isFinite(value) ? `${NUMBER.format(value)} kg CO₂` : "unknown";
@@ -44,27 +45,51 @@ export function connection({ state, upstream, reason, code, retrySeconds, signed
   }
 }
 
-const WORKER_SILENT_SECONDS = 60; // it is heard of every 20 s
+// A worker is heard of every 20 s, the relay asks every 5 s, and the page the relay as often: what is
+// older than that is silent, and who is silent for a minute counts as dead.
+const WORKER_LATE_SECONDS = 35;
+const WORKER_DEAD_SECONDS = 60;
+const MOST_COUNTED = 10_000; // the database counts no further
 
-// What to say about the worker, from what `/readyz` tells of it; null where nothing is known.
+// What `/readyz` told of the worker so many seconds ago, as it is now if nothing has happened since.
+export function later(told, seconds) {
+  if (!told) return null;
+  const older = (age) => (age === null ? null : age + seconds);
+  return {
+    ...told,
+    age_seconds: older(told.age_seconds),
+    last_scan_seconds: older(told.last_scan_seconds),
+    oldest_pending_seconds: older(told.oldest_pending_seconds),
+  };
+}
+
+// What to say about the worker, from what is known of it; null where that is nothing.
 export function worker(told) {
   if (!told) return null;
   const { age_seconds: age, last_scan_seconds: scanned, pending } = told;
-  if (age === null) return { text: "No worker", tone: "bad" };
-  const queue = pending ? `, ${pending} waiting` : "";
-  if (age > WORKER_SILENT_SECONDS) {
-    return { text: `Worker last heard of ${secondsAgo(age)}${queue}`, tone: "bad" };
+  const queue = pending ? `, ${pending}${pending === MOST_COUNTED ? " or more" : ""} waiting` : "";
+  if (age === null) return { text: `No worker${queue}`, tone: "bad" };
+  if (age > WORKER_DEAD_SECONDS) {
+    return { text: `Worker last heard of ${exactly(age)}${queue}`, tone: "bad" };
+  }
+  if (age > WORKER_LATE_SECONDS) {
+    return { text: `Worker silent for ${Math.floor(age)} seconds${queue}`, tone: "busy" };
   }
   if (scanned === null) return { text: `Worker at its first scan${queue}`, tone: "busy" };
-  return { text: `Worker scanned ${secondsAgo(scanned)}${queue}`, tone: "good" };
+  return { text: `Worker scanned ${exactly(scanned)}${queue}`, tone: "good" };
+}
+
+// As `ago`, with the seconds: by them one sees that a figure is alive.
+function exactly(seconds) {
+  return seconds < 60 ? EXACT.format(-Math.floor(seconds), "second") : secondsAgo(seconds);
 }
 
 // What to say where no hotspot is open, from the same: only a worker that lives makes that good news.
 export function nothing(told) {
   if (!told) return "No hotspots.";
-  const state = worker(told);
-  if (state.tone === "bad") return "No hotspots, but no worker is running that would find one.";
-  if (told.last_scan_seconds === null || told.pending > 0) return "No hotspots so far.";
+  const { tone } = worker(told);
+  if (tone === "bad") return "No hotspots, but no worker is running that would find one.";
+  if (tone === "busy" || told.pending > 0) return "No hotspots so far.";
   return "No hotspots. Every supplier is at its usual level.";
 }
 

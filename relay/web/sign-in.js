@@ -19,12 +19,18 @@ export class SignIn {
     this.#submits(this.#password, (given) => session.signIn(given.get("email"), given.get("password")));
   }
 
-  // Show the form, and why the relay let nobody in.
-  async ask(reason) {
+  // Show the form, and why the relay let nobody in. With `focus`: somebody waits for it.
+  async ask(reason, { focus = false } = {}) {
     const shown = !this.#root.hidden;
     this.#root.hidden = false;
     this.#error.textContent = this.#session.signedIn ? `The relay refused the token: ${reason}` : "";
-    if (shown) return;
+    if (!shown) await this.#offer();
+    if (!focus) return;
+    this.#root.scrollIntoView({ block: "nearest" });
+    (this.#password.hidden ? this.#token : this.#password).querySelector("input").focus();
+  }
+
+  async #offer() {
     let byPassword = false;
     try {
       byPassword = Boolean((await this.#session.config()).publishable_key);

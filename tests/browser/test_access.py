@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from playwright.async_api import Page, WebSocket, expect
 
@@ -27,7 +28,7 @@ from tests.browser.pages import (
     sign_in,
     use_token,
 )
-from tests.relay.access.admission import token_of
+from tests.relay.access.admission import USER, token_of
 
 PATIENT = {"RELAY_AUTH_SECONDS": "3600"}  # the form does not come by the relay's close
 
@@ -79,6 +80,97 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
         await tab.get_by_role("button", name="Sign out").click()
         await expect(tab.get_by_label("E-mail")).to_be_visible(timeout=SOON)
         assert await tab.evaluate("sessionStorage.length") == 0
+
+
+async def test_nothing_of_a_user_is_left_on_the_page_after_signing_out(
+    tab: Page, relaying: Relaying, emulator: Emulator, user: User, db: Database
+) -> None:
+    alert(db, "Too much")
+    recommendation(db, "Drive slower")
+    async with relaying(**PATIENT) as address:
+        await tab.goto(address)
+        for _ in range(2):  # the rows come back with the next user
+            await sign_in(tab, user.email, user.password)
+            for channel in CHANNELS:
+                await expect(tab.locator(f"#{channel} .card").first).to_be_visible(timeout=SOON)
+            await tab.get_by_role("button", name="Scan now").click()
+            await expect(tab.locator("#scan-result")).to_contain_text("Scan", timeout=SOON)
+            await tab.get_by_role("button", name="Sign out").click()
+            await expect(tab.locator(".card")).to_have_count(0, timeout=SOON)
+            await expect(tab.locator("#hotspots .head")).to_contain_text("0 active")
+            await expect(tab.locator("#scan-result")).to_be_empty()
+            await are(tab, "Not signed in")
+
+
+async def test_nothing_of_a_user_is_left_on_the_page_after_being_cut_off(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    alert(db, "Too much")
+    async with signed_in(tab, relaying, token_of(emulator)) as address:
+        card = tab.locator("#alerts .card")
+        await expect(card).to_be_visible(timeout=SOON)
+        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+            headers = {"Authorization": f"Bearer {emulator.keys.secret}"}
+            await client.post("admin/disconnect", json={"user": USER}, headers=headers)
+        await expect(tab.locator("#sign-in")).to_be_visible(timeout=SOON)
+        await expect(tab.locator(".card")).to_have_count(0, timeout=SOON)
+        await use_token(tab, token_of(emulator))
+        await expect(card).to_be_visible(timeout=SOON)
+
+
+async def test_who_asks_for_a_scan_before_signing_in_is_led_to_the_form(
+    tab: Page, relaying: Relaying, user: User
+) -> None:
+    async with relaying(**PATIENT) as address:
+        await tab.goto(address)
+        await are(tab, "Not signed in")
+        brand = tab.locator(".brand")
+        before = await brand.bounding_box()
+        await tab.get_by_role("button", name="Scan now").click()
+        result = tab.locator("#scan-result")
+        await expect(result).to_have_text("Sign in first.", timeout=SOON)
+        await expect(tab.get_by_label("E-mail")).to_be_focused()
+        assert await brand.bounding_box() == before
+        await sign_in(tab, user.email, user.password)
+        await are(tab, "Live")
+        await expect(result).to_be_empty()
+        await tab.get_by_role("button", name="Scan now").click()
+        await expect(result).to_contain_text("Scan 1 is queued", timeout=SOON)
+
+
+async def test_a_long_refusal_does_not_squeeze_the_header(page: Page) -> None:
+    detail = json.dumps({"detail": "the database does not answer and " * 20})
+    await page.route("**/hotspots/scan", lambda route: route.fulfill(status=503, body=detail))
+    title = page.locator(".brand h1")
+    before = await title.bounding_box()
+    await page.get_by_role("button", name="Scan now").click()
+    await expect(page.locator("#scan-result")).to_contain_text("does not answer", timeout=SOON)
+    after = await title.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert (after["width"], after["height"]) == (before["width"], before["height"])
+    button = await page.locator("#scan").bounding_box()
+    assert button is not None
+    assert button["height"] < 60
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_a_worker_that_dies_stops_looking_well_on_the_open_page(
+    tab: Page, relaying: Relaying, emulator: Emulator, db: Database
+) -> None:
+    holder = "00000000-0000-4000-8000-000000000001"
+    db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
+    pill = tab.locator("#worker")
+    async with signed_in(tab, relaying, token_of(emulator)):
+        await expect(pill).to_contain_text("Worker scanned", timeout=SOON)
+        await expect(pill).to_contain_text("silent for", timeout=2 * SOON)
+        await expect(pill).to_have_attribute("data-tone", "busy")
+        db.execute(
+            "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+            " values ('factory', 'A', now()), ('factory', 'B', now())"
+        )
+        await expect(pill).to_contain_text("2 waiting", timeout=SOON)
+        await expect(pill).to_have_attribute("data-tone", "bad", timeout=2 * SOON)
 
 
 async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(

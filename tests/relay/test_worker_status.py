@@ -39,6 +39,24 @@ async def test_it_tells_for_how_long_no_worker_was_heard_of(
         assert found["relay_worker_pending_events",] == 0
 
 
+async def test_events_that_arrive_after_the_worker_died_are_counted(
+    emulator: Emulator, tables: Tables
+) -> None:
+    tables.execute("select public.worker_heartbeat(%s, 1)", HOLDER)  # its last word: none wait
+    async with live_relay(emulator) as relay:
+        await relay.until(lambda health: (health["worker"] or {}).get("pending") == 0)
+        tables.execute(
+            "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+            " select 'factory', 'A', now() from generate_series(1, 1355)"
+        )
+        told = (await relay.until(lambda health: health["worker"]["pending"]))["worker"]
+        assert told["pending"] == 1355
+        assert told["oldest_pending_seconds"] >= 0
+        found = await samples(relay)
+        assert found["relay_worker_pending_events",] == 1355
+        assert found["relay_worker_oldest_pending_seconds",] >= told["oldest_pending_seconds"]
+
+
 async def test_ages_go_on_while_the_database_does_not_answer() -> None:
     status = worker_status.WorkerStatus(3.0, None, 7, 40.0)
     assert status.after(10) == worker_status.WorkerStatus(13.0, None, 7, 50.0)

@@ -41,6 +41,36 @@ def test_everybody_signed_in_sees_what_waits_and_for_how_long(
         assert 0 <= seen["age_seconds"] < 100
 
 
+def test_what_waits_is_counted_also_while_no_worker_lives(
+    database: Database, worker: Connection
+) -> None:
+    signed_in = database.connect("authenticated", user="authenticator")
+    seen = status(signed_in)
+    assert (seen["age_seconds"], seen["pending"], seen["oldest_pending_seconds"]) == (None, 0, None)
+    beat(worker, uuid.uuid4(), 1)  # its last word: nothing waits
+    values = ", ".join(["('factory', 'A', now())"] * 7)
+    worker.execute(EVENT.format(values).encode())
+    worker.execute("update public.event_queue set created_at = now() - interval '2 hours'")
+    seen = status(signed_in)
+    assert seen["pending"] == 7
+    assert 7200 <= seen["oldest_pending_seconds"] < 7300
+    worker.execute("update public.event_queue set state = 'dead'")
+    seen = status(signed_in)
+    assert (seen["pending"], seen["oldest_pending_seconds"]) == (0, None)
+
+
+def test_a_long_queue_is_counted_to_a_bound_and_beyond_it_by_the_worker(
+    worker: Connection,
+) -> None:
+    worker.execute(
+        "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+        " select 'factory', 'A', now() from generate_series(1, 10050)"
+    )
+    assert status(worker)["pending"] == 10_000
+    beat(worker, uuid.uuid4())
+    assert status(worker)["pending"] == 10_050
+
+
 def test_a_beat_without_a_scan_keeps_when_the_last_one_was(worker: Connection) -> None:
     holder = uuid.uuid4()
     first = beat(worker, holder, 5)
@@ -55,11 +85,10 @@ def test_the_newest_of_several_workers_counts(database: Database, worker: Connec
     beat(worker, gone, 1)
     worker.execute(
         "update public.worker_heartbeats set seen_at = now() - interval '1 hour',"
-        " last_scan_at = now() - interval '1 hour', pending = 7"
+        " last_scan_at = now() - interval '1 hour'"
     )
     beat(worker, living)
     seen = status(worker)
-    assert (seen["pending"], seen["oldest_pending_seconds"]) == (0, None)
     assert seen["age_seconds"] < 100
     assert seen["last_scan_seconds"] >= 3600
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ago, connection, kilograms, nothing, percent, scan, worker } from "../../relay/web/format.js";
+import { ago, connection, kilograms, later, nothing, percent, scan, worker } from "../../relay/web/format.js";
 
 test("figures have a unit, one decimal and separated thousands", () => {
   assert.equal(kilograms(93.55), "93.6 kg CO₂");
@@ -50,7 +50,26 @@ test("a worker that is silent or missing looks bad, and one that nothing is know
     text: "Worker last heard of 17 minutes ago, 1284 waiting", tone: "bad",
   });
   assert.equal(worker({ ...told, age_seconds: null }).text, "No worker");
+  assert.equal(worker({ ...told, age_seconds: null, pending: 1355 }).text, "No worker, 1355 waiting");
+  assert.equal(worker({ ...told, age_seconds: 600, pending: 10_000 }).text.split(", ")[1], "10000 or more waiting");
   assert.equal(worker(null), null);
+});
+
+test("a worker that has died does not look good for longer than its next heartbeats take", () => {
+  const told = { age_seconds: 2, last_scan_seconds: 4, pending: 3, oldest_pending_seconds: 7 };
+  const seen = [0, 10, 34, 50, 118].map((seconds) => worker(later(told, seconds)));
+  assert.deepEqual(seen.map(({ text, tone }) => [text, tone]), [
+    ["Worker scanned 4 seconds ago, 3 waiting", "good"],
+    ["Worker scanned 14 seconds ago, 3 waiting", "good"],
+    ["Worker silent for 36 seconds, 3 waiting", "busy"],
+    ["Worker silent for 52 seconds, 3 waiting", "busy"],
+    ["Worker last heard of 2 minutes ago, 3 waiting", "bad"],
+  ]);
+  const idle = { ...told, pending: 0 };
+  assert.match(nothing(later(idle, 10)), /usual level/);
+  assert.equal(nothing(later(idle, 40)), "No hotspots so far.");
+  assert.equal(later(null, 5), null);
+  assert.deepEqual(later({ ...told, age_seconds: null }, 5).age_seconds, null);
 });
 
 test("that nothing is listed is good news only where a worker has looked at everything", () => {

@@ -1,5 +1,6 @@
 """What becomes of a connection when its token, its user's rights or its rows change."""
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from emulator.running import Emulator
 from relay.access import watch
+from relay.terminal import disconnect
 from tests.relay.access.admission import USER, bring, token_of, tried
 from tests.relay.clients import Frame, Running, Tables, change, frame, greeted, live_relay
 
@@ -166,6 +168,29 @@ async def test_a_user_or_a_session_is_cut_off_live(
             assert (await code_of(cut), await code_of(also)) == (4500, 4500)
             await stays.send('{"type":"ping"}')
             await until(stays, "pong")
+
+
+async def test_the_command_that_ended_nothing_says_so_and_fails(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    disconnect.configure(parser, {})
+    env = {"SUPABASE_SECRET_KEY": emulator.keys.secret}
+    async with guarded(emulator) as relay:
+        at = ["--url", f"http://{relay.host}"]
+        here = bring(relay.host, "hotspots", "header", token_of(emulator))
+        async with here as cut:
+            await greeted(cut)
+            assert await disconnect.run(parser.parse_args(["--user", "no-such", *at]), env) == 1
+            assert "nothing was ended" in (said := capsys.readouterr().err)
+            assert "no connection of user no-such" in said
+            assert await disconnect.run(parser.parse_args(["--user", USER, *at]), env) == 0
+            assert capsys.readouterr().out == "1 connection ended\n"
+            assert await code_of(cut) == 4500
+    with pytest.raises(SystemExit) as refused:
+        parser.parse_args(["--user", "ops@example.org"])
+    assert refused.value.code == 2
+    assert "is an e-mail address: the id is wanted" in capsys.readouterr().err
 
 
 PLANTED: dict[str, tuple[LiteralString, ...]] = {

@@ -1,8 +1,10 @@
 """The relay behind TLS: its own, and that of the proxies as the README sets them up."""
 
+import argparse
 import asyncio
 import datetime
 import logging
+import os
 import re
 import shutil
 import socket
@@ -25,7 +27,8 @@ from websockets.typing import Origin, Subprotocol
 
 from emulator.running import Emulator
 from relay import accepting
-from tests.relay.access.admission import token_of
+from relay.terminal import check, disconnect, tail
+from tests.relay.access.admission import USER, token_of
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -190,6 +193,63 @@ async def test_the_relay_serves_wss_with_a_certificate_of_its_own(
             await greeted(client)
             rows = [tables.hotspot() for _ in range(100)]
             assert [(await change(client))["record"]["id"] for _ in rows] == rows
+
+
+async def test_the_terminal_says_that_a_certificate_is_not_trusted_and_how_it_becomes_so(
+    emulator: Emulator,
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = {"RELAY_TLS_CERT": str(certificate.file), "RELAY_TLS_KEY": str(certificate.key)}
+    secret = {"SUPABASE_SECRET_KEY": emulator.keys.secret}
+    monkeypatch.setenv("RELAY_TOKEN", token_of(emulator))
+    async with relay_of(emulator, **files) as relay:
+        at = ["--url", f"wss://{relay.host}"]
+        cut = ["disconnect", "--user", USER, "--url", f"https://{relay.host}"]
+        for command in (["check", *at], ["tail", "hotspots", *at], cut):
+            assert await terminal(*command, **secret) == 1
+            said = "".join(capsys.readouterr())
+            assert "not trusted (self-signed certificate)" in said
+            assert "SSL_CERT_FILE" in said
+            assert "python -m relay" not in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+        assert await terminal("check", *at, **secret) == 0
+        capsys.readouterr()
+        assert await terminal(*cut, **secret) == 1  # that is answered: nobody is there
+        assert "nothing was ended" in capsys.readouterr().err
+
+
+async def test_the_terminal_says_which_address_fits_where_tls_is_or_is_not(
+    emulator: Emulator, certificate: Certificate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"RELAY_TLS_CERT": str(certificate.file), "RELAY_TLS_KEY": str(certificate.key)}
+    secret = {"SUPABASE_SECRET_KEY": emulator.keys.secret}
+    async with relay_of(emulator, **files) as secure, relay_of(emulator) as plain:
+        for scheme, host, fits in (
+            ("ws", secure.host, f"wss://{secure.host}"),
+            ("wss", plain.host, f"ws://{plain.host}"),
+        ):
+            assert await terminal("check", "--url", f"{scheme}://{host}") == 1
+            said = capsys.readouterr().out.splitlines()
+            assert all("TLS" in line and line.endswith(fits) for line in said), said
+        url = f"http://{secure.host}"
+        assert await terminal("disconnect", "--session", "s", "--url", url, **secret) == 1
+        assert f"it wants TLS; use --url https://{secure.host}" in capsys.readouterr().err
+
+
+async def terminal(*arguments: str, **env: str) -> int:
+    """The exit status of that command of the relay's."""
+    parser, token = argparse.ArgumentParser(), os.environ.get("RELAY_TOKEN")
+    commands = parser.add_subparsers(dest="command")
+    for command in (check, tail, disconnect):
+        command.configure(commands.add_parser(command.__name__.rpartition(".")[2]), {})
+    options = parser.parse_args(arguments)
+    if options.command == "disconnect":
+        return await disconnect.run(options, env)
+    if options.command == "check":
+        return await check.run(options, token)
+    return await tail.run(options, token)
 
 
 async def test_silent_connections_of_one_address_do_not_hold_up_a_newcomer(
