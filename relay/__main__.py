@@ -8,6 +8,9 @@ import socket
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
 
 from relay import serve, workers
 from relay.errors import SettingsError
@@ -15,6 +18,8 @@ from relay.settings import VARIABLES, Settings
 from relay.settings.parsing import Variable
 from relay.terminal import check, disconnect, tail
 from relay.terminal.output import while_read
+
+PROGRAM: Final = "hotspot-relay"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,11 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m relay",
+        prog=PROGRAM if Path(sys.argv[0]).name == PROGRAM else "python -m relay",
         description="Relays every change to WebSocket clients.",
         epilog="\n".join(["variables:", *map(_described, VARIABLES)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     parser.add_argument("--host", help="address to listen on (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (PORT, 8003)")
     parser.add_argument(
@@ -65,6 +71,13 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         commands.add_parser("disconnect", help="end the connections of a user or session"), env
     )
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("hotspot-relay")
+    except PackageNotFoundError:  # its files lie somewhere and were not installed
+        return "(not installed)"
 
 
 def _described(variable: Variable) -> str:

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from worker import backtest
@@ -38,6 +39,7 @@ from worker.settings import VARIABLES, Settings, SettingsError, Variable
 
 logger = logging.getLogger("worker")
 
+PROGRAM = "hotspot-worker"
 # Exit statuses, beside 1 of `ingest`. 130 is the shell's own for Ctrl-C.
 OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 NO_PROJECT = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "none"}
@@ -83,13 +85,21 @@ def _fail(text: str, status: int) -> int:
     return status
 
 
+def _version() -> str:
+    try:
+        return version("hotspot-relay")
+    except PackageNotFoundError:  # its files lie somewhere and were not installed
+        return "(not installed)"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m worker",
+        prog=PROGRAM if Path(sys.argv[0]).name == PROGRAM else "python -m worker",
         description="Finds emission hotspots in supply-chain events and writes them to Supabase.",
         epilog="\n".join(["variables:", *map(_described, VARIABLES), "", EXIT_STATUSES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("scan", help="work off all pending events once, for cron")
     commands.add_parser("run", help="scan on a schedule and whenever events arrive, as a service")

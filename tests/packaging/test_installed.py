@@ -70,6 +70,16 @@ def test_every_part_comes_from_the_installation(installed: Installed) -> None:
         assert f"python -m {package}" in installed.run("-m", package, "--help")
 
 
+@pytest.mark.parametrize("command", ["hotspot-relay", "hotspot-worker"])
+def test_the_commands_have_names_of_their_own(installed: Installed, command: str) -> None:
+    program = str(Path(installed.python).with_name(command))
+    version = installed.run(
+        "-c", "import importlib.metadata as m; print(m.version('hotspot-relay'))"
+    )
+    assert installed.run(program, "--version").split() == [command, version.strip()]
+    assert f"usage: {command} " in installed.run(program, "--help")
+
+
 def test_the_demo_and_the_commands_run_from_another_directory(
     installed: Installed, private_directory: Callable[[], Path]
 ) -> None:
