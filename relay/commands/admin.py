@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from relay.access.register import Register
+from relay.commands.body import body_of
 from relay.commands.documented import answers
-from relay.commands.routes import body_of, guarded
+from relay.commands.routes import guarded
 from relay.errors import Refused
 from relay.origins import Allows
 

@@ -3,7 +3,6 @@
 The result of a command comes back to everybody through the streams, like any other change.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -13,13 +12,14 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from relay.changes.endpoints import BY_NAME
-from relay.commands.asked import MAX_BODY_BYTES, notes, query, without_stamps
+from relay.commands.asked import notes, query, without_stamps
 from relay.commands.behalf import TOKEN, Behalf
+from relay.commands.body import body_of
+from relay.commands.decisions import add_decisions
 from relay.commands.documented import NOTES, answers, parameters
 from relay.errors import Refused
 from relay.origins import Allows, cors, foreign, is_addressed_locally, is_embedded, is_foreign
 
-BODY_SECONDS = 10
 RETRY_SECONDS = 5
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -40,15 +40,18 @@ def router(behalf: Behalf, *, local_token: str | None, allows: Allows) -> APIRou
             include_in_schema=method == "POST",
         )
     routes.add_api_route("/scans/{id}", commands.scan, methods=["GET"], responses=answers(404))
-    for path, command, extra, more in (
-        ("/recommendations/{id}/approve", commands.approve, NOTES, (400, 404, 408, 409, 413)),
-        ("/recommendations/{id}/reject", commands.reject, NOTES, (400, 404, 408, 409, 413)),
-        ("/alerts/{id}/acknowledge", commands.acknowledge, None, (404,)),
-        ("/hotspots/{id}/resolve", commands.resolve, None, (404, 409)),
+    for path, command in (
+        ("/recommendations/{id}/approve", commands.approve),
+        ("/recommendations/{id}/reject", commands.reject),
     ):
         routes.add_api_route(
-            path, command, methods=["POST"], openapi_extra=extra, responses=answers(*more)
+            path,
+            command,
+            methods=["POST"],
+            openapi_extra=NOTES,
+            responses=answers(400, 404, 408, 409, 413),
         )
+    add_decisions(routes, behalf, commands.token_of)
     for name in BY_NAME:
         routes.add_api_route(
             f"/{name}",
@@ -72,13 +75,13 @@ class _Commands:
         """Queues a scan, or names the one that is queued already."""
         if request.method == "GET" and is_embedded(request.headers):
             raise Refused(403, "an embedded image, link or form of another page starts no scan")
-        scan = await self._behalf.call(self._token(request), "request_scan", {})
+        scan = await self._behalf.call(self.token_of(request), "request_scan", {})
         response.headers["Location"] = f"/scans/{scan['id']}"
         return scan
 
     async def scan(self, request: Request, id: Id) -> Any:
         """State and counts of a scan."""
-        rows = await self._behalf.rows(self._token(request), "scans", {"id": f"eq.{id}"})
+        rows = await self._behalf.rows(self.token_of(request), "scans", {"id": f"eq.{id}"})
         if not rows:
             raise Refused(404, f"scan {id} does not exist")
         return rows[0]
@@ -91,34 +94,23 @@ class _Commands:
         """Rejects a pending recommendation and returns it; again changes nothing."""
         return await self._decide(request, id, "rejected")
 
-    async def acknowledge(self, request: Request, id: Id) -> Any:
-        """Marks an alert as seen and returns it; again changes nothing."""
-        return await self._row(request, "acknowledge_alert", {"id": id})
-
-    async def resolve(self, request: Request, id: Id) -> Any:
-        """Ends an open hotspot and returns it; again changes nothing."""
-        return await self._row(request, "resolve_hotspot", {"id": id})
-
     def newest(self, name: str) -> Callable[[Request], Awaitable[Any]]:
         endpoint = BY_NAME[name]
 
         async def newest(request: Request) -> Any:
             """The newest rows that the caller may see."""
             selected = query(endpoint, request.query_params.multi_items())
-            rows = await self._behalf.rows(self._token(request), name, selected)
+            rows = await self._behalf.rows(self.token_of(request), name, selected)
             return [without_stamps(row) for row in rows]
 
         return newest
 
     async def _decide(self, request: Request, id: int, decision: str) -> Any:
-        token = self._token(request)
+        token = self.token_of(request)
         arguments = {"id": id, "decision": decision, "notes": notes(await body_of(request))}
         return without_stamps(await self._behalf.call(token, "decide_recommendation", arguments))
 
-    async def _row(self, request: Request, function: str, arguments: dict[str, Any]) -> Any:
-        return without_stamps(await self._behalf.call(self._token(request), function, arguments))
-
-    def _token(self, request: Request) -> str:
+    def token_of(self, request: Request) -> str:
         """The caller's token, or the local one for a caller on this machine without any."""
         given = request.headers.get("authorization")
         if given is not None:
@@ -144,24 +136,6 @@ class _Commands:
 async def _preflight() -> Response:
     """Lets browsers of allowed origins ask before they send."""
     return Response(status_code=204)
-
-
-async def body_of(request: Request) -> bytes:
-    """The body of the request.
-
-    Raises:
-        Refused: it is too large, or does not come in time.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise Refused(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    except TimeoutError as error:
-        raise Refused(408, f"the body did not come within {BODY_SECONDS} s") from error
-    return bytes(body)
 
 
 def guarded(allows: Allows) -> type[APIRoute]:

@@ -42,4 +42,4 @@ async def test_supabase_js_does_what_frontends_do_with_it(
         process.kill()
         raise
     assert process.returncode == 0, output.decode()
-    assert "# pass 6\n" in output.decode()
+    assert "# pass 7\n" in output.decode()

@@ -119,6 +119,45 @@ test("refusals carry the database's words", async () => {
   }
 });
 
+test("decisions are made by rpc, alone and at once, and taken back", async () => {
+  const signedIn = await user();
+  const kinds = ["logistics", "factory", "delivery"];
+  const rows = await of(service.from("hotspots").insert(kinds.map((event_type) => hotspot({ event_type }))).select("id"));
+  const ids = rows.map((row) => row.id).sort((a, b) => a - b);
+  for (const [decision, status] of [["acknowledged", "active"], ["rejected", "active"], ["ignored", "ignored"]]) {
+    const row = await of(signedIn.rpc("decide_hotspot", { id: ids[0], decision, notes: "as agreed" }));
+    assert.equal(row.status, status);
+  }
+  const late = await signedIn.rpc("decide_hotspot", { id: ids[0], decision: "accepted" });
+  assert.deepEqual([late.error.code, late.status], ["PT409", 409]);
+  assert.deepEqual(await of(signedIn.rpc("decide_hotspots", { ids, decision: "accepted" })), {
+    done: ids.slice(1),
+    refused: [{ id: ids[0], reason: `hotspot ${ids[0]} is ignored` }],
+  });
+  assert.deepEqual(await of(signedIn.rpc("undo", { kind: "hotspot", ids })), { done: ids, refused: [] });
+  const open = await of(signedIn.from("hotspots").select("id,held").eq("entity", ENTITY).eq("status", "active").order("id"));
+  assert.deepEqual(open, ids.map((id) => ({ id, held: id === ids[0] })));
+  const alert = await of(service.from("alerts").insert({ hotspot_id: ids[0], level: "warn", message: "x" }).select("id").single());
+  assert.equal((await of(signedIn.rpc("acknowledge_alert", { id: alert.id }))).acknowledged, true);
+  assert.deepEqual((await of(signedIn.rpc("acknowledge_alerts", { ids: [alert.id] }))).done, [alert.id]);
+  const until = new Date(Date.now() + 3_600_000).toISOString();
+  const silence = await of(signedIn.rpc("silence", { until, why: "works", entity: ENTITY }));
+  const told = { entity: ENTITY, event_type: "factory", severity: "warn", at: new Date().toISOString() };
+  assert.equal(await of(signedIn.rpc("is_silenced", told)), true);
+  await of(signedIn.rpc("end_silence", { id: silence.id }));
+  assert.equal(await of(signedIn.rpc("is_silenced", { ...told, at: new Date().toISOString() })), false);
+  const unknown = await signedIn.rpc("reset_key", { entity: `nobody ${ENTITY}`, event_type: "factory" });
+  assert.deepEqual([unknown.error.code, unknown.status], ["PT404", 404]);
+  const strangers = [
+    anon.rpc("decide_hotspot", { id: ids[0], decision: "resolved" }),
+    anon.rpc("silence", { until, why: "works", entity: ENTITY }),
+    anon.rpc("undo", { kind: "hotspot", ids }),
+  ];
+  for (const request of strangers) assert.equal((await request).error.code, "42501");
+  assert.match((await of(service.rpc("undo", { kind: "hotspot", ids }))).refused[0].reason, /not yours/);
+  await of(service.from("hotspots").delete().eq("entity", ENTITY));
+});
+
 test("a user signs in, is known, refreshes, changes and signs out", async () => {
   const signedIn = await user();
   const before = (await signedIn.auth.getSession()).data.session;

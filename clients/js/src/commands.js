@@ -38,12 +38,42 @@ export class Commands {
     return this.send("POST", `recommendations/${id}/reject`, notes && { notes }, options);
   }
 
-  acknowledge(id, options) {
-    return this.send("POST", `alerts/${id}/acknowledge`, undefined, options);
+  acknowledge(id, { notes, ...options } = {}) {
+    return this.send("POST", `alerts/${id}/acknowledge`, notes && { notes }, options);
   }
 
-  resolve(id, options) {
-    return this.send("POST", `hotspots/${id}/resolve`, undefined, options);
+  acknowledgeAlerts(ids, { notes, ...options } = {}) {
+    return this.send("POST", "alerts/acknowledge", { ids, notes }, options);
+  }
+
+  resolve(id, { notes, ...options } = {}) {
+    return this.send("POST", `hotspots/${id}/resolve`, notes && { notes }, options);
+  }
+
+  // `decision` is acknowledged, resolved, ignored, accepted (the new normal) or rejected (not normal).
+  decideHotspots(ids, decision, { notes, ...options } = {}) {
+    return this.send("POST", "hotspots/decide", { ids, decision, notes }, options);
+  }
+
+  silence(silence, options) {
+    return this.send("POST", "silences", silence, options);
+  }
+
+  silences(options) {
+    return this.send("GET", "silences", undefined, options);
+  }
+
+  endSilence(id, { notes, ...options } = {}) {
+    return this.send("POST", `silences/${id}/end`, notes && { notes }, options);
+  }
+
+  resetKey(entity, eventType, { notes, ...options } = {}) {
+    return this.send("POST", "keys/reset", { entity, event_type: eventType, notes }, options);
+  }
+
+  // `kind` is hotspot, alert, recommendation, silence or key; within a minute, and only one's own.
+  undo(kind, ids, options) {
+    return this.send("POST", "undo", { kind, ids }, options);
   }
 
   // Any route of the relay by its path; resolves to the parsed answer, throws RelayError.

@@ -635,3 +635,32 @@ test("a token that never comes, or too late, is not waited for", async () => {
   await settled();
   assert.deepEqual([sockets.all.length, clock.pending], [0, 0]);
 });
+
+test("decisions are sent as the relay reads them", async () => {
+  const sent = [];
+  const fetch = async (url, { method, body }) => {
+    sent.push([method, url.pathname, body && JSON.parse(body)]);
+    return { ok: true, json: async () => ({}) };
+  };
+  const commands = new Commands({ http: { base: "http://relay.example:8003/", token: "t", fetch } });
+  await commands.acknowledge(7, { notes: "seen" });
+  await commands.acknowledgeAlerts([7, "8"]);
+  await commands.resolve(9);
+  await commands.decideHotspots([9, 10], "accepted", { notes: "a new fleet" });
+  await commands.silence({ until: "2030-01-01T00:00:00Z", why: "works", entity: "Acme" });
+  await commands.silences();
+  await commands.endSilence(3);
+  await commands.resetKey("Acme", "factory");
+  await commands.undo("hotspot", [9, 10]);
+  assert.deepEqual(sent, [
+    ["POST", "/alerts/7/acknowledge", { notes: "seen" }],
+    ["POST", "/alerts/acknowledge", { ids: [7, "8"] }],
+    ["POST", "/hotspots/9/resolve", undefined],
+    ["POST", "/hotspots/decide", { ids: [9, 10], decision: "accepted", notes: "a new fleet" }],
+    ["POST", "/silences", { until: "2030-01-01T00:00:00Z", why: "works", entity: "Acme" }],
+    ["GET", "/silences", undefined],
+    ["POST", "/silences/3/end", undefined],
+    ["POST", "/keys/reset", { entity: "Acme", event_type: "factory" }],
+    ["POST", "/undo", { kind: "hotspot", ids: [9, 10] }],
+  ]);
+});

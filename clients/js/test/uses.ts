@@ -63,6 +63,13 @@ async function follow(): Promise<void> {
     console.log((await commands.scanState(id)).status);
     const advice = await commands.approve(1, { notes: "yes", signal: abort.signal });
     console.log(advice.status, (await commands.acknowledge("7")).level);
+    const { done, refused } = await commands.decideHotspots([1, "2"], "accepted", { notes: "a new fleet" });
+    console.log(done.length, refused[0]?.reason, (await commands.undo("hotspot", done)).done);
+    // @ts-expect-error: no such decision
+    await commands.decideHotspots([1], "closed");
+    const silence = await commands.silence({ until: "2030-01-01T00:00:00Z", why: "works", severity: "warn" });
+    console.log((await commands.endSilence(silence.id)).ended_at, (await commands.silences()).length);
+    console.log((await commands.resetKey("Acme", "factory")).hotspot);
   } catch (error) {
     if (error instanceof RelayError && error.status === 409) console.log(error.message);
   }
