@@ -49,6 +49,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "claim_events": ("batch", "events", "quarantined"),
     "batch_state": ("clock", "keys", "detectors", "episodes", "inputs"),
     "commit_batch": ("events",),
+    "store_expectations": ("stored",),
     "commit_pass": ("opened",),
     "next_rebuild": ("key",),
     "past_of_key": ("events", "inputs", "state"),
@@ -186,6 +187,13 @@ class Database:
             "size": size,
         }
         return await self._call("past_of_key", lease.parameters() | arguments)
+
+    async def store_expectations(
+        self, lease: Lease, lease_seconds: int, rows: Sequence[Row]
+    ) -> dict[str, int]:
+        """Store what events usually cost, which their past, folded anew, tells."""
+        arguments = {"lease_seconds": lease_seconds, "expectations": list(rows)}
+        return await self._call("store_expectations", lease.parameters() | arguments)
 
     async def due_keys(
         self, lease: Lease, lease_seconds: int, now: float | None, size: int

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.detection.observation import Rules
-from worker.detection.periods import PeriodSeries
-from worker.detection.series import Identity, Reading
+from worker.detection.observation import Rules, Status
+from worker.detection.periods import Period, PeriodSeries
+from worker.detection.series import Finding, Identity, Reading
 from worker.episodes import Change, Episode, Resolution
 from worker.events import Key
+from worker.readings import day_of
 from worker.recommend import recommend
 from worker.watched import Moment, Outcome, WatchedKey
 
@@ -32,6 +33,7 @@ class Findings:
         self._watched: dict[Key, WatchedKey] = {}
         self._outcomes = _Rows()
         self._rebuilds: dict[Key, str] = {}
+        self.periods: list[Row] = []
 
     def take(self, key: Key, moment: Moment, reading: Reading) -> Outcome:
         """Judge an event of a key."""
@@ -40,6 +42,7 @@ class Findings:
         outcome = watched.take(moment, reading, self._rules, clock)
         if outcome.changes or outcome.notices:
             self._outcomes.add(key, outcome)
+        self.periods += period_rows(key, outcome.findings)
         return outcome
 
     def want_rebuild(self, key: Key, reason: str) -> None:
@@ -51,7 +54,9 @@ class Findings:
         watched = self.key(key)
         due = watched.due_at()
         if due is not None and due <= now:
-            self._outcomes.add(key, watched.pass_silence(now, self._rules))
+            outcome = watched.pass_silence(now, self._rules)
+            self._outcomes.add(key, outcome)
+            self.periods += period_rows(key, outcome.findings)
             self._outcomes.inputs.append({**key._asdict(), "at": text(now)})
 
     def key(self, key: Key) -> WatchedKey:
@@ -79,6 +84,7 @@ class Findings:
             "anew": [watched.key._asdict() for watched in keys if watched.detectors.anew],
             "keys": [_key_row(watched) for watched in keys],
             "detectors": [row for watched in keys for row in _detector_rows(watched)],
+            "periods": self.periods,
             "rebuilds": [{**key._asdict(), "reason": reason} for key, reason in wanted.items()],
             **self._outcomes.parts(),
         }
@@ -200,6 +206,45 @@ def _detector_rows(watched: WatchedKey) -> list[Row]:
             }
         )
     return rows
+
+
+def compared(findings: Sequence[Finding]) -> Row:
+    """Give the columns of a prediction that say what the event usually costs, if it was judged."""
+    if not findings or findings[0].period is not None:
+        return {}
+    verdict = findings[0].verdict
+    if verdict.status not in (Status.JUDGED, Status.LATE):
+        return {}
+    return {"expected_kg": round(verdict.expected_kg, 3), "spread": round(verdict.spread, 4)}
+
+
+def period_rows(key: Key, findings: Sequence[Finding]) -> list[Row]:
+    """Give the rows of `periods` for what was found of periods."""
+    return [
+        _period_row(key, finding.identity, finding.period)
+        for finding in findings
+        if finding.period is not None and finding.verdict.status is not Status.UNUSABLE
+    ]
+
+
+def _period_row(key: Key, identity: Identity, period: Period) -> Row:
+    verdict = period.verdict
+    judged = verdict.status in (Status.JUDGED, Status.LATE)
+    return {
+        **key._asdict(),
+        "method": identity.method,
+        "basis": identity.basis,
+        "country": identity.country,
+        "since": day_of(period.since),
+        "until": day_of(period.until),
+        "events": period.events,
+        "event_id": period.event_id or None,
+        "kg": round(period.kg, 3),
+        "activity": period.activity,
+        "expected_kg": round(verdict.expected_kg, 3) if judged else None,
+        "spread": round(verdict.spread, 4) if judged else None,
+        "hotspot": verdict.marked,
+    }
 
 
 def _message(episode: Episode, change: Change) -> str:

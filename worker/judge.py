@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.events import Event, Implausible, UnusableEvent
-from worker.findings import Findings
+from worker.findings import Findings, compared, text
 from worker.kilograms.calculate import Prediction
 from worker.predictions import Outcome
 from worker.readings import Kilograms, Reader
@@ -128,5 +128,8 @@ class _Result:
                 **event.key._asdict(),
                 **prediction.row(),
                 "hotspot": judged.hot,
+                "occurred_at": text(moment.time),
+                "day": self._reader.day(moment),
+                **compared(judged.findings),
             }
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, NamedTuple, Self
 
-from worker.detection.observation import Observation
+from worker.detection.observation import DAY, Observation
 from worker.detection.periods import Ratio
 from worker.detection.series import ABSOLUTE, Reading
 from worker.events import Event
@@ -16,6 +16,7 @@ from worker.kilograms.factors import FactorSet
 from worker.kilograms.plausible import TRANSPORTS, kilometres
 from worker.watched import Moment
 
+EPOCH_DAY = date(1970, 1, 1).toordinal()
 USUAL_LOAD_KG = 900.0
 LOAD_SLOPE = -0.9  # one more log unit of load adds .1 to ln kg
 HEATED_BELOW = 18.0  # degrees C
@@ -86,6 +87,10 @@ class Reader:
             raise ValueError(f"event {event.id} has no time")
         return Moment(event.id, event.occurred_at.timestamp(), self._offset(event.occurred_at))
 
+    def day(self, moment: Moment) -> str:
+        """Give the day of an event on the tenant's clock."""
+        return day_of((moment.time + moment.offset) // DAY)
+
     def _offset(self, moment: datetime) -> float:
         if self._zone is UTC:
             return 0.0
@@ -108,6 +113,11 @@ class Reader:
             found = math.log(grid.total) if grid is not None and grid.total else 0.0
             self._log_grids[key] = found
         return found
+
+
+def day_of(number: float) -> str:
+    """Give the date of a day that is counted from 1 January 1970."""
+    return date.fromordinal(EPOCH_DAY + int(number)).isoformat()
 
 
 def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from worker.database import Database, Lease
 from worker.detection.observation import Rules
-from worker.detection.series import Reading
+from worker.detection.series import Finding, Reading
 from worker.episodes import Change, Episode, Resolution
 from worker.errors import EpisodeChanged
 from worker.events import Event, Implausible, Key, UnusableEvent
-from worker.findings import Findings, key_of, seconds
+from worker.findings import Findings, compared, key_of, period_rows, seconds
 from worker.readings import Kilograms, Reader
 from worker.watched import RECENT_DAYS, Moment, Notice, Outcome, WatchedKey
 
@@ -70,13 +70,20 @@ class Passes:
             if fold is None:
                 fold = Fold(key, page["inputs"], self.rules)
                 state = page["state"]
-            fold.take(self._read(page["events"]))
+            # Page by page, since a long past would not fit into one commit. Interrupted, the
+            # whole key is folded again.
+            usual = [
+                {"event_id": moment.event_id, "day": self.reader.day(moment), **compared(findings)}
+                for moment, findings in fold.take(self._read(page["events"]))
+            ]
+            await self.database.store_expectations(lease, self.lease_seconds, usual)
         if fold is None:
             raise RuntimeError("there is always a first page")
         findings = Findings(state, self.rules, self.now())
         stored = next((Episode.from_row(row) for row in state["episodes"]), None)
         clock = self.now() or seconds(state["clock"]) or 0.0
         findings.replace(key, fold.finished(), settled(fold.watched, stored, clock))
+        findings.periods += fold.periods
         rows = findings.rows()
         rows["heard"] += [word["id"] for word in state["inputs"]]
         return rows
@@ -141,12 +148,17 @@ class Fold:
         for said in inputs:
             self._inputs[said["after_event"] or 0].append(said)
         self._newest = 0.0
+        self.periods: list[dict[str, Any]] = []  # as rows
 
-    def take(self, past: Sequence[tuple[Moment, Reading]]) -> None:
-        """Take the next events, in order of event time."""
+    def take(
+        self, past: Sequence[tuple[Moment, Reading]]
+    ) -> Iterator[tuple[Moment, Sequence[Finding]]]:
+        """Take the next events, in order of event time, and give what was found of each."""
         for moment, reading in past:
             self._newest = max(self._newest, moment.time)
-            self.watched.take(moment, reading, self._rules, self._newest)
+            findings = self.watched.take(moment, reading, self._rules, self._newest).findings
+            self.periods += period_rows(self.watched.key, findings)
+            yield moment, findings
             for said in self._inputs.pop(moment.event_id, ()):
                 self._hear(said)
 
@@ -159,7 +171,8 @@ class Fold:
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         if said["kind"] == "silence":
-            self.watched.pass_silence(seconds(said["at"]) or 0.0, self._rules)
+            outcome = self.watched.pass_silence(seconds(said["at"]) or 0.0, self._rules)
+            self.periods += period_rows(self.watched.key, outcome.findings)
         else:
             self.watched.hear(said["kind"])
 

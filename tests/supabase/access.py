@@ -18,7 +18,10 @@ _RELAYED = {"authenticated": _READ, "relay_reader": _READ, "service_role": _WRIT
 TABLES: Matrix = {
     "events_normalized": {"event_writer": {"insert"}, "service_role": _WRITE},
     "event_queue": {"service_role": _WRITE},
-    "predictions": {"service_role": _WRITE},
+    "predictions": {"authenticated": _READ, "service_role": _WRITE},  # but not inputs and factors
+    "rollups": dict.fromkeys(("authenticated", "service_role"), _READ),  # a trigger alone writes it
+    "periods": {"authenticated": _READ, "service_role": _WRITE},
+    "daily_emissions": dict.fromkeys(("authenticated", "service_role"), _READ),
     "quarantine": {"service_role": _WRITE},
     "recomputes": {"service_role": _WRITE},
     "suppliers": {"service_role": _WRITE},
@@ -41,11 +44,13 @@ TABLES: Matrix = {
     "batches": {"service_role": _WRITE},
     "worker_heartbeats": _RELAYED,
     "relay_heartbeats": {"relay_reader": _READ, "service_role": _WRITE},
-    "audit_log": {"service_role": _READ},  # functions alone write it
     "silences": dict.fromkeys(("authenticated", "service_role"), _READ),  # likewise
+    "audit_log": dict.fromkeys(
+        ("authenticated", "service_role"), _READ
+    ),  # functions alone write it
 }
 
-VIEWS = {"baselines"}  # with the rights of who asks
+VIEWS = {"baselines", "daily_emissions"}  # with the rights of who asks
 
 SEQUENCES: Matrix = {
     "events_normalized_id_seq": {},
@@ -91,6 +96,13 @@ FUNCTIONS: Matrix = {
     "check_ids(bigint[])": {},
     "check_notes(text)": {},
     "request_scan()": _SIGNED_IN,
+    "emissions_summary(date,text,text)": _SIGNED_IN,
+    "emissions_contributors(integer,date,text,text,integer)": _SIGNED_IN,
+    "emissions_trend(integer,date,text,text)": _SIGNED_IN,
+    "observations_of(bigint,integer)": _SIGNED_IN,
+    "hotspot_series(bigint,integer)": _SIGNED_IN,
+    "hotspot_sparks(bigint[],integer)": _SIGNED_IN,
+    "hotspot_history(bigint)": _SIGNED_IN,
     "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,
     "relay_access()": _RELAY,
@@ -104,6 +116,10 @@ FUNCTIONS: Matrix = {
     "commit_batch(uuid,bigint,uuid,jsonb)": _SERVICE,
     "keys_state(jsonb)": _SERVICE,
     "write_findings(jsonb)": _SERVICE,
+    "write_predictions(jsonb)": _SERVICE,
+    "write_periods(jsonb)": _SERVICE,
+    "forget_periods(jsonb)": _SERVICE,
+    "store_expectations(uuid,bigint,integer,jsonb)": _SERVICE,
     "commit_pass(uuid,bigint,uuid,jsonb)": _SERVICE,
     "next_rebuild(uuid,bigint,integer,boolean)": _SERVICE,
     "past_of_key(uuid,bigint,integer,jsonb,timestampwithtimezone,bigint,integer)": _SERVICE,
@@ -128,6 +144,8 @@ FUNCTIONS: Matrix = {
     "prune(interval,interval)": _SERVICE,
     "record_decision(text,text,bigint,text,jsonb,bigint)": {},
     "enqueue_events()": {},
+    "date_prediction()": {},
+    "roll_up()": {},
     "stamp()": {},
     "announce()": {},
     "bury()": {},
@@ -146,6 +164,10 @@ POLICIES = {
     ("detectors", "SELECT", "authenticated"),
     ("notices", "SELECT", "authenticated"),
     ("silences", "SELECT", "authenticated"),
+    ("predictions", "SELECT", "authenticated"),
+    ("rollups", "SELECT", "authenticated"),
+    ("periods", "SELECT", "authenticated"),
+    ("audit_log", "SELECT", "authenticated"),
     ("hotspots", "SELECT", "relay_reader"),
     ("alerts", "SELECT", "relay_reader"),
     ("recommendations", "SELECT", "relay_reader"),

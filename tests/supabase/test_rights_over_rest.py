@@ -19,6 +19,7 @@ from tests.supabase import access
 SECONDS = 30.0
 DENIED = "42501"
 UNKNOWN = "PGRST202"  # not exposed: functions of triggers are not
+NOT_A_TABLE = "55000"
 METHODS = {"select": "GET", "insert": "POST", "update": "PATCH", "delete": "DELETE"}
 COLUMNS = """
 select table_name, min(column_name) as name from information_schema.columns
@@ -27,7 +28,7 @@ group by table_name
 """
 ARGUMENTS = """
 select replace(replace(f.oid::regprocedure::text, 'public.', ''), ' ', '') as name,
-  coalesce(f.proargnames, '{}') as arguments
+  coalesce(f.proargnames[1:f.pronargs], '{}') as arguments
 from pg_proc f where f.pronamespace = 'public'::regnamespace
 """
 
@@ -60,7 +61,8 @@ def is_denied(answer: httpx.Response) -> bool:
         return False
     problem: dict[str, str] = answer.json()
     refused = problem["code"] == DENIED and problem["message"].startswith("permission denied")
-    return refused or problem["code"] == UNKNOWN
+    # A view that joins tables is told to be no table before anybody's rights are looked at.
+    return refused or problem["code"] in (UNKNOWN, NOT_A_TABLE)
 
 
 def test_over_rest_each_role_may_do_with_each_table_what_the_design_says(

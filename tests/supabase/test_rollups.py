@@ -1,0 +1,137 @@
+"""Rollups are the sums of the predictions that count, whatever is done to predictions."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import pytest
+
+from tests.supabase.servers import Connection, Database, one
+
+# What rollups are to be, from the predictions themselves.
+EXPECTED: LiteralString = """
+    select entity, event_type, day, coalesce(method, 'unknown') as method,
+      coalesce(activity_basis, 'none') as basis, coalesce(dq, 0) as dq, count(*) as events,
+      count(*) filter (where hotspot) as hot, count(expected_kg) as judged,
+      sum(round(predicted_co2::numeric, 3)) as kg,
+      coalesce(sum(round(kg_ttw::numeric, 3)), 0) as kg_ttw,
+      coalesce(sum(round(expected_kg::numeric, 3)), 0) as expected_kg,
+      coalesce(sum(round(activity::numeric, 6)), 0) as activity,
+      coalesce(sum(round((scopes ->> '3.4')::numeric, 3)), 0) as scope_3_4
+    from predictions where superseded_at is null
+    group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6
+"""
+STORED: LiteralString = """
+    select entity, event_type, day, method, basis, dq, events, hot, judged, kg, kg_ttw,
+      expected_kg, activity, scope_3_4
+    from rollups order by 1, 2, 3, 4, 5, 6
+"""
+
+
+@pytest.fixture
+def owner(database: Database) -> Connection:
+    return database.connect()
+
+
+def predict(owner: Connection, events: int = 40, factor_set: str = "one", **more: Any) -> None:
+    """Give every event a prediction whose kilograms follow from its number."""
+    owner.execute(
+        "insert into events_normalized (event_type, supplier_id, timestamp)"
+        " select 'logistics', 'Haulier ' || n %% 3, '2026-03-01'::timestamptz + n * interval '5 h'"
+        " from generate_series(1, %s) n where not exists (select from events_normalized)",
+        (events,),
+    )
+    owner.execute(
+        "insert into predictions (event_id, model_version, factor_set, entity, entity_type,"
+        " event_type, predicted_co2, kg_ttw, kg_wtt, scopes, method, activity, activity_basis, dq,"
+        " estimated, in_range, hotspot, expected_kg, spread)"
+        " select id, 'm', %s, supplier_id, 'supplier', event_type, 10.001 * id, 8.001 * id, 2 * id,"
+        " jsonb_build_object('3.4', 10.001 * id), 'modelled', id / 3.0, 't_km', 3, false, true,"
+        " id %% 7 = 0, case when id > 12 then 9.9 * id end, 0.05 from events_normalized",
+        (factor_set,),
+    )
+
+
+def agree(owner: Connection) -> int:
+    """Assert that rollups are the sums; their number of rows."""
+    stored = owner.execute(STORED).fetchall()
+    assert stored == owner.execute(EXPECTED).fetchall()
+    return len(stored)
+
+
+def test_new_predictions_are_added_to_their_days(owner: Connection) -> None:
+    predict(owner)
+    assert agree(owner) > 10
+    assert one(owner, "select sum(events) from rollups") == 40
+
+
+def test_a_prediction_of_another_factor_set_takes_the_place_of_the_former(
+    owner: Connection,
+) -> None:
+    predict(owner)
+    predict(owner, factor_set="two")
+    assert one(owner, "select count(*) from predictions") == 80
+    assert agree(owner) > 10
+    assert one(owner, "select sum(events) from rollups") == 40
+
+
+def test_changed_and_deleted_predictions_are_taken_out_to_the_gram(owner: Connection) -> None:
+    predict(owner)
+    owner.execute("update predictions set expected_kg = 1.234, predicted_co2 = 0.001 + event_id")
+    agree(owner)
+    owner.execute("update predictions set method = 'primary', dq = 1 where event_id % 2 = 0")
+    agree(owner)
+    owner.execute("delete from predictions where event_id % 3 = 0")
+    agree(owner)
+    owner.execute("delete from predictions")
+    assert agree(owner) == 0
+
+
+def test_events_that_are_pruned_stay_in_rollups(owner: Connection) -> None:
+    predict(owner)
+    before = owner.execute(STORED).fetchall()
+    owner.execute("update events_normalized set created_at = now() - interval '1 year'")
+    owner.execute("delete from event_queue")
+    assert one(owner, "select prune('30 days') ->> 'events'") == "40"
+    assert one(owner, "select count(*) from predictions") == 0
+    assert owner.execute(STORED).fetchall() == before
+
+
+def test_a_deleted_event_that_is_not_pruned_is_taken_out(owner: Connection) -> None:
+    predict(owner)
+    owner.execute("delete from events_normalized where id <= 10")
+    agree(owner)
+    assert one(owner, "select sum(events) from rollups") == 30
+
+
+def test_what_is_usual_and_what_is_above_it_add_up(owner: Connection) -> None:
+    predict(owner)
+    assert one(owner, "select bool_and(kg = usual_kg + excess_kg) from daily_emissions") is True
+    judged = one(
+        owner,
+        "select sum(round(predicted_co2::numeric, 3) - round(expected_kg::numeric, 3))"
+        " from predictions where expected_kg is not null",
+    )
+    assert one(owner, "select sum(excess_kg) from daily_emissions") == judged
+
+
+def test_the_excess_of_a_period_hotspot_stands_for_that_of_its_days(owner: Connection) -> None:
+    predict(owner)
+    kg = one(
+        owner,
+        "select sum(kg) from rollups where entity = 'Haulier 1'"
+        " and day between '2026-03-03' and '2026-03-04'",
+    )
+    owner.execute(
+        "insert into periods (entity, entity_type, event_type, method, basis, country, since,"
+        " until, events, kg, activity, expected_kg, hotspot) values ('Haulier 1', 'supplier',"
+        " 'logistics', 'modelled', 't_km', '', '2026-03-03', '2026-03-04', 5, %s, 1, %s, true)",
+        (kg, kg / 2),
+    )
+    found = one(
+        owner,
+        "select sum(excess_kg) from daily_emissions where entity = 'Haulier 1'"
+        " and day between '2026-03-03' and '2026-03-04'",
+    )
+    assert abs(found - kg / 2) <= 2 * one(owner, "select 0.001")
+    assert one(owner, "select bool_and(kg = usual_kg + excess_kg) from daily_emissions") is True
