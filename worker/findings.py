@@ -23,12 +23,20 @@ class Findings:
     """Keys under watch, loaded from an answer of the database, and what became of them.
 
     `answer` is that of `keys_state`. `wall` is the time in epoch seconds, None when a key's newest
-    event time is its clock.
+    event time is its clock. `held` keys are known already: of them the answer tells no more than
+    what people have changed.
     """
 
-    def __init__(self, answer: Mapping[str, Any], rules: Rules, wall: float | None) -> None:
+    def __init__(
+        self,
+        answer: Mapping[str, Any],
+        rules: Rules,
+        wall: float | None,
+        held: Mapping[Key, WatchedKey] | None = None,
+    ) -> None:
         self._rules = rules
         self._wall = wall
+        self._held = held or {}
         self._stored = _by_key(answer)
         self._watched: dict[Key, WatchedKey] = {}
         self._outcomes = _Rows()
@@ -64,12 +72,17 @@ class Findings:
         watched = self._watched.get(key)
         if watched is None:
             stored = self._stored.get(key) or _Stored()
-            watched = self._watched[key] = stored.watched(key)
+            watched = self._watched[key] = self._held.get(key) or stored.watched(key)
+            watched.episode = stored.episode
             for word in stored.inputs:
                 self._outcomes.add(key, watched.hear(word["kind"]))
                 self._outcomes.heard.append(word["id"])
             self._outcomes.add(key, watched.reconcile())
         return watched
+
+    def watched(self) -> dict[Key, WatchedKey]:
+        """Give the keys that were judged, as they are once this is committed."""
+        return self._watched
 
     def replace(self, key: Key, folded: WatchedKey, rows: Outcome) -> None:
         """Put a key that was folded anew in the place of the stored one."""
@@ -192,7 +205,7 @@ def _key_row(watched: WatchedKey) -> Row:
 
 def _detector_rows(watched: WatchedKey) -> list[Row]:
     rows = []
-    for identity, used in watched.detectors.used().items():
+    for identity, used in watched.detectors.changed().items():
         judge = used.detector if isinstance(used, PeriodSeries) else used
         rows.append(
             {
@@ -208,14 +221,14 @@ def _detector_rows(watched: WatchedKey) -> list[Row]:
     return rows
 
 
-def compared(findings: Sequence[Finding]) -> Row:
-    """Give the columns of a prediction that say what the event usually costs, if it was judged."""
+def compared(findings: Sequence[Finding]) -> tuple[float | None, float | None]:
+    """Give what an event usually costs in kg and the usual scatter, if it was judged."""
     if not findings or findings[0].period is not None:
-        return {}
+        return None, None
     verdict = findings[0].verdict
     if verdict.status not in (Status.JUDGED, Status.LATE):
-        return {}
-    return {"expected_kg": round(verdict.expected_kg, 3), "spread": round(verdict.spread, 4)}
+        return None, None
+    return round(verdict.expected_kg, 3), round(verdict.spread, 4)
 
 
 def period_rows(key: Key, findings: Sequence[Finding]) -> list[Row]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.events import Event, Implausible, UnusableEvent
-from worker.findings import Findings, compared, text
+from worker.findings import Findings, compared
 from worker.kilograms.calculate import Prediction
-from worker.predictions import Outcome
+from worker.predictions import Columns, Outcome
 from worker.readings import Kilograms, Reader
 
 Row = dict[str, Any]
@@ -90,14 +90,14 @@ class _Result:
         self._events: list[int] = []
         self._failed: list[Row] = []
         self._quarantined: list[Row] = []
-        self._predictions: list[Row] = []
+        self._computed = Columns()
 
     def rows(self) -> Row:
         return {
             "events": self._events,
             "failed": self._failed,
             "quarantined": self._quarantined,
-            "predictions": self._predictions,
+            "computed": self._computed.parts(),
             **self._findings.rows(),
         }
 
@@ -122,14 +122,5 @@ class _Result:
             self.set_aside(Held(event.id, why))
             return
         self._events.append(event.id)
-        self._predictions.append(
-            {
-                "event_id": event.id,
-                **event.key._asdict(),
-                **prediction.row(),
-                "hotspot": judged.hot,
-                "occurred_at": text(moment.time),
-                "day": self._reader.day(moment),
-                **compared(judged.findings),
-            }
-        )
+        day = self._reader.day(moment)
+        self._computed.add(event, prediction, day, judged.hot, compared(judged.findings))

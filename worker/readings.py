@@ -87,9 +87,9 @@ class Reader:
             raise ValueError(f"event {event.id} has no time")
         return Moment(event.id, event.occurred_at.timestamp(), self._offset(event.occurred_at))
 
-    def day(self, moment: Moment) -> str:
-        """Give the day of an event on the tenant's clock."""
-        return day_of((moment.time + moment.offset) // DAY)
+    def day(self, moment: Moment) -> int:
+        """Give the day of an event on the tenant's clock, counted from 1 January 1970."""
+        return int((moment.time + moment.offset) // DAY)
 
     def _offset(self, moment: datetime) -> float:
         if self._zone is UTC:

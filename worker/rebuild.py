@@ -20,7 +20,8 @@ from worker.episodes import Change, Episode, Resolution
 from worker.errors import EpisodeChanged
 from worker.events import Event, Implausible, Key, UnusableEvent
 from worker.findings import Findings, compared, key_of, period_rows, seconds
-from worker.readings import Kilograms, Reader
+from worker.held import HeldKeys
+from worker.readings import Kilograms, Reader, day_of
 from worker.watched import RECENT_DAYS, Moment, Notice, Outcome, WatchedKey
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Passes:
     rules: Rules
     wall: Callable[[], float] | None
     reader: Reader
+    held: HeldKeys
 
     def now(self) -> float | None:
         """Give the wall clock's time in epoch seconds, None when event time is the clock."""
@@ -58,6 +60,7 @@ class Passes:
             except EpisodeChanged as exc:
                 logger.info("folding %s anew again: %s", key.entity, exc)
                 continue
+            self.held.forget(key)
             counts["rebuilt"] += 1
             logger.info("folded %s of %s anew: %s", key.event_type, key.entity, named["reason"])
             return True
@@ -73,7 +76,11 @@ class Passes:
             # Page by page, since a long past would not fit into one commit. Interrupted, the
             # whole key is folded again.
             usual = [
-                {"event_id": moment.event_id, "day": self.reader.day(moment), **compared(findings)}
+                {
+                    "event_id": moment.event_id,
+                    "day": day_of(self.reader.day(moment)),
+                    **dict(zip(("expected_kg", "spread"), compared(findings), strict=True)),
+                }
                 for moment, findings in fold.take(self._read(page["events"]))
             ]
             await self.database.store_expectations(lease, self.lease_seconds, usual)
@@ -134,6 +141,8 @@ class Passes:
             except EpisodeChanged as exc:
                 logger.info("looking after silence again: %s", exc)
                 continue
+            for key in due:
+                self.held.forget(key)
             seen.update(due)
 
 

@@ -16,6 +16,7 @@ from worker.database import Database, Lease
 from worker.detection.observation import Rules
 from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
 from worker.findings import Findings
+from worker.held import HeldKeys
 from worker.judge import judge, read_events
 from worker.kilograms.calculate import Prediction
 from worker.predictions import Outcome, Predictor
@@ -46,7 +47,7 @@ class Plan:
     reader: Reader
     wall: Callable[[], float] | None  # epoch seconds; None: the newest event time is the clock
 
-    def passes(self, database: Database) -> Passes:
+    def passes(self, database: Database, held: HeldKeys) -> Passes:
         """Give the passes that a scan makes beside its batches."""
         return Passes(
             database=database,
@@ -54,6 +55,7 @@ class Plan:
             rules=self.rules,
             wall=self.wall,
             reader=self.reader,
+            held=held,
         )
 
 
@@ -172,7 +174,8 @@ async def _work_off(
     database: Database, plan: Plan, lease: Lease, counts: Counter[str], stop: asyncio.Event
 ) -> str:
     conflicts = 0
-    passes = plan.passes(database)
+    held = HeldKeys()
+    passes = plan.passes(database, held)
     rebuilds_wanted = True  # another scan, or a person, may have asked for some
     while not stop.is_set():
         # A past is folded anew before the next batch that may touch its key.
@@ -186,7 +189,7 @@ async def _work_off(
         if claimed["batch"] is None:
             return await _settle(database, passes, lease, counts, stop)
         try:
-            committed = await _commit(database, plan, lease, claimed)
+            committed = await _commit(database, plan, lease, claimed, held)
             counts.update(committed)
             rebuilds_wanted = bool(committed["rebuilds"])
             conflicts = 0
@@ -210,23 +213,27 @@ async def _settle(
 
 
 async def _commit(
-    database: Database, plan: Plan, lease: Lease, claimed: dict[str, Any]
+    database: Database, plan: Plan, lease: Lease, claimed: dict[str, Any], held: HeldKeys
 ) -> dict[str, int]:
     """Judge and commit a batch, again as often as somebody changes its episodes meanwhile."""
     events, set_aside = read_events(claimed["events"])
     suppliers = Suppliers(claimed["suppliers"], plan.truck_classes)
     outcomes = await plan.predictor.predict(events, suppliers)
-    state = claimed
+    state, known = claimed, held.take(event.key for event in events)
+    if known is None:
+        state = await database.batch_state(claimed["batch"])
     for _ in range(CONFLICTS_IN_A_ROW):
-        findings = Findings(state, plan.rules, None if plan.wall is None else plan.wall())
+        findings = Findings(state, plan.rules, None if plan.wall is None else plan.wall(), known)
         result = judge(events, outcomes, set_aside, findings, plan.reader)
         result["suppliers"] = suppliers.rows()
         try:
             counts = await database.commit_batch(lease, claimed["batch"], result)
-            return counts | {"country_assumed": _without_country(outcomes)}
         except EpisodeChanged as exc:
             logger.info("judging again: %s", exc)
-            state = await database.batch_state(claimed["batch"])
+            state, known = await database.batch_state(claimed["batch"]), None
+            continue
+        held.put(findings.watched())
+        return counts | {"country_assumed": _without_country(outcomes)}
     raise BatchGone(f"batch {claimed['batch']}: its episodes keep changing")
 
 

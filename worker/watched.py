@@ -100,6 +100,10 @@ class WatchedKey:
             "withheld": self.withheld,
         }
 
+    def stored(self) -> None:
+        """Note that everything is stored as it is now."""
+        self.detectors.stored()
+
     # Steps of the fold
 
     def take(self, moment: Moment, reading: Reading, rules: Rules, clock: float) -> Outcome:

@@ -46,9 +46,9 @@ def test_a_batch_holds_at_most_max_bytes_but_one_event_at_least(worker: Worker) 
     assert len(worker.claim(max_bytes=3 * size + size // 2)["events"]) == 3
 
 
-def test_a_batch_holds_at_most_500_events(worker: Worker) -> None:
-    add(worker.connection, 510)
-    assert len(worker.claim(size=10_000, max_bytes=10**9)["events"]) == 500
+def test_a_batch_holds_at_most_2000_events(worker: Worker) -> None:
+    add(worker.connection, 2010)
+    assert len(worker.claim(size=10_000, max_bytes=10**9)["events"]) == 2000
 
 
 def test_a_repeated_claim_gives_the_same_events_and_voids_the_former_batch(worker: Worker) -> None:
@@ -77,6 +77,8 @@ def test_a_claim_brings_detectors_and_open_episodes_of_its_keys_alone(worker: Wo
             events, detectors=[detector(entity)], keys=[key(entity)], episodes=[episode(0, entity)]
         )
         worker.commit(worker.claim()["batch"], parts)
+    worker.finish()
+    worker.start()
     add(worker.connection)
     claimed = worker.claim()
     (known,), (shared_by_all,), (found,) = (
@@ -89,6 +91,23 @@ def test_a_claim_brings_detectors_and_open_episodes_of_its_keys_alone(worker: Wo
     assert claimed["clock"] == "2026-01-05T09:00:00+00:00"
     state = one(worker.connection, "select public.batch_state(%s)", claimed["batch"])
     assert state == {name: claimed[name] for name in state}
+
+
+def test_a_claim_leaves_out_the_state_of_keys_that_the_same_lease_has_written(
+    worker: Worker,
+) -> None:
+    events = add(worker.connection)
+    parts = result(events, detectors=[detector()], keys=[key()], episodes=[episode(0)])
+    worker.commit(worker.claim()["batch"], parts)
+    add(worker.connection)
+    claimed = worker.claim()
+    assert (claimed["detectors"], claimed["keys"]) == ([], [])
+    assert [row["version"] for row in claimed["episodes"]] == [1]
+    whole = one(worker.connection, "select public.batch_state(%s)", claimed["batch"])
+    assert [row["state"] for row in whole["detectors"]] == [{"n": 3}]
+    worker.finish()
+    worker.start()
+    assert worker.claim()["detectors"] == whole["detectors"]
 
 
 def test_a_failed_event_waits_longer_each_time_and_is_dead_after_three(worker: Worker) -> None:

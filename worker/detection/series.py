@@ -88,10 +88,16 @@ class Detectors:
     """The detectors of one key that are in use, by identity."""
 
     def __init__(self, states: Mapping[Identity, Mapping[str, Any]] | None = None) -> None:
-        self._states = dict(states or {})
+        self._states = dict(states or {})  # those that are not loaded yet
         self._used: dict[Identity, Detector | PeriodSeries] = {}
+        self._changed: set[Identity] = set()
         self.anew = False  # whatever is stored of the key is void
         self.disordered = False  # an event came out of order while its detector was warming
+
+    def stored(self) -> None:
+        """Note that everything is stored as it is now."""
+        self._changed.clear()
+        self.anew = self.disordered = False
 
     def take(self, reading: Reading, rules: Rules) -> list[Finding]:
         """Judge one event and learn from it; the first finding is on the event, if there is one."""
@@ -100,6 +106,7 @@ class Detectors:
         if reading.basis != ABSOLUTE:
             identity = reading.identity(EVENT)
             detector = self._event_detector(identity, reading.covariate_slope)
+            self._changed.add(identity)
             self.disordered |= not detector.ready and seen.time < detector.newest
             verdict = detector.observe(seen, rules)
             findings.append(Finding(identity, reading.event_id, seen.time, seen.kg or 0.0, verdict))
@@ -121,18 +128,20 @@ class Detectors:
             series = self._period_series(identity)
         # Of vehicles the class is what the period is to see; a grid's factor says nothing of work.
         index = 0.0 if seen.vehicle is not None else seen.log_factor
+        self._changed.add(identity)
         event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals, index)
         periods = series.add(event, _rules_of(identity, rules))
         return [_of_period(identity, period) for period in periods]
 
     def close(self, until: float, rules: Rules) -> list[Finding]:
         """Close the days that end before `until` in every period series."""
-        return [
-            _of_period(identity, period)
-            for identity in self.identities
-            if identity.series == PERIOD
-            for period in self._period_series(identity).close(until, _rules_of(identity, rules))
-        ]
+        found: list[Finding] = []
+        for identity in self.identities:
+            if identity.series == PERIOD:
+                self._changed.add(identity)
+                periods = self._period_series(identity).close(until, _rules_of(identity, rules))
+                found += [_of_period(identity, period) for period in periods]
+        return found
 
     @property
     def identities(self) -> list[Identity]:
@@ -155,7 +164,7 @@ class Detectors:
         used = self._used.get(identity)
         if used is None:
             restored = PeriodSeries if identity.series == PERIOD else Detector
-            used = self._used[identity] = restored.restored(self._states[identity])
+            used = self._used[identity] = restored.restored(self._states.pop(identity))
         return used
 
     def judge_of(self, identity: Identity) -> Detector:
@@ -167,7 +176,7 @@ class Detectors:
         """Give the open episodes that people hear of, by the detector that holds them."""
         found = {}
         for identity in self.identities:
-            if identity not in self._used and not _holds(self._states[identity]):
+            if identity in self._states and not _holds(self._states[identity]):
                 continue
             episode = self.judge_of(identity).episode
             if episode is not None and not episode.silent:
@@ -177,6 +186,7 @@ class Detectors:
     def hear(self, word: str) -> None:
         """Hear what a person says of the key's open hotspot, see `Detector.hear`."""
         for identity in self.identities:
+            self._changed.add(identity)
             detector = self.judge_of(identity)
             if word == "accepted":
                 detector.accept()
@@ -189,6 +199,7 @@ class Detectors:
         if newest is None or time - newest <= after:
             return False
         for identity in self.holding():
+            self._changed.add(identity)
             self.judge_of(identity).let_go()
         return True
 
@@ -206,13 +217,14 @@ class Detectors:
             if isinstance(used, PeriodSeries):
                 days += used.days
         for identity, state in self._states.items():
-            if identity.series == PERIOD and identity not in self._used:
+            if identity.series == PERIOD:
                 days += map(int, state["days"])
         return (min(days) + 1) * DAY if days else None
 
     def reset(self) -> None:
         """Forget everything."""
         self._states, self._used, self.anew = {}, {}, True
+        self._changed.clear()
 
     @property
     def late(self) -> int:
@@ -223,20 +235,20 @@ class Detectors:
 
     def has_history(self) -> bool:
         """Say whether so much came late that it is history, and the past has to be folded anew."""
-        for identity in self._used:
+        for identity in self._changed:
             if identity.series == EVENT:
                 detector = self.judge_of(identity)
                 if detector.late > max(HISTORY_EVENTS, detector.learned / HISTORY_SHARE):
                     return True
         return False
 
-    def used(self) -> dict[Identity, Detector | PeriodSeries]:
-        """Give the detectors that may have changed."""
-        return self._used
+    def changed(self) -> dict[Identity, Detector | PeriodSeries]:
+        """Give the detectors that may not be as they are stored, in a fixed order."""
+        return {identity: self._used[identity] for identity in sorted(self._changed)}
 
     def states(self) -> dict[Identity, dict[str, Any]]:
-        """Give the states of the detectors that may have changed."""
-        return {identity: used.state() for identity, used in self._used.items()}
+        """Give the states of those detectors."""
+        return {identity: used.state() for identity, used in self.changed().items()}
 
 
 def _holds(state: Mapping[str, Any]) -> bool:

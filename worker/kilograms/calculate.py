@@ -72,38 +72,49 @@ class Prediction:
     def in_range(self) -> bool:
         return plausible.UNUSUAL.isdisjoint(self.flags)
 
+    def common(self) -> dict[str, Any]:
+        """Give the columns of `predictions` that are the same for many events of a key."""
+        grid = self.grid
+        return _given(
+            {
+                "model_version": self.model_version,
+                "factor_set": self.factor_set,
+                "factors_sha256": self.factors_sha256,
+                "method": self.method,
+                "factor_ids": list(self.factor_ids),
+                "grid_country": grid and grid.country,
+                "grid_year": grid and grid.year,
+                "grid_basis": grid and grid.basis,
+                "vehicle_class": self.vehicle_class,
+                "kg_per_km": self.kg_per_km,
+                "activity_basis": self.activity_basis,
+                "flags": list(self.flags),
+                "dq": self.dq,
+                "estimated": self.estimated,
+                "in_range": self.in_range,
+            }
+        )
+
     def row(self) -> dict[str, Any]:
         """Give the columns of `predictions` but for the event's own and the verdict.
 
         What is None is left out.
         """
-        grid = self.grid
-        row = {
-            "model_version": self.model_version,
-            "factor_set": self.factor_set,
-            "factors_sha256": self.factors_sha256,
+        own = {
             "predicted_co2": self.co2_kg,
             "kg_ttw": self.kg_ttw,
             "kg_wtt": self.kg_wtt,
             "kg_model": self.kg_model,
             "kg_biogenic": self.kg_biogenic,
             "scopes": self.scopes,
-            "method": self.method,
-            "factor_ids": list(self.factor_ids),
-            "grid_country": grid and grid.country,
-            "grid_year": grid and grid.year,
-            "grid_basis": grid and grid.basis,
-            "vehicle_class": self.vehicle_class,
-            "kg_per_km": self.kg_per_km,
             "activity": self.activity,
-            "activity_basis": self.activity_basis,
             "inputs": {name: list(value) for name, value in self.inputs.items()},
-            "flags": list(self.flags),
-            "dq": self.dq,
-            "estimated": self.estimated,
-            "in_range": self.in_range,
         }
-        return {name: value for name, value in row.items() if value is not None}
+        return self.common() | _given(own)
+
+
+def _given(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def calculate(event: Event, supplier: Supplier, basis: Basis) -> Prediction:
