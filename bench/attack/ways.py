@@ -115,9 +115,11 @@ async def state_reads(foe: Foe) -> None:
 
 
 async def own_filters(foe: Foe) -> None:
-    """Stays, with a filter that nobody else has and as many values as there may be."""
+    """Stays, with a filter that nobody else has and as many values as there may be, for which the
+    relay has to read much or little."""
     values = ",".join([*rows.ENTITIES, *(_name(foe) for _ in range(50 - len(rows.ENTITIES)))])
-    async with foe.upgraded(f"?last=0&entity={values}", signed_in=True) as connection:
+    last = foe.random.choice(("", "last=0&", f"last={foe.random.randrange(1, 1001)}&"))
+    async with foe.upgraded(f"?{last}entity={values}", signed_in=True) as connection:
         async with asyncio.timeout(STAY_SECONDS):
             while await heard(connection):
                 pass

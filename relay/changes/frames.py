@@ -28,18 +28,28 @@ def row(change: Change) -> str:
 
 def event(change: Change, seq: int) -> str:
     """A change in relay.v1."""
+    return with_seq(event_without_seq(change), seq)
+
+
+def with_seq(event: str, seq: int) -> str:
+    """An event of `event_without_seq` and its seq."""
+    return f"{event}{seq}}}"
+
+
+def event_without_seq(change: Change) -> str:
+    """A change in relay.v1, up to its seq, which comes last."""
     table = change.endpoint.name
     head = f'"schema":"public","table":"{table}"'
     if change.record is None:
         return (
             f'{{"type":"DELETE",{head},"record":null,"old_record":{{"id":{change.id}}},'
-            f'"version":{change.version},"seq":{seq}}}'
+            f'"version":{change.version},"seq":'
         )
     kind, old = ("INSERT", "null") if change.version == 1 else ("UPDATE", f'{{"id":{change.id}}}')
     return (
         f'{{"type":"{kind}",{head},"record":{encode(change.record)},'
         f'"old_record":{old},"version":{change.version},'
-        f'"changed_at":{encode(change.changed_at)},"seq":{seq}}}'
+        f'"changed_at":{encode(change.changed_at)},"seq":'
     )
 
 

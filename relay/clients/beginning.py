@@ -127,7 +127,7 @@ class Beginning:
             self._play_state(*found)
         else:
             self._group.waiting.add(self._session)
-            self._shared.states.read(self._group, self)
+            self._shared.states.read(self._group, self, last)
 
     def got_state(self, state: State | BaseException) -> None:
         """What was waited for."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -19,7 +20,7 @@ from relay.changes.wire import framed
 from relay.clients.fair_queue import FairQueue
 from relay.clients.parameters import MOST_ROWS
 from relay.clients.places import Places
-from relay.clients.state import Cut, State, StateRow, merge
+from relay.clients.state import Budget, Cut, State, StateRow, merge
 from relay.errors import Unavailable
 from relay.upstream.rest import Rest
 
@@ -45,9 +46,11 @@ class Reader(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Read:
-    """What some clients of a group wait for; a read that is under way has a task."""
+    """What some clients of a group wait for: the newest rows, and if it is `whole`, all open ones.
+    A read that is under way has a task."""
 
     group: Group
+    whole: bool = False
     readers: dict[Reader, None] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
@@ -65,6 +68,7 @@ class States:
         self._intake = intake
         self._places = places
         self._max_bytes_since = max_bytes_since
+        self._budget = Budget()
         self._cached: OrderedDict[Group, State] = OrderedDict()
         self._reads: dict[Group, Read] = {}
         self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH)
@@ -88,8 +92,10 @@ class States:
     def cut(self, state: State, group: Group, last: int | None) -> Cut | None:
         """What a client of the group gets first: exactly the newest `last` rows, or the newest and
         all open ones. None when the state is too old for that."""
+        if not state.kept:
+            return None
         if last is None:
-            return state.newest(MOST_ROWS) if self._continues(state, group) else None
+            return state.all() if state.whole and self._continues(state, group) else None
         stream = self._intake.streams[group.wanted.endpoint]
         since = stream.recent.since(state.seq) if state.generation == group.generation else None
         if since is None:
@@ -103,12 +109,14 @@ class States:
             group.log.head,
         )
 
-    def read(self, group: Group, reader: Reader) -> None:
-        """Reads the state for all who wait for that of the group, until it succeeds."""
+    def read(self, group: Group, reader: Reader, last: int | None) -> None:
+        """Reads the state for all who wait for that of the group, until it succeeds. What `cut`
+        makes of it may be nothing for who comes while a read is under way."""
         read = self._reads.get(group)
         if read is None:
             read = self._reads[group] = Read(group)
         read.readers[reader] = None
+        read.whole |= last is None
         if read.task is None:
             self._queue.add(reader.user, read)
             self._begin_reads()
@@ -196,8 +204,9 @@ class States:
             reader.got_state(outcome)
 
     def _cache(self, group: Group, state: State) -> None:
-        for unread in [each for each in self._cached if not each.members]:
-            del self._cached[unread]
+        for other, held in list(self._cached.items()):
+            if not other.members or not held.kept:
+                del self._cached[other]
         self._cached[group] = state
         self._cached.move_to_end(group)
         if len(self._cached) > MOST_CACHED:
@@ -220,26 +229,36 @@ class States:
         try:
             if unkept is not None and not unkept.shown_by(await self._snapshot(feed)):
                 raise Unavailable("transactions that were sent on already are not visible yet")
-            rows, floor = await self._rows(wanted)
+            rows, more = await self._rest.newest(wanted, MOST_ROWS)
             _check(stream, generation)
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
             self._intake.take(rows)
+            floor = rows[-1].id if more else 0
             if wanted.is_everything:
                 self._too_large -= {stream.endpoint.number}
                 if floor:
                     self._too_large |= {stream.endpoint.number}
             if floor and len(reads) > 1:
                 return
+            whole = not floor or any(read.whole for read in reads)
+            older: list[OlderRow] = []
+            if floor and whole:
+                async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
+                    _check(stream, generation)
+                    self._intake.take(page)
+                    older += (OlderRow(each, reads[0].group.format) for each in page)
             for read in reads:
-                group = read.group
-                found = merge(rows, before | published, group.wanted)
+                group, newer = read.group, before | published
                 state = State(
+                    _rows(group, stream, older, merge(rows, newer, group.wanted), newer),
+                    most=MOST_ROWS,
+                    whole=whole,
                     position=group.log.head,
                     seq=stream.seq,
                     generation=generation,
-                    rows=tuple(_row(group, stream, change) for change in found),
                     floor=floor,
                     cursor=self._places.cursor(group.wanted),
+                    budget=self._budget,
                 )
                 self._got(read, state)
                 if read is not reads[-1]:
@@ -254,27 +273,60 @@ class States:
             raise Unavailable("the database has another history since")
         return page.snapshot
 
-    async def _rows(self, wanted: Filter) -> tuple[list[Change], int]:
-        """The rows by id, and the id from which on none is missing."""
-        newest, more = await self._rest.newest(wanted, MOST_ROWS)
-        if not more:
-            return newest[::-1], 0
-        floor = newest[-1].id
-        opened, _ = await self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS)
-        return (newest + opened)[::-1], floor
-
 
 def _check(stream: Stream, generation: int) -> None:
     if stream.generation != generation:
         raise Unavailable("the database has another history since")
 
 
-def _row(group: Group, stream: Stream, change: Change) -> StateRow:
-    is_open = group.wanted.endpoint.is_open(change.record or {})
-    return StateRow(change.id, _frame(group, stream, change), is_open)
+class OlderRow:
+    """A row of which there may be ten thousand: all that its frame takes but its seq."""
+
+    __slots__ = ("id", "text", "version")
+
+    def __init__(self, change: Change, format: Format) -> None:
+        events = format is Format.EVENTS
+        self.id: Final = change.id
+        self.version: Final = change.version
+        self.text: Final = frames.event_without_seq(change) if events else frames.row(change)
+
+
+def _rows(
+    group: Group,
+    stream: Stream,
+    older: Iterable[OlderRow],
+    changes: Iterable[Change],
+    newer: Mapping[int, Change],
+) -> Iterator[StateRow]:
+    """The rows by id, each in the newest version that is known: `older` ones, which are open, and
+    what `merge` made of the others and of what is `newer`."""
+    held = {row.id: row for row in older if not _is_newer(newer.get(row.id), row)}
+    rows: list[Change | OlderRow] = [change for change in changes if change.id not in held]
+    rows += held.values()
+    rows.sort(key=lambda row: row.id)
+    is_open = group.wanted.endpoint.is_open
+    for row in rows:
+        if isinstance(row, Change):
+            frame = partial(_frame, group, stream, row)
+            yield StateRow(row.id, is_open(row.record or {}), frame)
+        else:
+            yield StateRow(row.id, open=True, frame=partial(_older_frame, group, stream, row))
+
+
+def _is_newer(change: Change | None, row: OlderRow) -> bool:
+    return change is not None and change.version >= row.version
 
 
 def _frame(group: Group, stream: Stream, change: Change) -> bytes:
     events = group.format is Format.EVENTS
-    frame = framed(frames.event(change, stream.seq) if events else frames.row(change))
+    return _formed(group, frames.event(change, stream.seq) if events else frames.row(change))
+
+
+def _older_frame(group: Group, stream: Stream, row: OlderRow) -> bytes:
+    events = group.format is Format.EVENTS
+    return _formed(group, frames.with_seq(row.text, stream.seq) if events else row.text)
+
+
+def _formed(group: Group, text: str) -> bytes:
+    frame = framed(text)
     return deflated(frame) if group.compressed else frame

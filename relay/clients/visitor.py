@@ -156,6 +156,7 @@ class Visitor:
         if self._ended:
             return
         self._ended = True
+        self._admitted = None
         if self._judging is not None:
             self._judging.cancel()
         if self._deadline is not None:

@@ -1,7 +1,7 @@
 """Supabase over REST, through supabase-py with timeouts of our own."""
 
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -201,25 +201,24 @@ class Rest:
         Raises:
             Unavailable: no answer, or not the expected one.
         """
-        rows = await self._descending(wanted, count + 1, only_open=False)
+        pages = self._descending(wanted, count + 1, only_open=False)
+        rows = [change async for page in pages for change in page]
         return rows[:count], len(rows) > count
 
-    async def open_rows(self, wanted: Filter, below: int, most: int) -> tuple[list[Change], bool]:
-        """Open rows that match with an id under `below`, `most` at most, and whether there are
-        more.
+    def open_rows(self, wanted: Filter, below: int, most: int) -> AsyncIterator[Sequence[Change]]:
+        """Open rows that match with an id under `below`, the newest first, `most` at most, page by
+        page.
 
         Raises:
             Unavailable: no answer, or not the expected one.
         """
-        rows = await self._descending(wanted, most + 1, only_open=True, below=below)
-        return rows[:most], len(rows) > most
+        return self._descending(wanted, most, only_open=True, below=below)
 
     async def _descending(
         self, wanted: Filter, count: int, *, only_open: bool, below: int | None = None
-    ) -> list[Change]:
+    ) -> AsyncIterator[Sequence[Change]]:
         # The server caps an answer at max_rows without a word: only an empty page is the end.
-        found: list[Change] = []
-        while len(found) < count:
+        while count > 0:
             query = self._client.table(wanted.endpoint.name).select("*")
             for column, values in wanted.columns():
                 query = query.in_(column, list(values))
@@ -229,15 +228,13 @@ class Rest:
                 query = query.lt("id", below)
             page = _rows(
                 wanted.endpoint,
-                await _answer(
-                    wanted.endpoint.name, query.order("id", desc=True).limit(count - len(found))
-                ),
+                await _answer(wanted.endpoint.name, query.order("id", desc=True).limit(count)),
             )
             if not page:
-                break
-            found += page
+                return
+            count -= len(page)
             below = page[-1].id
-        return found
+            yield page
 
     async def _call(self, function: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = await _answer(function, self._client.rpc(function, dict(arguments)))

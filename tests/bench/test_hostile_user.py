@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.usefixtures("programs"), pytest.mark.timeout(180)]
 @pytest.mark.parametrize("way", OF_A_USER)
 async def test_one_user_makes_the_relay_grow_by_little_and_others_lose_nothing(way: str) -> None:
     course = Course(seconds=4.0, per_second=60, calm_seconds=0.1)
-    trial = Trial(filling=20_000, backlog=20_000, gather_seconds=3.0, course=course)
+    trial = Trial(backlog=20_000, gather_seconds=3.0, course=course)
     figures = await hostile.measure(way, trial)
     assert figures["attacks_per_s"] > 5
     assert figures["lost"] == 0

@@ -1,6 +1,7 @@
 """Reading the state that new clients get, while the database shows less than was sent on."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from relay.changes.intake import Intake
 from relay.changes.records import Change
 from relay.changes.snapshot import Snapshot
 from relay.changes.streams import Streams
-from relay.changes.wire import texts
+from relay.changes.wire import text, texts
 from relay.clients.places import Identity, Places
 from relay.clients.state import State
 from relay.clients.states import MOST_READS_EACH, WORTH_A_COMMON_READ, States
@@ -78,10 +79,10 @@ async def read(
     places = Places("key", Identity("this one"), intake, clock=lambda: 0.0, seconds=60)
     states = States(rest, intake, places, max_bytes_since=1 << 20)
     client = Waiting("somebody")
-    states.read(group, client)
+    states.read(group, client, None)
     found = await client.state()
     await rest.close()
-    return [text for row in found.rows for text in texts(row.frame)]
+    return [text for piece in found.all().rows for text in texts(piece.data)]
 
 
 @pytest.mark.parametrize("others", [0, 600, 5000])
@@ -142,8 +143,17 @@ class Slow(Rest):
         found = [row for row in reversed(self.rows) if wanted.matches(row.record or {})]
         return found[: self.most], len(found) > self.most
 
-    async def open_rows(self, wanted: Filter, below: int, most: int) -> tuple[list[Change], bool]:
-        return [], False
+    async def open_rows(
+        self, wanted: Filter, below: int, most: int
+    ) -> AsyncIterator[Sequence[Change]]:
+        rows = [row for row in reversed(self.rows) if wanted.matches(row.record or {})]
+        found = [row for row in rows if row.id < below and (row.record or {})["status"] == "active"]
+        for start in range(0, min(len(found), most), self.most):
+            await self.on_page(start)
+            yield found[start : start + self.most]
+
+    async def on_page(self, start: int) -> None:
+        """The page is asked for."""
 
 
 class Relay:
@@ -156,12 +166,18 @@ class Relay:
         places = Places("key", Identity("this one"), self.intake, clock=lambda: 0.0, seconds=60)
         self.states = States(rest, self.intake, places, max_bytes_since=1 << 20)
 
-    def ask(self, user: str, entity: str) -> tuple[Waiting, Group]:
-        """A client of that user comes for the rows of an entity."""
-        wanted = Filter.of(HOTSPOTS, {"entity": frozenset({entity})})
-        group = self.intake.streams[HOTSPOTS].join(Format.ROWS, wanted, Reader())
+    def ask(
+        self,
+        user: str,
+        *entities: str,
+        last: int | None = None,
+        format: Format = Format.ROWS,
+    ) -> tuple[Waiting, Group]:
+        """A client of that user comes for the rows of these entities."""
+        wanted = Filter.of(HOTSPOTS, {"entity": frozenset(entities)})
+        group = self.intake.streams[HOTSPOTS].join(format, wanted, Reader())
         client = Waiting(user)
-        self.states.read(group, client)
+        self.states.read(group, client, last)
         return client, group
 
 
@@ -182,7 +198,7 @@ async def turn() -> None:
 
 async def ids(client: Waiting) -> list[int]:
     state = await client.state()
-    return [row.id for row in state.rows]
+    return sorted(row_id for row_id, _ in state.rows())
 
 
 async def test_a_newcomer_does_not_wait_for_all_that_another_user_asked_for(relay: Relay) -> None:
@@ -243,3 +259,56 @@ async def test_many_filters_of_a_large_table_are_read_one_by_one_after_one_attem
     more = [relay.ask(f"user {n}", f"E{n}")[0] for n in range(20, 20 + 2 * WORTH_A_COMMON_READ)]
     assert [await ids(client) for client in more] == [[20 + n] for n in range(len(more))]
     assert relay.rest.asked.count("") == 1
+
+
+@pytest.mark.parametrize("format", Format)
+async def test_open_rows_of_long_ago_are_in_it_as_they_are_now(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, format: Format
+) -> None:
+    """They are read page by page, while some of them change."""
+    news = [
+        change(2, 3, tx=105, entity="E", status="resolved"),
+        change(5, 2, tx=106, deleted=True),
+        change(31, 2, tx=107, entity="E", status="active", severity="critical"),
+        change(8, 1, tx=90, entity="E", status="active", severity="info"),  # of before
+        change(50, 1, tx=108, entity="E", status="active"),
+    ]
+
+    async def publish(start: int) -> None:
+        if start == 20:
+            relay.intake.take(news)
+
+    monkeypatch.setattr(relay.rest, "on_page", publish)
+    relay.rest.rows = [
+        change(n, 2, tx=90, entity="E", status="active" if n % 3 else "resolved", severity="warn")
+        for n in range(50)
+    ]
+    relay.rest.may_answer.set()
+    client, _ = relay.ask("a", "E", format=format)
+    state = await client.state()
+    told = {row_id: json.loads(text(frame)) for row_id, frame in state.rows()}
+    newest, opened = range(40, 51), {n for n in range(40) if n % 3} - {5}
+    assert sorted(told) == sorted(opened | {2} | {*newest})
+    rows = {row_id: each.get("record", each) for row_id, each in told.items()}
+    assert all(rows[row_id]["id"] == row_id for row_id in rows)
+    assert (rows[2]["status"], rows[31]["severity"], rows[8]["severity"]) == (
+        "resolved",
+        "critical",
+        "warn",
+    )
+    seqs = {each["seq"] for each in told.values() if format is Format.EVENTS}
+    assert seqs == ({state.seq} if format is Format.EVENTS else set())
+
+
+async def test_who_wants_the_newest_rows_alone_does_not_make_the_open_ones_read(
+    relay: Relay,
+) -> None:
+    relay.rest.rows = [change(n, 1, tx=90, entity="E", status="active") for n in range(50)]
+    relay.rest.may_answer.set()
+    one, group = relay.ask("a", "E", last=5)
+    state = await one.state()
+    assert len(list(state.rows())) == 10
+    assert relay.states.cut(state, group, 5) is not None
+    assert relay.states.cut(state, group, None) is None
+    other, _ = relay.ask("b", "E")
+    assert len(list((await other.state()).rows())) == 50
