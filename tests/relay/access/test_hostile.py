@@ -162,6 +162,7 @@ async def join(relay: Running, emulator: Emulator, number: int, stack: AsyncExit
 CACHED = (
     "state.State",
     "state.Cut",
+    "state.Kept",
     "parameters.",
     "deadlines.Deadline",
     "limits.Bucket",
