@@ -21,7 +21,7 @@ from worker import commands as commands_of_people
 from worker.backtest_plot import svg
 from worker.database import Database, connected
 from worker.detection.observation import Rules
-from worker.errors import WorkerError
+from worker.errors import UsageError, WorkerError
 from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
 from worker.ingest.files import CsvRecords, FileError, decoded, lines
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "rebuild":
             return asyncio.run(_rebuild(settings, options.supplier or None))
         return asyncio.run(_command(settings, options))
-    except (SettingsError, FileError, commands_of_people.UsageError) as exc:
+    except (SettingsError, FileError, UsageError) as exc:
         return _fail(str(exc), USAGE)
     except WorkerError as exc:
         return _fail(str(exc), FAILED)

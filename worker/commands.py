@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from worker import report
 from worker.database import Database, Row
+from worker.errors import UsageError
 from worker.kilograms.countries import alpha3
 from worker.kilograms.energy import Basis
 from worker.kilograms.explain import explanation, lines
@@ -45,6 +47,7 @@ def add_parsers(commands: Any) -> None:
         help="first derive the class of trucks from the newest 200 loads of each supplier, where "
         "no person has set it",
     )
+    report.add_parser(commands)
     explain = commands.add_parser(
         "explain",
         help="show how the kilograms of an event came about",
@@ -108,10 +111,6 @@ def _add_suppliers(commands: Any) -> None:
     change.add_argument("--operated-by", metavar="WHO", help=", ".join(OPERATORS))
 
 
-class UsageError(Exception):
-    """The arguments make no sense together; the text says what to write."""
-
-
 async def run(
     options: argparse.Namespace, connect: Connect, basis: Basis, scan_once: ScanOnce
 ) -> int:
@@ -137,6 +136,8 @@ async def run(
                     options.classes_from_loads,
                 )
                 return await _follow(database, asked, scan_once)
+            case "report":
+                return await report.run(options, database)
             case _:
                 return await _explain(options, database, basis)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +56,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "due_keys": ("due", "now", "clock", "keys", "detectors", "episodes", "inputs"),
     "announce_open_episodes": ("alerts",),
     "finish_scan": ("scans",),
+    "emissions_report": ("rows", "next"),
     "prune": ("events",),
     "worker_heartbeat": ("seen_at",),
     "next_recompute": ("recompute",),
@@ -307,6 +308,20 @@ class Database:
         query = self._client.rpc("decide_quarantine", arguments)
         number: int = await self._repeat("decide_quarantine", query.execute, int)
         return number
+
+    async def emissions(self, since: date, until: date, per: str) -> AsyncIterator[Row]:
+        """Give what was emitted from one day to another, in total, by month or by day."""
+        after: str | None = None
+        while True:
+            page = await self._call(
+                "emissions_report",
+                {"since": str(since), "until": str(until), "per": per, "after": after},
+            )
+            for row in page["rows"]:
+                yield row
+            after = page["next"]
+            if after is None:
+                return
 
     async def select(self, table: str, key: str, after: Any = None, **equal: Any) -> list[Row]:
         """Give up to 1000 rows in the order of `key`, after one, where columns equal these."""

@@ -1,4 +1,4 @@
-"""What can go wrong between the worker and Supabase.
+"""What can go wrong between the worker and Supabase, and with what a person asks for.
 
 WorkerError
  +- Unavailable      not now: try again
@@ -41,3 +41,7 @@ class EpisodeChanged(WorkerError):
 
 class BatchGone(WorkerError):
     """The batch was given up or its events were completed otherwise."""
+
+
+class UsageError(Exception):
+    """The arguments of a command make no sense together; the text says what to write."""

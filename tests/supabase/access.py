@@ -99,6 +99,7 @@ FUNCTIONS: Matrix = {
     "emissions_summary(date,text,text)": _SIGNED_IN,
     "emissions_contributors(integer,date,text,text,integer)": _SIGNED_IN,
     "emissions_trend(integer,date,text,text)": _SIGNED_IN,
+    "emissions_report(date,date,text,text,integer)": _SIGNED_IN,
     "observations_of(bigint,integer)": _SIGNED_IN,
     "hotspot_series(bigint,integer)": _SIGNED_IN,
     "hotspot_sparks(bigint[],integer)": _SIGNED_IN,
