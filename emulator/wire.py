@@ -8,6 +8,7 @@ from typing import Any, cast
 from starlette.types import Scope
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from emulator.line import Line
@@ -29,6 +30,21 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """Put a line between."""
         self.line = Line(cast(asyncio.Transport, transport), self)
         super().connection_made(self.line)
+
+    async def run_asgi(self) -> None:
+        """Run the application for the handshake and what follows on it."""
+        app = self.app
+
+        async def until_over(*arguments: Any) -> None:
+            await app(*arguments)
+            refused = self.initial_response is not None
+            if not self.handshake_complete and (refused or self.transport.is_closing()):
+                # uvicorn logs an error where an application returns without a handshake, also when
+                # it has refused by an HTTP answer or the client has left.
+                raise ClientDisconnected
+
+        self.app = until_over
+        await super().run_asgi()
 
     async def write(self, frames: bytes) -> None:
         """Write encoded frames once there is room. Raises WebSocketDisconnect when it is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 
 import anyio
@@ -10,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from emulator.database import Database
 from emulator.identity import Keys
@@ -40,6 +42,27 @@ async def test_realtime_answers_a_heartbeat(emulator: Emulator) -> None:
         with anyio.fail_after(5):
             answer = json.loads(await socket.recv())
     assert answer == [None, "1", "phoenix", "phx_reply", {"status": "ok", "response": {}}]
+
+
+async def test_a_handshake_that_is_refused_or_left_is_no_error_in_the_log(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = emulator.url.replace("http", "ws", 1)
+    for path in ("realtime/v1/websocket?apikey=wrong&vsn=2.0.0", "realtime/v1/nowhere"):
+        with pytest.raises(InvalidStatus):
+            await connect(f"{address}/{path}", proxy=None)
+    host, port = emulator.listener.getsockname()[:2]
+    request = (
+        f"GET /realtime/v1/websocket?apikey={emulator.keys.publishable}&vsn=2.0.0 HTTP/1.1\r\n"
+        f"Host: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection((host, port)) as leaving:
+            leaving.sendall(request.encode())
+    await test_realtime_answers_a_heartbeat(emulator)  # what came before has been handled
+    assert [line for line in caplog.messages if "handshake" in line] == []
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_public_keys_are_served_without_an_api_key(emulator: Emulator) -> None:
