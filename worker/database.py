@@ -224,10 +224,13 @@ class Database:
         arguments = {"counts": dict(counts), "error": error}
         return await self._call("finish_scan", lease.parameters() | arguments)
 
-    async def heartbeat(self, holder: UUID, scanned_seconds: float | None) -> None:
-        """Write the worker's heartbeat; its last complete scan ended so long ago, None: no news."""
+    async def heartbeat(self, holder: UUID, scanned_seconds: float | None) -> Row:
+        """Write the worker's heartbeat; its last complete scan ended so long ago, None: no news.
+
+        Gives the row of worker_heartbeats.
+        """
         arguments = {"holder": str(holder), "scanned_seconds": scanned_seconds}
-        await self._call("worker_heartbeat", arguments)
+        return await self._call("worker_heartbeat", arguments)
 
     async def prune(self, keep_days: float) -> dict[str, int]:
         """Delete some of what is over and older than that; what was deleted, zeros at the end."""

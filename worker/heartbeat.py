@@ -11,16 +11,18 @@ import asyncio
 import contextlib
 import logging
 import time
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 from uuid import UUID
 
-from worker.database import Database
+from worker.database import Database, Row
 from worker.errors import WorkerError
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 20.0
 LEAST_SECONDS: Final = 1.0
+LIVING: Final = timedelta(seconds=3 * BEAT_SECONDS)  # whoever was heard of since then
 
 
 class Heartbeat:
@@ -33,6 +35,7 @@ class Heartbeat:
         self._requested = asyncio.Event()
         self._scanned_at: float | None = None
         self._trouble = ""
+        self._alone: bool | None = None  # None before anybody has looked
 
     def request(self) -> None:
         """Beat soon, for a channel that has yet to bring any."""
@@ -66,7 +69,7 @@ class Heartbeat:
         # The row may come back before the answer to its request.
         fresh, self.waiting = not self.waiting, True
         try:
-            await self._database.heartbeat(self.holder, scanned)
+            own = await self._database.heartbeat(self.holder, scanned)
         except WorkerError as exc:
             self.waiting = self.waiting and not fresh
             self._scanned_at = self._scanned_at or scanned_at
@@ -75,3 +78,26 @@ class Heartbeat:
             self._trouble = str(exc)
         else:
             self._trouble = ""
+            if self._alone is None:
+                await self._look_for_others(own)
+
+    async def _look_for_others(self, own: Row) -> None:
+        """Say once which other workers live: two of them by mistake look like one that idles."""
+        now = datetime.fromisoformat(own["seen_at"])  # by the clock of the database
+        try:
+            rows = await self._database.select("worker_heartbeats", "holder")
+        except WorkerError:
+            return  # the next beat looks again
+        self._alone = True
+        for row in rows:
+            silent = now - datetime.fromisoformat(row["seen_at"])
+            if row["holder"] == str(self.holder) or silent > LIVING:
+                continue
+            self._alone = False
+            logger.info(
+                "another worker is active: %s, started %s, heard of %.0f s ago; one of them scans"
+                " at a time, and the other takes over when it stops",
+                row["holder"],
+                row["started_at"][:19],
+                max(0.0, silent.total_seconds()),
+            )

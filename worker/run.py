@@ -69,6 +69,7 @@ class _Schedule:
         self._retention = Retention(settings.keep_days)
         self._reached = False
         self._trouble = ""
+        self._held = False
 
     async def work(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
         """Scan until `stop` is set."""
@@ -102,7 +103,9 @@ class _Schedule:
             if summary.outcome in ("done", "idle"):
                 self._heartbeat.scanned(routine=summary.outcome == "idle")
             self._note("")
-            logger.log(logging.DEBUG if summary.routine else logging.INFO, "%s", summary)
+            news = not summary.routine or (summary.outcome == "held" and not self._held)
+            self._held = summary.outcome == "held"
+            logger.log(logging.INFO if news else logging.DEBUG, "%s", summary)
             await self._retention.run(self._database, stop)
 
     def _note(self, trouble: str) -> None:

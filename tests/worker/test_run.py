@@ -106,6 +106,49 @@ def test_a_requested_scan_is_run(start: Start, tables: Table) -> None:
     stopped(process)
 
 
+def test_a_second_worker_says_that_another_one_is_active(start: Start, tables: Table) -> None:
+    first = start("run", **QUICK)
+    beats: LiteralString = "select holder::text from worker_heartbeats"
+    eventually(lambda: tables.rows(beats), first)
+    [row] = tables.rows(beats)
+    second = start("run", **QUICK)
+    eventually(lambda: count(tables, beats) == 2, second)
+    tables.insert([EVENT | {"distance_km": 1}])
+    eventually(lambda: count(tables, "select from predictions") == 1, second)
+    err = stopped(second)
+    assert f"another worker is active: {row['holder']}, started 20" in err
+    assert err.count("another worker is active") == 1
+    assert "another worker" not in stopped(first)
+
+
+def test_a_worker_that_was_heard_of_long_ago_is_not_active(start: Start, tables: Table) -> None:
+    tables.execute(
+        "insert into worker_heartbeats (holder, seen_at, pending)"
+        " values (gen_random_uuid(), now() - interval '2 minutes', 0)"
+    )
+    process = start("run", **QUICK)
+    eventually(lambda: count(tables, "select from worker_heartbeats") == 2, process)
+    tables.insert([EVENT | {"distance_km": 1}])
+    eventually(lambda: count(tables, "select from predictions") == 1, process)
+    assert "another worker" not in stopped(process)
+
+
+def test_who_waits_for_the_scan_of_another_worker_says_so_once(start: Start, tables: Table) -> None:
+    tables.execute(
+        "update leases set holder = gen_random_uuid(), until = now() + interval '1 hour'"
+    )
+    process = start("run", **QUICK)
+    tables.insert([EVENT | {"distance_km": 1}])
+    statements: LiteralString = (
+        "select xact_commit n from pg_stat_database where datname = current_database()"
+    )
+    seen = tables.rows(statements)[0]["n"]
+    eventually(lambda: tables.rows(statements)[0]["n"] > seen + 20, process)
+    err = stopped(process)
+    assert err.count("another scan is running: ") == 1
+    assert "has the lease until" in err
+
+
 def test_it_outlives_a_database_that_refuses_for_a_while(start: Start, tables: Table) -> None:
     """Once it has worked; before that it would be a project without the schema."""
     tables.insert([EVENT | {"distance_km": 2}])
