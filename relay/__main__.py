@@ -14,7 +14,7 @@ from typing import Final
 
 from relay import serve, workers
 from relay.errors import SettingsError
-from relay.settings import VARIABLES, Settings
+from relay.settings import VARIABLES, Settings, misspelt
 from relay.settings.parsing import Variable
 from relay.terminal import check, disconnect, tail
 from relay.terminal.output import while_read
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name and returns its exit status."""
     try:
         options = _parser(os.environ).parse_args(arguments)
+        if options.listener is None:  # else the parent has said it
+            for warning in misspelt(os.environ):
+                print(f"relay: warning: {warning}", file=sys.stderr)
         if options.command in ("tail", "check"):
             follow = tail.run if options.command == "tail" else check.run
             token = os.environ.get("RELAY_TOKEN") or None

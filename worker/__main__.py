@@ -35,7 +35,7 @@ from worker.recompute import Progress, Recomputer, ignore
 from worker.retention import Retention
 from worker.run import run
 from worker.scan import Plan, Summary, scan
-from worker.settings import VARIABLES, Settings, SettingsError, Variable
+from worker.settings import VARIABLES, Settings, SettingsError, Variable, misspelt
 
 logger = logging.getLogger("worker")
 
@@ -48,6 +48,8 @@ NO_PROJECT = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "none
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the exit status."""
     options = _parser().parse_args(arguments)
+    for warning in misspelt(os.environ):
+        print(f"worker: warning: {warning}", file=sys.stderr)
     try:
         if options.command == "ingest" and options.dry_run:
             # It asks no project, so it needs none.

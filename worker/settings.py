@@ -6,7 +6,8 @@ import base64
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from difflib import get_close_matches
@@ -18,7 +19,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from worker.kilograms.countries import alpha3
 from worker.severity import Thresholds
 
-NEAR_MISS = 0.9  # as difflib measures how much two names have in common
+# As difflib measures how much two names have in common. The relay does the same with its names.
+NEAR_MISS = 0.9
+LOOKS_LIKE = 0.85
+REST_ALIKE = 0.6  # of names that begin with a prefix of ours, what follows on it
+
+PREFIXES = ("WORKER_", "SUPABASE_")
+# What projects call the secret key elsewhere, and what of the same project the relay reads.
+ALSO = dict.fromkeys(
+    ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SERVICE_KEY", "SUPABASE_KEY"), "SUPABASE_SECRET_KEY"
+)
+OF_THE_RELAY = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_JWT_SECRET")
+KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP)|$)")
 
 
 class SettingsError(Exception):
@@ -92,6 +104,32 @@ def _check_names(env: Mapping[str, str]) -> None:
             continue
         if near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR_MISS):
             raise SettingsError(f"{name} is not a variable that is read: is {near[0]} meant?")
+
+
+def misspelt(env: Mapping[str, str]) -> list[str]:
+    """Give warnings of names that nothing reads, each near one that is read and not set."""
+    names = [variable.name for variable in VARIABLES]
+    found = []
+    for name in sorted(env):
+        if name in names or name in OF_THE_RELAY or KUBERNETES.search(name):
+            continue
+        meant = _meant(name.upper(), names)
+        if meant is not None and not env.get(meant):
+            found.append(f"nothing reads {name}: is {meant} meant?")
+    return found
+
+
+def _meant(name: str, names: Sequence[str]) -> str | None:
+    prefix = next((each for each in PREFIXES if name.startswith(each)), None)
+    if prefix is None:
+        known = {each: each for each in names}
+        near = get_close_matches(name, known, n=1, cutoff=LOOKS_LIKE)
+    else:
+        known = {each: each for each in names} if prefix == "WORKER_" else {}
+        known |= {each.removeprefix(prefix): each for each in names if each.startswith(prefix)}
+        known |= {other.removeprefix(prefix): each for other, each in ALSO.items()}
+        near = get_close_matches(name.removeprefix(prefix), known, n=1, cutoff=REST_ALIKE)
+    return known[near[0]] if near else None
 
 
 def _key(text: str) -> str:

@@ -1,7 +1,8 @@
 """Everything that can be set, as one frozen value built from a mapping."""
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final, Self
@@ -14,9 +15,23 @@ from relay.origins import ANY, OPAQUE
 from relay.settings.variables import VARIABLES
 from relay.upstream.key import is_token, role
 
-NEAR_MISS: Final = 0.9  # as difflib measures how much two names have in common
+# As difflib measures how much two names have in common.
+NEAR_MISS: Final = 0.9
+LOOKS_LIKE: Final = 0.85
+REST_ALIKE: Final = 0.6  # of names that begin with a prefix of ours, what follows on it
+SHORTEST_LIKENESS: Final = 8  # characters: HOST and PORT look like much else
 
-__all__ = ["VARIABLES", "AccessSettings", "Settings"]
+_PREFIXES: Final = ("RELAY_", "SUPABASE_")
+# What projects call these keys elsewhere.
+_ALSO: Final = {
+    "SUPABASE_SERVICE_ROLE_KEY": "SUPABASE_SECRET_KEY",
+    "SUPABASE_SERVICE_KEY": "SUPABASE_SECRET_KEY",
+    "SUPABASE_KEY": "SUPABASE_SECRET_KEY",
+    "SUPABASE_ANON_KEY": "SUPABASE_PUBLISHABLE_KEY",
+}
+_KUBERNETES: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)")
+
+__all__ = ["VARIABLES", "AccessSettings", "Settings", "misspelt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +169,33 @@ def _check_names(env: Mapping[str, str]) -> None:
             continue
         if near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR_MISS):
             raise SettingsError(f"{name} is not a variable that is read: is {near[0]} meant?")
+
+
+def misspelt(env: Mapping[str, str]) -> list[str]:
+    """Warnings of names that nothing reads, each near one that is read and not set."""
+    names = ["RELAY_TOKEN", *(variable.name for variable in VARIABLES)]
+    found = []
+    for name, value in sorted(env.items()):
+        # Kubernetes gives the address of a service called relay in RELAY_PORT.
+        if name in names or _KUBERNETES.search(name) or ("://" in value and name.endswith("_PORT")):
+            continue
+        meant = _meant(name.upper(), names)
+        if meant is not None and not env.get(meant):
+            found.append(f"nothing reads {name}: is {meant} meant?")
+    return found
+
+
+def _meant(name: str, names: Sequence[str]) -> str | None:
+    prefix = next((each for each in _PREFIXES if name.startswith(each)), None)
+    if prefix is None:
+        known = {each: each for each in names if len(each) >= SHORTEST_LIKENESS}
+        near = get_close_matches(name, known, n=1, cutoff=LOOKS_LIKE)
+    else:
+        known = {each: each for each in names} if prefix == "RELAY_" else {}
+        known |= {each.removeprefix(prefix): each for each in names if each.startswith(prefix)}
+        known |= {other.removeprefix(prefix): each for other, each in _ALSO.items()}
+        near = get_close_matches(name.removeprefix(prefix), known, n=1, cutoff=REST_ALIKE)
+    return known[near[0]] if near else None
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:

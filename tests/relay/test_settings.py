@@ -8,7 +8,7 @@ import pytest
 from relay.access.limits import Limits
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
-from relay.settings import VARIABLES, Settings
+from relay.settings import VARIABLES, Settings, misspelt
 
 ENV = {"SUPABASE_URL": "http://127.0.0.1:8010/", "SUPABASE_SECRET_KEY": "sb_secret_x"}
 
@@ -152,6 +152,39 @@ def test_a_name_that_is_nearly_a_variables_is_refused(name: str, meant: str) -> 
         Settings.from_env(ENV | {name: "off"})
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SUPABSE_URL", "SUPABASE_URL"),
+        ("SUPERBASE_URL", "SUPABASE_URL"),
+        ("supabase_url", "SUPABASE_URL"),
+        ("RELAY_SUPABASE_URL", "SUPABASE_URL"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"),
+        ("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"),
+        ("RELAY_PRT", "PORT"),
+        ("RELAY_PORT", "PORT"),
+        ("RELAY_HOST", "HOST"),
+        ("RELAY_ORIGINS", "RELAY_ALLOWED_ORIGINS"),
+        ("REALY_AUTH", "RELAY_AUTH"),
+    ],
+)
+def test_a_name_that_is_read_by_nothing_is_told_with_the_one_that_is_meant(
+    name: str, meant: str
+) -> None:
+    assert misspelt({name: "9000"}) == [f"nothing reads {name}: is {meant} meant?"]
+    assert misspelt({name: "9000", meant: "given"}) == []  # then it is for something else
+
+
+def test_names_of_ours_and_of_others_are_no_misspelling() -> None:
+    ours = {variable.name: "" for variable in VARIABLES} | {"RELAY_TOKEN": "x"}
+    others = {
+        "HOSTNAME": "a", "SUPPORT": "b", "REPORT": "c", "PATH": "d", "GHOST": "e", "RELAY": "f",
+        "SUPABASE_ACCESS_TOKEN": "g", "SUPABASE_DB_PASSWORD": "h", "SUPABASE_PROJECT_ID": "i",
+        "RELAY_VERSION": "j", "RELAY_IMAGE": "k", "WORKER_LEASE_SECONDS": "60",
+    }  # fmt: skip
+    assert misspelt(ours | others) == []
+
+
 @pytest.mark.parametrize("service", ["RELAY", "RELAY_AUTH", "RELAY_LIVE", "RELAY_TLS"])
 def test_what_kubernetes_sets_for_a_service_is_not_ours(service: str) -> None:
     found = {
@@ -166,6 +199,7 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours(service: str) -> None:
         "RELAY_TOKEN": "of a user, for tail and check",
     }
     assert Settings.from_env(ENV | found) == Settings.from_env(ENV)
+    assert misspelt(found) == []
 
 
 def jwt_of(role: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.settings import VARIABLES, Settings, SettingsError
+from worker.settings import VARIABLES, Settings, SettingsError, misspelt
 from worker.severity import Thresholds
 
 ENV = {"SUPABASE_URL": "http://127.0.0.1:8010/", "SUPABASE_SECRET_KEY": "sb_secret_x"}
@@ -69,3 +69,29 @@ def test_a_name_that_is_nearly_a_variables_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"WORKER_POLL_SECOND is not .* is WORKER_POLL_SECONDS"):
         Settings.from_env(ENV | {"WORKER_POLL_SECOND": "1"})
     assert Settings.from_env(ENV | {"WORKER_SERVICE_HOST": "10.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SUPABSE_URL", "SUPABASE_URL"),
+        ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"),
+        ("WORKER_POLL_SEC", "WORKER_POLL_SECONDS"),
+        ("WORKER_SUPABASE_URL", "SUPABASE_URL"),
+        ("WROKER_TIMEZONE", "WORKER_TIMEZONE"),
+        ("GRID_COUNTY", "GRID_COUNTRY"),
+        ("FACTOR_FILE", "FACTORS_FILE"),
+    ],
+)
+def test_a_name_that_is_read_by_nothing_is_told_with_the_one_that_is_meant(
+    name: str, meant: str
+) -> None:
+    assert misspelt({name: "1"}) == [f"nothing reads {name}: is {meant} meant?"]
+    assert misspelt({name: "1", meant: "given"}) == []  # then it is for something else
+
+
+def test_names_of_ours_and_of_others_are_no_misspelling() -> None:
+    ours = {variable.name: "" for variable in VARIABLES}
+    of_kubernetes = {"WORKER_SERVICE_HOST": "10.0.0.1", "WORKER_PORT": "tcp://10.0.0.1:80"}
+    others = ("HOSTNAME", "RELAY_AUTH", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_JWT_SECRET")
+    assert misspelt(ours | of_kubernetes | dict.fromkeys(others, "x")) == []
