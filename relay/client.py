@@ -268,7 +268,7 @@ async def _open(address: str, query: str, token: str | None) -> ClientConnection
             proxy=None,
             max_size=MAX_FRAME_BYTES,
         )
-    except InvalidURI as error:
+    except (InvalidURI, ValueError) as error:  # ValueError: of a port that is no number
         raise ConnectionLost(f"{address} is no WebSocket address") from error
     except InvalidStatus as error:
         raise await _refused(address, error) from error

@@ -231,6 +231,12 @@ async def test_tail_fails_when_there_is_no_relay(nowhere: str, capsys: Output) -
     assert "cannot be reached" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:port", "ftp://127.0.0.1", "127.0.0.1:8003"])
+async def test_an_address_that_is_none_is_said_in_one_line(url: str, capsys: Output) -> None:
+    assert await tailed("hotspots", "--url", url) == 1
+    assert capsys.readouterr().err.endswith("is no WebSocket address\n")
+
+
 async def test_tail_fails_with_the_relays_reason_when_a_filter_is_unknown(
     relay: str, capsys: Output
 ) -> None:
