@@ -85,7 +85,7 @@ async def test_who_takes_no_answer_is_cut_off(emulator: Emulator) -> None:
     async with relay_of(emulator) as relay, connection(relay, room=4096) as (_, writer):
         # The answers become more than the kernel keeps for a client.
         asking = asyncio.create_task(
-            drip(writer, b"GET /web/client.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 10)
+            drip(writer, b"GET /web/client/client.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 10)
         )
         await relay.until(lambda _: bool(relay.connections()))
         async with asyncio.timeout(SECONDS):
