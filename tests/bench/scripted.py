@@ -75,8 +75,10 @@ def serving(script: Script, status: bytes = b"101 Switching Protocols") -> Itera
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(SECONDS)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                request = _shake_hands(connection, status)
+                request = _request(connection)
+                # Before the answer, after which the client may begin its next connection.
                 served.requests.append((request, host))
+                _accept(connection, request, status)
                 script(connection, number)
 
         accepting = threading.Thread(target=accept)
@@ -117,12 +119,15 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return content
 
 
-def _shake_hands(connection: socket.socket, status: bytes) -> bytes:
+def _request(connection: socket.socket) -> bytes:
     request = b""
     while not request.endswith(b"\r\n\r\n"):
         request += _exactly(connection, 1)
+    return request
+
+
+def _accept(connection: socket.socket, request: bytes, status: bytes) -> None:
     key = request.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
     accept = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 RFC 6455 wants it
     head = b"HTTP/1.1 " + status + b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     connection.sendall(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-    return request
