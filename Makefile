@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench .venv
+.PHONY: help demo test tabs chaos lint bench .venv
 
 help:
 	@echo "make demo    embedded Supabase, worker, relay and made-up events; Ctrl-C stops it all; ARGS=--auth, ARGS=--help"
 	@echo "make test    the whole test suite"
+	@echo "make tabs    ten browser tabs while relays, network and tabs fail, some twelve minutes; the suite has a short run"
 	@echo "make chaos   everything fails in turn, SECONDS=120 long, from a SEED; counts what is lost"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the relay, the floor and its peers, about an hour; QUICK=1: three minutes, relay and floor alone"
@@ -46,6 +47,9 @@ demo: $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
 test: .venv
 	$(BIN)/python -m pytest -n 2
+
+tabs: .venv
+	TABS_AT_LENGTH=1 $(BIN)/python -m pytest tests/browser/test_tabs.py -k long
 
 SECONDS ?= 120
 chaos: .venv

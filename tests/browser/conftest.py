@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import uuid
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -34,7 +35,17 @@ ARGUMENTS = (
 )
 SECONDS = 60.0
 
+
+@dataclass(frozen=True)
+class Relay:
+    """A relay in a process of its own."""
+
+    url: str
+    process: Process
+
+
 Relaying = Callable[..., AbstractAsyncContextManager[str]]
+Starting = Callable[..., AbstractAsyncContextManager[Relay]]
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +86,23 @@ def db(emulator: Emulator) -> Iterator[Database]:
 
 
 @pytest.fixture
-def relaying(emulator: Emulator, installed: Path, tmp_path: Path) -> Relaying:
+def relaying(starting: Starting) -> Relaying:
     """Starts the installed relay, as it is shipped but for what is said, and gives its address."""
 
     @asynccontextmanager
     async def start(**variables: str) -> AsyncIterator[str]:
+        async with starting(**variables) as relay:
+            yield relay.url
+
+    return start
+
+
+@pytest.fixture
+def starting(emulator: Emulator, installed: Path, tmp_path: Path) -> Starting:
+    """As `relaying`, for who wants to end its process too."""
+
+    @asynccontextmanager
+    async def start(**variables: str) -> AsyncIterator[Relay]:
         log = tmp_path / f"relay-{uuid.uuid4().hex}.log"
         env = {
             "PATH": os.environ["PATH"],
@@ -102,7 +125,7 @@ def relaying(emulator: Emulator, installed: Path, tmp_path: Path) -> Relaying:
                 async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
                     while (await _status(client)) != 200:  # noqa: ASYNC110 over HTTP
                         await asyncio.sleep(0.1)
-            yield address
+            yield Relay(address, process)
         finally:
             if process.returncode is None:
                 process.terminate()

@@ -48,6 +48,49 @@ def test_the_package_ships_its_sources_and_nothing_else() -> None:
     assert "dependencies" not in described
     exported = {path for entry in described["exports"].values() for path in entry.values()}
     assert all((CLIENT / path).is_file() for path in exported)
+    (tarball,) = json.loads(pack("--dry-run", "--json"))
+    sources = {f"src/{path.name}" for path in (CLIENT / "src").iterdir()}
+    listed = {entry["path"] for entry in tarball["files"]}
+    assert listed == sources | {"LICENSE", "README.md", "package.json"}
+
+
+def pack(*options: str) -> str:
+    """What `npm pack` prints."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    run = subprocess.run(
+        [npm, "pack", *options], cwd=CLIENT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return run.stdout
+
+
+def test_the_core_is_at_most_six_kilobytes_compressed() -> None:
+    program = installed_node()
+    install(CLIENT)
+    run = subprocess.run(
+        [program, "size.mjs"], cwd=CLIENT, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    sizes = dict(line.split() for line in run.stdout.splitlines())
+    assert int(sizes["client"]) <= 6_000
+
+
+def test_other_builds_find_the_types_of_every_part(tmp_path: Path) -> None:
+    """By attw, which resolves the package as Node's and the bundlers' rules say."""
+    program = installed_node()
+    install(CLIENT)
+    pack("--pack-destination", str(tmp_path))
+    (tarball,) = tmp_path.glob("*.tgz")
+    attw = "node_modules/@arethetypeswrong/cli/dist/index.js"
+    run = subprocess.run(
+        [program, attw, str(tarball), "--profile", "esm-only"],
+        cwd=CLIENT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_types_of_every_use_are_right_and_those_of_the_protocol_are_up_to_date(

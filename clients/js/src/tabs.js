@@ -4,13 +4,15 @@
 // others hold the same rows and the same cursor, so that when the leader goes, whoever gets the
 // lock next resumes exactly there, and nothing is missed or told twice: versions decide. Messages
 // are numbered, so that a follower that missed some asks for everything. A leader that is frozen by
-// the browser keeps its lock and answers nothing; a follower steals it then.
+// the browser keeps its lock and answers nothing; a follower steals it then. Terms grow from leader
+// to leader: what a former one still says when it wakes is passed over.
 import { Rows, keyOf } from "./rows.js";
 import { CLOSED } from "./stream.js";
 import { Timer } from "./timer.js";
 
 const PROBE_SECONDS = 10;
 const SILENT_SECONDS = 5; // without an answer to a probe
+const DOUBT_SECONDS = 5; // for the leader to receive what this tab has received before it
 
 // Whether this environment can share: Web Locks need a secure context.
 export function canShare({ locks, BroadcastChannel }) {
@@ -31,7 +33,9 @@ export class SharedStream {
   #timer; // of a follower
   #id = null;
   #sent = 0; // messages of this leader
-  #leader = null; // whom this follower hears
+  #term = 0; // of the leader whom this tab hears, or is
+  #doubted = new Map(); // rows by key that the leader did not have when last asked
+  #doubting;
   #count = 0; // and how many of its messages it has
 
   // `name` is that of the group: equal where the same rows are followed by the same user.
@@ -42,6 +46,7 @@ export class SharedStream {
     this.#makeStream = makeStream;
     this.#heard = heard;
     this.#timer = new Timer(options.timers);
+    this.#doubting = new Timer(options.timers);
     this.rows = new Rows(options.maxRows);
   }
 
@@ -66,6 +71,7 @@ export class SharedStream {
   close() {
     if (this.#channel === null) return;
     this.#timer.stop();
+    this.#doubting.stop();
     this.#channel.close();
     this.#channel = null;
     this.#abort?.abort();
@@ -112,6 +118,7 @@ export class SharedStream {
 
   #lead() {
     this.#timer.stop();
+    this.#term = Math.max(this.#term + 1, this.#options.now());
     const leading = (act) => (value) => this.#stream === stream && act(value);
     const stream = (this.#stream = this.#makeStream({
       tell: leading((frame) => {
@@ -128,7 +135,7 @@ export class SharedStream {
       }),
     }));
     stream.rows.restore(this.rows.saved);
-    this.#post({ kind: "alive", n: this.#sent });
+    this.#answer({ kind: "alive" });
     stream.open();
   }
 
@@ -146,22 +153,23 @@ export class SharedStream {
   }
 
   #serve({ kind, from, act }) {
-    if (kind === "join") this.#post({ kind: "state", to: from, n: this.#sent, ...this.rows.saved, status: this.#status });
-    else if (kind === "probe") this.#post({ kind: "alive", n: this.#sent });
+    if (kind === "join") this.#answer({ kind: "state", to: from, ...this.rows.saved, status: this.#status });
+    else if (kind === "probe") this.#answer({ kind: "alive" });
     else if (kind === "ask") this.#stream[act]();
   }
 
   // A message of the leader; those of followers have no number.
-  #follow({ kind, from, to, n, ...message }) {
+  #follow({ kind, to, term, n, ...message }) {
+    if (term < this.#term) return;
     this.#watch();
     if (kind === "state") {
       if (to !== this.#id) return;
-      [this.#leader, this.#count] = [from, n];
+      [this.#term, this.#count] = [term, n];
       this.#adopt(message);
       return;
     }
     const next = kind === "alive" ? this.#count : this.#count + 1;
-    if (from !== this.#leader || n !== next) {
+    if (term !== this.#term || n !== next) {
       this.#post({ kind: "join" });
       return;
     }
@@ -171,15 +179,21 @@ export class SharedStream {
     else if (kind === "cursor") this.#keep(message.cursor);
   }
 
-  // What the leader holds is the truth; what this tab held from before may be older than that.
+  // What the leader holds is the truth. What this tab holds beside it is either older, or newer: a
+  // leader that was replaced may have received more. The leader has it soon in the second case.
   #adopt({ changes, cursor, status }) {
     const theirs = new Set(changes.map(keyOf));
+    const doubted = new Map();
     for (const held of this.rows.present()) {
-      if (theirs.has(keyOf(held))) continue;
-      this.rows.drop(held);
-      const { table, version } = held;
-      this.#heard.tell({ type: "LEAVE", table, id: held.record.id, version });
+      const [key, { table, version }] = [keyOf(held), held];
+      if (theirs.has(key)) continue;
+      if (this.#doubted.get(key) === version) {
+        this.rows.drop(held);
+        this.#heard.tell({ type: "LEAVE", table, id: held.record.id, version });
+      } else doubted.set(key, version);
     }
+    this.#doubted = doubted;
+    if (doubted.size > 0) this.#doubting.start(DOUBT_SECONDS, () => this.#post({ kind: "join" }));
     for (const change of changes) this.#take(change);
     this.#keep(cursor);
     this.#become(status);
@@ -209,7 +223,12 @@ export class SharedStream {
   }
 
   #broadcast(message) {
-    this.#post({ ...message, n: ++this.#sent });
+    this.#sent++;
+    this.#answer(message);
+  }
+
+  #answer(message) {
+    this.#post({ ...message, term: this.#term, n: this.#sent });
   }
 
   #post(message) {

@@ -116,6 +116,64 @@ test("a leader that the browser has frozen is replaced, and steps down when it w
   assert.equal(second.state(), "open");
 });
 
+// A leader that has received rows which its successor has not received yet, and has stepped down.
+async function replacedAhead() {
+  const parts = origin();
+  const { open, sockets, clock, channels } = parts;
+  const first = await open();
+  await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"));
+  await settled();
+  channels.freeze(first.channel);
+  sockets.newest.tell(upsert(2, 1), upsert(3, 1));
+  for (const seconds of [10, 7.5]) {
+    clock.advance(seconds);
+    await settled();
+  }
+  sockets.newest.accept();
+  sockets.newest.tell(resumed, synced("c1"));
+  channels.thaw(first.channel);
+  first.client.retryNow();
+  clock.advance(1);
+  sockets.newest.tell(upsert(4, 1)); // of which the former leader hears
+  await settled();
+  await settled();
+  return { ...parts, first };
+}
+
+test("what a replaced leader has received before its successor is told once", async () => {
+  const { sockets, clock, tabs, first } = await replacedAhead();
+  sockets.newest.tell(upsert(2, 1), upsert(3, 1));
+  await settled();
+  clock.advance(5);
+  await settled();
+  for (const { told } of tabs) assert.deepEqual(rows(told), { 1: 1, 2: 1, 3: 1, 4: 1 });
+  assert.equal(first.told.filter(({ type }) => type === "LEAVE").length, 0);
+});
+
+test("what only a replaced leader has received is taken back", async () => {
+  const { sockets, clock, tabs } = await replacedAhead();
+  sockets.newest.tell(upsert(3, 1));
+  clock.advance(5);
+  await settled();
+  for (const { told } of tabs) assert.deepEqual(rows(told), { 1: 1, 3: 1, 4: 1 });
+});
+
+test("what a former leader still says is passed over", async () => {
+  const { open, sockets, channels, tabs } = origin();
+  const first = await open();
+  await open();
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"));
+  await settled();
+  const former = new channels.Channel(first.channel.name);
+  former.postMessage({ from: "former", kind: "frame", term: 0, n: 4, frame: { type: "reset", reason: "old" } });
+  former.postMessage({ from: "former", kind: "alive", term: 0, n: 4 });
+  await settled();
+  for (const { told, state } of tabs) assert.deepEqual([rows(told), state()], [{ 1: 1 }, "open"]);
+});
+
 test("a leader that answers is left alone, however long nothing happens", async () => {
   const { open, sockets, clock } = origin();
   await open();
