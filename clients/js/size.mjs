@@ -14,7 +14,7 @@ for (const wanted of folder ? packages : OWN) {
   const [part, name = "*"] = wanted.split(":");
   const names = name === "*" ? name : `{ ${name} }`;
   const { outputFiles } = await build({
-    stdin: { contents: `export ${names} from "${folder ? part : `./src/${part}.js`}";`, resolveDir: folder ?? "." },
+    stdin: { contents: `export ${names} from "${folder ? part : `./src/${part}.js`}";`, resolveDir: folder ?? import.meta.dirname },
     bundle: true,
     minify: true,
     format: "esm",
