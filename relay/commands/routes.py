@@ -17,6 +17,7 @@ from relay.commands.behalf import TOKEN, Behalf
 from relay.commands.body import body_of
 from relay.commands.decisions import add_decisions
 from relay.commands.documented import NOTES, answers, parameters
+from relay.commands.insights import add_insights
 from relay.errors import Refused
 from relay.origins import Allows, cors, foreign, is_addressed_locally, is_embedded, is_foreign
 
@@ -52,6 +53,7 @@ def router(behalf: Behalf, *, local_token: str | None, allows: Allows) -> APIRou
             responses=answers(400, 404, 408, 409, 413),
         )
     add_decisions(routes, behalf, commands.token_of)
+    add_insights(routes, behalf, commands.token_of)
     for name in BY_NAME:
         routes.add_api_route(
             f"/{name}",

@@ -1,31 +1,66 @@
-// Figures, times and connection states in words. Pure.
-const TENTHS = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-const NUMBER = new Intl.NumberFormat("en", TENTHS);
-const SIGNED = new Intl.NumberFormat("en", { ...TENTHS, signDisplay: "exceptZero" });
-const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
-const EXACT = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+// Figures, times and states in words. Pure.
+const WHOLE = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+const SIGNED = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0, signDisplay: "exceptZero" });
+const TENTHS = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const SHORT = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
+const HUGE = new Intl.NumberFormat("en-GB", { notation: "scientific", maximumSignificantDigits: 3, signDisplay: "auto" });
+const LARGEST = 1e12; // beyond it a figure has an exponent, so that it stays in its box
 
-export function kilograms(value) {
-  return Number.isFinite(value) ? `${NUMBER.format(value)} kg CO₂` : "unknown";
+const minus = (text) => text.replace("-", "−");
+const figure = (value, format) => {
+  if (!Number.isFinite(value)) return "–";
+  return minus((Math.abs(value) >= LARGEST ? HUGE : format).format(value));
+};
+
+export const whole = (value) => figure(value, WHOLE);
+const TONNES_FROM = 1e6; // kg: beyond it the digits of a kilogram say nothing
+
+// A large amount of kg with its unit, which becomes tonnes: ["445,875", "kg"] or ["1,509", "t"].
+export const amount = (kg) => (Math.abs(kg) >= TONNES_FROM ? [whole(kg / 1000), "t"] : [whole(kg), "kg"]);
+export const signedAmount = (kg) => (Math.abs(kg) >= TONNES_FROM ? `${signed(kg / 1000)} t` : signed(kg));
+export const signed = (value) => figure(value, SIGNED);
+export const short = (value) => figure(value, SHORT);
+export const percent = (value) => (Number.isFinite(value) ? `${figure(value, TENTHS)} %` : "–");
+
+export function ratio(value) {
+  if (!Number.isFinite(value)) return "–";
+  return `×${value >= 100 ? figure(value, SHORT) : value.toFixed(2)}`;
 }
 
-export function percent(value) {
-  return Number.isFinite(value) ? `${SIGNED.format(value)} %` : "unknown";
+// kg CO2e above or below the usual. What is less than a kilogram keeps its digits.
+export function excess(kg) {
+  if (!Number.isFinite(kg)) return "–";
+  return Math.abs(kg) >= 10 || kg === 0 ? signed(kg) : `${kg > 0 ? "+" : ""}${short(kg)}`;
 }
 
-// How long ago a time in ISO 8601 is, seen from `now` in milliseconds.
-export function ago(time, now) {
-  return secondsAgo((now - Date.parse(time)) / 1000);
+const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60]];
+
+// A length of time: "6.2 d", "9 h", "40 min", "12 s".
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  const [unit, length] = UNITS.find(([, size]) => seconds >= size) ?? ["s", 1];
+  const value = Math.max(0, seconds) / length;
+  return `${unit === "d" && value < 20 ? Math.round(value * 10) / 10 : Math.round(value)} ${unit}`;
 }
 
-function secondsAgo(seconds) {
-  if (Number.isNaN(seconds)) return "";
-  const [unit, length] = UNITS.find(([, size]) => seconds >= size) ?? [];
-  return unit ? AGO.format(-Math.floor(seconds / length), unit) : "just now";
+export function since(time, now) {
+  return duration((now - Date.parse(time)) / 1000);
 }
 
-// What to say about a channel, and how good that is: good, busy, bad or idle.
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const SECONDS = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+const time = (value) => (typeof value === "number" ? value : Date.parse(value));
+const formatted = (value, format) => (Number.isFinite(time(value)) ? format.format(time(value)) : "–");
+export const date = (value) => formatted(value, DATE);
+export const year = (value) => formatted(value, YEAR);
+export const clock = (value) => formatted(value, CLOCK);
+export const clockSeconds = (value) => formatted(value, SECONDS);
+export const moment = (value) => `${date(value)} ${clock(value)}`;
+
+// What to say about the connection to the relay, and how good that is: good, busy, bad or idle.
 // `signedOut`: the relay asks for a token, and nobody is signed in.
 export function connection({ state, upstream, reason, code, retrySeconds, signedOut }) {
   switch (state) {
@@ -36,7 +71,7 @@ export function connection({ state, upstream, reason, code, retrySeconds, signed
     case "syncing":
       return upstream === "down" ? UPSTREAM.down : { text: "Loading", tone: "busy" };
     case "waiting":
-      return { text: `Lost, again in ${Math.ceil(retrySeconds)} s`, tone: "bad" };
+      return { text: `Relay lost, again in ${Math.ceil(retrySeconds)} s`, tone: "bad" };
     case "refused":
       if (signedOut) return { text: "Not signed in", tone: "idle" };
       return { text: `Refused: ${reason || `code ${code}`}`, tone: "bad" };
@@ -45,61 +80,40 @@ export function connection({ state, upstream, reason, code, retrySeconds, signed
   }
 }
 
-// A worker is heard of every 20 s, the relay asks every 5 s, and the page the relay as often: what is
-// older than that is silent, and who is silent for a minute counts as dead.
+const UPSTREAM = {
+  live: { text: "Live", tone: "good" },
+  catching_up: { text: "Catching up", tone: "busy" },
+  degraded: { text: "Live, delayed", tone: "busy" },
+  down: { text: "Relay cut off", tone: "bad" },
+};
+
+// A worker is heard of every 20 s, and the relay and the page ask every few seconds: what is older than
+// that is silent, and who is silent for a minute counts as dead.
 const WORKER_LATE_SECONDS = 35;
 const WORKER_DEAD_SECONDS = 60;
 const MOST_COUNTED = 10_000; // the database counts no further
 
-// What `/readyz` told of the worker so many seconds ago, as it is now if nothing has happened since.
-export function later(told, seconds) {
+// What to say about the worker from what `/readyz` told of it `seconds` ago, if nothing has happened
+// since; null where that is nothing.
+export function worker(told, seconds = 0) {
   if (!told) return null;
-  const older = (age) => (age === null ? null : age + seconds);
-  return {
-    ...told,
-    age_seconds: older(told.age_seconds),
-    last_scan_seconds: older(told.last_scan_seconds),
-    oldest_pending_seconds: older(told.oldest_pending_seconds),
-  };
-}
-
-// What to say about the worker, from what is known of it; null where that is nothing.
-export function worker(told) {
-  if (!told) return null;
-  const { age_seconds: age, last_scan_seconds: scanned, pending } = told;
-  const queue = pending ? `, ${pending}${pending === MOST_COUNTED ? " or more" : ""} waiting` : "";
-  if (age === null) return { text: `No worker${queue}`, tone: "bad" };
-  if (age > WORKER_DEAD_SECONDS) {
-    return { text: `Worker last heard of ${exactly(age)}${queue}`, tone: "bad" };
-  }
+  const { age_seconds: heard, last_scan_seconds: scanned, pending } = told;
+  const queue = `queue ${whole(pending ?? 0)}${pending === MOST_COUNTED ? " or more" : ""}`;
+  if (heard === null) return { text: "No worker", detail: queue, tone: "bad" };
+  const age = heard + seconds;
   if (age > WORKER_LATE_SECONDS) {
-    return { text: `Worker silent for ${Math.floor(age)} seconds${queue}`, tone: "busy" };
+    const tone = age > WORKER_DEAD_SECONDS ? "bad" : "busy";
+    return { text: "Worker silent", detail: `for ${duration(age)} · ${queue}`, tone };
   }
-  if (scanned === null) return { text: `Worker at its first scan${queue}`, tone: "busy" };
-  return { text: `Worker scanned ${exactly(scanned)}${queue}`, tone: "good" };
-}
-
-// As `ago`, with the seconds: by them one sees that a figure is alive.
-function exactly(seconds) {
-  return seconds < 60 ? EXACT.format(-Math.floor(seconds), "second") : secondsAgo(seconds);
-}
-
-// What to say where no hotspot is open, from the same: only a worker that lives makes that good news.
-export function nothing(told) {
-  if (!told) return "No hotspots.";
-  const { tone } = worker(told);
-  if (tone === "bad") return "No hotspots, but no worker is running that would find one.";
-  if (tone === "busy" || told.pending > 0) return "No hotspots so far.";
-  return "No hotspots. Every supplier is at its usual level.";
+  if (scanned === null) return { text: "Worker", detail: `at its first scan · ${queue}`, tone: "busy" };
+  return { text: "Worker", detail: `scan ${duration(scanned + seconds)} ago · ${queue}`, tone: "good" };
 }
 
 // What to say about a scan that was asked for.
 export function scan({ id, status, counts, error }, told) {
   switch (status) {
-    case "queued": {
-      const waits = worker(told)?.tone === "bad" ? ", but no worker is running" : "";
-      return `Scan ${id} is queued${waits}`;
-    }
+    case "queued":
+      return `Scan ${id} is queued${worker(told)?.tone === "bad" ? ", but no worker is running" : ""}`;
     case "running":
       return `Scan ${id} is running`;
     case "done":
@@ -110,19 +124,8 @@ export function scan({ id, status, counts, error }, told) {
 }
 
 function counted({ events, quarantined, country_assumed: worldwide }) {
-  const parts = [amount(events, "event")];
-  if (quarantined) parts.push(`${quarantined} implausible, in quarantine`);
-  if (worldwide) parts.push(`${worldwide} by the world's average electricity, their country is not known`);
+  const parts = [`${whole(events)} event${events === 1 ? "" : "s"}`];
+  if (quarantined) parts.push(`${whole(quarantined)} implausible, in quarantine`);
+  if (worldwide) parts.push(`${whole(worldwide)} by the world's average electricity, their country is not known`);
   return parts.join("; ");
 }
-
-function amount(count, noun) {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-const UPSTREAM = {
-  live: { text: "Live", tone: "good" },
-  catching_up: { text: "Catching up", tone: "busy" },
-  degraded: { text: "Live, delayed", tone: "busy" },
-  down: { text: "Relay cut off", tone: "bad" },
-};

@@ -1,140 +1,411 @@
-// The page: three boards, fed by one client, the scan button, and who is signed in.
-import { Board } from "./board.js";
-import { AlertCard, HotspotCard, RecommendationCard } from "./cards.js";
+// The page: one client of the relay, the rows that it tells, and what the reader does with them.
 import { CloseCode, Commands, RelayClient } from "./client.js";
-import { later, nothing, scan as scanText, worker } from "./format.js";
+import { computed, html, render, signal } from "./dom.js";
+import { scan as scanText } from "./format.js";
+import { SEVERITIES, searchOf, viewOf, WINDOWS } from "./model/address.js";
+import { DECISIONS, Decisions } from "./model/decisions.js";
+import { Health } from "./model/health.js";
+import { Insights } from "./model/insights.js";
+import { HotspotList } from "./model/list.js";
+import { Rows } from "./model/rows.js";
+import { SeriesCache, sparksOf } from "./model/series.js";
 import { Session } from "./session.js";
-import { SignIn } from "./sign-in.js";
+import { Help, Queue } from "./views/dialogs.js";
+import { Toast } from "./views/decisions.js";
+import { Episode } from "./views/episode.js";
+import { Header } from "./views/header.js";
+import { Hotspots } from "./views/list.js";
+import { Context } from "./views/matrix.js";
+import { Overview } from "./views/overview.js";
+import { SignIn } from "./views/sign-in.js";
 
-const AGES_MS = 15_000;
-const TICK_MS = 1_000;
-const WORKER_MS = 5_000;
+const TICK_MS = 30_000;
+const SCAN_MS = 1_000;
 const UNAUTHORIZED = 401;
 const FINAL = ["done", "failed"];
 
-const session = new Session(async () => (await fetch("web/config.json")).json());
-const client = new RelayClient({ url: new URL(".", location.href), token, tabs: false });
-const commands = new Commands(client);
-const send = (path) => authorised(() => commands.send("POST", path));
-const boards = {
-  hotspots: new Board("hotspots", (row) => new HotspotCard(row, send), (row) => row.status === "active"),
-  alerts: new Board("alerts", (row) => new AlertCard(row, send), (row) => !row.acknowledged),
-  recommendations: new Board(
-    "recommendations",
-    (row) => new RecommendationCard(row, send),
-    (row) => row.status === "pending",
-  ),
-};
+class Page {
+  view = signal(viewOf(location.search));
+  selection = signal(new Set());
+  current = signal(null); // id of the row that the keys act on
+  silencing = signal(null); // ids for which the form of a silence is open
+  dialog = signal(null); // "help", "quarantine", "notices" or "advice"
+  queue = signal({ rows: null, trouble: "" });
+  asksToSignIn = signal(null); // { reason, byPassword } while the relay wants to know who reads
+  connected = signal(false);
+  stale = signal(false);
+  scanText = signal("");
+  advice = signal(0); // recommendations that are pending
+  adviceTick = signal(0);
+  who = signal(""); // the e-mail of the reader, where that is known
+  mayLeave = signal(false); // somebody is signed in
+  signedOut = computed(() => this.asksToSignIn.value !== null);
+  takesFocus = false; // the heading of the episode that is opened next does
+  #stop = new AbortController();
+  #following = {}; // channel -> how to end its subscription
+  #adviceBy = new Map(); // hotspot -> Map of recommendations
+  #openedFrom = null;
+  #scans = 0;
 
-const signIn = new SignIn(session, begin);
-
-client.onStatus((channel, status) => {
-  const signedOut = status.code === CloseCode.UNAUTHORIZED && !session.signedIn;
-  boards[channel].show({ ...status, signedOut });
-  const over = status.code === CloseCode.TOKEN_EXPIRED && !session.renewable;
-  if (status.code === CloseCode.UNAUTHORIZED || over) {
-    boards[channel].take({ type: "reset" }); // it was for who was let in
-    signIn.ask(status.reason);
-  } else if (status.state === "open") signIn.settled();
-});
-
-// Begin with nothing, since whoever is let in now may see other rows than the one before.
-const following = {};
-function begin() {
-  client.disconnect();
-  for (const [channel, board] of Object.entries(boards)) {
-    following[channel]?.();
-    board.take({ type: "reset" });
-    following[channel] = client.subscribe(channel, (frame) => board.take(frame));
+  constructor() {
+    this.session = new Session(async () => (await fetch("web/config.json")).json());
+    this.client = new RelayClient({ url: new URL(".", location.href), token: (spent) => this.#token(spent), tabs: false, maxRows: 100_000 });
+    this.commands = new Commands(this.client);
+    this.health = new Health();
+    this.decisions = new Decisions((...request) => this.send(...request));
+    this.hotspots = new Rows();
+    this.recommendations = new Rows();
+    this.list = new HotspotList(this.hotspots, this.decisions, this.view.value);
+    this.insights = new Insights((path) => this.send("GET", path));
+    this.series = new SeriesCache(async (ids) => sparksOf(await this.send("GET", `hotspots/sparks?ids=${ids}`)));
+    this.worstOf = computed(() => this.#severities(this.list.counts.value));
   }
-  sayOfScan("");
-  client.connect();
-}
 
-// The page's commands need a user where its streams do: where nobody is signed in, ask who it is.
-async function authorised(command) {
-  try {
-    return await command();
-  } catch (error) {
-    if (error.status !== UNAUTHORIZED) throw error;
-    const again = session.signedIn;
-    signIn.ask(error.message, { focus: true });
-    throw new Error(again ? "Sign in again." : "Sign in first.", { cause: error });
+  begin() {
+    document.documentElement.dataset.theme = this.view.value.theme;
+    this.hotspots.subscribe((changed) => {
+      for (const id of changed) this.series.outdate(id);
+      this.insights.changed(changed);
+    });
+    this.recommendations.subscribe((changed) => this.#countAdvice(changed));
+    this.client.onStatus((channel, status) => this.#status(channel, status));
+    this.#follow();
+    this.health.begin(this.#stop.signal);
+    this.insights.choose(this.view.value.window);
+    this.insights.begin(this.#stop.signal);
+    setInterval(() => this.#loadSilences(), TICK_MS); // which lets time pass too
+    addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("popstate", () => this.#shown(viewOf(location.search)));
+    // A page that is kept in the browser's back-forward cache holds no connections.
+    addEventListener("pagehide", () => this.client.disconnect());
+    addEventListener("pageshow", (event) => event.persisted && this.#follow());
+    this.#showWho();
   }
-}
 
-setInterval(() => Object.values(boards).forEach((board) => board.showAges()), AGES_MS);
-setInterval(() => Object.values(boards).forEach((board) => board.showCountdown()), TICK_MS);
-
-// Where no token is asked for, one that is left from another relay would only be refused.
-async function token(spent) {
-  if (!session.signedIn) return null;
-  return (await session.config()).auth === "off" ? null : session.token(spent);
-}
-
-const workerPill = document.getElementById("worker");
-let workerTold = null; // what the relay knows of the worker; null where that is nothing
-let workerToldAt = 0;
-const workerNow = () => later(workerTold, (performance.now() - workerToldAt) / 1000);
-
-async function askForWorker() {
-  try {
-    workerTold = (await (await fetch("readyz", { cache: "no-store" })).json()).worker;
-    workerToldAt = performance.now();
-  } catch {
-    workerTold = null; // the boards say that the relay is away
-  }
-  showWorker();
-}
-
-function showWorker() {
-  const now = workerNow();
-  boards.hotspots.showNothingAs(nothing(now));
-  const told = worker(now);
-  workerPill.hidden = told === null;
-  if (told === null || workerPill.textContent === told.text) return;
-  // Read aloud when it turns better or worse, and not with every second.
-  workerPill.ariaLive = workerPill.dataset.tone === told.tone ? "off" : "polite";
-  workerPill.dataset.tone = told.tone;
-  workerPill.textContent = told.text;
-}
-setInterval(askForWorker, WORKER_MS);
-setInterval(showWorker, TICK_MS);
-askForWorker();
-
-// A page that is kept in the browser's back-forward cache holds no connections.
-addEventListener("pagehide", () => client.disconnect());
-addEventListener("pageshow", (event) => event.persisted && begin());
-
-const scan = document.getElementById("scan");
-const result = document.getElementById("scan-result");
-let followed = 0; // the number of the request whose scan is shown
-
-// Say this, and nothing more of a scan that was followed until now. Returns its number.
-function sayOfScan(text) {
-  result.textContent = text;
-  return ++followed;
-}
-
-scan.addEventListener("click", async () => {
-  const mine = sayOfScan("");
-  scan.disabled = true;
-  try {
-    const asked = await send("hotspots/scan");
-    scan.disabled = false;
-    // Until it has ended, another one was asked for, or another user is here.
-    for (let found = asked; mine === followed; found = await stateOf(asked.id)) {
-      result.textContent = scanText(found, workerNow());
-      if (FINAL.includes(found.status)) return;
-      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+  // Begin with nothing, since whoever is let in now may see other rows than the one before.
+  #follow() {
+    this.client.disconnect();
+    this.#forget();
+    for (const [channel, rows] of Object.entries({ hotspots: this.hotspots, recommendations: this.recommendations })) {
+      this.#following[channel]?.();
+      this.#following[channel] = this.client.subscribe(channel, (frame) => rows.take(frame));
     }
-  } catch (error) {
-    if (mine === followed) result.textContent = error.message;
-  } finally {
-    scan.disabled = false;
+    this.client.connect();
+    this.#showWho();
   }
-});
 
-const stateOf = (id) => authorised(() => commands.scanState(id));
+  // A request to the relay. Where nobody is signed in, or not any more, the page asks who it is.
+  async send(method, path, body) {
+    try {
+      return await this.commands.send(method, path, body);
+    } catch (error) {
+      if (error.status === UNAUTHORIZED) this.#askToSignIn(error.message);
+      throw error;
+    }
+  }
 
-begin();
+  // ---- what is shown
+
+  // Change the view: the rows are put in order anew, and the address tells it.
+  show(change) {
+    const view = { ...this.view.value, ...change };
+    const { episode, window, theme, ...filters } = change;
+    history.replaceState(null, "", location.pathname + searchOf(view));
+    this.#shown(view, Object.keys(filters).length > 0);
+  }
+
+  #shown(view, rearrange = true) {
+    this.view.value = view;
+    document.documentElement.dataset.theme = view.theme;
+    this.insights.choose(view.window);
+    if (rearrange) {
+      this.list.show(view);
+      this.selection.value = new Set();
+      this.current.value = null;
+    }
+  }
+
+  // The view's address with this episode open.
+  addressOf(id) {
+    return location.pathname + searchOf({ ...this.view.value, episode: id });
+  }
+
+  takeIn() {
+    this.list.show();
+  }
+
+  open(id) {
+    this.#openedFrom = id;
+    this.current.value = id;
+    this.takesFocus = true;
+    this.show({ episode: id });
+  }
+
+  close() {
+    const id = this.view.value.episode;
+    this.show({ episode: null });
+    this.#focusRow(id ?? this.#openedFrom);
+  }
+
+  // The next hotspot of the list, or the one before; an open episode goes along.
+  step(by) {
+    const ids = this.list.lines.value.filter((line) => "id" in line).map(({ id }) => id);
+    if (ids.length === 0) return;
+    const at = ids.indexOf(this.view.value.episode ?? this.current.value);
+    const id = ids[at < 0 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))];
+    this.current.value = id;
+    this.scrollTo?.(this.list.lines.value.findIndex((line) => line.id === id));
+    if (this.view.value.episode !== null) {
+      this.takesFocus = true;
+      this.show({ episode: id });
+    } else this.#focusRow(id);
+  }
+
+  #focusRow(id) {
+    this.current.value = id;
+    const focus = () => {
+      if (this.view.value.episode !== null) return; // opened meanwhile: its heading has the focus
+      document.querySelector(`[data-row="${id}"]`)?.focus({ preventScroll: true });
+    };
+    requestAnimationFrame(() => requestAnimationFrame(focus));
+  }
+
+  select(ids, on) {
+    const selected = new Set(on === true && ids.length === 0 ? [] : this.selection.value);
+    for (const id of ids) if (on) selected.add(id); else selected.delete(id);
+    this.selection.value = selected;
+  }
+
+  switchTheme() {
+    const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
+      (this.view.value.theme === "" && matchMedia("(prefers-color-scheme: dark)").matches);
+    this.show({ theme: dark ? "light" : "dark" });
+  }
+
+  showHelp() {
+    this.dialog.value = "help";
+  }
+
+  async openQueue(name) {
+    this.dialog.value = name;
+    if (name === "advice") {
+      this.queue.value = { rows: this.#pending().slice(0, 200).map((row) => ({
+        id: row.id, at: row.created_at, who: this.hotspots.get(row.hotspot_id)?.entity ?? `Hotspot #${row.hotspot_id}`, text: row.action, hotspot: row.hotspot_id,
+      })), trouble: "" };
+      return;
+    }
+    this.queue.value = { rows: null, trouble: "" };
+    try {
+      const rows = (await this.send("GET", name)).map(({ id, event_id: event, entity, event_type: activity, message, reason, occurred_at: at, created_at: found }) => ({
+        id: id ?? event, at: at ?? found, who: `${entity}, ${activity}`, text: message ?? reason,
+      }));
+      this.queue.value = { rows, trouble: "" };
+    } catch (error) {
+      this.queue.value = { rows: null, trouble: error.message };
+    }
+  }
+
+  adviceOf(id) {
+    return [...(this.#adviceBy.get(id)?.values() ?? [])].sort((a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0));
+  }
+
+  #pending() {
+    return [...this.recommendations.values()].filter(({ status }) => status === "pending").sort((a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0));
+  }
+
+  #countAdvice(changed) {
+    for (const id of changed) {
+      const row = this.recommendations.get(id);
+      if (row === undefined) for (const held of this.#adviceBy.values()) held.delete(id);
+      else {
+        if (!this.#adviceBy.has(row.hotspot_id)) this.#adviceBy.set(row.hotspot_id, new Map());
+        this.#adviceBy.get(row.hotspot_id).set(id, row);
+      }
+    }
+    this.advice.value = this.#pending().length;
+    this.adviceTick.value += 1;
+  }
+
+  // The worst severity that is open, by supplier and activity.
+  #severities() {
+    const found = new Map();
+    for (const row of this.hotspots.values()) {
+      if (row.status !== "active") continue;
+      const key = `${row.entity}\n${row.event_type}`;
+      const held = found.get(key);
+      if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) found.set(key, row.severity);
+    }
+    return found;
+  }
+
+  // ---- what the reader decides
+
+  // Keys act on the selection if there is one, else on the open episode, else on the row with the focus.
+  get subjects() {
+    if (this.selection.value.size > 0) return [...this.selection.value];
+    const id = this.view.value.episode ?? this.current.value;
+    return id === null ? [] : [id];
+  }
+
+  decide(kind, ids, words) {
+    const open = ids.map((id) => this.list.row(id)).filter((row) => row?.status === "active");
+    if (open.length === 0) return;
+    this.selection.value = new Set();
+    this.decisions.decide(kind, open, words).then(() => kind === "silence" && this.#loadSilences());
+  }
+
+  async undo() {
+    await this.decisions.undo();
+    this.#loadSilences();
+  }
+
+  async #loadSilences() {
+    try {
+      this.list.silence(await this.send("GET", "silences"));
+    } catch {
+      // The next time: what is silenced is only shown otherwise until then.
+    }
+  }
+
+  askSilence(ids) {
+    if (ids.length > 0) this.silencing.value = ids;
+  }
+
+  async scan() {
+    const mine = ++this.#scans;
+    try {
+      const asked = await this.commands.scan();
+      // Until it has ended, or another one was asked for.
+      for (let found = asked; mine === this.#scans; found = await this.commands.scanState(asked.id)) {
+        this.scanText.value = scanText(found, this.health.told);
+        if (FINAL.includes(found.status)) return;
+        await new Promise((resolve) => setTimeout(resolve, SCAN_MS));
+      }
+    } catch (error) {
+      if (mine === this.#scans) this.scanText.value = error.message;
+    }
+  }
+
+  // ---- who reads
+
+  signedIn() {
+    this.asksToSignIn.value = null;
+    this.#follow();
+  }
+
+  async signOut() {
+    await this.session.signOut();
+    this.#follow();
+  }
+
+  #forget() {
+    this.#scans += 1;
+    this.scanText.value = "";
+    this.hotspots.clear();
+    this.recommendations.clear();
+    this.#adviceBy.clear();
+    this.list.reset();
+    this.series.clear();
+    this.insights.clear();
+    this.selection.value = new Set();
+    this.decisions.last.value = null;
+    this.dialog.value = null;
+  }
+
+  #showWho() {
+    this.who.value = this.session.email ?? "";
+    this.mayLeave.value = this.session.signedIn;
+  }
+
+  // Where no token is asked for, one that is left from another relay would only be refused.
+  async #token(spent) {
+    if (!this.session.signedIn) return null;
+    return (await this.session.config()).auth === "off" ? null : this.session.token(spent);
+  }
+
+  #status(channel, status) {
+    if (channel !== "hotspots") return;
+    const signedOut = status.code === CloseCode.UNAUTHORIZED && !this.session.signedIn;
+    this.health.connection({ ...status, signedOut });
+    this.connected.value = status.state === "open" || status.state === "syncing";
+    this.stale.value = status.state === "waiting" || status.state === "refused" || status.upstream === "down";
+    const over = status.code === CloseCode.TOKEN_EXPIRED && !this.session.renewable;
+    if (status.state === "refused" && (status.code === CloseCode.UNAUTHORIZED || over)) {
+      this.#forget(); // it was for who was let in
+      this.#askToSignIn(status.reason);
+    }
+    if (status.state === "open") {
+      this.asksToSignIn.value = null;
+      this.insights.refresh();
+      this.#loadSilences();
+    }
+  }
+
+  async #askToSignIn(reason) {
+    const refused = this.session.signedIn ? `The relay refused the token: ${reason}` : "";
+    let byPassword = this.asksToSignIn.value?.byPassword ?? false;
+    try {
+      byPassword = Boolean((await this.session.config()).publishable_key);
+    } catch {
+      // A token can be pasted all the same.
+    }
+    this.asksToSignIn.value = { reason: refused, byPassword };
+  }
+
+  // ---- keys, never while somebody types
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || this.signedOut.value) return;
+    const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea");
+    if (event.key === "Escape") {
+      if (this.dialog.value !== null) return;
+      if (typing) typing.blur();
+      else if (this.silencing.value !== null) this.silencing.value = null;
+      else if (this.view.value.episode !== null) this.close();
+      else this.selection.value = new Set();
+      return;
+    }
+    if (typing || this.dialog.value !== null) return;
+    const act = {
+      j: () => this.step(1),
+      k: () => this.step(-1),
+      x: () => this.current.value !== null && this.select([this.current.value], !this.selection.value.has(this.current.value)),
+      n: () => this.takeIn(),
+      u: () => this.undo(),
+      "/": () => document.getElementById("q")?.focus(),
+      "?": () => this.showHelp(),
+    }[event.key];
+    const window = Object.keys(WINDOWS)[Number(event.key) - 1];
+    const kind = Object.keys(DECISIONS).find((each) => DECISIONS[each].key === event.key);
+    if (event.key === "Enter" && event.target === document.body && this.current.value !== null) this.open(this.current.value);
+    else if (act) act();
+    else if (window) this.show({ window });
+    else if (kind === "silence") this.askSilence(this.subjects);
+    else if (kind) this.decide(kind, this.subjects);
+    else return;
+    event.preventDefault();
+  }
+}
+
+function App({ page }) {
+  const counts = page.list.counts.value;
+  document.title = `${counts.severities.critical > 0 ? `${counts.severities.critical} critical · ` : ""}Hotspot Relay`;
+  if (page.signedOut.value) return html`<${Header} page=${page} /><${SignIn} page=${page} />`;
+  const { episode } = page.view.value;
+  const close = () => (page.dialog.value = null);
+  const dialog = page.dialog.value;
+  return html`<${Header} page=${page} />
+    <main class="board">
+      <${Overview} page=${page} />
+      <${Hotspots} page=${page} />
+      <aside class="side" aria-label="Context">${episode === null ? html`<${Context} page=${page} />` : html`<${Episode} key=${episode} page=${page} id=${episode} />`}</aside>
+    </main>
+    <nav class="tabs" aria-label="Sections"><a href="#overview">Overview</a><a href="#list">Hotspots</a><a href="#matrix">Matrix</a><a href="#contributors">Contributors</a></nav>
+    <${Toast} page=${page} />
+    ${dialog === "help" && html`<${Help} close=${close} />`}
+    ${dialog !== null && dialog !== "help" && html`<${Queue} page=${page} name=${dialog} ...${page.queue.value} close=${close} />`}`;
+}
+
+const page = new Page();
+page.begin();
+render(html`<${App} page=${page} />`, document.getElementById("app"));

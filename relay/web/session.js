@@ -31,6 +31,11 @@ export class Session {
     return this.#held !== null;
   }
 
+  // Of who is signed in, where Supabase told it.
+  get email() {
+    return this.#held?.email ?? null;
+  }
+
   get renewable() {
     return this.#held?.refresh_token !== undefined;
   }
@@ -78,6 +83,7 @@ export class Session {
       this.#hold({
         access_token: answer.access_token,
         refresh_token: answer.refresh_token,
+        email: answer.user?.email,
         renew_at: this.#now() + lifetime - Math.min(RENEW_MS, lifetime / 2),
       });
       return;

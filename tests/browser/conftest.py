@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from emulator.running import Emulator
 from tests import built
-from tests.browser.pages import SOON, Database, sign_in
+from tests.browser.pages import Database, relay_is, sign_in
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -180,6 +180,5 @@ async def page(tab: Page, address: str, user: User) -> Page:
     """The page, signed in and connected."""
     await tab.goto(address)
     await sign_in(tab, user.email, user.password)
-    for channel in ("hotspots", "alerts", "recommendations"):
-        await expect(tab.locator(f"#{channel} .pill")).to_have_text("Live", timeout=SOON)
+    await relay_is(tab, "Live")
     return tab

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 SOON = 30_000  # milliseconds: what is waited for comes at once, but machines may be busy
-CHANNELS = ("hotspots", "alerts", "recommendations")
 
 Database = psycopg.Connection[tuple[Any, ...]]
 
@@ -27,18 +26,49 @@ async def use_token(page: Page, token: str) -> None:
     await page.get_by_role("button", name="Use it in this tab").click()
 
 
-async def are(page: Page, text: str, *channels: str) -> None:
-    """Waits until the boards say that of their connections."""
-    for channel in channels or CHANNELS:
-        await expect(page.locator(f"#{channel} .pill")).to_have_text(text, timeout=SOON)
+async def relay_is(page: Page, text: str) -> None:
+    """Waits until the page says that of its connection."""
+    await expect(page.locator("#relay b")).to_have_text(text, timeout=SOON)
 
 
-def hotspot(db: Database, entity: str) -> int:
+def row_of(page: Page, id: int) -> Locator:
+    """The hotspot's row in the list."""
+    return page.locator(f".rows [data-id='{id}']")
+
+
+async def listed(page: Page) -> list[int]:
+    """The hotspots that are drawn, from top to bottom."""
+    rows = await page.locator(".rows [data-id]").evaluate_all(
+        "all => all.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => row.dataset.id)"
+    )
+    return [int(id) for id in rows]
+
+
+async def choose(page: Page, entry: str) -> None:
+    """Something of the page's menu."""
+    await page.locator("#account summary").click()
+    await page.get_by_role("button", name=entry).click()
+
+
+def hotspot(
+    db: Database,
+    entity: str,
+    *,
+    event_type: str = "logistics",
+    severity: str = "critical",
+    excess_kg: float = 33.6,
+    days: float = 3,
+    reason: str = "56 % more kg per tonne-km",
+) -> int:
+    """An open episode that began so many days ago."""
     row = db.execute(
         "insert into public.hotspots (entity, entity_type, event_type, predicted_co2,"
-        " baseline_co2, percent_above, severity)"
-        " values (%s, 'supplier', 'logistics', 93.6, 60, 56, 'critical') returning id",
-        (entity,),
+        " baseline_co2, percent_above, severity, excess_kg, reason, occurred_at, drivers)"
+        " values (%s, 'supplier', %s, 93.6, 60, 56, %s, %s, %s, now() - make_interval(secs => %s),"
+        """ '[{"input": "distance", "log_ratio": 0.47, "kg": 35},"""
+        """ {"input": "load", "log_ratio": -0.02, "kg": -1.4}]')"""
+        " returning id",
+        (entity, event_type, severity, excess_kg, reason, days * 86_400),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -54,11 +84,11 @@ def alert(db: Database, message: str) -> int:
     return int(row[0])
 
 
-def recommendation(db: Database, action: str) -> int:
+def recommendation(db: Database, hotspot_id: int, action: str) -> int:
     row = db.execute(
         "insert into public.recommendations (hotspot_id, action, co2_reduction)"
         " values (%s, %s, 11.5) returning id",
-        (hotspot(db, f"Supplier of {action[:40]}"), action),
+        (hotspot_id, action),
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,18 +19,19 @@ from emulator.auth import service
 from emulator.running import Emulator
 from tests.browser.conftest import Relaying, User
 from tests.browser.pages import (
-    CHANNELS,
     SOON,
     Database,
-    alert,
-    are,
+    choose,
     hotspot,
     recommendation,
+    relay_is,
+    row_of,
     sign_in,
     use_token,
 )
 from tests.relay.access.admission import USER, token_of
 
+SOCKETS = 2  # hotspots and recommendations
 PATIENT = {"RELAY_AUTH_SECONDS": "3600"}  # the form does not come by the relay's close
 
 
@@ -55,9 +57,9 @@ class Traffic:
 
 
 async def until_shown(traffic: Traffic, least: int) -> None:
-    """Waits until three sockets have sent so many tokens each."""
+    """Waits until both sockets have sent so many tokens each."""
     async with asyncio.timeout(2 * SOON / 1000):
-        while sum(len(shown) >= least for shown in traffic.shown) < 3:  # noqa: ASYNC110
+        while sum(len(shown) >= least for shown in traffic.shown) < SOCKETS:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
@@ -67,91 +69,71 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
     hotspot(db, "Northwind_Freight")
     async with relaying(**PATIENT) as address:
         await tab.goto(address)
-        await are(tab, "Not signed in")
+        await relay_is(tab, "Not signed in")
         await sign_in(tab, user.email, "a wrong one")
         error = tab.locator("#sign-in .error")
         await expect(error).to_contain_text("Invalid login credentials", timeout=SOON)
         await sign_in(tab, user.email, user.password)
-        await are(tab, "Live")
-        await expect(tab.locator("#sign-in")).to_be_hidden()
-        await expect(tab.locator("#hotspots .card")).to_contain_text("Northwind_Freight")
+        await relay_is(tab, "Live")
+        await expect(tab.locator("#sign-in")).to_have_count(0)
+        await expect(tab.locator(".rows .row")).to_contain_text("Northwind_Freight")
         await tab.reload()
-        await are(tab, "Live")
-        await tab.get_by_role("button", name="Sign out").click()
+        await relay_is(tab, "Live")
+        await choose(tab, "Sign out")
         await expect(tab.get_by_label("E-mail")).to_be_visible(timeout=SOON)
         assert await tab.evaluate("sessionStorage.length") == 0
 
 
 async def test_nothing_of_a_user_is_left_on_the_page_after_signing_out(
-    tab: Page, relaying: Relaying, emulator: Emulator, user: User, db: Database
+    tab: Page, relaying: Relaying, user: User, db: Database
 ) -> None:
-    alert(db, "Too much")
-    recommendation(db, "Drive slower")
+    hot = hotspot(db, "Own_Fleet")
+    recommendation(db, hot, "Drive slower")
     async with relaying(**PATIENT) as address:
         await tab.goto(address)
         for _ in range(2):  # the rows come back with the next user
             await sign_in(tab, user.email, user.password)
-            for channel in CHANNELS:
-                await expect(tab.locator(f"#{channel} .card").first).to_be_visible(timeout=SOON)
-            await tab.get_by_role("button", name="Scan now").click()
+            await row_of(tab, hot).click(timeout=SOON)
+            await expect(tab.locator(".advice")).to_be_visible(timeout=SOON)
+            await choose(tab, "Scan now")
             await expect(tab.locator("#scan-result")).to_contain_text("Scan", timeout=SOON)
-            await tab.get_by_role("button", name="Sign out").click()
-            await expect(tab.locator(".card")).to_have_count(0, timeout=SOON)
-            await expect(tab.locator("#hotspots .head")).to_contain_text("0 active")
+            await choose(tab, "Sign out")
+            await relay_is(tab, "Not signed in")
+            await expect(tab.get_by_text("Own_Fleet")).to_have_count(0)
             await expect(tab.locator("#scan-result")).to_be_empty()
-            await are(tab, "Not signed in")
+            await expect(tab).to_have_title("Hotspot Relay")
 
 
 async def test_nothing_of_a_user_is_left_on_the_page_after_being_cut_off(
     tab: Page, relaying: Relaying, emulator: Emulator, db: Database
 ) -> None:
-    alert(db, "Too much")
+    hot = hotspot(db, "Own_Fleet")
     async with signed_in(tab, relaying, token_of(emulator)) as address:
-        card = tab.locator("#alerts .card")
-        await expect(card).to_be_visible(timeout=SOON)
+        await expect(row_of(tab, hot)).to_be_visible(timeout=SOON)
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             headers = {"Authorization": f"Bearer {emulator.keys.secret}"}
             await client.post("admin/disconnect", json={"user": USER}, headers=headers)
         await expect(tab.locator("#sign-in")).to_be_visible(timeout=SOON)
-        await expect(tab.locator(".card")).to_have_count(0, timeout=SOON)
+        await expect(tab.get_by_text("Own_Fleet")).to_have_count(0)
         await use_token(tab, token_of(emulator))
-        await expect(card).to_be_visible(timeout=SOON)
+        await expect(row_of(tab, hot)).to_be_visible(timeout=SOON)
 
 
-async def test_who_asks_for_a_scan_before_signing_in_is_led_to_the_form(
-    tab: Page, relaying: Relaying, user: User
-) -> None:
+async def test_nobody_can_ask_for_a_scan_before_signing_in(tab: Page, relaying: Relaying) -> None:
     async with relaying(**PATIENT) as address:
         await tab.goto(address)
-        await are(tab, "Not signed in")
-        brand = tab.locator(".brand")
-        before = await brand.bounding_box()
-        await tab.get_by_role("button", name="Scan now").click()
-        result = tab.locator("#scan-result")
-        await expect(result).to_have_text("Sign in first.", timeout=SOON)
-        await expect(tab.get_by_label("E-mail")).to_be_focused()
-        assert await brand.bounding_box() == before
-        await sign_in(tab, user.email, user.password)
-        await are(tab, "Live")
-        await expect(result).to_be_empty()
-        await tab.get_by_role("button", name="Scan now").click()
-        await expect(result).to_contain_text("Scan 1 is queued", timeout=SOON)
+        await relay_is(tab, "Not signed in")
+        await tab.locator("#account summary").click()
+        await expect(tab.get_by_role("button", name="Scan now")).to_be_disabled()
 
 
 async def test_a_long_refusal_does_not_squeeze_the_header(page: Page) -> None:
     detail = json.dumps({"detail": "the database does not answer and " * 20})
     await page.route("**/hotspots/scan", lambda route: route.fulfill(status=503, body=detail))
-    title = page.locator(".brand h1")
-    before = await title.bounding_box()
-    await page.get_by_role("button", name="Scan now").click()
+    before = await page.locator(".brand").bounding_box()
+    await choose(page, "Scan now")
     await expect(page.locator("#scan-result")).to_contain_text("does not answer", timeout=SOON)
-    after = await title.bounding_box()
-    assert before is not None
-    assert after is not None
-    assert (after["width"], after["height"]) == (before["width"], before["height"])
-    button = await page.locator("#scan").bounding_box()
-    assert button is not None
-    assert button["height"] < 60
+    assert await page.locator(".brand").bounding_box() == before
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -160,17 +142,18 @@ async def test_a_worker_that_dies_stops_looking_well_on_the_open_page(
 ) -> None:
     holder = "00000000-0000-4000-8000-000000000001"
     db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
-    pill = tab.locator("#worker")
+    db.execute("update public.worker_heartbeats set last_scan_at = now()")
+    worker = tab.locator("#worker")
     async with signed_in(tab, relaying, token_of(emulator)):
-        await expect(pill).to_contain_text("Worker scanned", timeout=SOON)
-        await expect(pill).to_contain_text("silent for", timeout=2 * SOON)
-        await expect(pill).to_have_attribute("data-tone", "busy")
+        await expect(worker).to_have_class(re.compile("good"), timeout=SOON)
+        await expect(worker).to_contain_text("Worker silent", timeout=3 * SOON)
         db.execute(
             "insert into public.events_normalized (event_type, supplier_id, timestamp)"
             " values ('factory', 'A', now()), ('factory', 'B', now())"
         )
-        await expect(pill).to_contain_text("2 waiting", timeout=SOON)
-        await expect(pill).to_have_attribute("data-tone", "bad", timeout=2 * SOON)
+        await expect(worker).to_contain_text("queue 2", timeout=SOON)
+        await expect(worker).to_have_class(re.compile("bad"), timeout=3 * SOON)
+        await expect(tab.locator(".top")).to_have_class(re.compile("alarm"))
 
 
 async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(
@@ -183,13 +166,13 @@ async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(
         await use_token(tab, wrong)
         error = tab.locator("#sign-in .error")
         await expect(error).to_contain_text("the token is of another issuer", timeout=SOON)
-        await are(tab, "Refused: the token is of another issuer")
+        await relay_is(tab, "Refused: the token is of another issuer")
         await tab.get_by_label("Access token").fill(token_of(emulator))
         await tab.get_by_role("button", name="Use it in this tab").click()
-        await are(tab, "Live")
+        await relay_is(tab, "Live")
     assert Counter(token == wrong for shown in traffic.shown for token in shown) == {
-        True: 3,
-        False: 3,
+        True: SOCKETS,
+        False: SOCKETS,
     }
 
 
@@ -206,21 +189,42 @@ async def signed_in(
 async def test_every_button_works_for_who_signed_in_by_token(
     tab: Page, relaying: Relaying, emulator: Emulator, db: Database
 ) -> None:
-    hot, seen = hotspot(db, "Own_Fleet"), alert(db, "Too much")
-    wanted, unwanted = recommendation(db, "Drive slower"), recommendation(db, "Fly less")
+    hots = {
+        button: hotspot(db, f"Supplier of {button}", excess_kg=100 - number)
+        for number, button in enumerate(
+            (
+                "Acknowledge",
+                "Resolve",
+                "Ignore until it is over",
+                "Accept as the new normal",
+                "This is not normal",
+            )
+        )
+    }
+    wanted = recommendation(db, hots["Acknowledge"], "Drive slower")
     async with signed_in(tab, relaying, token_of(emulator)):
-        for board, id, button, text in (
-            ("hotspots", hot, "Resolve", "resolved just now"),
-            ("alerts", seen, "Acknowledge", "acknowledged just now"),
-            ("recommendations", wanted, "Approve", "approved"),
-            ("recommendations", unwanted, "Reject", "rejected"),
-        ):
-            card = tab.locator(f"#{board} [data-id='{id}']")
-            await card.get_by_role("button", name=button).click(timeout=SOON)
-            await expect(card).to_contain_text(text, timeout=SOON)
-            await expect(card.get_by_role("button")).to_have_count(0)
-        await tab.get_by_role("button", name="Scan now").click()
+        panel = tab.locator("#panel")
+        await row_of(tab, hots["Acknowledge"]).click(timeout=SOON)
+        await panel.locator(f"[data-id='{wanted}']").get_by_role("button", name="Approve").click()
+        for button, hot in hots.items():
+            await row_of(tab, hot).click()
+            await expect(panel).to_have_attribute("data-id", str(hot))
+            if button not in ("Acknowledge", "Resolve"):
+                await panel.get_by_text("More", exact=True).click()
+            await panel.get_by_role("button", name=button).click()
+            toast = tab.locator(".toast")
+            await expect(toast).to_contain_text(f"Supplier of {button}", timeout=SOON)
+            await expect(toast.get_by_role("button", name="Undo")).to_be_visible(timeout=SOON)
+        await choose(tab, "Scan now")
         await expect(tab.locator("#scan-result")).to_contain_text("is queued", timeout=SOON)
+    rows = db.execute("select status, resolution, held from public.hotspots order by id").fetchall()
+    assert rows == [
+        ("active", None, False),
+        ("resolved", None, False),
+        ("ignored", None, False),
+        ("resolved", "new_normal", False),
+        ("active", None, True),
+    ]
     decided = db.execute("select distinct user_id from public.audit_log").fetchall()
     assert len(decided) == 1  # all under the user's own token
 
@@ -239,13 +243,13 @@ async def test_a_session_is_renewed_on_the_open_connections(
         await tab.goto(address)
         await sign_in(tab, user.email, user.password)
         await until_shown(traffic, 3)
-        await are(tab, "Live")
+        await relay_is(tab, "Live")
     sockets = [shown for shown in traffic.shown if shown]
-    assert len(sockets) == 3
+    assert len(sockets) == SOCKETS
     for shown in sockets:
         assert len(set(shown)) == len(shown), "a token was sent twice on one connection"
     # One warning for each token but those of which there was no time to warn yet.
-    assert traffic.received["token_expiring"] <= traffic.received["authenticated"] + 3
+    assert traffic.received["token_expiring"] <= traffic.received["authenticated"] + SOCKETS
 
 
 async def test_a_token_in_its_last_seconds_is_shown_once_and_makes_no_storm(
@@ -254,64 +258,64 @@ async def test_a_token_in_its_last_seconds_is_shown_once_and_makes_no_storm(
     traffic = Traffic(tab)
     async with relaying(**PATIENT) as address:
         await tab.goto(address)
-        await are(tab, "Not signed in")
+        await relay_is(tab, "Not signed in")
         token = token_of(emulator, exp=int(time.time()) + 25)
         await use_token(tab, token)
-        await are(tab, "Live")
+        await relay_is(tab, "Live")
         await expect(tab.locator("#sign-in")).to_be_visible(timeout=2 * SOON)
-        await expect(tab.locator("#hotspots .pill")).to_contain_text("Lost", timeout=SOON)
+        await expect(tab.locator("#relay")).to_contain_text("Relay lost", timeout=SOON)
         await tab.wait_for_timeout(3_000)  # in which the former client opened dozens
-    assert [shown for shown in traffic.shown if shown] == [[token]] * 3
-    assert len(traffic.shown) == 6  # three that brought no token, and three with it
-    assert traffic.received["token_expiring"] == 3
+    assert [shown for shown in traffic.shown if shown] == [[token]] * SOCKETS
+    assert len(traffic.shown) == 2 * SOCKETS  # without a token, and with it
+    assert traffic.received["token_expiring"] == SOCKETS
 
 
 async def test_an_empty_list_is_good_news_only_with_a_worker(
     tab: Page, relaying: Relaying, emulator: Emulator, db: Database
 ) -> None:
-    empty, pill = tab.locator("#hotspots .empty"), tab.locator("#worker")
+    empty, worker = tab.locator(".nothing"), tab.locator("#worker")
     async with signed_in(tab, relaying, token_of(emulator)) as address:
-        await are(tab, "Live")
-        await expect(pill).to_have_text("No worker", timeout=SOON)
-        await expect(empty).to_contain_text("no worker is running")
-        await tab.get_by_role("button", name="Scan now").click()
+        await relay_is(tab, "Live")
+        await expect(worker).to_contain_text("No worker", timeout=SOON)
+        await expect(empty).to_contain_text("No worker is running", timeout=SOON)
+        await choose(tab, "Scan now")
         scan = tab.locator("#scan-result")
         await expect(scan).to_contain_text("but no worker is running", timeout=SOON)
         holder = "00000000-0000-4000-8000-000000000001"
         db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
         db.execute("update public.worker_heartbeats set last_scan_at = now(), pending = 0")
-        await expect(empty).to_contain_text("usual level", timeout=2 * SOON)
-        await expect(pill).to_have_attribute("data-tone", "good")
+        await expect(empty).to_contain_text("No events yet", timeout=2 * SOON)
+        await expect(worker).to_have_class(re.compile("good"))
         db.execute("update public.worker_heartbeats set seen_at = now() - interval '17 minutes'")
         await tab.goto(address)
-        await expect(pill).to_contain_text("last heard of 17 minutes ago", timeout=2 * SOON)
-        await expect(empty).to_contain_text("no worker is running")
+        await expect(worker).to_contain_text("for 17 min", timeout=2 * SOON)
+        await expect(empty).to_contain_text("The worker is silent")
 
 
 async def test_an_upstream_that_is_down_is_said_on_the_open_page_and_on_a_new_one(
     tab: Page, relaying: Relaying, emulator: Emulator
 ) -> None:
     async with signed_in(tab, relaying, token_of(emulator)):
-        await are(tab, "Live")
+        await relay_is(tab, "Live")
         with emulator.faults.during("rest-error"), emulator.faults.during("refuse"):
             emulator.faults.start("reset", count=1)
-            await are(tab, "Relay cut off")
+            await relay_is(tab, "Relay cut off")
             await tab.reload()
-            await are(tab, "Relay cut off")
-        await are(tab, "Live")
+            await relay_is(tab, "Relay cut off")
+        await relay_is(tab, "Live")
 
 
 async def test_the_time_until_the_next_attempt_counts_down(
     tab: Page, relaying: Relaying, emulator: Emulator
 ) -> None:
     async with signed_in(tab, relaying, token_of(emulator)):
-        await are(tab, "Live")
+        await relay_is(tab, "Live")
     seen: list[int] = []
     async with asyncio.timeout(120):
         while not any(before - 1 == after for before, after in itertools.pairwise(seen)):
-            text = await tab.locator("#hotspots .pill").text_content() or ""
-            if text.startswith("Lost, again in "):
-                left = int(text.split()[3])
+            text = await tab.locator("#relay b").text_content() or ""
+            if text.startswith("Relay lost, again in "):
+                left = int(text.split()[4])
                 if not seen or seen[-1] != left:
                     seen.append(left)
             await asyncio.sleep(0.2)
@@ -320,7 +324,7 @@ async def test_the_time_until_the_next_attempt_counts_down(
 async def test_a_page_of_a_relay_without_access_control_asks_nobody(
     tab: Page, relaying: Relaying, emulator: Emulator, db: Database
 ) -> None:
-    seen = alert(db, "Too much")
+    hot = hotspot(db, "Own_Fleet")
     local = token_of(emulator)
     async with relaying(RELAY_AUTH="off", RELAY_LOCAL_TOKEN=local) as address:
         await tab.goto(address)
@@ -328,11 +332,11 @@ async def test_a_page_of_a_relay_without_access_control_asks_nobody(
         left = json.dumps({"access_token": "of another relay"})
         await tab.evaluate("(left) => sessionStorage.setItem('relay.session', left)", left)
         await tab.reload()
-        await are(tab, "Live", *CHANNELS)
-        await expect(tab.locator("#sign-in")).to_be_hidden()
-        card = tab.locator(f"#alerts [data-id='{seen}']")
-        await card.get_by_role("button", name="Acknowledge").click()
-        await expect(card).to_contain_text("acknowledged", timeout=SOON)
+        await relay_is(tab, "Live")
+        await expect(tab.locator("#sign-in")).to_have_count(0)
+        await row_of(tab, hot).click(timeout=SOON)
+        await tab.locator("#panel").get_by_role("button", name="Acknowledge").click()
+        await expect(row_of(tab, hot)).to_contain_text("acknowledged", timeout=SOON)
 
 
 async def empty_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ TABLES: Matrix = {
     "rollups": dict.fromkeys(("authenticated", "service_role"), _READ),  # a trigger alone writes it
     "periods": {"authenticated": _READ, "service_role": _WRITE},
     "daily_emissions": dict.fromkeys(("authenticated", "service_role"), _READ),
-    "quarantine": {"service_role": _WRITE},
+    "quarantine": {"authenticated": _READ, "service_role": _WRITE},  # but not what the file said
     "recomputes": {"service_role": _WRITE},
     "suppliers": {"service_role": _WRITE},
     "baselines": {"authenticated": _READ, "service_role": _READ},
@@ -104,6 +104,7 @@ FUNCTIONS: Matrix = {
     "hotspot_series(bigint,integer)": _SIGNED_IN,
     "hotspot_sparks(bigint[],integer)": _SIGNED_IN,
     "hotspot_history(bigint)": _SIGNED_IN,
+    "waiting()": _SIGNED_IN,
     "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,
     "relay_access()": _RELAY,
@@ -168,6 +169,7 @@ POLICIES = {
     ("notices", "SELECT", "authenticated"),
     ("silences", "SELECT", "authenticated"),
     ("predictions", "SELECT", "authenticated"),
+    ("quarantine", "SELECT", "authenticated"),
     ("rollups", "SELECT", "authenticated"),
     ("periods", "SELECT", "authenticated"),
     ("audit_log", "SELECT", "authenticated"),

@@ -1,30 +1,34 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ago, connection, kilograms, later, nothing, percent, scan, worker } from "../../relay/web/format.js";
+import * as format from "../../relay/web/format.js";
 
-test("figures have a unit, one decimal and separated thousands", () => {
-  assert.equal(kilograms(93.55), "93.6 kg CO₂");
-  assert.equal(kilograms(12500), "12,500.0 kg CO₂");
-  assert.equal(percent(56), "+56.0 %");
-  assert.equal(percent(-0.04), "0.0 %");
+test("figures have separated thousands, a true minus, and no digits that say nothing", () => {
+  assert.equal(format.whole(12499.6), "12,500");
+  assert.equal(format.signed(-1234.4), "−1,234");
+  assert.equal(format.excess(342.4), "+342");
+  assert.equal(format.excess(0.01234), "+0.0123");
+  assert.equal(format.percent(30.84), "+30.8 %");
+  assert.equal(format.ratio(1.522), "×1.52");
+  assert.deepEqual(format.amount(445_875), ["445,875", "kg"]);
+  assert.deepEqual(format.amount(1_508_813), ["1,509", "t"]);
 });
 
-test("a figure that is missing is unknown, not zero", () => {
-  assert.equal(kilograms(null), "unknown");
-  assert.equal(percent(undefined), "unknown");
+test("a figure that is missing is none, and one that is enormous stays in its box", () => {
+  for (const one of [format.whole, format.signed, format.excess, format.percent, format.ratio, format.short]) {
+    assert.equal(one(null), "–");
+    assert.equal(one(NaN), "–");
+    assert.ok(one(1e300).length < 12, one(1e300));
+  }
+  assert.equal(format.moment("never"), "– –");
 });
 
-test("ages are told in the largest full unit", () => {
-  const now = Date.parse("2026-01-05T12:00:00Z");
-  const ages = ["2026-01-05T12:00:30Z", "2026-01-05T11:59:01Z", "2026-01-05T11:58:59+00:00",
-    "2026-01-05T10:01:00Z", "2026-01-03T12:00:00Z", "never"];
-  assert.deepEqual(ages.map((time) => ago(time, now)), [
-    "just now", "just now", "1 minute ago", "1 hour ago", "2 days ago", "",
-  ]);
+test("lengths of time are told in the largest full unit", () => {
+  const told = [5, 59.6, 40 * 60, 9 * 3600, 6.2 * 86400, 47 * 86400, NaN].map(format.duration);
+  assert.deepEqual(told, ["5 s", "60 s", "40 min", "9 h", "6.2 d", "47 d", "–"]);
 });
 
 test("a connection is good only when it is open and the relay up to date", () => {
-  const tone = (status) => connection(status).tone;
+  const tone = (status) => format.connection(status).tone;
   assert.equal(tone({ state: "open", upstream: "live" }), "good");
   assert.equal(tone({ state: "open", upstream: null }), "good");
   assert.equal(tone({ state: "open", upstream: "degraded" }), "busy");
@@ -32,74 +36,28 @@ test("a connection is good only when it is open and the relay up to date", () =>
   assert.equal(tone({ state: "syncing", upstream: "live" }), "busy");
   assert.equal(tone({ state: "syncing", upstream: "down" }), "bad");
   assert.equal(tone({ state: "closed", upstream: null }), "idle");
-  assert.deepEqual(connection({ state: "waiting", retrySeconds: 2.1 }), {
-    text: "Lost, again in 3 s", tone: "bad",
-  });
+  assert.deepEqual(format.connection({ state: "waiting", retrySeconds: 2.1 }), { text: "Relay lost, again in 3 s", tone: "bad" });
   const asked = { state: "refused", code: 4500, reason: "the relay asks for a token" };
-  assert.equal(connection({ ...asked, signedOut: true }).text, "Not signed in");
-  assert.equal(connection({ state: "refused", code: 4502, reason: "" }).text, "Refused: code 4502");
+  assert.equal(format.connection({ ...asked, signedOut: true }).text, "Not signed in");
+  assert.equal(format.connection({ state: "refused", code: 4502, reason: "" }).text, "Refused: code 4502");
 });
 
-test("a worker that is silent or missing looks bad, and one that nothing is known of is not shown", () => {
-  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
-  assert.deepEqual(worker(told), { text: "Worker scanned 2 minutes ago", tone: "good" });
-  assert.deepEqual(worker({ ...told, last_scan_seconds: null, pending: 7 }), {
-    text: "Worker at its first scan, 7 waiting", tone: "busy",
-  });
-  assert.deepEqual(worker({ ...told, age_seconds: 1020, pending: 1284 }), {
-    text: "Worker last heard of 17 minutes ago, 1284 waiting", tone: "bad",
-  });
-  assert.equal(worker({ ...told, age_seconds: null }).text, "No worker");
-  assert.equal(worker({ ...told, age_seconds: null, pending: 1355 }).text, "No worker, 1355 waiting");
-  assert.equal(worker({ ...told, age_seconds: 600, pending: 10_000 }).text.split(", ")[1], "10000 or more waiting");
-  assert.equal(worker(null), null);
+test("a worker is good while it is heard of, and its ages go on while nothing new is told", () => {
+  const told = { age_seconds: 5, last_scan_seconds: 12, pending: 1355 };
+  assert.deepEqual(format.worker(told), { text: "Worker", detail: "scan 12 s ago · queue 1,355", tone: "good" });
+  assert.equal(format.worker(told, 30).detail, "scan 42 s ago · queue 1,355");
+  assert.deepEqual(format.worker(told, 31), { text: "Worker silent", detail: "for 36 s · queue 1,355", tone: "busy" });
+  assert.equal(format.worker({ ...told, pending: 10_000 }).detail, "scan 12 s ago · queue 10,000 or more");
+  assert.deepEqual(format.worker(told, 60), { text: "Worker silent", detail: "for 1 min · queue 1,355", tone: "bad" });
+  assert.deepEqual(format.worker({ ...told, age_seconds: null }), { text: "No worker", detail: "queue 1,355", tone: "bad" });
+  assert.equal(format.worker({ ...told, last_scan_seconds: null }).tone, "busy");
+  assert.equal(format.worker(null), null);
 });
 
-test("a worker that has died does not look good for longer than its next heartbeats take", () => {
-  const told = { age_seconds: 2, last_scan_seconds: 4, pending: 3, oldest_pending_seconds: 7 };
-  const seen = [0, 10, 34, 50, 118].map((seconds) => worker(later(told, seconds)));
-  assert.deepEqual(seen.map(({ text, tone }) => [text, tone]), [
-    ["Worker scanned 4 seconds ago, 3 waiting", "good"],
-    ["Worker scanned 14 seconds ago, 3 waiting", "good"],
-    ["Worker silent for 36 seconds, 3 waiting", "busy"],
-    ["Worker silent for 52 seconds, 3 waiting", "busy"],
-    ["Worker last heard of 2 minutes ago, 3 waiting", "bad"],
-  ]);
-  const idle = { ...told, pending: 0 };
-  assert.match(nothing(later(idle, 10)), /usual level/);
-  assert.equal(nothing(later(idle, 40)), "No hotspots so far.");
-  assert.equal(later(null, 5), null);
-  assert.deepEqual(later({ ...told, age_seconds: null }, 5).age_seconds, null);
-});
-
-test("that nothing is listed is good news only where a worker has looked at everything", () => {
-  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
-  assert.match(nothing(told), /usual level/);
-  for (const changed of [{ pending: 3 }, { last_scan_seconds: null }]) {
-    assert.equal(nothing({ ...told, ...changed }), "No hotspots so far.");
-  }
-  for (const age_seconds of [null, 600]) {
-    assert.match(nothing({ ...told, age_seconds }), /no worker is running/);
-  }
-  assert.equal(nothing(null), "No hotspots.");
-});
-
-test("a scan tells what was quarantined and what has no country", () => {
-  const counts = { events: 12, quarantined: 2, country_assumed: 5 };
-  assert.equal(
-    scan({ id: 4, status: "done", counts }, null),
-    "Scan 4 is done: 12 events; 2 implausible, in quarantine; " +
-      "5 by the world's average electricity, their country is not known",
-  );
-  assert.equal(scan({ id: 4, status: "done", counts: { events: 1 } }, null), "Scan 4 is done: 1 event");
-});
-
-test("a scan is told from its request to its end, and what it waits for", () => {
-  const told = { age_seconds: 12, last_scan_seconds: 130, pending: 0, oldest_pending_seconds: null };
-  assert.equal(scan({ id: 4, status: "queued" }, told), "Scan 4 is queued");
-  assert.match(scan({ id: 4, status: "queued" }, { ...told, age_seconds: null }), /no worker/);
-  assert.equal(scan({ id: 4, status: "running", counts: null }, told), "Scan 4 is running");
-  assert.equal(scan({ id: 4, status: "done", counts: { events: 1 } }, told), "Scan 4 is done: 1 event");
-  assert.equal(scan({ id: 4, status: "done", counts: null }, null), "Scan 4 is done");
-  assert.equal(scan({ id: 4, status: "failed", error: "why" }, null), "Scan 4 failed: why");
+test("a scan that nobody will run is told as that", () => {
+  assert.equal(format.scan({ id: 3, status: "queued" }, { age_seconds: null }), "Scan 3 is queued, but no worker is running");
+  assert.equal(format.scan({ id: 3, status: "queued" }, { age_seconds: 2, last_scan_seconds: 2 }), "Scan 3 is queued");
+  assert.equal(format.scan({ id: 3, status: "running" }), "Scan 3 is running");
+  assert.equal(format.scan({ id: 3, status: "done", counts: { events: 1, quarantined: 2 } }), "Scan 3 is done: 1 event; 2 implausible, in quarantine");
+  assert.equal(format.scan({ id: 3, status: "failed", error: "disk full" }), "Scan 3 failed: disk full");
 });

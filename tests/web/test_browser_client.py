@@ -21,7 +21,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
 @needs_node
 def test_node_runs_the_browser_clients_tests() -> None:
     modules = sorted([*HERE.glob("*.test.mjs"), *CLIENT.glob("test/*.test.mjs")])
-    run = node("--test", *map(str, modules))
+    run = node("--import", (HERE / "served.mjs").as_uri(), "--test", *map(str, modules))
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -1,0 +1,114 @@
+// Decisions of the reader: sent to the relay, shown at once, taken back for a minute, and undone here
+// where the relay refuses.
+import { signal } from "../dom.js";
+
+const UNDO_MS = 60_000;
+const CONFIRMED_MS = 15_000; // time for a decision to come back through the stream
+
+// What each decision is called here and by the relay, its key, and what the row looks like once it is
+// made at a time.
+export const DECISIONS = Object.freeze({
+  acknowledge: { name: "Acknowledge", done: "Acknowledged", key: "a", says: "acknowledged", patch: (at) => ({ acknowledged_at: at }) },
+  resolve: { name: "Resolve", done: "Resolved", key: "r", says: "resolved", patch: () => ({ status: "resolved" }) },
+  silence: { name: "Silence", done: "Silenced", key: "s", patch: (_, { until }) => ({ silenced_until: until }) },
+  ignore: { name: "Ignore until it is over", done: "Ignored", says: "ignored", patch: () => ({ status: "ignored" }) },
+  accept: { name: "Accept as the new normal", done: "Accepted as the new normal", says: "accepted", patch: () => ({ status: "resolved", resolution: "new_normal" }) },
+  reject: { name: "This is not normal", done: "Held as not normal", says: "rejected", patch: () => ({ held: true }) },
+});
+
+export class Decisions {
+  last = signal(null); // { text, error, undo, until } of the newest decision
+  #send;
+  #now;
+  #patches = new Map(); // id -> { patch, until, made }
+  #listeners = new Set();
+
+  // `send(method, path, body)` resolves to the relay's answer.
+  constructor(send, now = Date.now) {
+    this.#send = send;
+    this.#now = now;
+  }
+
+  // The row as decided here. Once the stream tells the same, that is what counts.
+  of(row) {
+    const held = this.#patches.get(row.id);
+    if (held === undefined) return row;
+    if (this.#now() > held.until || Object.keys(held.patch).every((name) => same(row[name], held.patch[name]))) {
+      this.#patches.delete(row.id);
+      return row;
+    }
+    if (held.made?.from !== row) held.made = { from: row, row: { ...row, ...held.patch } };
+    return held.made.row;
+  }
+
+  subscribe(listener) {
+    this.#listeners.add(listener);
+  }
+
+  // Decide on rows; throws nothing: what is refused is told by `last`.
+  async decide(kind, rows, words = {}) {
+    const { done, patch } = DECISIONS[kind];
+    const ids = rows.map(({ id }) => id);
+    const subject = rows.length === 1 ? rows[0].entity : `${rows.length} hotspots`;
+    this.#show(ids, patch(new Date(this.#now()).toISOString(), words));
+    this.last.value = { text: `${done}: ${subject}`, error: false, undo: null };
+    try {
+      const { undo, refused } = await (kind === "silence" ? this.#silence(rows, words) : this.#say(kind, ids));
+      this.#hide(refused.map(({ id }) => id));
+      const why = refused.length > 0 ? `; not ${refused.length}: ${refused[0].reason}` : "";
+      const text = refused.length === ids.length ? `Not done: ${refused[0].reason}` : `${done}: ${subject}${why}`;
+      const back = undo.ids.length > 0 ? { ...undo, rows: ids, subject } : null;
+      this.last.value = { text, error: refused.length > 0, undo: back, until: this.#now() + UNDO_MS };
+    } catch (error) {
+      this.#hide(ids);
+      this.last.value = { text: `Not done: ${error.message}`, error: true, undo: null };
+    }
+  }
+
+  // Take the newest decision back, within a minute.
+  async undo() {
+    const { undo, until } = this.last.value ?? {};
+    if (!undo || this.#now() > until) return;
+    this.last.value = { text: "Undoing…", error: false, undo: null };
+    try {
+      const { refused } = await this.#send("POST", "undo", { kind: undo.kind, ids: undo.ids });
+      this.#hide(undo.rows);
+      const failed = refused.length > 0;
+      this.last.value = { text: failed ? `Not undone: ${refused[0].reason}` : `Undone: ${undo.subject}`, error: failed, undo: null };
+    } catch (error) {
+      this.last.value = { text: `Not undone: ${error.message}`, error: true, undo: null };
+    }
+  }
+
+  async #say(kind, ids) {
+    const { done, refused } = await this.#send("POST", "hotspots/decide", { ids, decision: DECISIONS[kind].says });
+    return { undo: { kind: "hotspot", ids: done }, refused };
+  }
+
+  // A silence is of a supplier's kind of work, so that it holds for what comes after this episode too.
+  async #silence(rows, { until, why }) {
+    const keys = new Map(rows.map(({ entity, event_type }) => [`${entity}\n${event_type}`, { entity, event_type }]));
+    const made = [];
+    for (const key of keys.values()) made.push(await this.#send("POST", "silences", { ...key, until, why }));
+    return { undo: { kind: "silence", ids: made.map(({ id }) => id) }, refused: [] };
+  }
+
+  #show(ids, patch) {
+    for (const id of ids) this.#patches.set(id, { patch, until: this.#now() + CONFIRMED_MS, made: null });
+    this.#tell(ids);
+  }
+
+  #hide(ids) {
+    for (const id of ids) this.#patches.delete(id);
+    this.#tell(ids);
+  }
+
+  #tell(ids) {
+    for (const listener of this.#listeners) listener(ids);
+  }
+}
+
+// A time counts as told when any is: the database writes its own.
+function same(told, patched) {
+  return told === patched || (typeof patched === "string" && told != null && Number.isFinite(Date.parse(patched)) && Number.isFinite(Date.parse(told)));
+}

@@ -1,0 +1,62 @@
+// Whether the relay and the worker live, each by its own word: the relay by the connection, the worker
+// by what the relay last heard of it, whose age goes on while nothing new is told.
+import { signal } from "../dom.js";
+import { clockSeconds, connection, duration, worker } from "../format.js";
+
+const ASK_MS = 5_000;
+const TICK_MS = 1_000;
+
+export class Health {
+  relay = signal(connection({ state: "connecting" }));
+  worker = signal(null);
+  told = null; // of the worker, as the relay said it
+  #fetch;
+  #now;
+  #status = { state: "connecting" };
+  #lag = null;
+  #toldAt = 0;
+
+  constructor(fetch = (...of) => globalThis.fetch(...of), now = Date.now) {
+    this.#fetch = fetch;
+    this.#now = now;
+  }
+
+  // Ask and tick until `signal` is aborted.
+  begin(stop) {
+    const asking = setInterval(() => this.ask(), ASK_MS);
+    const ticking = setInterval(() => this.tick(), TICK_MS);
+    stop.addEventListener("abort", () => [asking, ticking].forEach(clearInterval));
+    this.ask();
+  }
+
+  // The state of the connection that tells hotspots.
+  connection(status) {
+    this.#status = status;
+    this.tick();
+  }
+
+  async ask() {
+    try {
+      const told = await (await this.#fetch("readyz", { cache: "no-store" })).json();
+      this.told = told.worker;
+      this.#lag = told.endpoints?.hotspots?.lag_seconds ?? null;
+      this.#toldAt = this.#now();
+    } catch {
+      this.#lag = null; // the connection tells that the relay is away
+    }
+    this.tick();
+  }
+
+  tick() {
+    const { state, retryAt } = this.#status;
+    const retrySeconds = Math.max(0, ((retryAt ?? 0) - this.#now()) / 1000);
+    const said = connection(state === "waiting" ? { ...this.#status, retrySeconds } : this.#status);
+    const detail = said.tone === "good" && this.#lag !== null ? `lag ${this.#lag.toFixed(1)} s · as of ${clockSeconds(this.#toldAt)}` : "";
+    change(this.relay, { ...said, detail });
+    change(this.worker, worker(this.told, (this.#now() - this.#toldAt) / 1000));
+  }
+}
+
+function change(cell, next) {
+  if (JSON.stringify(cell.peek()) !== JSON.stringify(next)) cell.value = next;
+}

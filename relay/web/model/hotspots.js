@@ -1,0 +1,113 @@
+// What the page needs to know of a hotspot: its state, whether it is in the view, and its place. Pure.
+import { SEVERITIES } from "./address.js";
+
+const DAY_MS = 86_400_000;
+const DAYS_OF_A_MONTH = 30;
+
+// open, acknowledged, recovering, silenced, or closed.
+export function stateOf(row, now) {
+  if (row.status !== "active") return "closed";
+  if (isSilenced(row, now)) return "silenced";
+  if (row.phase === "recovering") return "recovering";
+  return row.acknowledged_at ? "acknowledged" : "open";
+}
+
+export function isSilenced(row, now) {
+  return row.silenced_until != null && Date.parse(row.silenced_until) > now;
+}
+
+// kg CO2e above the usual per 30 days at the rate of the episode so far. An episode of less than a
+// day counts as one day, so that one bad trip is not taken for thirty.
+export function monthlyKg(row) {
+  if (Number.isFinite(row.monthly_excess_kg)) return row.monthly_excess_kg;
+  const days = (Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / DAY_MS;
+  return (row.excess_kg / Math.max(1, days || 0)) * DAYS_OF_A_MONTH;
+}
+
+export function ratioOf(row) {
+  return row.baseline_co2 > 0 ? row.predicted_co2 / row.baseline_co2 : NaN;
+}
+
+// Whether the view shows the row. Closed ones only where they are asked for.
+export function matches(row, view, now) {
+  const state = stateOf(row, now);
+  if (view.is === "" ? state === "closed" : state !== view.is) return false;
+  if (view.severity !== "" && row.severity !== view.severity) return false;
+  if (view.activity !== "" && row.event_type !== view.activity) return false;
+  if (view.supplier !== "" && row.entity !== view.supplier) return false;
+  if (view.series !== "" && row.series !== view.series) return false;
+  if (view.q === "") return true;
+  const text = `${row.entity} ${row.event_type} ${row.reason} #${row.id}`.toLowerCase();
+  return view.q.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+const descending = (measure) => (a, b) => {
+  const [x, y] = [measure(a), measure(b)];
+  return (Number.isFinite(y) ? y : -Infinity) - (Number.isFinite(x) ? x : -Infinity) || 0;
+};
+const COMPARE = {
+  worst: descending(monthlyKg),
+  severity: (a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || descending(monthlyKg)(a, b),
+  excess: descending((row) => row.excess_kg),
+  ratio: descending(ratioOf),
+  new: descending((row) => Date.parse(row.occurred_at)),
+};
+
+// The lines of the list, in order: { id } for a hotspot, { group, count, kg } above a group's.
+// Ties go to the older hotspot, so that an order never flickers.
+export function arrange(rows, view, now) {
+  const shown = [...rows].filter((row) => matches(row, view, now));
+  const compare = COMPARE[view.sort];
+  shown.sort((a, b) => compare(a, b) || (a.id < b.id ? -1 : 1));
+  if (view.group === "") return shown.map(({ id }) => ({ id }));
+  const column = view.group === "supplier" ? "entity" : "event_type";
+  const groups = new Map();
+  for (const row of shown) {
+    const group = groups.get(row[column]) ?? { group: row[column], count: 0, kg: 0, rows: [] };
+    groups.set(row[column], group);
+    group.count += 1;
+    group.kg += row.excess_kg;
+    group.rows.push({ id: row.id });
+  }
+  return [...groups.values()]
+    .sort((a, b) => b.kg - a.kg)
+    .flatMap(({ rows: own, ...head }) => [head, ...own]);
+}
+
+const PAST_MS = 2 * DAY_MS;
+
+// The time from which ages are counted: now, or the newest event where all of them are of the past.
+function clockOf(newest, now) {
+  const at = Date.parse(newest);
+  return now - at > PAST_MS ? at : now;
+}
+
+// How many rows are active by severity and how many in each state, whatever the view.
+export function census(rows, now) {
+  const severities = { critical: 0, warn: 0, info: 0 };
+  const states = { open: 0, acknowledged: 0, recovering: 0, silenced: 0 };
+  let worst = null;
+  let newest = "";
+  for (const row of rows) {
+    if (row.last_seen_at > newest) newest = row.last_seen_at;
+    if (row.status !== "active") continue;
+    severities[row.severity] += 1;
+    const state = stateOf(row, now);
+    states[state] += 1;
+    if (state !== "silenced" && (worst === null || COMPARE.worst(row, worst) < 0)) worst = row;
+  }
+  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, clock: clockOf(newest, now) };
+}
+
+// The end of the last silence that keeps the row's alerts back, null where none does.
+export function silencedUntil(row, silences, now) {
+  let until = null;
+  for (const silence of silences) {
+    if (silence.ended_at !== null || Date.parse(silence.until) <= now || Date.parse(silence.starts_at) > now) continue;
+    if (silence.entity !== null && silence.entity !== row.entity) continue;
+    if (silence.event_type !== null && silence.event_type !== row.event_type) continue;
+    if (silence.severity !== null && SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(silence.severity)) continue;
+    if (until === null || Date.parse(silence.until) > Date.parse(until)) until = silence.until;
+  }
+  return until;
+}

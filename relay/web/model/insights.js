@@ -1,0 +1,175 @@
+// What the database sums up for the page: totals of the windows, excess by supplier and activity, the
+// course and the history of an episode. Asked for again while it changes, and never faster than it is
+// answered.
+import { signal } from "../dom.js";
+import { WINDOWS } from "./address.js";
+
+const REFRESH_MS = 20_000;
+const SOON_MS = 2_500; // after a change
+
+export class Insights {
+  summary = signal(null);
+  cells = signal(null);
+  episode = signal(null);
+  trouble = signal("");
+  #get;
+  #window = "7d";
+  #followed = null;
+  #timer = null;
+  #busy = false;
+  #again = false;
+
+  // `get(path)` resolves to the relay's answer.
+  constructor(get) {
+    this.#get = get;
+  }
+
+  begin(stop) {
+    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
+    stop.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  choose(window) {
+    if (window === this.#window) return;
+    this.#window = window;
+    this.refresh();
+  }
+
+  follow(id) {
+    this.#followed = id;
+    this.episode.value = null;
+    if (id !== null) this.#loadEpisode();
+  }
+
+  // Rows have changed: what is summed up will have too.
+  changed(ids) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.refresh();
+    }, SOON_MS);
+    if (this.#followed !== null && (ids.has?.(this.#followed) ?? false)) this.#loadEpisode();
+  }
+
+  clear() {
+    this.summary.value = this.cells.value = this.episode.value = null;
+  }
+
+  async refresh() {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = true;
+    try {
+      const days = WINDOWS[this.#window];
+      const [summary, keys, waiting] = await Promise.all([
+        this.#get("emissions/summary"),
+        this.#get(`emissions/contributors?by=key&size=5000&days=${days}`),
+        this.#get("waiting"),
+      ]);
+      this.summary.value = { ...summaryOf(summary), ...waiting, warming: keys.warming?.length ?? 0 };
+      this.cells.value = cellsOf(keys);
+      this.trouble.value = "";
+    } catch (error) {
+      this.trouble.value = error.message;
+    } finally {
+      this.#busy = false;
+      if (this.#again) {
+        this.#again = false;
+        this.changed([]);
+      }
+    }
+  }
+
+  async #loadEpisode() {
+    const id = this.#followed;
+    try {
+      const [series, history] = await Promise.all([
+        this.#get(`hotspots/${id}/series?points=100`),
+        this.#get(`hotspots/${id}/history`),
+      ]);
+      if (id === this.#followed) this.episode.value = { id, series: seriesOf(series), timeline: timelineOf(history) };
+    } catch (error) {
+      if (id === this.#followed && this.episode.value === null) {
+        this.episode.value = { id, series: null, timeline: null, trouble: error.message };
+      }
+    }
+  }
+}
+
+// The windows by name, each with its excess by day.
+export function summaryOf({ as_of: asOf, windows, by_day: days }) {
+  const named = {};
+  for (const [name, length] of Object.entries(WINDOWS)) {
+    const told = windows?.find((window) => window.days === length);
+    if (told === undefined) continue;
+    const bars = length === 1 ? [] : (days ?? []).slice(-length).map(({ excess_kg: kg }) => Number(kg));
+    named[name] = { kg: Number(told.kg), excess: Number(told.excess_kg), events: told.events, judged: told.judged, bars };
+  }
+  return { asOf, windows: named, events: asOf === null ? 0 : 1 };
+}
+
+const NEEDED = 12; // events before one is judged
+
+// One cell for each supplier and activity, those too that cannot be judged yet or have fallen silent.
+export function cellsOf({ rows, warming = [], silent = [] }) {
+  const cells = new Map(rows.map((row) => [
+    `${row.entity}\n${row.event_type}`,
+    { entity: row.entity, activity: row.event_type, kg: Number(row.kg), excess: Number(row.excess_kg), judged: row.judged },
+  ]));
+  const note = (key, text, title) => {
+    const name = `${key.entity}\n${key.event_type}`;
+    const cell = cells.get(name) ?? { entity: key.entity, activity: key.event_type, kg: 0, excess: 0, judged: 0 };
+    cells.set(name, { ...cell, note: text, noteText: title });
+  };
+  for (const key of warming) note(key, `${key.learned}/${NEEDED}`, `warming up: ${key.learned} of ${NEEDED} events that are needed`);
+  for (const key of silent) note(key, "silent", `reported regularly, silent since ${key.since}`);
+  return [...cells.values()];
+}
+
+const UNITS = {
+  deliveries: "delivery",
+  throughput_t: "tonne",
+  pallets: "pallet",
+  m3_days: "m³ and day",
+  output: "unit of output",
+  none: "",
+};
+
+// What a basis of activity is called in front of people, as in the reasons that the worker writes.
+export function unitOf(basis) {
+  if (basis.startsWith("t_km")) return "tonne-km";
+  if (basis.startsWith("km_")) return "km";
+  const [name, unit] = basis.split(":");
+  return unit || (UNITS[name] ?? name.replaceAll("_", " "));
+}
+
+// The observations of an episode; those that were compared with nothing have no usual value.
+export function seriesOf({ points, basis }) {
+  const known = points.filter(({ value }) => Number.isFinite(value));
+  const last = known.findLast(({ usual }) => Number.isFinite(usual));
+  return {
+    unit: unitOf(basis ?? "none"),
+    usual: last?.usual ?? NaN,
+    low: last?.low ?? NaN,
+    high: last?.high ?? NaN,
+    points: known.map((point) => ({ ...point, id: point.event_id })),
+  };
+}
+
+const SAID = {
+  alert: ({ what, text }) => `Alert, ${what}: ${text}`,
+  recommendation: ({ what, text }) => (what === "proposed" ? `Advice: ${text}` : `Advice ${what}`),
+  notice: ({ text }) => text,
+};
+
+// What happened, in words, the newest first.
+export function timelineOf(history) {
+  return (history ?? []).toReversed().map((entry) => {
+    const { at, kind, what, text, by, level } = entry;
+    const person = kind !== "notice" && by && !(kind === "recommendation" && what === "proposed");
+    if (kind === "hotspot" && what === "found") return { at, kind: level ?? kind, text: "Found", who: "engine" };
+    if (SAID[kind] && !person) return { at, kind: level ?? kind, text: SAID[kind](entry), who: kind === "recommendation" ? by : "" };
+    return { at, kind, text: `${kind === "hotspot" ? "" : `${kind} `}${what}`.replace(/^./, (first) => first.toUpperCase()), who: by ?? "", note: person ? text : "" };
+  });
+}

@@ -1,0 +1,148 @@
+// The list of hotspots as it stands on the screen. Rows are put in order when the reader asks for it
+// (a filter, a sort, "new"), and never by a change: what is under the pointer stays there. A changed
+// row changes in its place, one that no longer belongs there is marked, and new ones wait.
+import { signal } from "../dom.js";
+import { arrange, census, matches, silencedUntil } from "./hotspots.js";
+
+const CENSUS_MS = 250;
+
+export class HotspotList {
+  lines = signal([]); // { id } or { group, count, kg }
+  waiting = signal(0); // new hotspots of the view that are not in it yet
+  counts = signal(census([], 0));
+  loaded = signal(false); // the whole state was told
+  #rows;
+  #patches;
+  #view;
+  #now;
+  #placed = new Map(); // id -> the row as last known
+  #new = new Set();
+  #cells = new Map(); // id -> signal of a row on the screen
+  #arranged = false; // since the state was told
+  #censusAt = 0;
+  #censusTimer = null;
+  #silences = [];
+  #silenced = new WeakMap(); // row -> the same with the end of its silence
+
+  // `patches.of(row)` is the row as decided here, before the relay has confirmed it.
+  constructor(rows, patches, view, now = Date.now) {
+    this.#rows = rows;
+    this.#patches = patches;
+    this.#view = view;
+    this.#now = now;
+    rows.subscribe((changed) => this.#take(changed));
+    patches.subscribe((ids) => this.#take(ids));
+  }
+
+  // Put the rows in the order of the view; with them those that waited.
+  show(view = this.#view) {
+    this.#view = view;
+    const now = this.#now();
+    const rows = [...this.#rows.values()].map((row) => this.#known(row));
+    this.lines.value = arrange(rows, view, now);
+    this.#placed = new Map(this.lines.value.filter((line) => "id" in line).map(({ id }) => [id, this.row(id)]));
+    this.#new.clear();
+    this.waiting.value = 0;
+  }
+
+  // The row as decided here, or as last known if it is gone; undefined where it was never there.
+  row(id) {
+    const row = this.#rows.get(id);
+    return row === undefined ? this.#placed.get(id) : this.#known(row);
+  }
+
+  // Whether the row still belongs where it stands.
+  belongs(id) {
+    const row = this.#rows.get(id);
+    return row !== undefined && matches(this.#known(row), this.#view, this.#now());
+  }
+
+  // A signal that fires when the row changes; given back by `release`.
+  watch(id) {
+    let cell = this.#cells.get(id);
+    if (cell === undefined) this.#cells.set(id, (cell = { signal: signal(0), users: 0 }));
+    cell.users += 1;
+    return cell.signal;
+  }
+
+  release(id) {
+    const cell = this.#cells.get(id);
+    if (cell !== undefined && (cell.users -= 1) === 0) this.#cells.delete(id);
+  }
+
+  // The silences that stand now.
+  silence(silences) {
+    this.#silences = silences;
+    this.#silenced = new WeakMap();
+    this.tick();
+  }
+
+  // Forget everything: somebody else signs in.
+  reset() {
+    this.#arranged = false;
+    this.lines.value = [];
+    this.#placed = new Map();
+    this.#new.clear();
+    this.waiting.value = 0;
+    this.#count();
+  }
+
+  // Time has passed: silences end, ages grow.
+  tick() {
+    this.#count();
+    for (const { signal: cell } of this.#cells.values()) cell.value += 1;
+  }
+
+  // The row with what was decided here and what is silenced.
+  #known(row) {
+    const decided = this.#patches.of(row);
+    if (this.#silences.length === 0) return decided;
+    let known = this.#silenced.get(decided);
+    if (known === undefined) {
+      const until = decided.silenced_until ?? silencedUntil(decided, this.#silences, this.#now());
+      this.#silenced.set(decided, (known = until === null ? decided : { ...decided, silenced_until: until }));
+    }
+    return known;
+  }
+
+  #take(changed) {
+    const first = this.#placed.size === 0 && this.lines.value.length === 0;
+    if (!this.#arranged && (first || this.#rows.synced)) {
+      this.show();
+      this.#arranged = this.#rows.synced;
+    } else if (this.#arranged) {
+      this.#place(changed);
+    }
+    this.loaded.value = this.#rows.synced;
+    for (const id of changed) {
+      const cell = this.#cells.get(id);
+      if (cell !== undefined) cell.signal.value += 1;
+    }
+    this.#countSoon();
+  }
+
+  #place(changed) {
+    for (const id of changed) {
+      if (this.#placed.has(id)) {
+        const row = this.#rows.get(id);
+        if (row !== undefined) this.#placed.set(id, this.#known(row));
+      } else if (this.belongs(id)) this.#new.add(id);
+      else this.#new.delete(id);
+    }
+    if (this.lines.value.length === 0 && this.#new.size > 0) this.show(); // nothing is there to move
+    else this.waiting.value = this.#new.size;
+  }
+
+  #countSoon() {
+    if (this.#censusTimer !== null) return;
+    const wait = Math.max(0, this.#censusAt + CENSUS_MS - this.#now());
+    this.#censusTimer = setTimeout(() => this.#count(), wait);
+  }
+
+  #count() {
+    clearTimeout(this.#censusTimer);
+    this.#censusTimer = null;
+    this.#censusAt = this.#now();
+    this.counts.value = census([...this.#rows.values()].map((row) => this.#known(row)), this.#censusAt);
+  }
+}

@@ -1,0 +1,58 @@
+// The buttons that decide on one hotspot or a selection, the form of a silence, and what came of it.
+import { html, useState, useRef, useEffect } from "../dom.js";
+import { DECISIONS } from "../model/decisions.js";
+
+const HOURS = { "1 hour": 1, "8 hours": 8, "1 day": 24, "3 days": 72, "1 week": 168, "4 weeks": 672 };
+const TOAST_MS = 10_000;
+
+// For hotspots that are open. `main` is the button that stands out.
+export function Decisions({ page, ids, main = null }) {
+  const asks = page.silencing.value;
+  const here = asks !== null && asks.every((id) => ids.includes(id));
+  const button = (kind) => html`<button type="button" key=${kind} class=${`btn ${kind === main ? "main" : ""}`}
+    onClick=${() => (kind === "silence" ? page.askSilence(ids) : page.decide(kind, ids))}>${DECISIONS[kind].name}${DECISIONS[kind].key && html` <kbd>${DECISIONS[kind].key}</kbd>`}</button>`;
+  return html`${["acknowledge", "resolve", "silence"].map(button)}
+    <details class="menu more"><summary class="btn">More</summary>
+      <div class="pop up">${["ignore", "accept", "reject"].map((kind) => html`<button type="button" key=${kind}
+        onClick=${(event) => { event.currentTarget.closest("details").open = false; page.decide(kind, ids); }}>${DECISIONS[kind].name}</button>`)}</div></details>
+    ${here && html`<${Silence} page=${page} ids=${ids} />`}`;
+}
+
+// A silence needs a reason and an end.
+function Silence({ page, ids }) {
+  const [refused, refuse] = useState("");
+  const first = useRef(null);
+  useEffect(() => first.current.focus(), []);
+  const submit = (event) => {
+    event.preventDefault();
+    const given = new FormData(event.currentTarget);
+    const reason = given.get("reason").trim();
+    if (reason === "") return refuse("Say why, for those who read it later.");
+    const until = new Date(Date.now() + HOURS[given.get("for")] * 3_600_000).toISOString();
+    page.silencing.value = null;
+    return page.decide("silence", ids, { until, why: reason });
+  };
+  return html`<form class="silence" onSubmit=${submit} aria-label="Silence" onKeyDown=${(event) => { if (event.key === "Escape") { event.stopPropagation(); page.silencing.value = null; } }}>
+    <label>For<select name="for" ref=${first}>${Object.keys(HOURS).map((name) => html`<option key=${name} selected=${name === "1 day"}>${name}</option>`)}</select></label>
+    <label>Why<input name="reason" maxlength="500" autocomplete="off" placeholder="service booked for Friday" /></label>
+    <p class="row"><span class="error" role="alert">${refused}</span>
+      <button type="button" class="btn" onClick=${() => (page.silencing.value = null)}>Cancel</button><button class="btn main">Silence</button></p>
+  </form>`;
+}
+
+// What the newest decision came to, with its undo.
+export function Toast({ page }) {
+  const last = page.decisions.last.value;
+  const [seen, see] = useState(null);
+  useEffect(() => {
+    if (last === null) return undefined;
+    const timer = setTimeout(() => see(last), TOAST_MS);
+    return () => clearTimeout(timer);
+  }, [last]);
+  const shown = last !== null && last !== seen;
+  return html`<div class=${`toast ${shown ? "" : "away"} ${last?.error ? "bad" : ""}`} role="status">
+    ${shown && html`<span>${last.text}</span>
+      ${last.undo && html`<button type="button" class="btn" onClick=${() => page.undo()}>Undo <kbd>u</kbd></button>`}
+      <button type="button" class="btn" aria-label="Dismiss" onClick=${() => see(last)}>×</button>`}
+  </div>`;
+}

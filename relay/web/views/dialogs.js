@@ -1,0 +1,45 @@
+// The keyboard's help, and the lists of what waits for somebody: quarantine, notices, advice.
+import { html, useEffect, useRef } from "../dom.js";
+import * as format from "../format.js";
+import { Cut } from "./marks.js";
+
+const KEYS = [
+  [["j", "k"], "Next, previous hotspot"],
+  [["Enter"], "Open the episode"],
+  [["Esc"], "Close, back to the row"],
+  [["x"], "Select"],
+  [["a"], "Acknowledge"],
+  [["r"], "Resolve"],
+  [["s"], "Silence until"],
+  [["u"], "Undo the last decision"],
+  [["n"], "Take in the new rows"],
+  [["/"], "Search"],
+  [["1", "2", "3"], "24 h, 7 d, 30 d"],
+  [["?"], "This help"],
+];
+
+function Dialog({ title, close, children }) {
+  const dialog = useRef(null);
+  useEffect(() => dialog.current.showModal(), []);
+  return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close} onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
+    <h2 id="dialog-title">${title}</h2>${children}
+    <form method="dialog"><button class="btn">Close</button></form></dialog>`;
+}
+
+export function Help({ close }) {
+  return html`<${Dialog} title="Keyboard" close=${close}>
+    <dl class="keys">${KEYS.map(([keys, text]) => html`<div key=${text}><dt>${keys.map((key) => html`<kbd key=${key}>${key}</kbd> `)}</dt><dd>${text}</dd></div>`)}</dl>
+    <p class="dim">Marks: <span class="sev critical"></span> critical from ×1.5 <span class="sev warn"></span> warn from ×1.3 <span class="sev info"></span> info from ×1.1</p>
+  <//>`;
+}
+
+const TITLES = { quarantine: "Quarantine: events that are not judged", notices: "Notices", advice: "Advice pending" };
+
+// `rows`: [{ at, who, text, id }] or null while they are loaded.
+export function Queue({ page, name, rows, trouble, close }) {
+  return html`<${Dialog} title=${TITLES[name]} close=${close}>
+    ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : rows === null ? html`<p class="dim">Loading…</p>` : rows.length === 0 ? html`<p class="dim">Nothing.</p>` : html`<ol class="queue">
+      ${rows.map((row) => html`<li key=${row.id}><time datetime=${row.at}>${format.moment(row.at)}</time><div><${Cut} text=${row.who} as="b" /><p><bdi>${row.text}</bdi></p></div>
+        ${row.hotspot && html`<button type="button" class="btn" onClick=${() => { close(); page.open(row.hotspot); }}>Open</button>`}</li>`)}</ol>`}
+  <//>`;
+}

@@ -1,0 +1,125 @@
+// One episode: why it is one, what it costs, its course, where the excess comes from, what to do about
+// it, and everything that was said of it.
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../dom.js";
+import { monthlyKg, ratioOf, stateOf } from "../model/hotspots.js";
+import * as format from "../format.js";
+import { Chart } from "./chart.js";
+import { Decisions } from "./decisions.js";
+import { kindOf, stateText } from "./list.js";
+import { Cut, Severity } from "./marks.js";
+
+export function Episode({ page, id }) {
+  const { list } = page;
+  const heading = useRef(null);
+  const cell = list.watch(id);
+  useEffect(() => () => list.release(id), [id]);
+  cell.value; // drawn again when the row changes
+  useEffect(() => {
+    page.insights.follow(id);
+    return () => page.insights.follow(null);
+  }, [id]);
+  useLayoutEffect(() => {
+    if (page.takesFocus) heading.current?.focus();
+    page.takesFocus = false;
+  }, [id]);
+  const row = list.row(id) ?? page.insights.episode.value?.row;
+  const told = page.insights.episode.value?.id === id ? page.insights.episode.value : null;
+  if (row === undefined) {
+    return html`<section class="panel" id="panel" aria-label="Episode" data-id=${id}><header><div><h2 ref=${heading} tabindex="-1">Hotspot #${id}</h2></div><${Close} page=${page} /></header>
+      <div class="body"><p class="dim">${list.loaded.value ? "There is no such hotspot any more." : "Loading…"}</p></div></section>`;
+  }
+  const state = stateOf(row, Date.now());
+  return html`<section class="panel" id="panel" aria-labelledby="panel-title" data-id=${id}>
+    <header>
+      <div>
+        <h2 id="panel-title" ref=${heading} tabindex="-1"><${Severity} of=${row.severity} /><${Cut} text=${row.entity} /></h2>
+        <p class="dim">${kindOf(row)} · ${row.rule} · #${id} · <span class="ink">${stateText(row, state)}</span></p>
+      </div>
+      <button type="button" class="icon" aria-label="Previous hotspot (k)" title="Previous (k)" onClick=${() => page.step(-1)}>↑</button>
+      <button type="button" class="icon" aria-label="Next hotspot (j)" title="Next (j)" onClick=${() => page.step(1)}>↓</button>
+      <${Close} page=${page} />
+    </header>
+    <div class="body" tabindex="0" role="region" aria-label="Details">
+      <p class=${`reason ${row.severity}`}><bdi>${row.reason || "No reason was given."}</bdi></p>
+      <dl class="facts">
+        <div><dt>Excess since opened</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
+        <div><dt>Ratio</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
+        <div><dt>At this rate</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
+        <div><dt>Open since</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
+      </dl>
+      ${told?.series?.points.length > 0
+        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} />`
+        : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
+      <${Drivers} row=${row} />
+      <${Advice} page=${page} id=${id} />
+      <${Timeline} entries=${told?.timeline} />
+    </div>
+    ${row.status === "active" && html`<footer class="decide" role="toolbar" aria-label="Decide">
+      <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} /></footer>`}
+  </section>`;
+}
+
+function Close({ page }) {
+  return html`<button type="button" class="icon" aria-label="Close the episode (Esc)" title="Close (Esc)" onClick=${() => page.close()}>×</button>`;
+}
+
+// Bars that add up to the excess of the event that is shown.
+function Drivers({ row }) {
+  const drivers = (row.drivers ?? []).filter(({ kg }) => Number.isFinite(kg));
+  if (drivers.length === 0) return null;
+  const sum = drivers.reduce((all, { kg }) => all + kg, 0);
+  const ends = [0];
+  for (const { kg } of drivers) ends.push(ends.at(-1) + kg);
+  const [least, most] = [Math.min(...ends, sum), Math.max(...ends, sum)];
+  const x = (kg) => ((kg - least) / (most - least || 1)) * 100;
+  const bar = (from, to, kind) => html`<svg class="bar2" viewBox="0 0 100 14" preserveAspectRatio="none" height="14" aria-hidden="true">
+    <path d="M0 7H100" /><rect class=${kind} x=${Math.min(x(from), x(to)).toFixed(2)} width=${Math.max(0.8, Math.abs(x(to) - x(from))).toFixed(2)} height="14" /></svg>`;
+  return html`<div class="sect"><h3>Where the excess comes from<span class="dim">the worst event</span></h3>
+    <div class="drivers">
+      ${drivers.map(({ input, log_ratio: logarithm, kg }, index) => html`<span key=${input}><${Cut} text=${input.replaceAll("_", " ")} /> <span class="dim">${Number.isFinite(logarithm) ? format.percent(100 * (Math.exp(logarithm) - 1)) : ""}</span></span>
+        ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(kg)} kg</span>`)}
+      <b>Excess</b>${bar(0, sum, "all")}<b class="num">${format.excess(sum)} kg</b>
+    </div></div>`;
+}
+
+function Advice({ page, id }) {
+  page.adviceTick.value; // drawn again when a recommendation changes
+  const advice = page.adviceOf(id);
+  if (advice.length === 0) return null;
+  return html`<div class="sect"><h3>Advice</h3>
+    ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} />`)}</div>`;
+}
+
+function Recommendation({ page, row }) {
+  const [sending, send] = useState(null);
+  const [error, fail] = useState("");
+  const decide = async (decision) => {
+    send(decision);
+    fail("");
+    try {
+      await page.send("POST", `recommendations/${row.id}/${decision}`);
+    } catch (problem) {
+      fail(problem.message);
+    } finally {
+      send(null);
+    }
+  };
+  const pending = row.status === "pending";
+  const shown = sending === null ? row.status : { approve: "approved", reject: "rejected" }[sending];
+  return html`<div class="advice" data-id=${row.id}>
+    <p>${row.action}</p><span class="save">${Number.isFinite(row.co2_reduction) ? `−${format.whole(row.co2_reduction)} kg/month` : ""}</span>
+    <span class="dim">${row.root_cause ?? row.source}</span>
+    <span class="acts">${pending && sending === null
+      ? html`<button type="button" class="btn" onClick=${() => decide("approve")}>Approve</button><button type="button" class="btn" onClick=${() => decide("reject")}>Reject</button>`
+      : html`<b>${shown}</b>`}</span>
+    ${error && html`<span class="error" role="alert">${error}</span>`}
+  </div>`;
+}
+
+function Timeline({ entries }) {
+  if (!entries?.length) return null;
+  return html`<div class="sect"><h3>Timeline</h3><ol class="timeline">
+    ${entries.map((entry, index) => html`<li key=${index}><time datetime=${entry.at} title=${entry.at}>${format.moment(entry.at)}</time>
+      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
+  </ol></div>`;
+}

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { cellsOf, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
+import { Health } from "../../relay/web/model/health.js";
+import { SeriesCache, sparksOf } from "../../relay/web/model/series.js";
+
+test("windows are found by their length, with the excess of each of their days", () => {
+  const window = (days, kg) => ({ days, kg, excess_kg: kg / 10, events: 3, judged: 3 });
+  const days = Array.from({ length: 30 }, (_, day) => ({ day, kg: 9, excess_kg: day }));
+  const { windows, asOf } = summaryOf({ as_of: "2026-03-12", windows: [window(1, 10), window(7, 70), window(30, 300)], by_day: days });
+  assert.equal(asOf, "2026-03-12");
+  assert.deepEqual(windows["7d"], { kg: 70, excess: 7, events: 3, judged: 3, bars: [23, 24, 25, 26, 27, 28, 29] });
+  assert.equal(windows["30d"].bars.length, 30);
+  assert.deepEqual(windows["24h"].bars, []);
+});
+
+test("a database without events is told from one without excess", () => {
+  assert.equal(summaryOf({ as_of: null, windows: [], by_day: null }).events, 0);
+  assert.equal(summaryOf({ as_of: "2026-03-12", windows: [], by_day: [] }).events, 1);
+});
+
+test("a supplier's work that is young or silent has a word in its cell", () => {
+  const rows = [{ entity: "A", event_type: "factory", kg: "12.500", excess_kg: "2.5", judged: 4 }];
+  const cells = cellsOf({ rows, warming: [{ entity: "B", event_type: "delivery", learned: 7 }], silent: [{ entity: "A", event_type: "factory", since: "2026-03-09" }] });
+  assert.deepEqual(cells.map(({ entity, activity, kg, note }) => [entity, activity, kg, note]),
+    [["A", "factory", 12.5, "silent"], ["B", "delivery", 0, "7/12"]]);
+});
+
+test("a series keeps what was measured, and its band is that of the newest that was compared", () => {
+  const points = [
+    { at: "2026-03-01T00:00:00Z", value: 5, usual: null, low: null, high: null, hot: false, event_id: 1 },
+    { at: "2026-03-02T00:00:00Z", value: null, usual: 4, low: 3, high: 5, hot: false, event_id: 2 },
+    { at: "2026-03-03T00:00:00Z", value: 8, usual: 4, low: 3, high: 5, hot: true, event_id: 3 },
+  ];
+  const series = seriesOf({ points, basis: "output:t" });
+  assert.deepEqual([series.unit, series.usual, series.low, series.high], ["t", 4, 3, 5]);
+  assert.deepEqual(series.points.map(({ id }) => id), [1, 3]);
+  assert.deepEqual(["t_km_road", "km_road", "deliveries", "none"].map(unitOf), ["tonne-km", "km", "delivery", ""]);
+});
+
+test("a history reads newest first, with who said what", () => {
+  const history = [
+    { at: "1", kind: "hotspot", what: "found", text: "why", level: "warn", by: null, id: 1 },
+    { at: "2", kind: "alert", what: "opened", text: "A: 50 % more", level: "warn", by: null, id: 2 },
+    { at: "3", kind: "recommendation", what: "proposed", text: "Check the burner", level: null, by: "rules", id: 3 },
+    { at: "4", kind: "hotspot", what: "acknowledged", text: "booked", level: null, by: "user-1", id: 1 },
+    { at: "5", kind: "recommendation", what: "approved", text: null, level: null, by: "user-2", id: 3 },
+  ];
+  assert.deepEqual(timelineOf(history).map(({ text, who, note }) => [text, who, note ?? null]), [
+    ["Recommendation approved", "user-2", null],
+    ["Acknowledged", "user-1", "booked"],
+    ["Advice: Check the burner", "rules", null],
+    ["Alert, opened: A: 50 % more", "", null],
+    ["Found", "engine", null],
+  ]);
+});
+
+test("small series are drawn from ratios, and say whether the excess grows", () => {
+  const told = sparksOf({ 7: [1, null, 1.02, 1.2, 1.21, 1.22, 1.4, 1.41, 1.45], 8: [] });
+  const { points, trend } = told.get(7);
+  assert.deepEqual(points.map(({ hot }) => hot), [false, false, true, true, true, true, true, true]);
+  assert.equal(trend, "growing");
+  assert.equal(told.get(8).trend, null);
+});
+
+test("series are asked for together, the ones on the screen first, and not again while they are young", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked = [];
+  let now = 0;
+  const cache = new SeriesCache(async (ids) => {
+    asked.push(ids);
+    return new Map(ids.map((id) => [id, { points: [id] }]));
+  }, () => now);
+  cache.want([1, 2]);
+  cache.want([3]);
+  t.mock.timers.tick(1000);
+  await new Promise(setImmediate);
+  assert.deepEqual(asked, [[1, 2, 3]]);
+  assert.deepEqual(cache.of(3), { points: [3] });
+  cache.want([1, 2, 3]);
+  t.mock.timers.tick(1000);
+  assert.equal(asked.length, 1);
+  now = 60_000;
+  cache.want([2]);
+  t.mock.timers.tick(1000);
+  assert.deepEqual(asked.at(-1), [2]);
+});
+
+test("the worker's age goes on while the relay tells nothing new", async () => {
+  let now = 0;
+  const answer = { worker: { age_seconds: 1, last_scan_seconds: 2, pending: 0 }, endpoints: { hotspots: { lag_seconds: 0.4 } } };
+  const health = new Health(async () => ({ json: async () => answer }), () => now);
+  await health.ask();
+  health.connection({ state: "open", upstream: "live" });
+  assert.equal(health.worker.value.tone, "good");
+  assert.match(health.relay.value.detail, /^lag 0\.4 s/);
+  now = 90_000;
+  health.tick();
+  assert.deepEqual([health.worker.value.text, health.worker.value.tone], ["Worker silent", "bad"]);
+  health.connection({ state: "waiting", retryAt: 92_500 });
+  assert.equal(health.relay.value.text, "Relay lost, again in 3 s");
+});

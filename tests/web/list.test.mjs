@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { viewOf } from "../../relay/web/model/address.js";
+import { Decisions } from "../../relay/web/model/decisions.js";
+import { HotspotList } from "../../relay/web/model/list.js";
+import { Rows } from "../../relay/web/model/rows.js";
+import { at, hotspot, NOW } from "./hotspots.mjs";
+
+// A list whose frames are drawn when the test says so.
+function scene(search = "", send = async () => ({ done: [], refused: [] })) {
+  const due = [];
+  const rows = new Rows((draw) => due.push(draw));
+  const decisions = new Decisions(send, () => NOW);
+  const list = new HotspotList(rows, decisions, viewOf(search), () => NOW);
+  const tell = (...records) => {
+    for (const record of records) rows.take({ type: "UPDATE", record, version: 1 });
+    draw();
+  };
+  const draw = () => due.splice(0).forEach((act) => act());
+  const sync = () => {
+    rows.take({ type: "synced", complete: true });
+    draw();
+  };
+  const gone = (id) => {
+    rows.take({ type: "DELETE", record: null, old_record: { id }, version: 9 });
+    draw();
+  };
+  return { rows, list, decisions, tell, sync, gone, shown: () => list.lines.value.map((line) => line.id) };
+}
+
+test("the first rows are shown before all are told, and all in order once they are", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1));
+  assert.deepEqual(shown(), [1]);
+  assert.equal(list.loaded.value, false);
+  tell(hotspot(2, { excess_kg: 900 }));
+  sync();
+  assert.deepEqual(shown(), [2, 1]);
+  assert.equal(list.loaded.value, true);
+});
+
+test("a changed row changes in its place, however bad it becomes", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1, { excess_kg: 900 }), hotspot(2));
+  sync();
+  let fired = -1;
+  const stop = list.watch(2).subscribe(() => (fired += 1));
+  tell(hotspot(2, { excess_kg: 9e6, severity: "critical" }));
+  assert.deepEqual(shown(), [1, 2]);
+  assert.equal(list.row(2).excess_kg, 9e6);
+  assert.equal(fired, 1);
+  stop();
+});
+
+test("new rows wait until they are taken in; the counts have them at once", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1));
+  sync();
+  tell(hotspot(2, { excess_kg: 900 }), hotspot(3, { status: "resolved" }));
+  assert.deepEqual(shown(), [1]);
+  assert.equal(list.waiting.value, 1);
+  list.tick();
+  assert.equal(list.counts.value.active, 2);
+  list.show();
+  assert.deepEqual(shown(), [2, 1]);
+  assert.equal(list.waiting.value, 0);
+});
+
+test("in an empty list nothing waits: there is nothing to move", () => {
+  const { list, tell, sync, shown } = scene();
+  sync();
+  tell(hotspot(2));
+  assert.deepEqual([shown(), list.waiting.value], [[2], 0]);
+});
+
+test("one that waits and is over before anybody looked waits no more", () => {
+  const { list, tell, sync } = scene();
+  tell(hotspot(1));
+  sync();
+  tell(hotspot(2));
+  tell(hotspot(2, { status: "resolved" }));
+  assert.equal(list.waiting.value, 0);
+});
+
+test("a row that is deleted or resolved stays in its place, marked, until the list is put in order", () => {
+  const { list, tell, sync, gone, shown } = scene();
+  tell(hotspot(1), hotspot(2), hotspot(3));
+  sync();
+  gone(1);
+  tell(hotspot(2, { status: "resolved" }));
+  assert.deepEqual(shown(), [1, 2, 3]);
+  assert.deepEqual([1, 2, 3].map((id) => list.belongs(id)), [false, false, true]);
+  assert.equal(list.row(1).entity, "Supplier 1");
+  list.show();
+  assert.deepEqual(shown(), [3]);
+});
+
+test("a decision shows at once and gives way to what the relay tells", async () => {
+  const asked = [];
+  const { list, decisions, tell, sync } = scene("", async (...request) => {
+    asked.push(request);
+    return { done: [1], refused: [] };
+  });
+  tell(hotspot(1));
+  sync();
+  const decided = decisions.decide("acknowledge", [list.row(1)]);
+  assert.notEqual(list.row(1).acknowledged_at, null);
+  await decided;
+  assert.deepEqual(asked, [["POST", "hotspots/decide", { ids: [1], decision: "acknowledged" }]]);
+  tell(hotspot(1, { acknowledged_at: at(0.001) }));
+  assert.equal(list.row(1).acknowledged_at, at(0.001));
+});
+
+test("a decision that is refused is taken off again and told", async () => {
+  const { list, decisions, tell, sync } = scene("", async () => ({ done: [], refused: [{ id: 1, reason: "hotspot 1 is resolved" }] }));
+  tell(hotspot(1));
+  sync();
+  await decisions.decide("ignore", [list.row(1)]);
+  assert.equal(list.row(1).status, "active");
+  assert.deepEqual(decisions.last.value, { text: "Not done: hotspot 1 is resolved", error: true, undo: null, until: NOW + 60_000 });
+});
+
+test("a relay that cannot be reached leaves the row as it was", async () => {
+  const { list, decisions, tell, sync } = scene("", async () => {
+    throw new Error("The relay cannot be reached.");
+  });
+  tell(hotspot(1));
+  sync();
+  await decisions.decide("resolve", [list.row(1)]);
+  assert.equal(list.row(1).status, "active");
+  assert.equal(decisions.last.value.text, "Not done: The relay cannot be reached.");
+});
+
+test("a decision on several is undone for those that were decided", async () => {
+  const asked = [];
+  const { list, decisions, tell, sync } = scene("", async (method, path, body) => {
+    asked.push([path, body]);
+    return path === "undo" ? { done: [1], refused: [] } : { done: [1], refused: [{ id: 2, reason: "hotspot 2 is resolved" }] };
+  });
+  tell(hotspot(1), hotspot(2));
+  sync();
+  await decisions.decide("resolve", [list.row(1), list.row(2)]);
+  assert.equal(list.row(1).status, "resolved");
+  assert.equal(list.row(2).status, "active");
+  await decisions.undo();
+  assert.deepEqual(asked.at(-1), ["undo", { kind: "hotspot", ids: [1] }]);
+  assert.equal(list.row(1).status, "active");
+  await decisions.undo(); // once
+  assert.equal(asked.length, 2);
+});
+
+test("a silence is of the supplier's kind of work, once for each", async () => {
+  const asked = [];
+  const { list, decisions, tell, sync } = scene("", async (method, path, body) => {
+    asked.push(body);
+    return { id: asked.length };
+  });
+  tell(hotspot(1, { entity: "A" }), hotspot(2, { entity: "A", series: "period" }), hotspot(3, { entity: "B" }));
+  sync();
+  await decisions.decide("silence", [1, 2, 3].map((id) => list.row(id)), { until: at(-1), why: "roof works" });
+  assert.deepEqual(asked, ["A", "B"].map((entity) => ({ entity, event_type: "factory", until: at(-1), why: "roof works" })));
+  assert.deepEqual(decisions.last.value.undo.ids, [1, 2]);
+  assert.equal(list.row(2).silenced_until, at(-1));
+});
+
+test("a silence that stands marks its rows", () => {
+  const { list, tell, sync } = scene("?is=silenced");
+  tell(hotspot(1), hotspot(2));
+  sync();
+  list.silence([{ entity: "Supplier 2", event_type: null, severity: null, starts_at: at(1), until: at(-1), ended_at: null }]);
+  list.show();
+  assert.deepEqual(list.lines.value, [{ id: 2 }]);
+  assert.equal(list.counts.value.states.silenced, 1);
+});
+
+test("who signs out leaves nothing behind", () => {
+  const { rows, list, tell, sync, shown } = scene();
+  tell(hotspot(1));
+  sync();
+  rows.clear();
+  list.reset();
+  assert.deepEqual([shown(), list.row(1), list.counts.value.active], [[], undefined, 0]);
+  tell(hotspot(2));
+  assert.deepEqual(shown(), [2]);
+});
