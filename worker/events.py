@@ -111,7 +111,7 @@ class Key(NamedTuple):
     event_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Event:
     """An event with canonical names and finite quantities; what is unknown is None."""
 

@@ -31,7 +31,7 @@ from worker.detection.screening import Screening, fault_of_activity, fault_of_un
 from worker.detection.slow_rule import Limits, Sum
 from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation
 from worker.detection.typical import Typical, freed
-from worker.detection.window import Window, packed, unpacked
+from worker.detection.window import Window, clip, packed, unpacked
 from worker.severity import Severity
 
 REFERENCE = 200  # residuals whose median is what is usual
@@ -124,7 +124,7 @@ class Detector:
         seen, explained, body = judging.seen, judging.explained, judging.scale.body
         before = self.learned
         innovation = self.spread.innovation(judging.residual)
-        clipped = max(-3 * body, min(3 * body, innovation))
+        clipped = clip(innovation, 3 * body)
         self.spread.learn(judging.residual, judging.reference, explained, body, before)
         if before >= LEARNS_FROM:
             if abs(innovation) < SLOPE_SPREADS * body:
@@ -143,7 +143,7 @@ class Detector:
     def _learn_weight(self, log_kg: float, before: int) -> None:
         difference = log_kg - self.log_kg
         young = before < 20
-        self.log_kg += difference / (before + 1) if young else 0.02 * max(-1, min(1, difference))
+        self.log_kg += difference / (before + 1) if young else 0.02 * clip(difference, 1.0)
 
     def rebase(self, values: list[int]) -> None:
         """Take another reference: by evidence, or by a person's word."""
@@ -256,7 +256,7 @@ class _Judging:
 
     def _verdict(self, z: float) -> Verdict:
         detector = self.detector
-        ratio = math.exp(max(-MOST_LOG, min(MOST_LOG, self.excess)))
+        ratio = math.exp(clip(self.excess, MOST_LOG))
         excess_kg = self.kg * (1 - 1 / ratio)
         severity, status = None, Status.WARMING
         if detector.ready:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -47,6 +48,12 @@ class Identity(NamedTuple):
         return self.basis == ABSOLUTE
 
 
+@lru_cache(maxsize=1000)
+def identity_of(series: str, method: str, basis: str, country: str) -> Identity:
+    """Give an identity, the same object again: it is needed twice for each event."""
+    return Identity(series, method, basis, country)
+
+
 class Reading(NamedTuple):
     """One event of a key: what its detectors need to know.
 
@@ -66,7 +73,7 @@ class Reading(NamedTuple):
 
     def identity(self, series: str) -> Identity:
         """Give the detector of this series that sees the event."""
-        return Identity(series, self.method, self.basis, self.country)
+        return identity_of(series, self.method, self.basis, self.country)
 
 
 class Finding(NamedTuple):

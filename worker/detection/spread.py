@@ -13,7 +13,7 @@ import math
 from typing import Any, NamedTuple
 
 from worker.detection.expectation import Explained
-from worker.detection.window import STEP, Window, packed, unpacked
+from worker.detection.window import STEP, Window, clip, packed, unpacked
 
 WINDOW = 100  # innovations kept
 LEAST = 0.02  # no key is known better than 2 %
@@ -90,7 +90,7 @@ class Spread:
     ) -> None:
         """Take a residual after `before` learned events; `spread` is the body's."""
         innovation = self.innovation(residual)
-        clipped = max(-CLIP * spread, min(CLIP * spread, innovation))
+        clipped = clip(innovation, CLIP * spread)
         self._count_jump(innovation, spread)
         if self.level is None:
             self.level = residual
@@ -108,7 +108,7 @@ class Spread:
         self.previous = innovation
         slopes_known = explained.variance < spread * spread or len(self.innovations) < 8
         if slopes_known and abs(self.jumps) < 2:
-            self.innovations.push(max(-9.0, min(9.0, innovation)))
+            self.innovations.push(clip(innovation, 9.0))
 
     def _count_jump(self, innovation: float, spread: float) -> None:
         if abs(innovation) <= CLIP * spread:

@@ -11,6 +11,7 @@ from typing import Any
 
 from worker.detection.expectation import Explained
 from worker.detection.observation import Driver
+from worker.detection.window import clip
 
 STEP = 0.02  # least step of a typical value
 CLIP = 0.3  # no single event moves one further than by this logarithm times its step
@@ -36,7 +37,7 @@ class Typical:
             known[1] += 1
             step = max(STEP, 1 / known[1])
             difference = value - known[0]
-            known[0] += step * (max(-CLIP, min(CLIP, difference)) if known[1] > 5 else difference)
+            known[0] += step * (clip(difference, CLIP) if known[1] > 5 else difference)
 
     def drivers(self, parts: Parts, log_ratio: float, excess_kg: float) -> tuple[Driver, ...]:
         """Divide an excess among the parts, the largest share first."""

@@ -12,6 +12,13 @@ from collections.abc import Iterable
 STEP = 1e-4
 
 
+def clip(value: float, most: float) -> float:
+    """Give the value, or `most` or -`most` where it lies beyond."""
+    if value > most:
+        return most
+    return value if value > -most else -most
+
+
 class Window:
     """The last `size` values in steps of STEP, oldest first in `values`, sorted in `ordered`."""
 

@@ -6,7 +6,7 @@ of 1/10 to 10 the event is implausible.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -35,7 +35,7 @@ TRANSPORTS = plausible.TRANSPORTS
 MOST_ACTIVITY = 1e15  # beyond it a quotient with it would lose its digits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Prediction:
     """kg CO2e of one event, rounded to the gram, and where they come from.
 
@@ -209,7 +209,9 @@ def _stated(event: Event, other: Estimate | None) -> Estimate | None:
     return Estimate.of([term], method, record, grid=grid)
 
 
-def _ids(terms: Iterable[Term]) -> tuple[str, ...]:
+def _ids(terms: Sequence[Term]) -> tuple[str, ...]:
+    if len(terms) == 1:
+        return tuple(dict.fromkeys(terms[0].ids))
     return tuple(dict.fromkeys(name for term in terms for name in term.ids))
 
 

@@ -47,6 +47,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "output_quantity": (0, MOST_KG),
 }
 DISTANCES = ("distance_km", "route_length", "sfd_km", "gcd_km", "planned_distance_km")
+_LIMITS = tuple(LIMITS.items())
 _limited, _distances = attrgetter(*LIMITS), attrgetter(*DISTANCES)
 TRANSPORTS = ("logistics", "delivery")
 LOADS: Mapping[str, float] = {
@@ -64,16 +65,17 @@ def check(event: Event) -> None:
     _check_time(event)
     if event.released:
         return
-    for value, (name, (low, high)) in zip(_limited(event), LIMITS.items(), strict=True):
-        if value is not None and not low <= value <= high:
-            raise Implausible(
-                "range", f"{name} {value:g} is not from {low:g} to {high:g}", name, value
-            )
-    for value, name in zip(_distances(event), DISTANCES, strict=True):
+    for place, value in enumerate(_limited(event)):
+        if value is not None:
+            name, (low, high) = _LIMITS[place]
+            if not low <= value <= high:
+                reason = f"{name} {value:g} is not from {low:g} to {high:g}"
+                raise Implausible("range", reason, name, value)
+    for place, value in enumerate(_distances(event)):
         if value is not None and not 0 < value <= MOST_KM:
-            raise Implausible(
-                "range", f"{name} {value:g} is not above 0 and up to {MOST_KM}", name, value
-            )
+            name = DISTANCES[place]
+            reason = f"{name} {value:g} is not above 0 and up to {MOST_KM}"
+            raise Implausible("range", reason, name, value)
     _check_load(event)
     _check_consumption(event)
 

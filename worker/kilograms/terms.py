@@ -24,7 +24,7 @@ def to_the_gram(kilograms: Decimal) -> float:
     return float(kilograms.quantize(GRAM, ROUND_HALF_EVEN))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Term:
     """`quantity` times kg CO2e per `unit`: of the operation (ttw) and of the energy's supply (wtt).
 
@@ -96,7 +96,7 @@ class Grid:
     basis: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Estimate:
     """One way to the kilograms of an event: exact sums of its terms."""
 
