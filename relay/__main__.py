@@ -12,12 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from relay import serve, workers
+from relay import server, supervisor
+from relay.cli import check, disconnect, tail
+from relay.cli.terminal import while_read
 from relay.errors import SettingsError
-from relay.settings import VARIABLES, Settings, misspelt
-from relay.settings.parsing import Variable
-from relay.terminal import check, disconnect, tail
-from relay.terminal.output import while_read
+from relay.settings import VARIABLES, Settings, Variable, misspelt
 
 PROGRAM: Final = "hotspot-relay"
 
@@ -40,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         settings = Settings.from_env(os.environ, host=options.host, port=options.port)
         if options.listener is None:
-            return serve.run(settings, options.workers)
-        workers.end_with_parent()
-        return serve.run_on(settings, socket.socket(fileno=options.listener))
+            return server.run(settings, options.workers)
+        supervisor.end_with_parent()
+        return server.run_on(settings, socket.socket(fileno=options.listener))
     except SettingsError as error:
         print(f"relay: {error}", file=sys.stderr)
         return 2

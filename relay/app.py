@@ -11,15 +11,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
-from relay.changes.endpoints import BY_NAME, ENDPOINTS
-from relay.clients.route import NO_ENDPOINT, Application, NoEndpoint
-from relay.commands import admin
-from relay.commands.behalf import Behalf
-from relay.commands.routes import router
-from relay.origins import allowing
+from relay.access.origins import allowing
+from relay.api import admin
+from relay.api.routes import router
+from relay.api.user_client import UserClient
+from relay.connections.asgi import NO_ENDPOINT, Application, NoEndpoint
+from relay.node import Relay
 from relay.pages import add_pages
-from relay.runtime import Relay
 from relay.settings import Settings
+from relay.stream.change import BY_NAME, ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
     """An application that opens nothing until it starts; calls `on_failure` when a part died."""
     allows = allowing(settings.allowed_origins)
     relay = Relay(settings, allows)
-    behalf = Behalf(settings.supabase_url, settings.publishable_key)
+    behalf = UserClient(settings.supabase_url, settings.publishable_key)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -22,7 +22,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from relay.close import CloseCode
+from relay.close_codes import CloseCode
 from relay.errors import RelayError
 from relay.reaching import explain, tls_wanted
 

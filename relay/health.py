@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from relay.changes.streams import Streams
-from relay.upstream.sources import Upstream
+from relay.stream.hub import Hub
+from relay.upstream.state import UpstreamStatus
 from relay.upstream.worker_status import WorkerStatus
 
 
 def report(
-    upstream: Upstream,
-    streams: Streams,
+    upstream: UpstreamStatus,
+    streams: Hub,
     clients: int,
     resumes: Mapping[str, int],
     healed: int,

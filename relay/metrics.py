@@ -12,14 +12,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from relay.changes.intake import Intake, Source
-from relay.changes.streams import Streams
-from relay.clients.resumes import Resumes
-from relay.counts import Counts
-from relay.upstream.healing import Healing
+from relay.resume.resume import Resumer
+from relay.stream.broker import Broker, Source
+from relay.stream.counters import Counters
+from relay.stream.hub import Hub
 from relay.upstream.live import LiveLane
-from relay.upstream.sources import State, Upstream
-from relay.upstream.worker_status import WorkerWatch
+from relay.upstream.loss import LossDetector
+from relay.upstream.state import UpstreamState, UpstreamStatus
+from relay.upstream.worker_status import WorkerMonitor
 
 RESETS = ("epoch", "expired", "mismatch", "invalid", "overflow")
 RESUMES = ("seq", "memory", "rest", "none")
@@ -29,14 +29,14 @@ RESUMES = ("seq", "memory", "rest", "none")
 class Measured:
     """The parts that have something to say; `now` is the relay's monotonic clock."""
 
-    intake: Intake
-    streams: Streams
-    upstream: Upstream
-    healing: Healing
+    intake: Broker
+    streams: Hub
+    upstream: UpstreamStatus
+    healing: LossDetector
     live: LiveLane
-    worker: WorkerWatch
-    resumes: Resumes
-    counts: Counts
+    worker: WorkerMonitor
+    resumes: Resumer
+    counts: Counters
     now: Callable[[], float]
 
 
@@ -127,7 +127,7 @@ class Metrics(Collector):
         state = GaugeMetricFamily(
             "relay_upstream_state", "1 for the state that clients are told", labels=["state"]
         )
-        for each in State:
+        for each in UpstreamState:
             state.add_metric([each], each is upstream.state(now))
         yield state
         yield GaugeMetricFamily(

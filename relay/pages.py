@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from relay.origins import Allows, cors
+from relay.access.origins import Allows, cors
 from relay.settings import Settings
 
 HERE: Final = Path(__file__).parent

@@ -19,7 +19,7 @@ import relay.settings
 import relay.upstream.rest
 import worker.database
 import worker.settings
-from relay.close import CloseCode
+from relay.close_codes import CloseCode
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()

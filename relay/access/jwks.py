@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import httpx
 
-from relay.access.limits import Rates
+from relay.access.limits import RateLimiter
 from relay.access.tokens import Key, published
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Jwks:
         self._begun_at: float | None = None
         self._answered = False
         self._absent = OrderedDict[bytes, float]()  # keys that were not there, and when
-        self._rates = Rates(RATE_PER_ADDRESS, BURST_PER_ADDRESS)
+        self._rates = RateLimiter(RATE_PER_ADDRESS, BURST_PER_ADDRESS)
         self.keys: tuple[Key, ...] = ()
 
     async def run(self) -> NoReturn:

@@ -27,7 +27,7 @@ class Limits:
     message_burst: int = 50
 
 
-class AtLimit(Exception):
+class LimitReached(Exception):
     """One more is too many; `status` is the HTTP answer, `retry_seconds` when to come back."""
 
     def __init__(self, text: str, *, status: int, retry_seconds: int) -> None:
@@ -37,7 +37,7 @@ class AtLimit(Exception):
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """Holds what may be done at once; fills up again with time."""
 
     left: float
@@ -53,20 +53,20 @@ class Bucket:
         return True
 
 
-class Rates:
+class RateLimiter:
     """A bucket for each place, with `rate` a second and `burst` at once; of more than `MOST_RATES`
     places the quietest are forgotten."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
-        self._buckets = OrderedDict[str, Bucket]()
+        self._buckets = OrderedDict[str, TokenBucket]()
 
     def take(self, place: str, now: float) -> bool:
         """Whether there was one left, which is used up then."""
         bucket = self._buckets.get(place)
         if bucket is None:
-            bucket = self._buckets[place] = Bucket(float(self._burst), now)
+            bucket = self._buckets[place] = TokenBucket(float(self._burst), now)
             if len(self._buckets) > MOST_RATES:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(place)
@@ -74,7 +74,7 @@ class Rates:
 
 
 @dataclass(slots=True)
-class Door:
+class ConnectionLimiter:
     """Counts WebSockets, by where they come from and whose they are.
 
     How fast they come from this machine has no limit: they are its own programs, or come through a
@@ -85,24 +85,26 @@ class Door:
     total: int = 0
     _by_address: Counter[str] = field(default_factory=Counter)
     _by_user: Counter[str] = field(default_factory=Counter)
-    _rates: Rates = field(init=False)
+    _rates: RateLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._rates = Rates(self.limits.rate_per_address, self.limits.burst_per_address)
+        self._rates = RateLimiter(self.limits.rate_per_address, self.limits.burst_per_address)
 
     def enter(self, address: str, now: float) -> str:
         """Counts a connection and returns what `leave` has to be told.
 
         Raises:
-            AtLimit: it would be one too many, and was not counted.
+            LimitReached: it would be one too many, and was not counted.
         """
-        place, limits = neighbourhood(address), self.limits
+        place, limits = address_block(address), self.limits
         if place != THIS_MACHINE and not self._rates.take(place, now):
-            raise AtLimit("too many connections a second from here", status=429, retry_seconds=5)
+            raise LimitReached(
+                "too many connections a second from here", status=429, retry_seconds=5
+            )
         if self._by_address[place] >= limits.per_address:
-            raise AtLimit("too many connections from here", status=429, retry_seconds=30)
+            raise LimitReached("too many connections from here", status=429, retry_seconds=30)
         if self.total >= limits.connections:
-            raise AtLimit("the relay is full", status=503, retry_seconds=10)
+            raise LimitReached("the relay is full", status=503, retry_seconds=10)
         self.total += 1
         self._by_address[place] += 1
         return place
@@ -116,10 +118,10 @@ class Door:
         """Counts a connection of that user.
 
         Raises:
-            AtLimit: it would be one too many, and was not counted.
+            LimitReached: it would be one too many, and was not counted.
         """
         if self._by_user[user] >= self.limits.per_user:
-            raise AtLimit("too many connections of this user", status=429, retry_seconds=30)
+            raise LimitReached("too many connections of this user", status=429, retry_seconds=30)
         self._by_user[user] += 1
 
     def sign_out(self, user: str) -> None:
@@ -127,7 +129,7 @@ class Door:
         _decrement(self._by_user, user)
 
 
-class Doorstep:
+class SocketLimiter:
     """Counts sockets by the address at their other end, from `accept` on: whatever they say, or
     whether they say anything, is known later. There is room for a few more than for WebSockets, so
     that who is over that limit is told. Who `is_proxy` speaks for others and has no limit here."""
@@ -141,11 +143,13 @@ class Doorstep:
         """Counts a socket and returns what `leave` has to be told.
 
         Raises:
-            AtLimit: it would be one too many, and was not counted.
+            LimitReached: it would be one too many, and was not counted.
         """
-        place = neighbourhood(address)
+        place = address_block(address)
         if self._by_address[place] >= self._most and not self._is_proxy(address):
-            raise AtLimit(f"{self._most} connections from {place}", status=429, retry_seconds=30)
+            raise LimitReached(
+                f"{self._most} connections from {place}", status=429, retry_seconds=30
+            )
         self._by_address[place] += 1
         return place
 
@@ -155,7 +159,7 @@ class Doorstep:
 
 
 @lru_cache(maxsize=4096)
-def neighbourhood(address: str) -> str:
+def address_block(address: str) -> str:
     """What counts as one place: an IPv4 address, or the /64 of an IPv6 one, which one host has."""
     parsed = parse(address)
     if parsed is None:

@@ -1,14 +1,21 @@
-"""What a role may be served, from what relay_access() tells about grants and policies. Pure.
+"""What a role may be served, from what relay_access() tells about grants and policies.
 
 One row goes to many clients, so a role is served only where Postgres would show every one of its
-holders the same: the whole table. Where rows differ by user, a scope column can tell who gets what.
+holders the same: the whole table. Where rows differ by user, a scope column tells who gets what.
+The answer is read at start and every minute. Nobody is served before the first answer; later, a
+failed read leaves the former answer in force.
 """
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from relay.changes.endpoints import ENDPOINTS, Endpoint
+from relay.errors import Unavailable
+from relay.stream.change import ENDPOINTS, Endpoint
+
+logger = logging.getLogger(__name__)
 
 Access = Mapping[str, Any]
 """The answer of relay_access()."""
@@ -101,3 +108,47 @@ def _scopes(claimed: object) -> frozenset[str]:
         for value in values
         if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
     )
+
+
+PERIOD_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = 1.0
+
+
+class PolicyMonitor:
+    """The newest answer of relay_access(); calls `changed` when it is another one than before."""
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Access]],
+        scoping: Scoping | None,
+        changed: Callable[[], None],
+    ) -> None:
+        self._read = read
+        self._scoping = scoping
+        self._changed = changed
+        self._failing = False
+        self.access: Access | None = None
+
+    async def run(self) -> NoReturn:
+        """Keeps the answer fresh until cancelled."""
+        while True:
+            await self.refresh()
+            never = self.access is None or self._failing
+            await asyncio.sleep(RETRY_SECONDS if never else PERIOD_SECONDS)
+
+    async def refresh(self) -> None:
+        """Reads once; a failure is logged and nothing else."""
+        try:
+            access = await self._read()
+        except Unavailable as error:
+            if not self._failing:
+                logger.warning("grants and policies cannot be read, trying on: %s", error)
+            self._failing = True
+            return
+        self._failing = False
+        if access == self.access:
+            return
+        self.access = access
+        for role, reason in served(access, self._scoping).items():
+            logger.info("tokens of role %s are not served: %s", role, reason)
+        self._changed()

@@ -16,17 +16,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from relay.changes.endpoints import BY_NUMBER
-from relay.changes.history import Seqs
-from relay.changes.intake import Intake, Source
-from relay.changes.records import Change
-from relay.changes.snapshot import Snapshot, common
-from relay.changes.unconfirmed import Suspect
 from relay.errors import KeyRefused, Unavailable
-from relay.upstream.healing import Healing
+from relay.stream.broker import Broker, Source, Suspect
+from relay.stream.change import BY_NUMBER, Change
+from relay.stream.snapshot import Seqs, Snapshot, common
 from relay.upstream.heartbeat import Heartbeat
+from relay.upstream.loss import LossDetector
 from relay.upstream.rest import PAGE, Page, Rest
-from relay.upstream.sources import Upstream
+from relay.upstream.state import UpstreamStatus
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +46,9 @@ class CatchUp:
     def __init__(
         self,
         rest: Rest,
-        intake: Intake,
-        upstream: Upstream,
-        healing: Healing,
+        intake: Broker,
+        upstream: UpstreamStatus,
+        healing: LossDetector,
         heartbeat: Heartbeat,
         *,
         period: float,

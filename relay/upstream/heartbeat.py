@@ -12,15 +12,29 @@ Rules: one beat every `BEAT_SECONDS` and at each request, a failed one again aft
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from relay.clients.places import Identity
 from relay.errors import Unavailable
-from relay.upstream.awake import Awake
+from relay.upstream.loss import ActiveClock
 from relay.upstream.rest import Rest
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Identity:
+    """This process: its instance and the newest beat that the database has confirmed."""
+
+    instance: str
+    beat: int = 0
+
+    def renew(self) -> None:
+        """The database has another history: cursors of before are another relay's."""
+        self.instance, self.beat = str(uuid.uuid4()), 0
+
 
 BEAT_SECONDS: Final = 20.0
 RETRY_SECONDS: Final = 2.0
@@ -35,7 +49,7 @@ class Heartbeat:
         self._rest = rest
         self._identity = identity
         self._now = now
-        self._awake = Awake()
+        self._awake = ActiveClock()
         self._requested = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._tried = 0

@@ -1,39 +1,205 @@
-"""Keeps a subscription to one of Realtime's lanes alive.
+"""Keeps a subscription to one of Realtime's lanes alive and feeds the broker from it.
 
 Lifecycle: a fresh official client per attempt, with its own reconnecting switched off, on the lane
 that is wanted then. An attempt ends when the client or the channel reports an end, the client
 stops listening, a heartbeat row does not come back, the lane lost changes, or the better lane may
 be tried again. Attempts go on for ever, with full jitter up to 30 s. What arrives is put into a
-bounded inbox; while that has no room the client reads no further. The loops end only when they
-are cancelled.
+bounded inbox; while that is full the client reads no further (backpressure). The loops end only
+when they are cancelled. Callbacks of the client only pass on what they get and never raise: one
+that does would silently end the client's reading.
 """
 
 import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from realtime import AsyncRealtimeClient
+from realtime import (
+    AsyncRealtimeChannel,
+    AsyncRealtimeClient,
+    RealtimePostgresChangesListenEvent,
+)
+from realtime.types import RealtimeChannelOptions, RealtimeSubscribeStates
 
-from relay.changes.endpoints import BY_NAME
-from relay.changes.intake import Intake, Source
-from relay.changes.records import Change, Incomplete, from_announced, from_live
-from relay.clients.places import Identity
 from relay.errors import Unavailable
+from relay.stream.broker import Broker, Source
+from relay.stream.change import BY_NAME, ENDPOINTS, Change, Incomplete, from_announced, from_live
 from relay.upstream.catch_up import CatchUp
-from relay.upstream.healing import Healing
-from relay.upstream.heartbeat import Heartbeat
-from relay.upstream.inbox import Inbox, Rows
-from relay.upstream.lanes import Lane, Lanes
-from relay.upstream.realtime_patches import dispose, listening, pace
+from relay.upstream.heartbeat import Heartbeat, Identity
+from relay.upstream.loss import LossDetector
+from relay.upstream.realtime_client import dispose, listening, pace
 from relay.upstream.rest import HEARTBEATS, Broadcasting, Rest
-from relay.upstream.sources import Upstream
-from relay.upstream.subscription import Lost, Subscription
+from relay.upstream.state import Lane, LaneSelector, UpstreamStatus
 
 logger = logging.getLogger(__name__)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Inbox:
+    """Keeps the rows of whole frames in their order, `most_rows` at most; `room` is set while it
+    is less than half full, and whoever fills it had better wait for that."""
+
+    def __init__(self, most_rows: int) -> None:
+        self._most_rows: Final = most_rows
+        self._frames = deque[tuple[Lane, Rows]]()
+        self._rows = 0
+        self._filled = asyncio.Event()
+        self.room: Final = asyncio.Event()
+        self.room.set()
+
+    def put(self, lane: Lane, rows: Rows) -> bool:
+        """Takes the rows of a frame; false when there is no room for them."""
+        if self._rows + len(rows) > self._most_rows and self._rows:
+            return False
+        self._frames.append((lane, rows))
+        self._count(len(rows))
+        self._filled.set()
+        return True
+
+    async def take(self, wanted: int) -> list[tuple[Lane, Rows]]:
+        """Waits for a frame, and takes as many as there are until `wanted` rows are reached."""
+        await self._filled.wait()
+        taken, count = [self._frames.popleft()], 0
+        while (count := count + len(taken[-1][1])) < wanted and self._frames:
+            taken.append(self._frames.popleft())
+        self._count(-count)
+        if not self._frames:
+            self._filled.clear()
+        return taken
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
+        if 2 * self._rows < self._most_rows:
+            self.room.set()
+        else:
+            self.room.clear()
+
+
+TOPIC: Final = "relay:changes"
+EVENT: Final = "changes"
+READY_SECONDS: Final = 20.0
+FIRST_BROADCAST_SECONDS: Final = 10.0
+FIRST_BEAT_SECONDS: Final = 0.25  # between the first two beats, and twice as long each time
+_ALL: Final = RealtimePostgresChangesListenEvent.All
+_PRIVATE: Final[RealtimeChannelOptions] = {
+    "config": {"broadcast": {"replication_ready": True}, "presence": None, "private": True}
+}
+
+Put = Callable[[Lane, Rows], None]
+
+
+class LaneLost(Exception):
+    """The attempt is over; the text says why. `lane`: another lane may do better."""
+
+    def __init__(self, text: str, *, lane: bool = False) -> None:
+        super().__init__(text)
+        self.lane: Final = lane
+
+
+class Subscription:
+    """Calls `put` for the rows of each frame that arrives and `again` when rows may be missing."""
+
+    def __init__(
+        self,
+        client: AsyncRealtimeClient,
+        lane: Lane,
+        instance: str,
+        *,
+        put: Put,
+        again: Callable[[], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._lane = lane
+        self._put = put
+        self._again = again
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._replicating: asyncio.Future[None] = loop.create_future()
+        self.lost: Final[asyncio.Future[str]] = loop.create_future()
+        if lane is Lane.BROADCAST:
+            self._channel = self._broadcast(client)
+        else:
+            self._channel = self._postgres_changes(client, instance)
+
+    async def ready(self, beat: Callable[[], None]) -> None:
+        """Returns when the lane delivers: broadcast by having done so, since the answer to a join
+        says nothing. `beat` writes the heartbeat row, which is what it may deliver.
+
+        Raises:
+            LaneLost: it did not come to that.
+        """
+        seconds = READY_SECONDS
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._channel.subscribe(self._state)
+            if self._lane is Lane.BROADCAST:
+                seconds = FIRST_BROADCAST_SECONDS
+            async with asyncio.timeout(seconds):
+                if self._lane is Lane.BROADCAST:
+                    await self._first_broadcast(beat)
+                else:
+                    await self._settled()
+        except TimeoutError:
+            raise LaneLost(f"{self._lane} is not ready within {seconds:.0f} s", lane=True) from None
+        if self.lost.done():
+            raise LaneLost(self.lost.result(), lane=True)
+
+    async def _first_broadcast(self, beat: Callable[[], None]) -> None:
+        # A server that starts answers joins before it replicates broadcasts, so that a single beat
+        # would be lost. It says when it replicates, if it is new enough to know the question.
+        pause = FIRST_BEAT_SECONDS
+        while not (self._ready.done() or self.lost.done()):
+            beat()
+            told = set() if self._replicating.done() else {self._replicating}
+            await self._settled(*told, seconds=pause)
+            pause *= 2
+
+    async def _settled(self, *others: asyncio.Future[Any], seconds: float | None = None) -> None:
+        """Waits until the lane delivers, is lost, or one of the others is done."""
+        either: set[asyncio.Future[Any]] = {self._ready, self.lost, *others}
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    def _broadcast(self, client: AsyncRealtimeClient) -> AsyncRealtimeChannel:
+        channel = client.channel(TOPIC, _PRIVATE).on_system(self._system)
+        return channel.on_broadcast(EVENT, self._announced)
+
+    def _postgres_changes(self, client: AsyncRealtimeClient, instance: str) -> AsyncRealtimeChannel:
+        # One channel for all tables and the heartbeat row, so that this one proves the others.
+        channel = client.channel("relay").on_system(self._system)
+        for endpoint in ENDPOINTS:
+            channel.on_postgres_changes(_ALL, self._row, table=endpoint.name, schema="public")
+        return channel.on_postgres_changes(
+            _ALL, self._row, table=HEARTBEATS, schema="public", filter=f"instance=eq.{instance}"
+        )
+
+    def _row(self, payload: Any) -> None:
+        self._put(self._lane, (payload["data"],))
+
+    def _announced(self, payload: Any) -> None:
+        inner = payload.get("payload")
+        changes = inner.get("changes") if isinstance(inner, dict) else None
+        if isinstance(changes, list):
+            self._put(self._lane, [change for change in changes if isinstance(change, dict)])
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _system(self, payload: Any) -> None:
+        if self._lane is Lane.BROADCAST:
+            if not self._replicating.done():
+                self._replicating.set_result(None)
+        elif self._ready.done():  # it comes again when the publication changed: rows may be missing
+            self._again()
+        elif payload.extension == "postgres_changes":
+            self._ready.set_result(None)
+
+    def _state(self, now: RealtimeSubscribeStates, error: Exception | None) -> None:
+        if now is not RealtimeSubscribeStates.SUBSCRIBED and not self.lost.done():
+            self.lost.set_result(now.value if error is None else f"{now.value}: {error}")
+
 
 INBOX_ROWS: Final = 10_000
 BATCH_ROWS: Final = 500
@@ -65,12 +231,12 @@ class LiveLane:
     def __init__(
         self,
         address: Address,
-        lanes: Lanes,
+        lanes: LaneSelector,
         *,
         rest: Rest,
-        intake: Intake,
-        upstream: Upstream,
-        healing: Healing,
+        intake: Broker,
+        upstream: UpstreamStatus,
+        healing: LossDetector,
         heartbeat: Heartbeat,
         catch_up: CatchUp,
         now: Callable[[], float],
@@ -88,12 +254,12 @@ class LiveLane:
         self._inbox = Inbox(INBOX_ROWS)
         self._failures = 0
         self._last_reason = ""
-        self._rebuilding: Lost | None = None
+        self._rebuilding: LaneLost | None = None
         self.reread = 0
 
     def rebuild(self, reason: str, *, lane: bool) -> None:
         """Begins with a fresh client, within a second; `lane`: on another lane if there is one."""
-        self._rebuilding = Lost(reason, lane=lane)
+        self._rebuilding = LaneLost(reason, lane=lane)
 
     async def run(self) -> NoReturn:
         """Connects again and again until cancelled."""
@@ -102,7 +268,7 @@ class LiveLane:
             self._rebuilding = None
             try:
                 await self._attempt(await self._choose())
-            except Lost as lost:
+            except LaneLost as lost:
                 if lost.lane:
                     self._lanes.unproven(self._upstream.live.lane, self._now())
                 self._note(str(lost))
@@ -175,20 +341,20 @@ class LiveLane:
         while True:
             await _first(lost, listening, seconds=1.0)
             if lost.done():
-                raise Lost(lost.result())
+                raise LaneLost(lost.result())
             if self._rebuilding is not None:
                 raise self._rebuilding
             if listening.done():
-                raise Lost("the Realtime client stopped listening")
+                raise LaneLost("the Realtime client stopped listening")
             if self._heartbeat.overdue_seconds() > RETURN_SECONDS:
                 text = f"the heartbeat row did not come back within {RETURN_SECONDS:.0f} s"
-                raise Lost(text, lane=True)
+                raise LaneLost(text, lane=True)
             if self._lanes.wanted(self._now()) is not lane and await self._choose() is not lane:
-                raise Lost("broadcast is tried again")
+                raise LaneLost("broadcast is tried again")
             if lane is Lane.BROADCAST and self._now() - checked_at > POLICY_SECONDS:
                 checked_at = self._now()
                 if await self._lacks_broadcast():
-                    raise Lost("broadcast is not possible any more", lane=True)
+                    raise LaneLost("broadcast is not possible any more", lane=True)
 
     def _put(self, lane: Lane, rows: Rows) -> None:
         if not self._inbox.put(lane, rows):

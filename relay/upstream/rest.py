@@ -9,11 +9,10 @@ import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
-from relay.changes.endpoints import BY_NUMBER, Endpoint
-from relay.changes.filters import Filter
-from relay.changes.records import Change, Incomplete, from_caught, from_row
-from relay.changes.snapshot import Snapshot
 from relay.errors import KeyRefused, SchemaMissing, Unavailable
+from relay.stream.change import BY_NUMBER, Change, Endpoint, Incomplete, from_caught, from_row
+from relay.stream.filters import Filter
+from relay.stream.snapshot import Snapshot
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)

@@ -52,7 +52,7 @@ class WorkerStatus:
         )
 
 
-class WorkerWatch:
+class WorkerMonitor:
     """Reads the status every `READ_SECONDS`; the loop ends only when it is cancelled."""
 
     def __init__(self, rest: Rest, now: Callable[[], float]) -> None:

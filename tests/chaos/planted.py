@@ -15,21 +15,19 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import relay.changes.frames
+import relay.stream.encoding
 import relay.upstream.live
 import relay.upstream.rest
 from relay.__main__ import main
-from relay.changes.endpoints import BY_NAME
-from relay.changes.feed import Feed
-from relay.changes.history import Seqs
-from relay.changes.intake import Intake
-from relay.changes.records import Change, Incomplete, from_live, from_row
-from relay.changes.snapshot import Snapshot
-from relay.changes.streams import Known
-from relay.changes.wire import Piece
-from relay.clients.beginning import Beginning
-from relay.clients.cursor import Cursor, Signer
-from relay.clients.resumes import Replay
+from relay.connections.session import InitialSync
+from relay.resume.cursor import Cursor, Signer
+from relay.resume.resume import Replay
+from relay.stream.broker import Broker
+from relay.stream.change import BY_NAME, Change, Incomplete, from_live, from_row
+from relay.stream.dedup import Deduplicator
+from relay.stream.encoding import Piece
+from relay.stream.hub import KnownVersions
+from relay.stream.snapshot import Seqs, Snapshot
 
 SMALL_PAGE = 10
 MOMENT_SECONDS = 0.3
@@ -38,71 +36,71 @@ Patch = Callable[[Any, str, Any], None]  # setattr, or pytest's monkeypatch
 
 def sends_everything_on(patch: Patch) -> None:
     """Whatever a source brings, whether another one has brought it or something newer."""
-    accept = Feed.accept
+    accept = Deduplicator.accept
 
-    def accepted(feed: Feed, change: Change) -> bool:
+    def accepted(feed: Deduplicator, change: Change) -> bool:
         accept(feed, change)
         return True
 
-    patch(Feed, "accept", accepted)
+    patch(Deduplicator, "accept", accepted)
 
 
 def forgets_deletions(patch: Patch) -> None:
     """As if a row that is deleted had never been sent."""
-    accept = Feed.accept
+    accept = Deduplicator.accept
 
-    def accepted(feed: Feed, change: Change) -> bool:
+    def accepted(feed: Deduplicator, change: Change) -> bool:
         new = accept(feed, change)
         if new and change.record is None:
             del feed._sent[change.id]
         return new
 
-    patch(Feed, "accept", accepted)
+    patch(Deduplicator, "accept", accepted)
 
 
 def takes_deletions_as_final(patch: Patch) -> None:
     """Nothing of a row that was deleted is sent on any more, though it may be put back."""
-    accept = Feed.accept
-    deleted = WeakKeyDictionary[Feed, set[int]]()
+    accept = Deduplicator.accept
+    deleted = WeakKeyDictionary[Deduplicator, set[int]]()
 
-    def accepted(feed: Feed, change: Change) -> bool:
+    def accepted(feed: Deduplicator, change: Change) -> bool:
         gone = deleted.setdefault(feed, set())
         if change.record is not None:
             return change.id not in gone and accept(feed, change)
         gone.add(change.id)
         return accept(feed, change)
 
-    patch(Feed, "accept", accepted)
+    patch(Deduplicator, "accept", accepted)
 
 
 def takes_reads_as_complete(patch: Patch) -> None:
     """Who is new gets what the database shows, without what Realtime has brought before that."""
-    patch(Feed, "unshown", lambda feed: {})
+    patch(Deduplicator, "unshown", lambda feed: {})
 
 
 def takes_cursors_from_live_rows(patch: Patch) -> None:
     """What the newest transaction that was seen could see, and not what was read completely."""
-    accept = Feed.accept
-    snapshot: Callable[[Feed], Snapshot | None] = vars(Feed)["snapshot"].fget
-    newest = WeakKeyDictionary[Feed, int]()
+    accept = Deduplicator.accept
+    snapshot: Callable[[Deduplicator], Snapshot | None] = vars(Deduplicator)["snapshot"].fget
+    newest = WeakKeyDictionary[Deduplicator, int]()
 
-    def accepted(feed: Feed, change: Change) -> bool:
+    def accepted(feed: Deduplicator, change: Change) -> bool:
         newest[feed] = max(change.tx, newest.get(feed, 0))
         return accept(feed, change)
 
-    def seen(feed: Feed) -> Snapshot | None:
+    def seen(feed: Deduplicator) -> Snapshot | None:
         complete, upto = snapshot(feed), newest.get(feed, 0) + 1
         if complete is None or upto <= complete.xmax:
             return complete
         return Snapshot(upto, upto)
 
-    patch(Feed, "accept", accepted)
-    patch(Feed, "snapshot", property(seen))
+    patch(Deduplicator, "accept", accepted)
+    patch(Deduplicator, "snapshot", property(seen))
 
 
 def puts_a_cursor_into_hello(patch: Patch) -> None:
     """The place where the client will be when it has had everything."""
-    hello, sign = relay.changes.frames.hello, Signer.sign
+    hello, sign = relay.stream.encoding.hello, Signer.sign
     newest: dict[str, str] = {}
 
     def signed(signer: Signer, cursor: Cursor) -> str:
@@ -114,18 +112,18 @@ def puts_a_cursor_into_hello(patch: Patch) -> None:
         return json.dumps(found | {"cursor": newest.get(endpoint)})
 
     patch(Signer, "sign", signed)
-    patch(relay.changes.frames, "hello", greeted)
+    patch(relay.stream.encoding, "hello", greeted)
 
 
 def takes_the_head_at_completion(patch: Patch) -> None:
     """Where the logs are when a catch-up completes, and not where they were when it was sent; and
     without a look at what they hold that it does not show."""
 
-    def completed(intake: Intake, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
+    def completed(intake: Broker, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
         intake.feeds[number].complete(snapshot)
         intake.histories[number].remember(snapshot, intake.streams.seqs()[number])
 
-    patch(Intake, "complete", completed)
+    patch(Broker, "complete", completed)
 
 
 def takes_live_rows_as_they_are(patch: Patch) -> None:
@@ -142,8 +140,8 @@ def takes_live_rows_as_they_are(patch: Patch) -> None:
 
 def tells_nobody_that_rows_leave(patch: Patch) -> None:
     """A row that does not match any more is passed over."""
-    patch(Known, "before", lambda known, change, now: None)
-    patch(relay.changes.frames, "may_have_left", lambda version: False)
+    patch(KnownVersions, "before", lambda known, change, now: None)
+    patch(relay.stream.encoding, "may_have_left", lambda version: False)
 
 
 def pages_without_an_upper_bound(patch: Patch) -> None:
@@ -173,7 +171,7 @@ def replays_before_registering(patch: Patch) -> None:
         play = partial(session.play, script(), replay.position)
         asyncio.get_running_loop().call_later(MOMENT_SECONDS, play)
 
-    patch(Beginning, "_play_replay", played)
+    patch(InitialSync, "_play_replay", played)
 
 
 def reads_small_pages(patch: Patch) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from relay.changes.endpoints import HOTSPOTS
-from relay.changes.filters import Filter
+from relay.stream.change import HOTSPOTS
+from relay.stream.filters import Filter
 from tests.chaos.planted import BUGS
 from tests.relay.model import Database
 from tests.relay.nodes import Client, Node

@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from emulator.running import Emulator
-from relay.changes.frames import SUBPROTOCOL
-from relay.clients.sockets import Sockets
-from relay.serve import Server, server_of
+from relay.connections.registry import ConnectionRegistry
+from relay.server import Server, server_of
 from relay.settings import Settings
+from relay.stream.encoding import SUBPROTOCOL
 
 SECONDS = 60.0
 THROUGH_ASGI = ContextVar("THROUGH_ASGI", default=False)
@@ -47,7 +47,7 @@ class Running:
         """What serves its connections."""
         return list(self._server.server_state.connections)
 
-    def sockets(self) -> Sockets:
+    def sockets(self) -> ConnectionRegistry:
         """Its clients, and who counts them."""
         return self._server._clients
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from relay.changes.endpoints import HOTSPOTS
-from relay.changes.records import Change
-from relay.changes.snapshot import Snapshot
+from relay.stream.change import HOTSPOTS, Change
+from relay.stream.snapshot import Snapshot
 
 
 @dataclass

@@ -5,19 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.changes import frames
-from relay.changes.endpoints import HOTSPOTS
-from relay.changes.filters import Filter
-from relay.changes.groups import Format, Group, Left, LogLimits
-from relay.changes.history import Seqs
-from relay.changes.intake import Intake
-from relay.changes.log import Overflow
-from relay.changes.records import Change
-from relay.changes.snapshot import Snapshot
-from relay.changes.streams import Streams
-from relay.changes.wire import framed, text, texts
 from relay.client import Replica
-from relay.clients.state import merge
+from relay.resume.initial_state import merge
+from relay.stream import encoding
+from relay.stream.broker import Broker
+from relay.stream.change import HOTSPOTS, Change
+from relay.stream.encoding import framed, text, texts
+from relay.stream.filters import Filter
+from relay.stream.group import Departure, Format, Group, LogLimits
+from relay.stream.hub import Hub
+from relay.stream.log import Overflow
+from relay.stream.snapshot import Seqs, Snapshot
 from tests.relay.model import Database
 
 LIMITS = LogLimits(max_frames=24)
@@ -42,7 +40,7 @@ class Client:
         """The rows by id."""
         return self.replica.rows
 
-    def fell_behind(self, left: Left) -> None:
+    def fell_behind(self, left: Departure) -> None:
         """Reads when the test says so."""
 
     def flushed(self) -> None:
@@ -85,7 +83,7 @@ class Node:
 
     def __init__(self, database: Database, first_seq: int) -> None:
         self.database = database
-        self.intake = Intake(Streams(LIMITS, first_seq))
+        self.intake = Broker(Hub(LIMITS, first_seq))
         self.stream = self.intake.streams[HOTSPOTS]
         self.feed, self.history = self.intake.feeds[NUMBER], self.intake.histories[NUMBER]
         self.intake.begin("epoch", database.snapshot(), self.intake.streams.seqs())
@@ -178,7 +176,7 @@ class Node:
         if reading.since is None:
             newer = reading.before | reading.published
             for change in merge(reading.found, newer, client.wanted):
-                client.take(framed(frames.event(change, 0)))
+                client.take(framed(encoding.event(change, 0)))
             self._synced(client, client.group.log.head)
             return
         seq = reading.seqs[NUMBER]
@@ -191,7 +189,7 @@ class Node:
             return
         newer = reading.published
         before = [
-            framed(frames.event(change, 0))
+            framed(encoding.event(change, 0))
             for change in reading.found
             if change.id not in newer or newer[change.id].version < change.version
         ]
@@ -236,7 +234,7 @@ class Node:
     def _replay(self, client: Client, before: list[bytes], seq: int) -> None:
         assert client.group is not None
         log = client.group.log
-        replayed = list(frames.filtered(before, client.wanted))
+        replayed = list(encoding.filtered(before, client.wanted))
         position = log.after(seq)
         while position < log.head:
             piece, position = client.group.read(position, log.head, 1000, changes_only=True)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from relay.changes.endpoints import HOTSPOTS, Endpoint
-from relay.changes.records import Change
+from relay.stream.change import HOTSPOTS, Change, Endpoint
 
 
 def hotspot(row_id: int = 7, version: int = 1, tx: int = 100, **columns: Any) -> dict[str, Any]:

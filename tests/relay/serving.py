@@ -10,9 +10,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from emulator.running import Emulator
-from relay.commands.behalf import Behalf
-from relay.commands.routes import router
-from relay.origins import allowing
+from relay.access.origins import allowing
+from relay.api.routes import router
+from relay.api.user_client import UserClient
 from tests.relay.clients import relay_of
 
 
@@ -44,7 +44,7 @@ async def relaying(emulator: Emulator, port: int = 0) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def commands(behalf: Behalf, local_token: str | None) -> AsyncIterator[httpx.AsyncClient]:
+async def commands(behalf: UserClient, local_token: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the commands and lists alone; pages of app.example are allowed."""
     app = FastAPI()
     allows = allowing(["https://app.example", "http://localhost:*"])

@@ -10,8 +10,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from emulator.running import Emulator
-from relay.commands.behalf import Behalf
-from relay.commands.decisions import MOST_IDS, WORDS
+from relay.api.decisions import MOST_IDS, WORDS
+from relay.api.user_client import UserClient
 from tests.relay.serving import commands
 
 Database = psycopg.Connection[dict[str, Any]]
@@ -37,7 +37,7 @@ def db(emulator: Emulator) -> Iterator[Database]:
 async def client(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
     token = emulator.keys.mint("authenticated", subject="alice")
     async with (
-        Behalf(emulator.url, emulator.keys.publishable) as behalf,
+        UserClient(emulator.url, emulator.keys.publishable) as behalf,
         commands(behalf, token) as client,
     ):
         yield client

@@ -11,9 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.changes.endpoints import HOTSPOTS
-from relay.changes.filters import Filter
-from relay.changes.records import Change
+from relay.stream.change import HOTSPOTS, Change
+from relay.stream.filters import Filter
 from tests.relay.model import Database, Transaction
 from tests.relay.nodes import Client, Node
 

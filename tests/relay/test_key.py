@@ -3,7 +3,7 @@
 import pytest
 
 from emulator.identity import Keys
-from relay.upstream.key import expires_at, trouble
+from relay.settings import expires_at, key_trouble
 
 NOW = 1_800_000_000.0
 
@@ -11,16 +11,16 @@ NOW = 1_800_000_000.0
 def test_todays_keys_do_not_expire() -> None:
     keys = Keys.generate()
     assert expires_at(keys.secret) is None
-    assert trouble(keys.secret, NOW) is None
+    assert key_trouble(keys.secret, NOW) is None
 
 
 def test_a_key_of_its_own_does() -> None:
     token = Keys.generate().mint("service_role", seconds=3600)
     end = expires_at(token)
     assert end is not None
-    assert trouble(token, end - 30 * 86400) is None
-    assert "expires in 60 s" in (trouble(token, end - 60) or "")
-    assert "expired 5 s ago" in (trouble(token, end + 5) or "")
+    assert key_trouble(token, end - 30 * 86400) is None
+    assert "expires in 60 s" in (key_trouble(token, end - 60) or "")
+    assert "expired 5 s ago" in (key_trouble(token, end + 5) or "")
 
 
 @pytest.mark.parametrize("key", ["", "a.b", "a.b.c", "a.!.c", "a.e30.c", "a.bnVsbA.c"])

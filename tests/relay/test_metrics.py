@@ -9,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 
 from emulator.running import Emulator
-from relay.changes.intake import Source
-from relay.close import CloseCode
-from relay.counts import BOUNDS, Counts, Histogram
+from relay.close_codes import CloseCode
+from relay.stream.broker import Source
+from relay.stream.counters import BOUNDS, Counters, Histogram
 from tests.relay.clients import Running, Tables, change, frame, greeted, live_relay, relay_of
 from tests.relay.rows import change as made
 
@@ -42,7 +42,7 @@ def test_observations_fall_into_all_buckets_above_them() -> None:
 
 
 def test_latency_begins_at_the_write() -> None:
-    counts = Counts()
+    counts = Counters()
     written = 1767604442  # 2026-01-05T09:14:02Z
     counts.arrived(Source.LIVE, [made(7), made(8)], written + 2)
     assert counts.to_relay[Source.LIVE].sum == 4

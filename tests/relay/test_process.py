@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from emulator.database import Database
 from emulator.running import Emulator
-from relay.close import CloseCode
+from relay.close_codes import CloseCode
 
 SECONDS = 30
 

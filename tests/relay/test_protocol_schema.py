@@ -10,9 +10,8 @@ import pytest
 
 import relay
 from emulator.running import Emulator
-from relay.changes import frames
-from relay.changes.endpoints import HOTSPOTS
-from relay.changes.records import Change
+from relay.stream import encoding
+from relay.stream.change import HOTSPOTS, Change
 from tests.relay.access.admission import bring, token_of
 from tests.relay.clients import Tables, change, greeted, live_relay
 
@@ -30,22 +29,22 @@ def problems(definition: str, message: Any) -> list[str]:
 @pytest.mark.parametrize(
     "frame",
     [
-        frames.event(Change(HOTSPOTS, 7, 1, 9, {"id": 7}, "2026-01-05T09:14:02Z"), 5),
-        frames.event(Change(HOTSPOTS, 2**60, 3, 9, {"id": 2**60}, "2026-01-05T09:14:02Z"), 5),
-        frames.event(Change(HOTSPOTS, 7, 4, 9, None), 6),
-        frames.leave("alerts", 7, 4, 8),
-        frames.hello("hotspots", resumed=False, reason="no_cursor"),
-        frames.hello("hotspots", resumed=True, reason=None),
-        frames.synced("c", complete=True),
-        frames.synced(None, complete=False),
-        frames.cursor("c"),
-        frames.reset("epoch"),
-        frames.status("catching_up"),
-        frames.authenticated(3600),
-        frames.authenticated(None),
-        frames.token_expiring(30),
-        frames.TOKEN_REQUIRED,
-        frames.PONG,
+        encoding.event(Change(HOTSPOTS, 7, 1, 9, {"id": 7}, "2026-01-05T09:14:02Z"), 5),
+        encoding.event(Change(HOTSPOTS, 2**60, 3, 9, {"id": 2**60}, "2026-01-05T09:14:02Z"), 5),
+        encoding.event(Change(HOTSPOTS, 7, 4, 9, None), 6),
+        encoding.leave("alerts", 7, 4, 8),
+        encoding.hello("hotspots", resumed=False, reason="no_cursor"),
+        encoding.hello("hotspots", resumed=True, reason=None),
+        encoding.synced("c", complete=True),
+        encoding.synced(None, complete=False),
+        encoding.cursor("c"),
+        encoding.reset("epoch"),
+        encoding.status("catching_up"),
+        encoding.authenticated(3600),
+        encoding.authenticated(None),
+        encoding.token_expiring(30),
+        encoding.TOKEN_REQUIRED,
+        encoding.PONG,
     ],
 )
 def test_every_kind_of_frame_is_in_the_description(frame: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.close import CloseCode
+from relay.close_codes import CloseCode
 from tests.node import install
 from tests.node import node as installed_node
 

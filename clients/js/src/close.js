@@ -1,4 +1,4 @@
-// The relay's close codes, as in relay/close.py (a test keeps the two equal).
+// The relay's close codes, as in relay/close_codes.py (a test keeps the two equal).
 export const CloseCode = Object.freeze({
   RESTARTING: 1012,
   OVERLOADED: 1013,

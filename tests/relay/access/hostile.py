@@ -13,12 +13,18 @@ from pathlib import Path
 from websockets.frames import Frame, Opcode
 
 from tests.relay.clients import Running
+from tests.relay.connections.test_rfc6455 import BREACHES
 from tests.relay.raw import HEADERS, head
-from tests.relay.test_rfc6455 import BREACHES
 
 SECONDS = 60.0
 PAGE_BYTES = 4096
-WATCHED = ("relay.clients", "relay.access", "websockets.protocol")
+WATCHED = (
+    "relay.connections",
+    "relay.resume",
+    "relay.access",
+    "relay.stream.io_uring",
+    "websockets.protocol",
+)
 HEADS = [
     b"",
     b"G",

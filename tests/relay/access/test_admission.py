@@ -8,7 +8,7 @@ import pytest
 from emulator.identity import Algorithm
 from emulator.running import Emulator
 from relay.access import jwks
-from relay.changes.endpoints import BY_NAME
+from relay.stream.change import BY_NAME
 from tests.relay.access.admission import (
     BAD,
     KINDS,

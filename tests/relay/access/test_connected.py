@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from emulator.running import Emulator
-from relay.access import watch
-from relay.terminal import disconnect
+from relay.access import policies
+from relay.cli import disconnect
 from tests.relay.access.admission import USER, bring, token_of, tried
 from tests.relay.clients import Frame, Running, Tables, change, frame, greeted, live_relay
 
@@ -247,7 +247,7 @@ async def test_nobody_is_let_in_before_it_is_known_who_may_see_what(
 async def test_a_new_policy_cuts_off_whom_it_concerns(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "PERIOD_SECONDS", 0.2)
+    monkeypatch.setattr(policies, "PERIOD_SECONDS", 0.2)
     async with guarded(emulator) as relay:
         of_hotspots = bring(relay.host, "hotspots", "header", token_of(emulator))
         of_alerts = bring(relay.host, "alerts", "header", token_of(emulator))

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from emulator.running import Emulator
-from relay.clients import protocol, reception, session
+from relay.connections import http, session, websocket
 from tests.relay.access.admission import token_of
 from tests.relay.access.hostile import Hostile, alive, resident_bytes, until_left
 from tests.relay.clients import Running, Tables, frame, greeted, live_relay
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.timeout(SECONDS + 60)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reception, "HEAD_SECONDS", 3.0)
-    monkeypatch.setattr(reception, "BODY_SECONDS", 3.0)
-    monkeypatch.setattr(protocol, "LINGER_SECONDS", 1.0)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 3.0)
+    monkeypatch.setattr(http, "BODY_SECONDS", 3.0)
+    monkeypatch.setattr(websocket, "LINGER_SECONDS", 1.0)
     monkeypatch.setattr(session, "STALLED_SECONDS", 8.0)
 
 
@@ -160,13 +160,13 @@ async def join(relay: Running, emulator: Emulator, number: int, stack: AsyncExit
 # cancelled, as long as they are few; how fast an address comes; what sends to a group, as long as
 # that has a log.
 CACHED = (
-    "state.State",
-    "state.Cut",
+    "initial_state.InitialState",
+    "initial_state.Cut",
     "state.Kept",
-    "parameters.",
-    "deadlines.Deadline",
-    "limits.Bucket",
-    "uring.SocketBatch",
+    "admission.Parameters",
+    "scheduling.Deadline",
+    "limits.TokenBucket",
+    "io_uring.SocketBatch",
 )
 
 

@@ -8,10 +8,9 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 
 from emulator.running import Emulator
-from relay.changes.frames import SUBPROTOCOL
-from relay.clients import session
-from relay.clients.incoming import Incoming
-from relay.clients.protocol import RelayProtocol
+from relay.connections import session
+from relay.connections.websocket import FrameReader, WebSocketConnection
+from relay.stream.encoding import SUBPROTOCOL
 from tests.relay.access.admission import token_of
 from tests.relay.access.hostile import kept, until_left
 from tests.relay.clients import Running, Tables, live_relay, relay_of
@@ -64,14 +63,14 @@ async def test_of_a_flood_is_read_what_shows_that_it_is_one(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, first: bytes, flood: bytes
 ) -> None:
     """Whoever sends the most that comes with one read must not hold up the others meanwhile."""
-    taken, take = 0, Incoming._take
+    taken, take = 0, FrameReader._take
 
-    def counted(incoming: Incoming, frame: Frame, messages: list[str | bytes]) -> None:
+    def counted(incoming: FrameReader, frame: Frame, messages: list[str | bytes]) -> None:
         nonlocal taken
         taken += 1
         take(incoming, frame, messages)
 
-    monkeypatch.setattr(Incoming, "_take", counted)
+    monkeypatch.setattr(FrameReader, "_take", counted)
     async with relay_of(emulator) as relay, speaking(relay.host) as raw:
         raw.writer.write(first + flood * (FLOOD_BYTES // len(flood)))
         await raw.end()
@@ -120,7 +119,9 @@ async def test_who_reads_nothing_does_not_stay_by_pinging(
         live_relay(emulator) as relay,
         speaking(relay.host, subprotocol=SUBPROTOCOL, room=4096) as raw,
     ):
-        (connection,) = (each for each in relay.connections() if isinstance(each, RelayProtocol))
+        (connection,) = (
+            each for each in relay.connections() if isinstance(each, WebSocketConnection)
+        )
         hotspot = tables.hotspot()
         async with asyncio.timeout(30):
             while not connection.paused:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from emulator.running import Emulator
-from relay.clients import reception
+from relay.connections import http
 from tests.relay.clients import Running, relay_of
 from tests.relay.raw import HEADERS, head
 
@@ -23,7 +23,7 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in QUICK.items():
-        monkeypatch.setattr(reception, name, value)
+        monkeypatch.setattr(http, name, value)
 
 
 @asynccontextmanager
@@ -118,14 +118,14 @@ async def test_of_what_comes_at_once_is_read_what_shows_that_it_is_too_much(
     most: int,
 ) -> None:
     """The others wait meanwhile."""
-    count, heard = 0, getattr(reception.Reception, seen)
+    count, heard = 0, getattr(http.HttpConnection, seen)
 
     def counted(*given: object) -> None:
         nonlocal count
         count += 1
         heard(*given)
 
-    monkeypatch.setattr(reception.Reception, seen, counted)
+    monkeypatch.setattr(http.HttpConnection, seen, counted)
     async with relay_of(emulator) as relay, connection(relay) as (reader, writer):
         writer.write(first + flood * (AT_ONCE_BYTES // len(flood)))
         await ended_by_the_relay(reader)

@@ -7,23 +7,23 @@ from hypothesis import strategies as st
 from relay.access.addresses import Proxies, networks
 from relay.access.limits import (
     SPARE_SOCKETS,
-    AtLimit,
-    Bucket,
-    Door,
-    Doorstep,
+    ConnectionLimiter,
+    LimitReached,
     Limits,
-    neighbourhood,
+    SocketLimiter,
+    TokenBucket,
+    address_block,
 )
 
 
-def entrance(**limits: float) -> Door:
-    return Door(Limits(**limits))  # type: ignore[arg-type]
+def entrance(**limits: float) -> ConnectionLimiter:
+    return ConnectionLimiter(Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_an_address_may_hold_so_many_connections() -> None:
     door = entrance(per_address=2)
     places = [door.enter("203.0.113.1", 0.0) for _ in range(2)]
-    with pytest.raises(AtLimit) as refused:
+    with pytest.raises(LimitReached) as refused:
         door.enter("203.0.113.1", 0.0)
     assert refused.value.status == 429
     door.enter("203.0.113.2", 0.0)
@@ -35,7 +35,7 @@ def test_the_relay_holds_so_many_connections_in_total() -> None:
     door = entrance(connections=2)
     door.enter("203.0.113.1", 0.0)
     door.enter("127.0.0.1", 0.0)
-    with pytest.raises(AtLimit) as refused:
+    with pytest.raises(LimitReached) as refused:
         door.enter("203.0.113.3", 0.0)
     assert refused.value.status == 503
     assert door.total == 2
@@ -45,7 +45,7 @@ def test_an_address_may_come_so_often_a_second() -> None:
     door = entrance(rate_per_address=2, burst_per_address=3)
     for _ in range(3):
         door.leave(door.enter("203.0.113.1", 10.0))
-    with pytest.raises(AtLimit):
+    with pytest.raises(LimitReached):
         door.enter("203.0.113.1", 10.4)
     door.enter("203.0.113.1", 10.6)
 
@@ -63,15 +63,15 @@ def test_this_machine_holds_as_many_connections_as_others() -> None:
     door = entrance(per_address=4)
     for address in LOCAL:
         door.enter(address, 0.0)
-    with pytest.raises(AtLimit):
+    with pytest.raises(LimitReached):
         door.enter("127.0.0.1", 0.0)
 
 
 @pytest.mark.parametrize("address", ["203.0.113.1", *LOCAL])
 def test_sockets_are_counted_by_address_whatever_they_say(address: str) -> None:
-    doorstep = Doorstep(2, lambda address: False)
+    doorstep = SocketLimiter(2, lambda address: False)
     places = [doorstep.come(address) for _ in range(2 + SPARE_SOCKETS)]
-    with pytest.raises(AtLimit):
+    with pytest.raises(LimitReached):
         doorstep.come(address)
     doorstep.come("203.0.113.2")
     doorstep.leave(places[0])
@@ -79,7 +79,7 @@ def test_sockets_are_counted_by_address_whatever_they_say(address: str) -> None:
 
 
 def test_sockets_of_a_configured_proxy_are_not_limited() -> None:
-    doorstep = Doorstep(2, Proxies(networks(["127.0.0.1"])).trusts)
+    doorstep = SocketLimiter(2, Proxies(networks(["127.0.0.1"])).trusts)
     for _ in range(1000):
         doorstep.come("127.0.0.1")
 
@@ -87,7 +87,7 @@ def test_sockets_of_a_configured_proxy_are_not_limited() -> None:
 def test_a_user_may_hold_so_many_connections() -> None:
     door = entrance(per_user=1)
     door.sign_in("somebody")
-    with pytest.raises(AtLimit):
+    with pytest.raises(LimitReached):
         door.sign_in("somebody")
     door.sign_in("else")
     door.sign_out("somebody")
@@ -106,7 +106,7 @@ def test_a_user_may_hold_so_many_connections() -> None:
     ],
 )
 def test_the_addresses_of_one_host_count_as_one_place(one: str, other: str, same: bool) -> None:
-    assert (neighbourhood(one) == neighbourhood(other)) is same
+    assert (address_block(one) == address_block(other)) is same
 
 
 @given(st.lists(st.tuples(st.sampled_from(["203.0.113.1", "203.0.113.2"]), st.booleans())))
@@ -116,7 +116,7 @@ def test_every_connection_that_left_is_forgotten(steps: list[tuple[str, bool]]) 
         if comes and inside.count(address) < 3:
             inside.append(door.enter(address, 0.0))
         elif comes:
-            with pytest.raises(AtLimit):
+            with pytest.raises(LimitReached):
                 door.enter(address, 0.0)
         elif inside:
             door.leave(inside.pop())
@@ -129,7 +129,7 @@ def test_every_connection_that_left_is_forgotten(steps: list[tuple[str, bool]]) 
 
 @given(st.lists(st.floats(0, 5), max_size=60))
 def test_a_bucket_never_gives_more_than_its_rate_allows(pauses: list[float]) -> None:
-    bucket, now, taken = Bucket(4.0, 0.0), 0.0, 0
+    bucket, now, taken = TokenBucket(4.0, 0.0), 0.0, 0
     for pause in pauses:
         now += pause
         taken += bucket.take(now, 2.0, 4.0)

@@ -11,12 +11,12 @@ import pytest
 from websockets.frames import Opcode
 
 from emulator.running import Emulator
-from relay.changes.endpoints import ALERTS, HOTSPOTS, Endpoint
-from relay.changes.filters import Filter
-from relay.changes.snapshot import Snapshot
-from relay.clients import missed, renderings
-from relay.clients.cursor import Cursor, Signer, bound
-from relay.clients.missed import BYTES_A_ROW, MissedReads
+from relay.resume import backfill, resume
+from relay.resume.backfill import BYTES_A_ROW, Backfills
+from relay.resume.cursor import Cursor, Signer, bound
+from relay.stream.change import ALERTS, HOTSPOTS, Endpoint
+from relay.stream.filters import Filter
+from relay.stream.snapshot import Snapshot
 from relay.upstream.rest import Page
 from tests.relay.access.admission import token_of
 from tests.relay.clients import Running, Tables, greeted, live_relay
@@ -85,7 +85,7 @@ async def test_replays_of_many_cursors_share_what_they_hold(
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert held < renderings.MOST_BYTES + CONNECTIONS * MEBIBYTE / 4
+    assert held < resume.MOST_BYTES + CONNECTIONS * MEBIBYTE / 4
 
 
 async def test_reads_of_ever_older_places_keep_to_one_budget(
@@ -148,16 +148,16 @@ async def test_who_was_away_for_long_does_not_make_others_wait(
     emulator: Emulator, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither by a read that is under way, nor by one that begins at the same time."""
-    monkeypatch.setattr(missed, "NEAR_TRANSACTIONS", 20)
+    monkeypatch.setattr(backfill, "NEAR_TRANSACTIONS", 20)
     epoch, old, new = await known_to(emulator, tables, 40)
-    go_on, page = asyncio.Event(), MissedReads._page
+    go_on, page = asyncio.Event(), Backfills._page
 
-    async def slow(reads: MissedReads, since: Snapshot, *given: Any) -> Page:
+    async def slow(reads: Backfills, since: Snapshot, *given: Any) -> Page:
         if since.xmax <= old:
             await go_on.wait()
         return await page(reads, since, *given)
 
-    monkeypatch.setattr(MissedReads, "_page", slow)
+    monkeypatch.setattr(Backfills, "_page", slow)
     async with (
         asyncio.timeout(SECONDS),
         live_relay(emulator, RELAY_CURSOR_KEY=KEY) as relay,

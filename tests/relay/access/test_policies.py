@@ -7,7 +7,7 @@ import pytest
 
 from emulator.database import Database
 from relay.access.policies import Access, NotServed, Scoping, scope_of, served
-from relay.changes.endpoints import ALERTS, HOTSPOTS, RECOMMENDATIONS
+from relay.stream.change import ALERTS, HOTSPOTS, RECOMMENDATIONS
 
 TENANT = Scoping(column="tenant_id", claim="tenants")
 

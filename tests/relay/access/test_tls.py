@@ -26,8 +26,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from emulator.running import Emulator
-from relay import accepting
-from relay.terminal import check, disconnect, tail
+from relay import server
+from relay.cli import check, disconnect, tail
 from tests.relay.access.admission import USER, token_of
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 
@@ -255,8 +255,8 @@ async def terminal(*arguments: str, **env: str) -> int:
 async def test_silent_connections_of_one_address_do_not_hold_up_a_newcomer(
     emulator: Emulator, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting, "MOST_OPENING", 100)
-    monkeypatch.setattr(accepting, "HANDSHAKE_SECONDS", 3600.0)
+    monkeypatch.setattr(server, "MOST_OPENING", 100)
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 3600.0)
     address = address_of_this_machine()
     variables = {
         "RELAY_TLS_CERT": str(certificate.file),

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from emulator.running import Emulator
-from relay.clients import reception
+from relay.connections import http
 from tests.relay.access.admission import bring, token_of, tried
 from tests.relay.clients import Running, Tables, change, frame, greeted, live_relay
 
@@ -140,7 +140,7 @@ async def say(client: ClientConnection, kind: str) -> None:
 async def test_unfinished_requests_are_ended_in_time(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reception, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.5)
     async with limited(emulator) as relay, AsyncExitStack() as opened:
         beginnings = (b"", b"G", b"GET /ws/hotspots HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
         readers = []

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from emulator.running import Emulator
-from relay.changes.frames import SUBPROTOCOL
-from relay.clients import session
-from relay.clients.protocol import RelayProtocol
-from relay.clients.reception import Reception
+from relay.connections import session
+from relay.connections.http import HttpConnection
+from relay.connections.websocket import WebSocketConnection
+from relay.stream.encoding import SUBPROTOCOL
 from tests.relay.access.hostile import kept
 from tests.relay.access.test_hostile_requests import Ends, connection, ended_by_the_relay
 from tests.relay.clients import Running, Tables, live_relay, relay_of
@@ -26,8 +26,8 @@ each_server = pytest.mark.usefixtures("each_server")
 async def until_it_holds_answers(relay: Running, writer: asyncio.StreamWriter) -> None:
     """Asks, and reads nothing, until the relay has answered all and holds a part of that."""
     writer.write(REQUEST)
-    await until_served_by(relay, Reception)
-    (received,) = (each for each in relay.connections() if isinstance(each, Reception))
+    await until_served_by(relay, HttpConnection)
+    (received,) = (each for each in relay.connections() if isinstance(each, HttpConnection))
     async with asyncio.timeout(SECONDS):
         while not received.transport.get_write_buffer_size():
             writer.write(REQUEST)
@@ -94,9 +94,9 @@ async def test_who_does_not_read_is_ended_even_if_its_socket_was_full_before_the
     """The rule for clients that stall does not depend on who was told that the socket is full."""
     monkeypatch.setattr(session, "STALLED_SECONDS", 1.0)
     async with live_relay(emulator) as relay, full(relay) as (reader, writer):
-        monkeypatch.setattr(Reception, "_owes_an_answer", lambda _: False)
+        monkeypatch.setattr(HttpConnection, "_owes_an_answer", lambda _: False)
         writer.write(HANDSHAKE)
-        await until_served_by(relay, RelayProtocol)
+        await until_served_by(relay, WebSocketConnection)
         tables.alert(tables.hotspot())
         async with asyncio.timeout(SECONDS):
             while relay.connections():  # noqa: ASYNC110 no event tells

@@ -10,18 +10,18 @@ from collections.abc import Callable
 import pytest
 
 from relay.access.addresses import Proxies, networks
+from relay.access.origins import allowing, is_addressed_locally
 from relay.access.tokens import BadToken, Rules, shared, verify
-from relay.changes.endpoints import ENDPOINTS
-from relay.changes.filters import Filter
-from relay.changes.snapshot import Snapshot
-from relay.clients import handshake, messages
-from relay.clients.cursor import Cursor, InvalidCursor, Signer, bound
-from relay.clients.incoming import Incoming
-from relay.clients.parameters import parse
-from relay.commands.admin import whom
-from relay.commands.asked import notes, query
+from relay.api.admin import whom
+from relay.api.requests import notes, query
+from relay.connections import handshake, messages
+from relay.connections.admission import parse_query
+from relay.connections.websocket import FrameReader
 from relay.errors import BadParameter, Refused
-from relay.origins import allowing, is_addressed_locally
+from relay.resume.cursor import Cursor, InvalidCursor, Signer, bound
+from relay.stream.change import ENDPOINTS
+from relay.stream.filters import Filter
+from relay.stream.snapshot import Snapshot
 from tests.relay.fuzz.inputs import Inputs
 
 ATTEMPTS = int(os.environ.get("FUZZ") or 3000)
@@ -46,7 +46,7 @@ CURSORS = cursors()
 
 
 def of_frames(inputs: Inputs) -> None:
-    incoming = Incoming(compressed=inputs.random.random() < 0.5)
+    incoming = FrameReader(compressed=inputs.random.random() < 0.5)
     for _ in range(3):
         if incoming.ended is None:
             for message in incoming.receive(inputs.frames()):
@@ -74,7 +74,7 @@ def of_cursors(inputs: Inputs) -> None:
 def of_queries(inputs: Inputs) -> None:
     text = inputs.query(CURSORS).encode("latin-1", "replace").decode("latin-1")
     try:
-        wanted = parse(inputs.random.choice(ENDPOINTS), text, resumable=True)
+        wanted = parse_query(inputs.random.choice(ENDPOINTS), text, resumable=True)
         said = str(wanted.filter)
     except BadParameter as bad:
         said = str(bad)

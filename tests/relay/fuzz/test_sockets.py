@@ -13,8 +13,8 @@ import pytest
 from websockets.frames import Opcode
 
 from emulator.running import Emulator
-from relay.changes.frames import SUBPROTOCOL
 from relay.logs import no_refusal
+from relay.stream.encoding import SUBPROTOCOL
 from tests.relay.access.hostile import kept, until_left
 from tests.relay.clients import Running, Tables, greeted, live_relay
 from tests.relay.fuzz.inputs import Inputs

@@ -1,0 +1,146 @@
+"""Requests of the API: bodies and query parameters, read within limits and checked."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from relay.errors import Refused
+from relay.stream.change import STAMPS, Endpoint
+
+MAX_BODY_BYTES: Final = 4096
+MAX_NOTES: Final = 2000
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+
+
+def notes(body: bytes) -> str | None:
+    """The notes of a decision; the body may be empty, `{}` or `{"notes": "..."}`.
+
+    Raises:
+        Refused: 400 when it is not JSON, 422 when it is something else.
+    """
+    if not body.strip():
+        return None
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise Refused(422, 'the body must be a JSON object such as {"notes": "..."}')
+    if unknown := sorted(content.keys() - {"notes"}):
+        raise Refused(422, f"unknown in the body: {', '.join(unknown)}; only notes is known")
+    text = content.get("notes")
+    if text is None:
+        return None
+    if not isinstance(text, str) or len(text) > MAX_NOTES or not _storable(text):
+        raise Refused(422, f"notes must be a text of at most {MAX_NOTES} characters")
+    return text
+
+
+def query(endpoint: Endpoint, parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The REST parameters that select the newest rows of the endpoint, as a caller asked.
+
+    Raises:
+        Refused: 400 for an unknown parameter or value or a limit given twice, 422 for what no
+            parameter of that name can be.
+    """
+    selected = {"select": "*", "order": "id.desc", "limit": str(DEFAULT_LIMIT)}
+    given: dict[str, list[str]] = {}
+    for name, value in parameters:
+        given.setdefault(name, []).append(value)
+    for name, texts in given.items():
+        if name == "limit":
+            if len(texts) > 1:
+                raise Refused(400, "limit is given twice")
+            selected["limit"] = str(_limit(texts[0]))
+        elif name in endpoint.filters:
+            selected[endpoint.filters[name].name] = _one_of(endpoint, name, texts)
+        else:
+            known = ", ".join([*endpoint.filters, "limit"])
+            raise Refused(400, f"{endpoint.name} has no parameter {name!r}; there are: {known}")
+    return selected
+
+
+def without_stamps(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as frontends know it."""
+    return {name: value for name, value in row.items() if name not in STAMPS}
+
+
+def _limit(value: str) -> int:
+    digits = value.lstrip("0") if value.isascii() and value.isdigit() else ""
+    if not 0 < len(digits) <= len(str(MAX_LIMIT)) or int(digits) > MAX_LIMIT:
+        raise Refused(422, f"limit must be a whole number from 1 to {MAX_LIMIT}")
+    return int(digits)
+
+
+def _one_of(endpoint: Endpoint, name: str, texts: Sequence[str]) -> str:
+    values = texts if len(texts) > 1 else texts[0].split(",")
+    known = endpoint.filters[name].values
+    if known is not None and (bad := [word for word in values if word not in known]):
+        raise Refused(400, f"{name} cannot be {bad[0]!r}; it is one of: {', '.join(sorted(known))}")
+    if not all(map(_storable, texts)):
+        raise Refused(422, f"{name} has characters that no row can have")
+    return f"in.({','.join(map(_quoted, values))})"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+BODY_SECONDS: Final = 10
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """The body of the request, of at most so many bytes.
+
+    Raises:
+        Refused: it is too large, or does not come in time.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise Refused(413, f"the body is larger than {most} bytes")
+    except TimeoutError as error:
+        raise Refused(408, f"the body did not come within {BODY_SECONDS} s") from error
+    return bytes(body)
+
+
+def parsed(model: type[M], body: bytes) -> M:
+    """The body as the model.
+
+    Raises:
+        Refused: 400 when it is not JSON, 422 when it does not fit the model.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        if problems[0]["type"] == "json_invalid":
+            raise Refused(400, f"the body is not JSON: {problems[0]['msg']}") from error
+        raise Refused(422, "; ".join(map(_said, problems))) from error
+
+
+def described(model: type[BaseModel]) -> dict[str, Any]:
+    """What the OpenAPI document says of a required body of this model."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _said(problem: Any) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else str(problem["msg"])

@@ -1,0 +1,114 @@
+"""Requests to Supabase on behalf of a caller: under the caller's token and no other right."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+import httpx
+
+from relay.errors import Refused
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = httpx.Timeout(10, connect=3, pool=3)
+LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=30)
+TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
+
+_UNREACHABLE: Final = "Supabase cannot be reached; try again later"
+
+
+class UserClient:
+    """A pool of connections to the REST interface of Supabase.
+
+    It knows the publishable key only, which by itself may do nothing.
+    """
+
+    def __init__(self, supabase_url: str, publishable_key: str) -> None:
+        self._key = publishable_key
+        self._client = httpx.AsyncClient(
+            base_url=f"{supabase_url}/rest/v1/", timeout=TIMEOUT, limits=LIMITS, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; requests under way end with an error."""
+        await self._client.aclose()
+
+    async def call(self, token: str, function: str, arguments: Mapping[str, Any]) -> Any:
+        """What the SQL function returns to the caller.
+
+        Raises:
+            Refused: the function or Supabase refused; the status is the one to answer with.
+        """
+        return await self._send("POST", f"rpc/{function}", token, json=arguments)
+
+    async def rows(self, token: str, table: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The rows that the caller may see.
+
+        Raises:
+            Refused: as `call`.
+        """
+        rows: list[dict[str, Any]] = await self._send("GET", table, token, params=query)
+        return rows
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if not self._key:
+            raise Refused(503, "the relay has no SUPABASE_PUBLISHABLE_KEY: set it and start again")
+        headers = {"apikey": self._key, "Authorization": f"Bearer {token}"}
+        try:
+            reply = await self._client.request(
+                method, path, headers=headers, params=params, json=json
+            )
+        except httpx.TransportError as error:
+            logger.warning("%s %s failed: %s", method, path, type(error).__name__)
+            raise Refused(503, _UNREACHABLE) from error
+        if reply.is_success:
+            return _content(reply)
+        raise refusal(reply.status_code, reply.content)
+
+
+def refusal(status: int, body: bytes) -> Refused:
+    """What a caller is answered when Supabase answered `status` with `body`."""
+    try:
+        error = json.loads(body)
+        code, message = str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        code, message = "", ""
+    if code.startswith("PT") and message:
+        return Refused(status, message)
+    if status == 401:
+        return Refused(401, f"Supabase does not accept the token: {message or 'no reason given'}")
+    if status == 403:
+        return Refused(403, f"the token does not allow it: {message or 'no reason given'}")
+    if status == 404:
+        return Refused(503, f"the database lacks what this needs, apply the migrations: {message}")
+    if status == 429:
+        return Refused(429, "Supabase asks to slow down; try again later")
+    if code.startswith(("22", "23")):
+        return Refused(422, message)
+    if status >= 500:
+        return Refused(503, _UNREACHABLE)
+    logger.warning("Supabase answered %d %s: %s", status, code, message)
+    return Refused(502, f"Supabase answered {status}: {message or 'no reason given'}")
+
+
+def _content(reply: httpx.Response) -> Any:
+    try:
+        return reply.json()
+    except ValueError as error:
+        raise Refused(502, "Supabase answered something that is not JSON") from error

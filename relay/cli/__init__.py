@@ -1,0 +1,1 @@
+"""Commands for the terminal that talk to a running relay."""

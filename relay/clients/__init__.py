@@ -1,1 +1,0 @@
-"""Who is connected, from the handshake to the close code."""

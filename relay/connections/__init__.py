@@ -1,0 +1,1 @@
+"""Client connections, from accept to the close code: HTTP, WebSocket, authentication, sessions."""

@@ -1,0 +1,66 @@
+"""Access log: one line per connection when it opens and when it closes, sampled under load."""
+
+import logging
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+LINES_PER_SECOND: Final = 20
+
+
+class AccessLog:
+    """Writes up to `LINES_PER_SECOND` lines between two calls of `tick`, and counts the rest."""
+
+    def __init__(self) -> None:
+        self._lines = 0
+        self._came = 0
+        self._left = 0
+        self._refused = 0
+
+    def came(self, client: str, endpoint: str, format: str, filter: str) -> None:
+        """A client connected."""
+        if self._room():
+            logger.info(
+                "connected client=%s endpoint=%s format=%s filter=%r",
+                client,
+                endpoint,
+                format,
+                filter,
+            )
+        else:
+            self._came += 1
+
+    def left(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
+        """A client is gone, after `messages` sent to it."""
+        if self._room():
+            logger.info(
+                "left client=%s endpoint=%s reason=%r messages=%d seconds=%.1f",
+                client,
+                endpoint,
+                reason,
+                messages,
+                seconds,
+            )
+        else:
+            self._left += 1
+
+    def refused(self, client: str, endpoint: str, reason: str) -> None:
+        """A handshake was refused; one line a second, beside those of clients."""
+        self._refused += 1
+        if self._refused == 1:
+            logger.info("refused client=%s endpoint=%s reason=%r", client, endpoint, reason)
+
+    def tick(self) -> None:
+        """A second has passed."""
+        if self._refused > 1:
+            logger.info("and in the same second: %d more refused", self._refused - 1)
+        self._refused = 0
+        if self._came or self._left:
+            logger.info(
+                "and in the same second: %d more connected, %d more left", self._came, self._left
+            )
+        self._lines = self._came = self._left = 0
+
+    def _room(self) -> bool:
+        self._lines += 1
+        return self._lines <= LINES_PER_SECOND

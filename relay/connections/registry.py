@@ -1,0 +1,134 @@
+"""All client connections of the process: opens them, times them, drains them at shutdown."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, Protocol
+
+from relay.access.gate import OPEN, Grant, TokenGate
+from relay.close_codes import CloseCode
+from relay.connections.admission import Admission, Admitted, Decision, Request
+from relay.connections.authenticated import (
+    AuthenticatedConnection,
+    AuthenticationContext,
+    UserConnections,
+)
+from relay.connections.scheduling import Deadlines, Pacer, TimingWheel
+from relay.connections.session import ConnectionHandler, Session, SessionContext, Transport
+from relay.stream.encoding import HEARTBEAT_SECONDS
+
+DRAIN_SECONDS: Final = 3.0
+DRAIN_PAUSE: Final = 0.005  # for each client, as long as there are few
+DRAIN_STEP: Final = 0.05
+
+
+class Timed(Protocol):
+    """A connection."""
+
+    def look(self) -> None:
+        """Its turn has come."""
+
+
+class ConnectionRegistry:
+    """Opens sessions and looks after them; `wheel` holds the connections to look at later,
+    `newcomers` gives turns to those that have not begun."""
+
+    def __init__(
+        self,
+        shared: SessionContext,
+        entrance: Admission,
+        gate: TokenGate | None,
+        auth_seconds: float,
+        newcomers: Pacer,
+        *,
+        compression: bool = False,
+    ) -> None:
+        self._shared = shared
+        self._deadlines = Deadlines()
+        self.entrance: Final = entrance
+        self.newcomers: Final = newcomers
+        self.compression: Final = compression
+        self.register: Final = UserConnections()
+        self._signing_in = (
+            None
+            if gate is None
+            else AuthenticationContext(
+                gate=gate,
+                door=entrance.door,
+                register=self.register,
+                deadlines=self._deadlines,
+                open=self._session,
+                auth_seconds=auth_seconds,
+                now=shared.now,
+                clock=shared.clock,
+            )
+        )
+        self.wheel: Final = TimingWheel[Timed](HEARTBEAT_SECONDS, shared.now())
+
+    def __len__(self) -> int:
+        return sum(sum(stream.members().values()) for stream in self._shared.streams)
+
+    def open(self, outlet: Transport, admitted: Admitted) -> ConnectionHandler:
+        """A client that has not begun."""
+        if self._signing_in is None:
+            return self._session(outlet, admitted, OPEN)
+        return AuthenticatedConnection(outlet, admitted, self._signing_in)
+
+    def decide(self, request: Request) -> Decision:
+        """What becomes of a handshake; the reason of a refusal goes into the log, sampled."""
+        decision = self.entrance.decide(request)
+        if not isinstance(decision, Admitted):
+            client = self.entrance.client(request)
+            self._shared.journal.refused(client, request.endpoint.name, decision.reason)
+        return decision
+
+    def access_changed(self) -> None:
+        """Grants or policies have changed: ends what nobody would be let in for any more."""
+        for client in self.register.everybody():
+            client.judge_again()
+
+    def turn(self) -> None:
+        """A part of a second has passed: pings those whose turn it is, ends whose time is up."""
+        now = self._shared.now()
+        for connection in self.wheel.due(now):
+            connection.look()
+        for act in self._deadlines.due(now):
+            act()
+
+    def tick(self) -> None:
+        """A second has passed: looks for clients that do not read."""
+        self._shared.journal.tick()
+        self._shared.resumes.tick()
+        for stream in self._shared.streams:
+            stream.pieces.forget()
+        for session in list(self._shared.blocked):
+            session.check()
+
+    async def drain(self, gives_up: Callable[[], bool]) -> None:
+        """Closes all clients because the relay ends, spread over a few seconds, so that they do
+        not all come back at once."""
+        leaving = list(self._sessions())
+        random.shuffle(leaving)
+        steps = max(1, round(min(DRAIN_SECONDS, len(leaving) * DRAIN_PAUSE) / DRAIN_STEP))
+        size = -(-len(leaving) // steps)
+        for start in range(0, len(leaving), size or 1):
+            if gives_up():
+                return
+            for session in leaving[start : start + size]:
+                session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+            await asyncio.sleep(DRAIN_STEP)
+
+    def _session(self, outlet: Transport, admitted: Admitted, grant: Grant) -> Session:
+        wanted = admitted.wanted
+        if grant.scope is not None:
+            wanted = replace(wanted, filter=replace(wanted.filter, scope=grant.scope))
+        user = None if grant.claims is None else grant.claims.user
+        return Session(outlet, admitted, wanted, self._shared, user)
+
+    def _sessions(self) -> Iterator[Session]:
+        for stream in self._shared.streams:
+            for group in stream.groups():
+                for member in group.members:
+                    if isinstance(member, Session):
+                        yield member

@@ -1,0 +1,157 @@
+"""Time slices, timeouts and deadlines for many connections without a task or timer each. Pure."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Final, Generic, Protocol, TypeVar
+
+SLICE_SECONDS: Final = 0.005
+
+
+class Paced(Protocol):
+    """Somebody with something to catch up with."""
+
+    queued: bool
+
+    def step(self) -> bool:
+        """Sends a piece of bounded size; whether another one may follow."""
+
+
+class Pacer:
+    """Gives turns for so many `seconds` of each turn of the loop; `soon` calls back after it."""
+
+    def __init__(
+        self,
+        *,
+        soon: Callable[[Callable[[], None]], object],
+        now: Callable[[], float],
+        seconds: float = SLICE_SECONDS,
+    ) -> None:
+        self._soon = soon
+        self._now = now
+        self._seconds = seconds
+        self._queue: deque[Paced] = deque()
+        self._scheduled = False
+
+    def add(self, client: Paced) -> None:
+        """The client gets turns until it wants no more."""
+        if not client.queued:
+            client.queued = True
+            self._queue.append(client)
+            self._plan()
+
+    def _plan(self) -> None:
+        if self._queue and not self._scheduled:
+            self._scheduled = True
+            self._soon(self._run)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        until = self._now() + self._seconds
+        try:
+            while self._queue:
+                client = self._queue.popleft()
+                client.queued = False
+                if client.step():
+                    self.add(client)
+                if self._now() >= until:
+                    break
+        finally:
+            self._plan()
+
+
+SLOT_SECONDS: Final = 0.25
+# A process that stood still must not take everybody who could not answer for dead.
+MOST_SLOTS_AT_ONCE: Final = 8
+
+T = TypeVar("T")
+
+
+class TimingWheel(Generic[T]):
+    """Slots that come due one after the other; times up to `seconds` fit, rounded up to a slot."""
+
+    def __init__(self, seconds: float, now: float) -> None:
+        self._slots: list[set[T]] = [set() for _ in range(int(seconds / SLOT_SECONDS) + 2)]
+        self._next = 0
+        self._turned_at = now
+
+    def put(self, item: T, seconds: float, former: set[T] | None = None) -> set[T]:
+        """The slot that the item is in from now on, and in the `former` one no more."""
+        self.forget(item, former)
+        ahead = min(int(seconds / SLOT_SECONDS) + 1, len(self._slots) - 1)
+        slot = self._slots[(self._next + ahead) % len(self._slots)]
+        slot.add(item)
+        return slot
+
+    @staticmethod
+    def hand_on(former: T, item: T, slot: set[T]) -> None:
+        """Puts the item into the slot in place of the `former` one."""
+        slot.discard(former)
+        slot.add(item)
+
+    @staticmethod
+    def forget(item: T, slot: set[T] | None) -> None:
+        """Takes the item out of the slot; does no harm when it is not there any more."""
+        if slot is not None:
+            slot.discard(item)
+
+    def due(self, now: float) -> Iterable[T]:
+        """Takes out what is due by now."""
+        slots = int((now - self._turned_at) / SLOT_SECONDS)
+        if slots > MOST_SLOTS_AT_ONCE:
+            slots, self._turned_at = 1, now
+        else:
+            self._turned_at += slots * SLOT_SECONDS
+        found: list[T] = []
+        for _ in range(slots):
+            slot = self._slots[self._next]
+            found += slot
+            slot.clear()
+            self._next = (self._next + 1) % len(self._slots)
+        return found
+
+
+class Deadline:
+    """Something that is due at a time, unless it was cancelled."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        """It will not be done."""
+        self.action = None
+
+
+class Deadlines:
+    """What is due when; times in seconds of any one clock."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Deadline]] = []
+        self._numbers = count()
+        self._most = 64
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, time: float, action: Callable[[], None]) -> Deadline:
+        """Notes what to do then."""
+        deadline = Deadline(action)
+        heapq.heappush(self._heap, (time, next(self._numbers), deadline))
+        if len(self._heap) > self._most:
+            self._forget_cancelled()
+        return deadline
+
+    def due(self, now: float) -> Iterator[Callable[[], None]]:
+        """Takes out what is due, in the order of time."""
+        while self._heap and self._heap[0][0] <= now:
+            action = heapq.heappop(self._heap)[2].action
+            if action is not None:
+                yield action
+
+    def _forget_cancelled(self) -> None:
+        self._heap = [entry for entry in self._heap if entry[2].action is not None]
+        heapq.heapify(self._heap)
+        self._most = max(64, 2 * len(self._heap))

@@ -1,0 +1,595 @@
+"""One client: joins its group, sends the initial state or the missed changes, then streams.
+
+A session is in one of four phases. In its *initial sync* it may have to read something, without
+holding anybody up. It *replays*: it takes turns, each a piece of bounded size, from a script (the
+initial state or the missed changes) and then from the log. It *waits* for the next flush when it
+has had more than its group. Or it is *caught up*: the group writes to it, and nothing here runs.
+When its socket is full it goes back to replaying once the client has taken everything.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Protocol
+
+from relay.access.limits import Limits, TokenBucket
+from relay.close_codes import CloseCode
+from relay.connections.access_log import AccessLog
+from relay.connections.admission import Admitted, Parameters
+from relay.connections.messages import BadMessage, MessageKind, check_size, parse
+from relay.connections.scheduling import Pacer
+from relay.errors import Unavailable
+from relay.resume.cursor import Unresumable
+from relay.resume.initial_state import Cut, InitialState
+from relay.resume.resume import Replay, Resumer
+from relay.resume.state_reader import InitialStates
+from relay.stream import encoding
+from relay.stream.counters import Counters
+from relay.stream.encoding import PIECE_BYTES, Piece, framed
+from relay.stream.group import Departure, Format, Group, Subscriber
+from relay.stream.hub import Hub, Stream
+from relay.stream.log import Overflow
+from relay.upstream.state import UpstreamState
+
+logger = logging.getLogger(__name__)
+
+
+class ConnectionHandler(Protocol):
+    """A session, or a visitor who has yet to show a token."""
+
+    def begin(self) -> None:
+        """Serves the client from now on."""
+
+    def said(self, message: str | bytes) -> None:
+        """The client has sent a message."""
+
+    def heard(self, frames: int) -> bool:
+        """The client has sent so many frames that are no messages; false when it was too many."""
+
+    def blocked(self) -> None:
+        """The client's socket is full."""
+
+    def unblocked(self) -> None:
+        """The client has taken everything that was written."""
+
+    def cut(self, code: CloseCode, reason: str) -> None:
+        """Ends the connection with that code."""
+
+    def gone(self, reason: str) -> None:
+        """The connection is over; nothing is sent any more."""
+
+
+class Transport(Protocol):
+    """An accepted WebSocket, for whole frames. None of it waits."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client does not take what was written; the session is told when it does."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Sends frames, after all that was written before."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """That of a socket which takes the same bytes as they are, while nothing waits in front of
+        it; None when there is no such thing."""
+
+    def unsent(self) -> int:
+        """How many bytes the client has not taken."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends what was written and the close code, waits a little for the answer, and ends."""
+
+    def cut_off(self) -> None:
+        """Ends the connection at once, whatever is still to be sent; does no harm later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """The parts of the relay that serve a client, and the clocks.
+
+    `blocked` are the sessions whose clients do not take what was written.
+    """
+
+    streams: Hub
+    states: InitialStates
+    resumes: Resumer
+    pacer: Pacer
+    upstream_state: Callable[[], UpstreamState]  # the one that was announced last
+    counts: Counters
+    now: Callable[[], float]
+    clock: Callable[[], float]  # seconds since 1970
+    max_behind_bytes: int
+    limits: Limits = field(default_factory=Limits)
+    journal: AccessLog = field(default_factory=AccessLog)
+    blocked: "set[Session]" = field(default_factory=set)
+
+
+RETRY_SECONDS: Final = 1.0
+# A client takes a relay that does not greet it for dead. Who waits longer is told that it is
+# resumed; should that turn out to be impossible, a reset follows.
+GREETING_SECONDS: Final = 3.0
+
+
+class Begun(Subscriber, Protocol):
+    """The session that begins."""
+
+    @property
+    def group(self) -> Group:
+        """What it is a member of."""
+
+    @property
+    def user(self) -> str:
+        """On whose account something is read for it."""
+
+    @property
+    def beginning(self) -> "InitialSync | None":
+        """The one that is under way."""
+
+    def send(self, frame: bytes) -> None:
+        """Sends a frame now."""
+
+    def play(self, script: Iterator[Piece], position: int) -> None:
+        """Sends the script piece by piece, and then the log from `position` on."""
+
+    def changes(self, until: int) -> Iterator[Piece]:
+        """A part of a script: the log up to `until` but for announcements, which are of the past.
+
+        Raises:
+            Overflow: some of it has left the log.
+        """
+
+    def restart(self, reason: str) -> None:
+        """Tells the client to discard everything, and begins anew."""
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the session because of a fault of the relay."""
+
+
+class InitialSync:
+    """One attempt; over when the session has something to play."""
+
+    def __init__(
+        self,
+        session: Begun,
+        shared: SessionContext,
+        told: UpstreamState | None = UpstreamState.LIVE,
+    ) -> None:
+        self._session = session
+        self._group = session.group
+        self._events = session.group.format is Format.EVENTS
+        self._shared = shared
+        self._told = told
+        self._greeted = True
+        self._held_back: list[bytes] = []
+        self._last: int | None = None
+        self._finding: asyncio.Task[None] | None = None
+
+    def start(self, wanted: Parameters) -> None:
+        """Begins with what the client asked for."""
+        if not self._events:
+            self.send_state(wanted.last or 0)
+        elif wanted.cursor is not None:
+            self._resume(wanted.cursor)
+        else:
+            self._greeted = False
+            self._greet("no_cursor")
+            self.send_state(wanted.last)
+
+    def stop(self) -> None:
+        """The session is over."""
+        if self._finding is not None:
+            self._finding.cancel()
+        self._shared.states.leave(self._group, self)
+
+    @property
+    def user(self) -> str:
+        """On whose account something is read for it."""
+        return self._session.user
+
+    def answer(self, frame: bytes) -> None:
+        """Sends it after the greeting."""
+        if self._greeted:
+            self._session.send(frame)
+        else:
+            self._held_back.append(frame)
+
+    @property
+    def unanswered(self) -> int:
+        """How many answers wait for the greeting."""
+        return len(self._held_back)
+
+    def tell_upstream(self) -> None:
+        """Tells the state of the relay itself if the client knows another one."""
+        if self._greeted:
+            for frame in self._upstream_news():
+                self._session.send(frame)
+
+    def send_state(self, last: int | None) -> None:
+        """Sends rows as soon as they are known: exactly the newest `last`, or the newest and all
+        open ones."""
+        self._last = last
+        self.tell_upstream()
+        found = self._shared.states.at_once(self._group, last)
+        if found is not None:
+            self._play_state(*found)
+        else:
+            self._group.waiting.add(self._session)
+            self._shared.states.read(self._group, self, last)
+
+    def got_state(self, state: InitialState | BaseException) -> None:
+        """What was waited for."""
+        if self._session.beginning is not self:
+            return  # it begins anew
+        if isinstance(state, BaseException):
+            self._session.fail(state)
+            return
+        cut = self._shared.states.cut(state, self._group, self._last)
+        if cut is not None:
+            self._play_state(state, cut)
+        else:
+            self.send_state(self._last)
+
+    def _play_state(self, state: InitialState, cut: Cut) -> None:
+        self._session.play(self._state_script(state, cut), cut.position)
+
+    def _state_script(self, state: InitialState, cut: Cut) -> Iterator[Piece]:
+        yield from cut.rows
+        if self._events:
+            yield from self._session.changes(self._group.flushed)
+            yield self._synced(state.cursor, complete=cut.complete)
+
+    def _resume(self, presented: str) -> None:
+        self._greeted = False
+        try:
+            replay = self._shared.resumes.at_once(presented, self._group)
+        except Unresumable as refused:
+            self._refuse(refused.reason)
+            return
+        except Unavailable:
+            replay = None
+        if replay is not None:
+            self._play_replay(replay)
+            return
+        self._group.waiting.add(self._session)
+        self._finding = asyncio.create_task(self._find(presented), name="resuming")
+        self._finding.add_done_callback(self._found)
+
+    async def _find(self, presented: str) -> None:
+        late = asyncio.get_running_loop().call_later(GREETING_SECONDS, self._greet_late)
+        try:
+            while True:
+                try:
+                    replay = await self._shared.resumes.find(presented, self._group)
+                    break
+                except Unavailable:
+                    await asyncio.sleep(RETRY_SECONDS)
+        except Unresumable as refused:
+            self._refuse(refused.reason)
+        else:
+            self._play_replay(replay)
+        finally:
+            late.cancel()
+
+    def _found(self, finding: "asyncio.Task[None]") -> None:
+        if not finding.cancelled() and (error := finding.exception()) is not None:
+            self._session.fail(error)
+
+    def _greet_late(self) -> None:
+        self._greet(None)
+        self.tell_upstream()
+
+    def _greet(self, reason: str | None) -> None:
+        if self._greeted:
+            return
+        self._greeted = True
+        self._session.send(_hello(self._group.wanted.endpoint.name, reason))
+        for frame in self._held_back:
+            self._session.send(frame)
+        self._held_back.clear()
+
+    def _refuse(self, reason: str) -> None:
+        self._greet(reason)
+        self._session.restart(reason)
+
+    def _play_replay(self, replay: Replay) -> None:
+        self._greet(None)
+        self._session.play(self._replay_script(replay), replay.position)
+
+    def _replay_script(self, replay: Replay) -> Iterator[Piece]:
+        yield from replay.before
+        yield from self._session.changes(max(replay.until, self._group.flushed))
+        yield self._synced(replay.cursor, complete=True)
+
+    def _synced(self, cursor: str | None, *, complete: bool) -> Piece:
+        last = [*self._upstream_news(), framed(encoding.synced(cursor, complete=complete))]
+        return Piece(b"".join(last), len(last))
+
+    def _upstream_news(self) -> Iterator[bytes]:
+        upstream = self._shared.upstream_state()
+        if self._events and upstream is not self._told:
+            self._told = upstream
+            yield framed(encoding.status(upstream))
+
+
+@lru_cache(maxsize=64)
+def _hello(endpoint: str, reason: str | None) -> bytes:
+    return framed(encoding.hello(endpoint, resumed=reason is None, reason=reason))
+
+
+STALLED_SECONDS: Final = 20.0
+MOST_ANSWERS: Final = 64
+INTERNAL_ERROR: Final = 1011
+
+
+class Session:
+    """Serves one client from its creation until `gone` or `cut`."""
+
+    __slots__ = (
+        "_begun_at",
+        "_client",
+        "_ended",
+        "_heard",
+        "_moved_at",
+        "_outlet",
+        "_position",
+        "_script",
+        "_sent",
+        "_shared",
+        "_unread",
+        "_unsent",
+        "_wanted",
+        "beginning",
+        "group",
+        "queued",
+        "user",
+    )
+
+    def __init__(
+        self,
+        outlet: Transport,
+        admitted: Admitted,
+        wanted: Parameters,
+        shared: SessionContext,
+        user: str | None = None,
+    ) -> None:
+        filter = wanted.filter
+        self.user: Final = user or admitted.place
+        self._outlet = outlet
+        self._client = admitted.client
+        self._shared = shared
+        self._wanted: Parameters | None = wanted
+        self.group: Group = shared.streams[filter.endpoint].join(
+            admitted.format, filter, self, compressed=admitted.compressed
+        )
+        self.beginning: InitialSync | None = None
+        self._script: Iterator[Piece] | None = None
+        self._position = self.group.flushed
+        self._begun_at = shared.now()
+        self._ended = False
+        self._heard: TokenBucket | None = None
+        self._sent = 0  # but for those that its group sent since it keeps up
+        self._unread = 0
+        self._unsent = 0
+        self._moved_at = 0.0
+        self.queued = False
+        shared.journal.came(self._client, filter.endpoint.name, admitted.format.value, str(filter))
+
+    def begin(self) -> None:
+        """Sends what the client asked for, and then what changes."""
+        wanted, self._wanted = self._wanted, None  # which may be long
+        if self._outlet.paused:  # since before there was a session to tell
+            self.blocked()
+        if wanted is not None and (self.group.format is Format.EVENTS or wanted.last):
+            self.beginning = InitialSync(self, self._shared)
+            self.beginning.start(wanted)
+        else:
+            self._keep_up()
+
+    def said(self, message: str | bytes) -> None:
+        """The client has sent a message."""
+        if not self.heard(1):
+            return
+        try:
+            if self.group.format is Format.ROWS:
+                check_size(message)
+            else:
+                # Where no token is asked for every one is as good as none: nothing expires.
+                pong = parse(message) is MessageKind.PING
+                self.answer(framed(encoding.PONG if pong else encoding.authenticated(None)))
+        except BadMessage as bad:
+            self.cut(CloseCode.BAD_MESSAGE, str(bad))
+
+    def heard(self, frames: int) -> bool:
+        """The client has sent so many frames; false when they were too many, and it is cut."""
+        if self._ended:
+            return False
+        now, limits = self._shared.now(), self._shared.limits
+        if self._heard is None:
+            self._heard = TokenBucket(limits.message_burst, now)
+        if self._heard.take(now, limits.messages_per_second, limits.message_burst, frames):
+            return True
+        self.cut(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
+        return False
+
+    def answer(self, frame: bytes) -> None:
+        """Sends a frame that answers the client, after its greeting."""
+        self._unread += self._outlet.paused
+        held_back = 0 if self.beginning is None else self.beginning.unanswered
+        if self._unread + held_back >= MOST_ANSWERS:
+            self.cut(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
+        elif self.beginning is not None:
+            self.beginning.answer(frame)
+        else:
+            self.send(frame)
+
+    def blocked(self) -> None:
+        """The client's socket is full."""
+        self._shared.blocked.add(self)
+        self._unsent, self._moved_at = self._outlet.unsent(), self._shared.now()
+        self.group.fall_behind(self)
+
+    def unblocked(self) -> None:
+        """The client has taken everything that was written."""
+        self._shared.blocked.discard(self)
+        self._unread = 0
+        self._shared.pacer.add(self)
+
+    def check(self) -> None:
+        """Ends the session of a client that does not read; called every second while it is
+        blocked."""
+        unsent, now = self._outlet.unsent(), self._shared.now()
+        if unsent < self._unsent:  # what answers its pings only adds to it
+            self._moved_at = now
+        self._unsent = unsent
+        stalled = now - self._moved_at > STALLED_SECONDS
+        if stalled or (self.group.format is Format.ROWS and self._too_far_behind()):
+            self.cut(CloseCode.TOO_SLOW, "the client reads too slowly")
+
+    def cut(self, code: CloseCode, reason: str) -> None:
+        """Ends the connection with that code."""
+        if not self._ended:
+            restarting = code is CloseCode.RESTARTING
+            self.gone("relay restarts" if restarting else f"{code}: {reason}")
+            self._outlet.close(code, reason)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the connection because of a fault of the relay."""
+        logger.error("a client could not be served", exc_info=error)
+        if not self._ended:
+            self.gone("a fault of the relay")
+            self._outlet.close(INTERNAL_ERROR, "a fault of the relay")
+
+    def gone(self, reason: str) -> None:
+        """The connection is over; nothing is sent any more."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.beginning is not None:
+            self.beginning.stop()
+            self.beginning = None
+        self._script = None
+        self._stop_keeping_up()
+        self._stream.leave(self.group, self)
+        self._shared.blocked.discard(self)
+        seconds = self._shared.now() - self._begun_at
+        endpoint = self.group.wanted.endpoint.name
+        self._shared.journal.left(self._client, endpoint, reason, self._sent, seconds)
+
+    def fell_behind(self, left: Departure) -> None:
+        """The group does not write to it any more."""
+        self._sent += left.sent
+        self._position = left.position
+        self._shared.pacer.add(self)
+
+    def flushed(self) -> None:
+        """The group has sent what it had."""
+        if self.beginning is not None:
+            self.beginning.tell_upstream()
+        else:
+            self._shared.pacer.add(self)
+
+    def start_anew(self) -> None:
+        """What the client holds is of another history."""
+        if self.group.format is Format.EVENTS and self.beginning is None:
+            self.restart("epoch")
+
+    def restart(self, reason: str) -> None:
+        """Tells the client to discard everything, and sends it the newest rows."""
+        self._stop_keeping_up()
+        self._script = None
+        self._shared.counts.resets[reason] += 1
+        self.send(framed(encoding.reset(reason)))
+        self.beginning = InitialSync(self, self._shared, told=None)
+        self.beginning.send_state(None)
+
+    def play(self, script: Iterator[Piece], position: int) -> None:
+        """Sends the script piece by piece, and then the log from `position` on."""
+        self.beginning = None
+        self.group.waiting.discard(self)
+        self._script = script
+        self._position = position
+        self._shared.pacer.add(self)
+
+    def changes(self, until: int) -> Iterator[Piece]:
+        """What the client gets of the log up to `until`, but for announcements; pieces may be
+        empty.
+
+        Raises:
+            Overflow: some of it has left the log.
+        """
+        while self._position < until:
+            piece, self._position = self.group.read(
+                self._position, until, PIECE_BYTES, changes_only=True
+            )
+            yield piece
+
+    def step(self) -> bool:
+        """Sends the next piece; whether another one may follow."""
+        if self._ended or self._outlet.paused or self.beginning is not None:
+            return False
+        try:
+            piece = self._next()
+        except Overflow:
+            self._overflow()
+            return False
+        if piece is not None and piece.frames:
+            self._write(piece)
+        return piece is not None
+
+    def send(self, frame: bytes) -> None:
+        """Sends a frame now."""
+        self._write(Piece(frame, 1))
+
+    @property
+    def _stream(self) -> Stream:
+        return self._shared.streams[self.group.wanted.endpoint]
+
+    def _next(self) -> Piece | None:
+        if self._script is not None:
+            for piece in self._script:
+                return piece
+            self._script = None
+        group = self.group
+        if self._position < group.flushed:
+            if self._too_far_behind():
+                raise Overflow
+            piece, self._position = group.read(self._position, group.flushed, PIECE_BYTES)
+            return piece
+        if self._position == group.flushed:
+            self._keep_up()
+        else:
+            group.waiting.add(self)
+        return None
+
+    def _keep_up(self) -> None:
+        group = self.group
+        group.waiting.discard(self)
+        if self._outlet.paused:
+            return  # what waits in there comes first; its turn follows
+        if self not in group.keeping:
+            group.keep(self, self._outlet.write, self._outlet.descriptor)
+            self._sent -= group.sent
+
+    def _stop_keeping_up(self) -> None:
+        left = self.group.drop(self)
+        if left is not None:
+            self._sent += left.sent
+        self.group.waiting.discard(self)
+
+    def _overflow(self) -> None:
+        if self.group.format is Format.ROWS:
+            self.cut(CloseCode.TOO_SLOW, "the client reads too slowly")
+        else:
+            self.restart("overflow")
+
+    def _too_far_behind(self) -> bool:
+        return self.group.log.bytes_behind(self._position) > self._shared.max_behind_bytes
+
+    def _write(self, piece: Piece) -> None:
+        self._sent += piece.frames
+        self._shared.counts.deliveries[self.group.format.value] += piece.frames
+        self._outlet.write(piece.data)

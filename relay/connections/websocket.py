@@ -1,0 +1,461 @@
+"""The relay's own WebSocket connections: no task, no queue and no ASGI call per client.
+
+`ProtocolDetector` holds a connection until its first bytes. A plain handshake for an endpoint is
+answered without the HTTP parser; everything else is read from its first byte on as uvicorn reads
+it. Connections take turns, so that ten thousand reconnecting clients do not hold up those who are
+connected. What had to be parsed as HTTP uvicorn hands over, the head and the transport; what is no
+endpoint, or no plain handshake, goes on to uvicorn's own class and from there to the application.
+"""
+
+import asyncio
+import codecs
+import fcntl
+import random
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+
+from relay.close_codes import CloseCode, shortened
+from relay.connections import handshake, http
+from relay.connections.admission import PATHS, Admitted, Rejected, Request
+from relay.connections.handshake import Handshake, agree, inflating
+from relay.connections.http import HttpConnection
+from relay.connections.registry import ConnectionRegistry, Timed
+from relay.connections.session import ConnectionHandler
+from relay.stream.change import Endpoint
+from relay.stream.encoding import HEARTBEAT_SECONDS
+
+# Messages beyond this never reach the relay's own limit of 4 KiB, which answers with 4501.
+MAX_MESSAGE_BYTES: Final = 16 * 1024
+_utf_8: Final = codecs.getincrementaldecoder("utf-8")
+
+
+class _Frames(Protocol):
+    """The library's parser, but for what it does otherwise than RFC 6455 asks."""
+
+    _text: codecs.IncrementalDecoder | None = None
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Judges a frame before it counts."""
+        if frame.opcode is Opcode.CLOSE:
+            self.cur_size = None  # 5.4: one may come between the fragments of a message
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY) and self.cur_size is None:
+            self._text = _utf_8() if frame.opcode is Opcode.TEXT else None
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT) and self._text is not None:
+            # 8.1: as soon as it is found, and not when the message is complete or too long.
+            self._text.decode(frame.data, frame.fin)
+        super().recv_frame(frame)
+
+
+class FrameReader:
+    """The frames of one client, in order; what there is to answer is in `answer`.
+
+    `ended` tells how the connection ends once the client, or an error of it, has ended it.
+    """
+
+    __slots__ = ("_parts", "_protocol", "_text", "answer", "controls", "ended")
+
+    def __init__(self, *, compressed: bool) -> None:
+        self._protocol = _Frames(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
+        if compressed:
+            self._protocol.extensions = [inflating()]
+        self._parts: list[bytes] = []
+        self._text = False
+        self.answer = b""
+        self.controls = 0  # pings, pongs and parts of messages since somebody took count
+        self.ended: str | None = None
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether nothing has come of the next message."""
+        protocol = self._protocol
+        return (
+            protocol.state is State.OPEN
+            and not self._parts
+            and protocol.cur_size is None
+            and not protocol.reader.buffer
+        )
+
+    def receive(self, data: bytes) -> list[str | bytes]:
+        """The messages that are complete now."""
+        self._protocol.receive_data(data)
+        messages: list[str | bytes] = []
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and self.ended is None:
+                self._take(event, messages)
+        self._collect()
+        if self._protocol.parser_exc is not None and self.ended is None:
+            self.ended = f"{_code(self._protocol.close_sent)}: {self._protocol.parser_exc}"
+        return messages
+
+    def close(self, code: int, reason: str) -> bytes:
+        """The frame that begins the closing handshake, and what was to be answered before; no such
+        frame when the client has ended the connection with the same bytes."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
+        self._collect()
+        answer, self.answer = self.answer, b""
+        return answer
+
+    def _take(self, frame: Frame, messages: list[str | bytes]) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.ended = f"client closed with {_code(self._protocol.close_rcvd)}"
+        elif frame.opcode in (Opcode.PING, Opcode.PONG):
+            self.controls += 1
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if frame.opcode is not Opcode.CONT:
+                self._text = frame.opcode is Opcode.TEXT
+            if frame.data:
+                self._parts.append(bytes(frame.data))
+            if frame.fin:
+                self._complete(messages)
+            else:
+                self.controls += 1
+
+    def _complete(self, messages: list[str | bytes]) -> None:
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        messages.append(whole.decode() if self._text else whole)
+
+    def _collect(self) -> None:
+        self.answer += b"".join(self._protocol.data_to_send())
+
+
+def _code(close: Close | None) -> int:
+    return 1006 if close is None else int(close.code)
+
+
+# Who has not answered a close frame by then never will.
+LINGER_SECONDS: Final = 12.0
+MOST_FRAMES_AT_THE_END: Final = 64
+# What is looked at before somebody asks whether it was too much; one read may bring 40,000 frames.
+PIECE_BYTES: Final = 512
+PING: Final = b"\x89\x00"
+_NO_HANDSHAKE: Final = Rejected(HTTPStatus.BAD_REQUEST, "this is no handshake of WebSocket")
+_PONG_HEAD: Final = b"\x8a\x80"
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One connection, from the handshake to its end; the outlet of its session."""
+
+    __slots__ = (
+        "_closing",
+        "_compressed",
+        "_config",
+        "_heard",
+        "_incoming",
+        "_place",
+        "_session",
+        "_slot",
+        "_sockets",
+        "_state",
+        "_transport",
+        "app_state",
+        "write",
+    )
+
+    def __init__(
+        self,
+        sockets: ConnectionRegistry,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
+        self._sockets = sockets
+        self._config = config
+        self._state = server_state
+        self.app_state = app_state
+        self._session: ConnectionHandler | None = None
+        self._place: str | None = None
+        self._incoming: FrameReader | None = None
+        self._slot: set[Timed] | None = None
+        self._heard = True
+        self._closing = False
+        self._compressed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is handed over; its handshake follows at once."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.write: Callable[[bytes], None] = self._transport.write
+        # A full socket is told at the first byte that it does not take. With TLS the limit is
+        # itself over the limit.
+        high = 0 if transport.get_extra_info("sslcontext") is None else 1
+        self._transport.set_write_buffer_limits(high=high, low=0)
+        self._state.connections.add(self)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """The head of the request first, then what the client sends."""
+        if self._session is not None or self._closing:
+            self._hear(data)
+            return
+        found = handshake.parse(data)
+        endpoint = None if found is None else PATHS.get(found.path)
+        # Without an answer, and for ever, uvicorn's class would leave who sends anything else.
+        if not handshake.is_get(data) or (endpoint is None and not data.isascii()):
+            asyncio.get_running_loop().call_soon(self._refuse, _NO_HANDSHAKE)
+        elif found is None or endpoint is None:
+            # Only then has uvicorn made this the protocol of the transport.
+            asyncio.get_running_loop().call_soon(self._hand_over, data)
+        else:
+            self.answer(found, endpoint)
+
+    def answer(self, found: Handshake, endpoint: Endpoint) -> None:
+        """Accepts or refuses a handshake for that endpoint."""
+        host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
+        decision = self._sockets.decide(Request(endpoint, found.query, found.headers, host, port))
+        if isinstance(decision, Rejected):
+            self._refuse(decision)
+            return
+        self._place = decision.place
+        key = found.headers["sec-websocket-key"]
+        extensions = None
+        if isinstance(decision, Admitted) and self._sockets.compression:
+            extensions = agree(found.headers.get("sec-websocket-extensions", ""))
+            self._compressed = extensions is not None
+            decision = replace(decision, compressed=self._compressed)
+        self.write(handshake.acceptance(key, decision.subprotocol, extensions))
+        if isinstance(decision, Admitted):
+            self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
+            self._session = self._sockets.open(self, decision)
+            self._session.begin()
+        else:
+            self.close(decision.code, decision.reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._state.connections.discard(self)
+        self._sockets.wheel.forget(self, self._slot)
+        if self._place is not None:
+            self._sockets.entrance.door.leave(self._place)
+        if self._session is not None:
+            self._session.gone("connection lost")
+            self._session = None  # which refers to this object
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport holds bytes that the socket does not take. Read from the transport:
+        the protocol that the connection had before may have been told of them instead."""
+        return self._transport.get_write_buffer_size() > 0
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        if self._session is not None:
+            self._session.blocked()
+
+    def resume_writing(self) -> None:
+        """Everything has been sent."""
+        if self._session is not None:
+            self._session.unblocked()
+
+    def shutdown(self) -> None:
+        """The server ends and does not wait for answers."""
+        if self._session is not None:
+            self._session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+        self._transport.close()
+
+    @property
+    def descriptor(self) -> int | None:
+        """That of the socket, but for TLS."""
+        raw = self._transport.get_extra_info("socket")
+        if raw is None or self._transport.get_extra_info("sslcontext") is not None:
+            return None
+        number: int = raw.fileno()
+        return number
+
+    def unsent(self) -> int:
+        """How many bytes the client has not taken, those in the kernel included."""
+        size = self._transport.get_write_buffer_size()
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and sys.platform == "linux":
+            size += struct.unpack("i", fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+        return size
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; a client that takes nothing is cut off instead."""
+        if self.paused:
+            self.cut_off()
+        elif not self._closing:
+            self._closing = True
+            self._incoming = self._incoming or FrameReader(compressed=self._compressed)
+            self.write(self._incoming.close(code, shortened(reason)))
+            self._look_again_in(LINGER_SECONDS)
+
+    def cut_off(self) -> None:
+        """Ends the connection with a reset, so that the kernel keeps nothing for it."""
+        self._closing = True
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and not self._transport.is_closing():
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
+
+    def look(self) -> None:
+        """Pings the client, which has time until the next look to say something."""
+        if self._closing or not self._heard:
+            if not self._closing and self._session is not None:
+                self._session.gone("no answer to a ping")
+            self.cut_off()
+            return
+        if not self.paused:  # otherwise it is looked after by its session
+            self._heard = False
+            self.write(PING)
+        self._look_again_in(HEARTBEAT_SECONDS)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._slot = self._sockets.wheel.put(self, seconds, self._slot)
+
+    def _hand_over(self, head: bytes) -> None:
+        self._state.connections.discard(self)
+        if self._transport.is_closing():
+            return
+        self._transport.set_write_buffer_limits()
+        other = WebSocketsSansIOProtocol(
+            config=self._config, server_state=self._state, app_state=self.app_state
+        )
+        self._transport.set_protocol(other)
+        other.connection_made(self._transport)
+        other.data_received(head)
+
+    def _refuse(self, refused: Rejected) -> None:
+        self._closing = True
+        self.write(handshake.refusal(refused.status, refused.reason, refused.retry_seconds))
+        self._transport.close()
+
+    def _hear(self, data: bytes) -> None:
+        self._heard = True
+        if self._incoming is None and len(data) == 6 and data.startswith(_PONG_HEAD):
+            return  # the usual answer to a ping
+        for at in range(0, len(data), PIECE_BYTES):
+            if self._transport.is_closing():
+                return
+            self._hear_piece(data[at : at + PIECE_BYTES])
+
+    def _hear_piece(self, data: bytes) -> None:
+        incoming = self._incoming = self._incoming or FrameReader(compressed=self._compressed)
+        messages = incoming.receive(data)
+        if incoming.answer:
+            self.write(incoming.answer)
+            incoming.answer = b""
+        session = self._session
+        if session is not None and incoming.controls and not self._closing:
+            session.heard(incoming.controls)
+            incoming.controls = 0
+        elif self._closing:
+            incoming.controls += len(messages)  # they are not said to anybody who counts them
+            if incoming.controls > MOST_FRAMES_AT_THE_END:
+                self.cut_off()
+                return
+        for message in messages:
+            if session is not None and not self._closing:
+                session.said(message)
+        if incoming.ended is not None:
+            self._end(incoming.ended)
+        elif incoming.between_messages:
+            self._incoming = None
+
+    def _end(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.gone(reason)
+        self._closing = True
+        self._transport.close()
+        self._look_again_in(LINGER_SECONDS)
+
+
+SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside those of clients
+
+
+class ProtocolDetector(asyncio.Protocol):
+    """One connection, until its first bytes; only with `straight` a handshake goes straight to the
+    relay's own class. What uvicorn gives its classes is `given`."""
+
+    __slots__ = (
+        "_connections",
+        "_given",
+        "_most",
+        "_said",
+        "_slot",
+        "_sockets",
+        "_straight",
+        "_transport",
+        "queued",
+    )
+
+    def __init__(
+        self, sockets: ConnectionRegistry, most_connections: int, *, straight: bool, **given: Any
+    ) -> None:
+        self._sockets = sockets
+        self._most = most_connections + SPARE_CONNECTIONS
+        self._straight = straight
+        self._given = given
+        self._connections: set[object] = given["server_state"].connections
+        self._said = b""
+        self.queued = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody connected; one too many is let go at once."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._slot: set[Timed] = self._sockets.wheel.put(self, http.HEAD_SECONDS)
+        if len(self._connections) >= self._most:
+            self._transport.abort()
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._connections.discard(self)
+        self._sockets.wheel.forget(self, self._slot)
+
+    def data_received(self, data: bytes) -> None:
+        """The first bytes, which wait for their turn."""
+        self._said += data
+        self._sockets.newcomers.add(self)
+        if len(self._said) > http.MAX_HEAD_BYTES:
+            self.step()
+
+    def step(self) -> bool:
+        """Its turn has come: something else serves the connection from now on."""
+        said, self._said = self._said, b""
+        if said and not self._transport.is_closing():
+            try:
+                self._begin(said)
+            except BaseException:  # uvloop does so for what it calls itself; a turn is ours
+                self._transport.abort()
+                raise
+        return False
+
+    def look(self) -> None:
+        """It has said nothing in time."""
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        self._transport.close()
+
+    def _begin(self, said: bytes) -> None:
+        self._connections.discard(self)
+        short = len(said) <= http.MAX_HEAD_BYTES
+        found = handshake.plain(said) if self._straight and short else None
+        endpoint = None if found is None else PATHS.get(found.path)
+        if found is None or endpoint is None:
+            received = HttpConnection(self._sockets, self._slot, **self._given)
+            self._sockets.wheel.hand_on(self, received, self._slot)
+            self._transport.set_protocol(received)
+            received.connection_made(self._transport)
+            received.data_received(said)
+        else:
+            self._sockets.wheel.forget(self, self._slot)
+            relayed = WebSocketConnection(self._sockets, **self._given)
+            self._transport.set_protocol(relayed)
+            relayed.connection_made(self._transport)
+            relayed.answer(found, endpoint)

@@ -1,0 +1,280 @@
+"""Wires the parts of one relay together and keeps them running."""
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from relay.access.gate import AccessControl, OpenGate
+from relay.access.limits import ConnectionLimiter
+from relay.access.origins import Allows
+from relay.connections.admission import Admission
+from relay.connections.registry import ConnectionRegistry
+from relay.connections.scheduling import Pacer
+from relay.connections.session import SessionContext
+from relay.health import report
+from relay.metrics import Measured, Metrics
+from relay.resume.backfill import Backfills
+from relay.resume.cursor import CursorIssuer
+from relay.resume.resume import PeerBeats, Resumer
+from relay.resume.state_reader import InitialStates
+from relay.settings import Settings, key_trouble
+from relay.stream import encoding, io_uring
+from relay.stream.broker import Broker
+from relay.stream.counters import Counters
+from relay.stream.flusher import Flusher
+from relay.stream.group import Batch, LogLimits
+from relay.stream.hub import Hub
+from relay.upstream.catch_up import CatchUp
+from relay.upstream.heartbeat import Heartbeat, Identity
+from relay.upstream.live import Address, LiveLane
+from relay.upstream.loss import LoadMeter, LossDetector, LossReport, RebuildBackoff
+from relay.upstream.realtime_client import apply
+from relay.upstream.rest import Rest
+from relay.upstream.state import STALE_SECONDS, AnnouncedState, LaneSelector, UpstreamStatus
+from relay.upstream.worker_status import WorkerMonitor
+
+logger = logging.getLogger(__name__)
+
+NEWCOMERS_SECONDS: Final = 0.04  # of each turn of the loop
+WATCH_SECONDS: Final = 0.25
+TICKS_PER_SECOND: Final = 4
+
+
+class Relay:
+    """One relay; opens nothing before `run`."""
+
+    def __init__(self, settings: Settings, allows: Allows) -> None:
+        now = time.monotonic
+        self._identity = identity = Identity(str(uuid.uuid4()))
+        self._now = now
+        self._key = settings.supabase_key
+        # What another relay, or another run, called by the same seq must not look like ours.
+        first_seq = random.SystemRandom().randrange(2**32, 2**51)
+        self._counts = Counters()
+        flusher = Flusher(self._counts, schedule=_later, now=now, clock=time.time)
+        limits = LogLimits(max_bytes=settings.log_bytes)
+        self._may_use_ring = settings.io_uring
+        self._ring: io_uring.Ring | None = None
+        scoping = settings.access.scoping
+        self._streams = Hub(
+            limits,
+            first_seq,
+            flusher.changed,
+            self._batch,
+            scope_column=None if scoping is None else scoping.column,
+        )
+        self._intake = Broker(
+            self._streams,
+            lambda source, changes: self._counts.arrived(source, changes, time.time()),
+        )
+        self._upstream = UpstreamStatus(started_at=now())
+        stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
+        self._upstream.catch_up.stale_seconds = stale_seconds
+        self._healing = LossDetector()
+        self._rebuilds = RebuildBackoff()
+        self._load = LoadMeter()
+        self._losses = LossReport()
+        self._told = AnnouncedState(self._upstream.state(now()))
+        self._places = CursorIssuer(
+            settings.cursor_key or settings.supabase_key,
+            identity,
+            self._intake,
+            clock=time.time,
+            seconds=settings.resume_seconds,
+        )
+        self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
+        self._resumes = Resumer(
+            self._intake,
+            self._places,
+            PeerBeats(self._rest, self._places, now),
+            Backfills(self._rest, self._intake, now=now, most_rows=settings.resume_rows),
+        )
+        self._states = InitialStates(
+            self._rest,
+            self._intake,
+            self._places,
+            max_bytes_since=settings.max_behind_bytes // 4,
+        )
+        self._heartbeat = Heartbeat(self._rest, identity, now)
+        self._catch_up = CatchUp(
+            self._rest,
+            self._intake,
+            self._upstream,
+            self._healing,
+            self._heartbeat,
+            period=settings.catch_up_seconds,
+            now=now,
+            moved=self._announce_cursors,
+            anew=self._begin_anew,
+            contradicted=self._distrust_live,
+        )
+        self._live = LiveLane(
+            Address(settings.realtime_url, settings.gateway_key, settings.supabase_key, identity),
+            LaneSelector(settings.live),
+            rest=self._rest,
+            intake=self._intake,
+            upstream=self._upstream,
+            healing=self._healing,
+            heartbeat=self._heartbeat,
+            catch_up=self._catch_up,
+            now=now,
+        )
+        self._worker = WorkerMonitor(self._rest, now)
+        self._guard = self._guarded(settings)
+        gate = OpenGate() if self._guard is None else self._guard.gate
+        door = ConnectionLimiter(settings.access.limits)
+        proxies = settings.access.proxies
+        self.sockets: Final = ConnectionRegistry(
+            SessionContext(
+                streams=self._streams,
+                states=self._states,
+                resumes=self._resumes,
+                pacer=Pacer(soon=_soon, now=now),
+                upstream_state=lambda: self._told.state,
+                counts=self._counts,
+                now=now,
+                clock=time.time,
+                max_behind_bytes=settings.max_behind_bytes,
+                limits=settings.access.limits,
+            ),
+            Admission(allows, gate, door, now, proxies),
+            None if self._guard is None else self._guard.gate,
+            settings.access.auth_seconds,
+            Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
+            compression=settings.compression,
+        )
+        self.metrics: Final = Metrics(
+            Measured(
+                intake=self._intake,
+                streams=self._streams,
+                upstream=self._upstream,
+                healing=self._healing,
+                live=self._live,
+                worker=self._worker,
+                resumes=self._resumes,
+                counts=self._counts,
+                now=now,
+            )
+        )
+
+    async def run(self) -> NoReturn:
+        """Runs all parts until one fails or the task is cancelled.
+
+        Raises:
+            ExceptionGroup: a part died.
+        """
+        apply()
+        if (trouble := key_trouble(self._key, time.time())) is not None:
+            logger.warning("%s", trouble)
+        self._upstream.started_at = self._now()
+        self._open_ring()
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._catch_up.run(), name="catch-up")
+                parts.create_task(self._heartbeat.run(), name="heartbeat")
+                parts.create_task(self._live.run(), name="live lane")
+                parts.create_task(self._live.pump(), name="live rows")
+                parts.create_task(self._watch(), name="watch")
+                parts.create_task(self._worker.run(), name="worker status")
+                if self._guard is not None:
+                    parts.create_task(self._guard.run(), name="access")
+            raise RuntimeError("all parts of the relay ended")
+        finally:
+            await self._states.close()
+            await self._resumes.close()
+            await self._rest.close()
+            if self._ring is not None:
+                self._ring.close()
+
+    def _open_ring(self) -> None:
+        if self._may_use_ring:
+            try:
+                self._ring = io_uring.opened()
+            except io_uring.Unusable as reason:
+                logger.info("each client costs a system call: no io_uring (%s)", reason)
+
+    def _batch(self) -> Batch | None:
+        return None if self._ring is None else io_uring.SocketBatch(self._ring)
+
+    def _guarded(self, settings: Settings) -> AccessControl | None:
+        if not settings.access.required:
+            return None
+        return AccessControl(
+            settings.access,
+            settings.supabase_url,
+            read=self._rest.access,
+            changed=lambda: self.sockets.access_changed(),
+            now=self._now,
+            clock=time.time,
+        )
+
+    def health(self) -> dict[str, Any]:
+        """What `/readyz` answers."""
+        return report(
+            self._upstream,
+            self._streams,
+            len(self.sockets),
+            self._resumes.kinds,
+            self._healing.total,
+            key_trouble(self._key, time.time()),
+            None if self._guard is None else self._guard.trouble,
+            self._worker.status(),
+            self._now(),
+        )
+
+    async def _watch(self) -> NoReturn:
+        ticks = 0
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            self.sockets.turn()
+            self._heal()
+            now = self._now()
+            if self._told.look(self._upstream.state(now), now):
+                logger.info("upstream is %s", self._told.state)
+                for stream in self._streams:
+                    stream.announce(encoding.status(self._told.state))
+            ticks += 1
+            if ticks % TICKS_PER_SECOND == 0:
+                self.sockets.tick()
+
+    def _heal(self) -> None:
+        now = self._now()
+        self._load.note(now, self._intake.published.total())
+        healed = self._healing.due(now)
+        if not healed:
+            return
+        trouble = f"it lost changes, {healed} of them just now"
+        self._upstream.live.lossy(trouble, now)
+        if not self._load.heavy and self._rebuilds.allows(now):
+            self._live.rebuild(trouble, lane=True)
+        elif (lost := self._losses.to_tell(healed, now)) > 0:
+            cause = "; so many changes look like a rate limit" if self._load.heavy else ""
+            logger.warning("live lane: it loses changes, %d lately%s", lost, cause)
+
+    def _begin_anew(self) -> None:
+        self._resumes.forget()
+        self._healing.forget()
+        self._identity.renew()
+        self._heartbeat.request()
+        self._live.rebuild("the database has another history", lane=False)
+
+    def _distrust_live(self) -> None:
+        trouble = "it brought what the database does not have"
+        self._upstream.live.lossy(trouble, self._now())
+        self._live.rebuild(trouble, lane=True)
+
+    def _announce_cursors(self) -> None:
+        for stream in self._streams:
+            stream.announce_cursors(self._places.cursors())
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, call)
+
+
+def _soon(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(call)

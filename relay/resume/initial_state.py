@@ -1,0 +1,244 @@
+"""The initial state of a new client: the newest rows and all open ones, as of a log position."""
+
+import weakref
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import count, islice
+from typing import Final, NamedTuple
+
+from relay.stream.change import Change
+from relay.stream.encoding import PIECE_BYTES, Piece, apart, pieces
+from relay.stream.filters import Filter
+from relay.stream.log import Overflow
+
+MOST_ROWS: Final = 1000
+
+
+MOST_BYTES: Final = 24 * 1024 * 1024  # of all states and of what is made of them
+MOST_CUTS: Final = 8  # of one state
+_OVERHEAD_BYTES: Final = 500  # of what is kept, beside its frames
+
+
+class StateRow(NamedTuple):
+    """A row, whether it is open, and what makes its frame."""
+
+    id: int
+    open: bool
+    frame: Callable[[], bytes]
+
+
+class Kept:
+    """Pieces that count for a budget as long as somebody refers to them, and had to make room for
+    others when they are None."""
+
+    __slots__ = ("__weakref__", "_used", "pieces")
+
+    def __init__(self, pieces: tuple[Piece, ...], used: Callable[[], None]) -> None:
+        self.pieces: tuple[Piece, ...] | None = pieces
+        self._used = used
+
+    def use(self) -> tuple[Piece, ...]:
+        """All pieces.
+
+        Raises:
+            Overflow: they had to make room.
+        """
+        if self.pieces is None:
+            raise Overflow
+        self._used()
+        return self.pieces
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Each piece when it is asked for.
+
+        Raises:
+            Overflow: the rest had to make room.
+        """
+        number = 0
+        while number < len(self.use()):
+            yield self.use()[number]  # without a reference to the others meanwhile
+            number += 1
+
+
+class StateBudget:
+    """How many bytes are kept in all. Where that is too much, what was used least lately makes
+    room, also while clients are in the middle of it: those who read slowly, not those who read."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes: Final = most_bytes
+        self._serials = count()
+        self._kept = OrderedDict[int, tuple[weakref.ref[Kept], int]]()
+        self.size = 0
+
+    def keep(self, pieces: tuple[Piece, ...], more: int = 0) -> Kept:
+        """Keeps the pieces, for which something of `more` bytes is kept as well."""
+        serial = next(self._serials)
+        size = _OVERHEAD_BYTES + more + sum(len(piece.data) for piece in pieces)
+        kept = Kept(pieces, partial(self._kept.move_to_end, serial))
+        self._kept[serial] = weakref.ref(kept, lambda _: self._let_go(serial)), size
+        self.size += size
+        while self.size > self._most_bytes and len(self._kept) > 1:
+            self._let_go(next(iter(self._kept)))
+        return kept
+
+    def _let_go(self, serial: int) -> None:
+        reference, size = self._kept.pop(serial, (None, 0))
+        self.size -= size
+        kept = None if reference is None else reference()
+        if kept is not None:
+            kept.pieces = None
+
+
+class Cut(NamedTuple):
+    """What a client gets first, and that is all of it or not; the log goes on from `position`."""
+
+    rows: Kept
+    complete: bool
+    position: int
+
+
+class InitialState:
+    """The newest rows and all open ones, by id, as of `position` of the group's log and `seq` of
+    its stream.
+
+    What follows in the log from `position` on is newer than these rows, so that a client which
+    gets both sees nothing twice and nothing older after something newer. From the id `floor` on no
+    row is missing; 0 when none is missing at all. Of rows that are not open it keeps the newest
+    `most`; unless it is `whole`, it was read without the open rows below the floor.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_ids",
+        "_last",
+        "_last_seq",
+        "_rows",
+        "cursor",
+        "floor",
+        "generation",
+        "position",
+        "seq",
+        "whole",
+    )
+
+    def __init__(
+        self,
+        rows: Iterable[StateRow],
+        *,
+        most: int,
+        whole: bool,
+        position: int,
+        seq: int,
+        generation: int,
+        floor: int,
+        cursor: str | None,
+        budget: StateBudget,
+    ) -> None:
+        found = list(rows)
+        start = max(0, len(found) - most)
+        if not all(row.open for row in islice(found, start)):
+            floor = max(floor, found[start].id if most else found[-1].id + 1)
+            found = [row for row in islice(found, start) if row.open] + found[start:]
+        self.whole: Final = whole
+        self.position: Final = position
+        self.seq: Final = seq
+        self.generation: Final = generation
+        self.floor: Final = floor
+        self.cursor: Final = cursor
+        self._budget = budget
+        self._ids = array("q", (row.id for row in found))
+        parts = tuple(pieces((row.frame() for row in found), PIECE_BYTES))
+        self._rows = budget.keep(parts, len(found) * self._ids.itemsize)
+        self._last: OrderedDict[int, Cut] = OrderedDict()  # as of _last_seq
+        self._last_seq = -1
+
+    @property
+    def kept(self) -> bool:
+        """Whether it did not have to make room for others."""
+        return self._rows.pieces is not None
+
+    def all(self) -> Cut:
+        """All of it. Everybody gets the same objects."""
+        return Cut(self._rows, not self.floor, self.position)
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """The ids and frames of all rows, the newest first.
+
+        Raises:
+            Overflow: it had to make room.
+        """
+        parts = reversed(self._rows.use())
+        frames = (frame for part in parts for frame in reversed([*apart(part.data)]))
+        return zip(reversed(self._ids), frames, strict=True)
+
+    def last(
+        self,
+        count: int,
+        since: Mapping[int, Change],
+        wanted: Filter,
+        render: Callable[[Change], bytes],
+        seq: int,
+        head: int,
+    ) -> Cut | None:
+        """Exactly the newest `count` rows as of `seq` and `head`, the ends of the stream and of the
+        log; `since` are the newest changes by id after its own, which `render` makes frames of.
+        None when there are too few rows left from `floor` on to tell. Who asks for the same gets
+        the same objects.
+
+        Raises:
+            Overflow: it had to make room.
+        """
+        if seq != self._last_seq:
+            self._last, self._last_seq = OrderedDict(), seq
+        found = self._last.get(count)
+        if found is None or found.rows.pieces is None:
+            chosen = self._last_rows(count, since, wanted)
+            if chosen is None:
+                return None
+            rows, complete = chosen
+            frames = (row if isinstance(row, bytes) else render(row) for row in rows)
+            kept = self._budget.keep(tuple(pieces(frames, PIECE_BYTES)))
+            found = self._last[count] = Cut(kept, complete, head)
+            if len(self._last) > MOST_CUTS:
+                self._last.popitem(last=False)
+        return found
+
+    def _last_rows(
+        self, count: int, since: Mapping[int, Change], wanted: Filter
+    ) -> tuple[list[bytes | Change], bool] | None:
+        here = [
+            (change.id, change)
+            for change in since.values()
+            if change.record is not None and wanted.matches(change.record)
+        ]
+        unchanged = (row for row in self.rows() if row[0] not in since)
+        # One more than asked for tells whether that is all.
+        candidates: list[tuple[int, bytes | Change]] = [*here, *islice(unchanged, count + 1)]
+        candidates.sort(key=lambda each: each[0])
+        chosen = candidates[-count:] if count else []
+        enough = not self.floor or (
+            len(chosen) == count and (not count or chosen[0][0] >= self.floor)
+        )
+        complete = len(chosen) == len(candidates) and not self.floor
+        return ([row for _, row in chosen], complete) if enough else None
+
+
+def merge(
+    read: Iterable[Change], published: Mapping[int, Change], wanted: Filter
+) -> tuple[Change, ...]:
+    """The rows as they are now, by id: what was `read`, and over it what was `published` meanwhile.
+
+    A row that several reads brought counts in its newest version.
+    """
+    newest: dict[int, Change] = {}
+    for change in (*read, *published.values()):
+        held = newest.get(change.id)
+        if held is None or change.version > held.version:
+            newest[change.id] = change
+    return tuple(
+        newest[row_id]
+        for row_id in sorted(newest)
+        if (record := newest[row_id].record) is not None and wanted.matches(record)
+    )

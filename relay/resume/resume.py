@@ -1,0 +1,278 @@
+"""Resumes a client from its cursor: from the log, from the database, or not at all.
+
+A restored disk image keeps its epoch, but its heartbeat rows are older than the cursors issued
+since: so the beat of the relay that issued a cursor has to be known.
+
+A replay is lazy: each piece is rendered when the client has taken the one before, so that a client
+that leaves costs nothing more. It is rendered in the chunks of the backfill, kept within one
+budget, so that clients that ask for the same share them.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from relay.errors import Unavailable
+from relay.resume.backfill import Backfill, Backfills, Chunk, SingleFlight
+from relay.resume.cursor import Cursor, CursorIssuer, Unresumable
+from relay.stream.broker import Broker
+from relay.stream.encoding import PIECE_BYTES, Piece, deflated, filtered, pieces
+from relay.stream.filters import Filter
+from relay.stream.group import Group
+from relay.stream.snapshot import Snapshot
+from relay.upstream.rest import Rest
+
+MOST_INSTANCES: Final = 1000
+DOUBT_SECONDS: Final = 1.0
+
+
+class PeerBeats:
+    """The beats of other relays as they were read last."""
+
+    def __init__(self, rest: Rest, places: CursorIssuer, now: Callable[[], float]) -> None:
+        self._rest = rest
+        self._places = places
+        self._now = now
+        self._read: dict[str, tuple[int, float]] = {}  # beat, and when that was
+        self._flights = SingleFlight[str, int]("beat of")
+
+    def known(self, cursor: Cursor) -> bool | None:
+        """Whether the row of the cursor's relay is there and not below the cursor's beat; None when
+        that has to be read."""
+        if self._places.is_own(cursor):
+            return True
+        beat, at = self._read.get(cursor.instance, (-1, -DOUBT_SECONDS))
+        if beat < cursor.beat and self._now() - at >= DOUBT_SECONDS:
+            return None
+        return beat >= cursor.beat
+
+    async def vouch_for(self, cursor: Cursor) -> bool:
+        """What `known` tells, after a read where it takes one.
+
+        Raises:
+            Unavailable: it cannot be read now.
+        """
+        known = self.known(cursor)
+        if known is not None:
+            return known
+        beat = await self._flights.join(cursor.instance, lambda: self._beat(cursor.instance))
+        return beat >= cursor.beat
+
+    def forget(self) -> None:
+        """The database has another history."""
+        self._read = {}
+
+    async def close(self) -> None:
+        """Ends the reads under way."""
+        await self._flights.close()
+
+    async def _beat(self, instance: str) -> int:
+        kept = self._read
+        found = await self._rest.beat(instance)
+        beat = -1 if found is None else found
+        if len(kept) >= MOST_INSTANCES:
+            kept.clear()
+        kept[instance] = beat, self._now()  # nobody asks there if all was forgotten meanwhile
+        return beat
+
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+_OVERHEAD_BYTES: Final = 200
+
+Pieces = tuple[Piece, ...]
+# Filter, whether frames are compressed, serial of the chunk, and for whom if not for everybody.
+_Key = tuple[Filter, bool, int, Snapshot | None]
+
+_NOTHING: Final = (Piece(b"", 0),)  # so that others get their turn
+
+
+class RenderCache:
+    """The chunks that were rendered lately."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._kept = OrderedDict[_Key, Pieces]()
+        self.size = 0  # in bytes
+
+    def missed(self, group: Group, missed: Backfill, since: Snapshot) -> Iterator[Piece]:
+        """What the group wants of what was read and `since` does not show, with empty pieces where
+        that is nothing.
+
+        Raises:
+            Overflow: the rest had to make room for other reads.
+        """
+        number, index = group.wanted.endpoint.number, 0
+        while index < len(chunks := missed.of(number)):
+            yield from self._rendered(group, missed, chunks[index], since)
+            index += 1
+
+    def forget(self) -> None:
+        """The database has another history."""
+        self._kept.clear()
+        self.size = 0
+
+    def _rendered(self, group: Group, missed: Backfill, chunk: Chunk, since: Snapshot) -> Pieces:
+        # Most chunks are the same for everybody: `since` shows nothing that is in them.
+        own = None if chunk.least_tx >= since.xmax else since
+        key = (group.wanted, group.compressed, chunk.serial, own)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        events = missed.events(group.wanted.endpoint.number, chunk, since)
+        found = self._kept[key] = _joined(group, events)
+        self.size += _size(found)
+        while self.size > self._most_bytes:
+            self.size -= _size(self._kept.popitem(last=False)[1])
+        return found
+
+
+def _joined(group: Group, events: Iterable[bytes]) -> Pieces:
+    wanted = events if group.wanted.is_everything else filtered(events, group.wanted)
+    frames = map(deflated, wanted) if group.compressed else wanted
+    return tuple(pieces(frames, PIECE_BYTES)) or _NOTHING
+
+
+def _size(made: Pieces) -> int:
+    return _OVERHEAD_BYTES + sum(len(piece.data) for piece in made)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Everything that a client missed: `before`, and then its group's log from `position`; from
+    `until` on it is up to date, and `cursor` its new place. `kind`: seq, memory or rest."""
+
+    kind: str
+    before: Iterator[Piece]
+    position: int
+    until: int
+    cursor: str | None
+
+
+class Resumer:
+    """Answers to cursors; what many present is worked out once."""
+
+    def __init__(
+        self, intake: Broker, places: CursorIssuer, beats: PeerBeats, missed: Backfills
+    ) -> None:
+        self._intake = intake
+        self._places = places
+        self._beats = beats
+        self._missed = missed
+        self._renderings = RenderCache()
+        self.kinds = Counter[str]()
+
+    def at_once(self, presented: str, group: Group) -> Replay | None:
+        """What the client missed, if nothing has to be read for it; it is a member of the group
+        since before the call.
+
+        Raises:
+            Unresumable: the cursor is answered by a reset.
+            Unavailable: it cannot be found out now.
+        """
+        with self._counted():
+            cursor = self._read(presented, group)
+            known = self._beats.known(cursor)
+            if known is False:
+                raise Unresumable("epoch")
+            return self._held(cursor, group) if known else None
+
+    async def find(self, presented: str, group: Group) -> Replay:
+        """What the client missed; it is a member of the group since before the call.
+
+        Raises:
+            Unresumable: the cursor is answered by a reset.
+            Unavailable: it cannot be found out now.
+        """
+        with self._counted():
+            return await self._find(presented, group)
+
+    @property
+    def reads(self) -> int:
+        """How many requests were made for resuming clients."""
+        return self._missed.count
+
+    def tick(self) -> None:
+        """Lets go of what nobody asked for lately; called every second."""
+        self._missed.tick()
+
+    def forget(self) -> None:
+        """The database has another history."""
+        self._beats.forget()
+        self._missed.forget()
+        self._renderings.forget()
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._missed.close()
+        await self._beats.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except Unresumable:
+            self.kinds["none"] += 1
+            raise
+
+    async def _find(self, presented: str, group: Group) -> Replay:
+        generation = group.generation
+        cursor = self._read(presented, group)
+        if not await self._beats.vouch_for(cursor):
+            raise Unresumable("epoch")
+        _check(generation, group)
+        held = self._held(cursor, group)
+        if held is not None:
+            return held
+        number = group.wanted.endpoint.number
+        missed = await self._missed.get(cursor.snapshot, number)
+        _check(generation, group)  # who waits goes on later than the read ended
+        if not group.log.covers(missed.seqs[number]):
+            raise Unresumable("overflow")  # more came while it was read than the log holds
+        before = self._renderings.missed(group, missed, cursor.snapshot)
+        return self._replay("rest", group, missed.seqs[number], before)
+
+    def _read(self, presented: str, group: Group) -> Cursor:
+        cursor = self._places.read(presented, group.wanted)
+        if not self._intake.begun:
+            raise Unavailable("the first catch-up has not completed")
+        if cursor.epoch != self._intake.epoch:
+            raise Unresumable("epoch")
+        return cursor
+
+    def _held(self, cursor: Cursor, group: Group) -> Replay | None:
+        seq, kind = cursor.seq, "seq"
+        if not (self._places.is_own(cursor) and group.log.covers(seq)):
+            remembered = self._remembered(cursor, group)
+            if remembered is None:
+                return None
+            seq, kind = remembered, "memory"
+        return self._replay(kind, group, seq)
+
+    def _remembered(self, cursor: Cursor, group: Group) -> int | None:
+        number = group.wanted.endpoint.number
+        newest = self._intake.feeds[number].snapshot
+        if newest is None or cursor.snapshot.xmax > newest.xmax:
+            return None  # of a relay that is ahead, or from the future: the database knows
+        mark = self._intake.histories[number].best(cursor.snapshot)
+        return mark.seq if mark is not None and group.log.covers(mark.seq) else None
+
+    def _replay(
+        self, kind: str, group: Group, seq: int, before: Iterator[Piece] | None = None
+    ) -> Replay:
+        self.kinds[kind] += 1
+        return Replay(
+            kind=kind,
+            before=before or iter(()),
+            position=group.log.after(seq),
+            until=group.log.head,
+            cursor=self._places.cursor(group.wanted),
+        )
+
+
+def _check(generation: int, group: Group) -> None:
+    """Raises Unavailable when the database has had another history since then."""
+    if generation != group.generation:
+        raise Unavailable("the database has another history since")

@@ -1,0 +1,1 @@
+"""Changes, merged from all sources, in one log per endpoint, and their fan-out to subscribers."""

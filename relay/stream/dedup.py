@@ -1,0 +1,177 @@
+"""Deduplication: all sources of an endpoint become one, with each row version at most once.
+
+Sources bring the same changes in any order. What decides is (id, version), and a deletion is a
+version like any other: a change is accepted when nothing as new has been. A completed catch-up has
+brought everything that its snapshot shows, so later arrivals that the snapshot shows are stale, and
+their entries are dropped: the map holds only what is newer. While no catch-up succeeds, or one is
+very long, the map is bounded by dropping the oldest entries: those changes may come twice, but are
+never lost.
+
+Realtime may be faster than the database: it reads the write-ahead log, where a transaction has
+ended before snapshots show it, for long where the commit waits for a standby. So whatever was
+accepted since the last catch-up may be missing from a read, and is kept to be merged into it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+from relay.stream.change import Change
+from relay.stream.snapshot import Snapshot
+
+MOST_SENT: Final = 100_000
+MOST_UNSHOWN_BYTES: Final = 10 * 1024 * 1024
+
+
+# Version, transaction, its number among all accepted. A plain tuple: the garbage collector lets go
+# of those, and hundreds of thousands of anything else would make it stop everything for long.
+_Sent = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """A range of transactions, both ends included, some of which matter."""
+
+    first: int
+    last: int
+
+    def shown_by(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot shows all of them."""
+        return snapshot.shows(self.last) and not any(
+            self.first <= tx <= self.last for tx in snapshot.running
+        )
+
+
+class Deduplicator:
+    """Knows what has been sent on since the last completed catch-up.
+
+    `most_unshown_bytes` is roughly what the changes themselves may take that are kept for reads.
+    """
+
+    def __init__(
+        self, most_sent: int = MOST_SENT, most_unshown_bytes: int = MOST_UNSHOWN_BYTES
+    ) -> None:
+        self._most_sent = most_sent
+        self._most_unshown_bytes = most_unshown_bytes
+        self._sent = OrderedDict[int, _Sent]()  # in the order of sending
+        self._forgotten: Transactions | None = None  # of what had to leave _sent
+        self._unshown = OrderedDict[int, Change]()  # in the same order
+        self._unshown_bytes = 0
+        self._unkept: Transactions | None = None  # of what had to leave _unshown
+        self._snapshot: Snapshot | None = None
+        self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
+        self.accepted = 0
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the last completed catch-up showed; None before the first one."""
+        return self._snapshot
+
+    @property
+    def reached(self) -> Snapshot | None:
+        """What has been brought for good, also by a catch-up that did not complete."""
+        return self._reached
+
+    @property
+    def unkept(self) -> Transactions | None:
+        """The transactions of changes that no catch-up has shown and `unshown` lacks, since they
+        were too many; a read has to show them by itself. None when it lacks nothing."""
+        return self._unkept
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def accept(self, change: Change) -> bool:
+        """Whether the change is new and has to be sent on; it counts as sent from then on."""
+        key = change.id
+        sent = self._sent.get(key)
+        if sent is None:
+            if self._reached is not None and self._reached.shows(change.tx):
+                return False
+        elif change.version <= sent[0]:
+            return False
+        self.accepted += 1
+        self._sent[key] = (change.version, change.tx, self.accepted)
+        if sent is not None:
+            self._sent.move_to_end(key)
+        elif len(self._sent) > self._most_sent:
+            _, (_, tx, _) = self._sent.popitem(last=False)
+            self._forgotten = _extended(self._forgotten, tx)
+        self._keep(key, change)
+        return True
+
+    def complete(self, snapshot: Snapshot) -> None:
+        """A catch-up has brought everything that `snapshot` shows.
+
+        Raises:
+            ValueError: the snapshot is older than the last one in some respect.
+        """
+        if self._snapshot is not None and not snapshot.covers(self._snapshot):
+            raise ValueError(f"snapshot {snapshot} goes behind {self._snapshot}")
+        self.cover(snapshot)
+        self._snapshot = snapshot
+
+    def cover(self, snapshot: Snapshot) -> None:
+        """All pages of a catch-up have brought everything that `snapshot` shows."""
+        self._reached = snapshot
+        for key in [key for key, (_, tx, _) in self._sent.items() if snapshot.shows(tx)]:
+            del self._sent[key]
+        for key in [key for key, change in self._unshown.items() if snapshot.shows(change.tx)]:
+            self._unshown_bytes -= self._unshown.pop(key).size()
+        if self._forgotten is not None and self._forgotten.shown_by(snapshot):
+            self._forgotten = None
+        if self._unkept is not None and self._unkept.shown_by(snapshot):
+            self._unkept = None
+
+    def reach(self, snapshot: Snapshot) -> None:
+        """A page of a catch-up has brought what `snapshot` shows. Nothing is forgotten: a version
+        that it shows may be newer than one that it does not, whose transaction began later."""
+        if self._reached is None or snapshot.covers(self._reached):
+            self._reached = snapshot
+
+    def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
+        """Whether one of the first `accepted` changes may not be shown by the snapshot, though that
+        was taken later."""
+        if self._forgotten is not None and not self._forgotten.shown_by(snapshot):
+            return True
+        return any(not snapshot.shows(tx) for _, tx, _ in self._first(accepted))
+
+    def unshown(self) -> dict[int, Change]:
+        """The newest change by id of what was sent on and what a read that begins now may not show;
+        see also `unkept`."""
+        return dict(self._unshown)
+
+    def forget(self) -> None:
+        """Another epoch: versions and snapshots of before mean nothing."""
+        self.forget_sent()
+        self._snapshot = self._reached = None
+
+    def forget_sent(self) -> None:
+        """What was sent on was wrong; what catch-up has reached stays."""
+        self._sent.clear()
+        self._unshown.clear()
+        self._unshown_bytes = 0
+        self._forgotten = self._unkept = None
+
+    def _first(self, accepted: int) -> Iterator[_Sent]:
+        # They are in the order of sending.
+        return takewhile(lambda entry: entry[2] <= accepted, self._sent.values())
+
+    def _keep(self, key: int, change: Change) -> None:
+        older = self._unshown.pop(key, None)
+        if older is not None:
+            self._unshown_bytes -= older.size()
+        self._unshown[key] = change
+        self._unshown_bytes += change.size()
+        while self._unshown_bytes > self._most_unshown_bytes:
+            _, first = self._unshown.popitem(last=False)
+            self._unshown_bytes -= first.size()
+            self._unkept = _extended(self._unkept, first.tx)
+
+
+def _extended(known: Transactions | None, tx: int) -> Transactions:
+    if known is None:
+        return Transactions(tx, tx)
+    return Transactions(min(known.first, tx), max(known.last, tx))

@@ -1,0 +1,129 @@
+"""Fan-out of a part of the log: what each group gets, computed for all groups at once.
+
+Groups that get the same share of each change form a class and are sent one and the same piece.
+Classes begin with one per frame format and are split where a change is not for all of a class. The
+cost grows with the classes, not with the groups: a thousand filters that let the same rows pass are
+one class, and of those that let few pass most are in the class that gets nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from relay.stream.encoding import Piece
+from relay.stream.filters import Index, union
+from relay.stream.group import Format, FrameFormat, formed, joined
+from relay.stream.log import ANNOUNCEMENT, CURSOR_MARK, UNKNOWN, Routing
+
+MOST_WORK: Final = 20_000  # classes looked at and parts copied in a round: some milliseconds
+EVERYBODY: Final = -1
+
+
+class Wanted(NamedTuple):
+    """Which groups get a change, and which are told that they lost the row, as bits."""
+
+    all: int
+    leave: int
+
+
+class Share:
+    """What `groups`, as bits, get of the round: `parts` are numbers of its frames, doubled, and one
+    more where the groups are told that the row left."""
+
+    __slots__ = ("form", "groups", "parts")
+
+    def __init__(self, form: FrameFormat, groups: int, parts: list[int]) -> None:
+        self.form = form
+        self.groups = groups
+        self.parts = parts
+
+
+class Round:
+    """A part of the log on its way to `groups`, which are those to be sent to in each form.
+
+    It has `count` of the entries: all of them, unless the groups differ too much.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[tuple[bytes, Routing]],
+        groups: Mapping[FrameFormat, int],
+        index: Index,
+    ) -> None:
+        self._frames: list[bytes] = []
+        self._made: dict[tuple[FrameFormat, int], bytes] = {}
+        shares = [Share(form, bits, []) for form, bits in groups.items() if bits]
+        work = 0
+        for number, (frame, about) in enumerate(entries):
+            work += len(shares)
+            if work > MOST_WORK and number:
+                break
+            self._frames.append(frame)
+            if about is ANNOUNCEMENT:
+                for share in shares:
+                    if share.form.format is Format.EVENTS:
+                        share.parts.append(2 * number)
+            elif about is not CURSOR_MARK:  # of which there is a newer one
+                shares, copied = _divided(shares, number, wanted(about, index))
+                work += copied
+        self._shares = [share for share in shares if share.parts]
+
+    @property
+    def count(self) -> int:
+        """How many entries it has."""
+        return len(self._frames)
+
+    @property
+    def groups(self) -> int:
+        """Those that get something, as bits."""
+        return union(share.groups for share in self._shares)
+
+    def __iter__(self) -> Iterator[tuple[int, Piece]]:
+        """Groups, as bits, and what they get; each piece is made when it is its turn."""
+        for share in self._shares:
+            yield share.groups, joined(self._frame(share.form, part) for part in share.parts)
+
+    def _frame(self, form: FrameFormat, part: int) -> bytes:
+        made = self._made.get((form, part))
+        if made is None:
+            made = formed(self._frames[part // 2], form, leaves=part % 2 == 1)
+            self._made[form, part] = made
+        return made
+
+
+def wanted(about: Routing, index: Index) -> Wanted:
+    """Who gets a change."""
+    if about.now is None:
+        return Wanted(EVERYBODY, 0)
+    passing = index.passed_by(about.now)
+    if about.before is None:
+        return Wanted(passing, 0)
+    had = EVERYBODY if about.before is UNKNOWN else index.passed_by(about.before)
+    return Wanted(passing, had & ~passing)
+
+
+def _divided(shares: list[Share], number: int, wanted: Wanted) -> tuple[list[Share], int]:
+    """The shares with one more frame, and how many parts had to be copied."""
+    found: list[Share] = []
+    copied = 0
+    for share in shares:
+        groups = share.groups
+        whole = groups & wanted.all
+        leave = groups & wanted.leave if share.form.format is Format.EVENTS else 0
+        if whole == groups:
+            share.parts.append(2 * number)
+            found.append(share)
+        elif leave == groups:
+            share.parts.append(2 * number + 1)
+            found.append(share)
+        elif not whole and not leave:
+            found.append(share)
+        else:
+            for bits, more in (
+                (whole, [2 * number]),
+                (leave, [2 * number + 1]),
+                (groups & ~(whole | leave), []),
+            ):
+                if bits:
+                    found.append(Share(share.form, bits, share.parts + more))
+                    copied += len(share.parts)
+    return found, copied

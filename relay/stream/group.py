@@ -1,0 +1,465 @@
+"""Groups of subscribers that get the same frames: one per endpoint, format, filter and compression.
+
+A group holds no frames: what it gets is picked from the log of its endpoint. Subscribers that are
+caught up are sent the same bytes by each flush, in several steps where they are many.
+"""
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
+
+from relay.stream import encoding
+from relay.stream.encoding import Piece, deflated
+from relay.stream.filters import Columns, Filter, Values
+from relay.stream.log import ANNOUNCEMENT, CURSOR_MARK, UNKNOWN, Log
+
+M = TypeVar("M")
+Write = Callable[[bytes], None]
+
+FEWEST_BATCHED: Final = 8  # below, preparing a batch costs more than it saves
+
+
+class Batch(Protocol):
+    """Sockets in an order, which are sent to all at once."""
+
+    def append(self, descriptor: int) -> None:
+        """One more, at the end."""
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges the two at these places."""
+
+    def pop(self) -> None:
+        """Takes the last one out."""
+
+    def extend(self, sockets: Self) -> None:
+        """Those of another batch, at the end."""
+
+    def send(self, data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
+        """Sends as much as each takes at once to those at the places from `start` up to, without,
+        `stop`; the place of those that did not take all, and how many bytes they took."""
+
+
+class _SendOrder(Generic[M]):
+    """Members in an order, the first `served` of which have had what is being sent."""
+
+    def __init__(self, batch: Batch | None = None) -> None:
+        self.batch: Final = batch
+        self.members: Final[list[M]] = []
+        self.served = 0
+        self._places: dict[M, int] = {}
+
+    def __contains__(self, member: M) -> bool:
+        return member in self._places
+
+    def add(self, member: M, descriptor: int | None) -> None:
+        """One more, who has not been served."""
+        self._places[member] = len(self.members)
+        self.members.append(member)
+        if self.batch is not None and descriptor is not None:
+            self.batch.append(descriptor)
+
+    def discard(self, member: M) -> bool:
+        """Takes the member out; whether it had been served."""
+        place, last = self._places[member], len(self.members) - 1
+        served = place < self.served
+        if served:  # the last of the served ones takes its place
+            self.served -= 1
+            self._swap(place, self.served)
+            place = self.served
+        self._swap(place, last)
+        self.members.pop()
+        del self._places[member]
+        if self.batch is not None:
+            self.batch.pop()
+        return served
+
+    def has_had(self, member: M) -> bool:
+        """Whether the member has been served."""
+        return self._places[member] < self.served
+
+    def _swap(self, one: int, other: int) -> None:
+        if one == other:
+            return
+        members, places = self.members, self._places
+        members[one], members[other] = members[other], members[one]
+        places[members[one]], places[members[other]] = one, other
+        if self.batch is not None:
+            self.batch.swap(one, other)
+
+
+class CaughtUpSubscribers(Generic[M]):
+    """Members with the way to each of them. Those who have a socket are sent to in one go where
+    `batch`, asked when the first of them comes, has something for it."""
+
+    def __init__(self, batch: Callable[[], Batch | None] = lambda: None) -> None:
+        self._make = batch
+        self._writes: dict[M, Write] = {}
+        self._others = _SendOrder[M]()
+        self._batched: _SendOrder[M] | None = None
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def __contains__(self, member: M) -> bool:
+        return member in self._writes
+
+    def __iter__(self) -> Iterator[M]:
+        return iter(self._writes)
+
+    def add(self, member: M, write: Write, descriptor: int | None = None) -> None:
+        """The member is sent to from now on: by `write`, or past it into the socket when nothing
+        waits in there. Does nothing when it is."""
+        if member in self._writes:
+            return
+        self._writes[member] = write
+        if descriptor is not None and self._batched is None and (batch := self._make()) is not None:
+            self._batched = _SendOrder[M](batch)
+        line = self._others if descriptor is None or self._batched is None else self._batched
+        line.add(member, descriptor)
+
+    def discard(self, member: M) -> bool:
+        """It is not sent to any more; whether it has had what is being sent.
+
+        Raises:
+            KeyError: it was not.
+        """
+        del self._writes[member]
+        return self._line(member).discard(member)
+
+    def send(self, data: bytes, most: int | None = None) -> int:
+        """Sends to those who have not had it yet, `most` of them at most; how many that were. They
+        must not come or go meanwhile."""
+        left = len(self) if most is None else most
+        sent = 0
+        for line in (self._others, self._batched):
+            if line is None:
+                continue
+            start, stop = line.served, min(len(line.members), line.served + left - sent)
+            line.served = stop
+            sent += stop - start
+            if line.batch is None or stop - start < FEWEST_BATCHED:
+                for member in line.members[start:stop]:
+                    self._writes[member](data)
+            else:
+                for place, taken in line.batch.send(data, start, stop):
+                    self._writes[line.members[place]](data[taken:])
+        return sent
+
+    @property
+    def few_sockets(self) -> Batch | None:
+        """All members as a batch, where they are too few to be sent to as one; None also when one
+        has no socket, or has had what is being sent."""
+        line = self._batched
+        if line is None or line.served or not 0 < len(line.members) < FEWEST_BATCHED:
+            return None
+        return None if self._others.members else line.batch
+
+    def served_elsewhere(self) -> list[M]:
+        """The members of `few_sockets` in their order, which count as served from now on."""
+        if self._batched is None:
+            return []
+        self._batched.served = len(self._batched.members)
+        return self._batched.members.copy()
+
+    def write(self, member: M, data: bytes) -> None:
+        """Sends to one member, after what its socket took."""
+        self._writes[member](data)
+
+    @property
+    def all_served(self) -> bool:
+        """Whether everybody has had what is being sent."""
+        return all(
+            line is None or line.served == len(line.members)
+            for line in (self._others, self._batched)
+        )
+
+    def end(self) -> None:
+        """What was being sent is over; what is sent next is something else."""
+        for line in (self._others, self._batched):
+            if line is not None:
+                line.served = 0
+
+    def _line(self, member: M) -> _SendOrder[M]:
+        return self._others if member in self._others or self._batched is None else self._batched
+
+
+MOST_PIECES: Final = 8
+
+
+class Format(enum.Enum):
+    """How changes are written."""
+
+    ROWS = "rows"
+    EVENTS = encoding.SUBPROTOCOL
+
+
+class FrameFormat(NamedTuple):
+    """How frames look."""
+
+    format: Format
+    compressed: bool
+
+
+class Departure(NamedTuple):
+    """Where somebody was who does not keep up any more: the position after what it has had, and how
+    many frames its group has sent until then."""
+
+    position: int
+    sent: int
+
+
+class Subscriber(Protocol):
+    """A client of a group; what it is told must not block, nor change who keeps up."""
+
+    def fell_behind(self, left: Departure) -> None:
+        """It does not keep up any more: from there on it reads the log by itself."""
+
+    def flushed(self) -> None:
+        """What there was has been sent, and the member is one of those who wait for that."""
+
+    def start_anew(self) -> None:
+        """What it holds is of another history."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """How many frames each log keeps, and how many bytes all of them take."""
+
+    max_frames: int = 50_000
+    max_bytes: int = 32 * 1024 * 1024
+
+
+class StreamView(Protocol):
+    """Where a group gets its frames from."""
+
+    @property
+    def log(self) -> Log:
+        """What was published."""
+
+    @property
+    def columns(self) -> Columns:
+        """What filters look at."""
+
+    @property
+    def generation(self) -> int:
+        """Rises when all clients have to start anew."""
+
+    @property
+    def flushed(self) -> int:
+        """Everything up to this position has been sent to all who keep up."""
+
+    @property
+    def sending_to(self) -> int:
+        """Up to where is being sent just now; `flushed` when nothing is."""
+
+    @property
+    def waiting(self) -> set[Subscriber]:
+        """Who wait until something has been sent."""
+
+    @property
+    def pieces(self) -> "Pieces":
+        """What several clients may read."""
+
+    def cursor_at(self, position: int, wanted: Filter) -> bytes:
+        """The cursor that was announced there, as a frame; nothing when a newer one has been."""
+
+    def keeping_changed(self, group: "Group") -> None:
+        """Somebody keeps up now, or nobody does any more."""
+
+
+class Pieces:
+    """What was read lately, so that those who read the same get the same object."""
+
+    def __init__(self) -> None:
+        self._kept: dict[object, Piece] = {}
+
+    def get(self, key: object, make: Callable[[], Piece]) -> Piece:
+        """The piece under that key."""
+        piece = self._kept.get(key)
+        if piece is None:
+            piece = make()
+            if len(self._kept) >= MOST_PIECES:
+                self._kept.clear()
+            self._kept[key] = piece
+        return piece
+
+    def forget(self) -> None:
+        """Lets go of all of it."""
+        self._kept.clear()
+
+
+class Group:
+    """Those who want the same; `number` is the one of its filter in the index.
+
+    Members that keep up have had everything up to `flushed`, which was `sent` frames since the
+    start; the others read by themselves, but never beyond it.
+    """
+
+    __slots__ = (
+        "_demands",
+        "_falling",
+        "_piece",
+        "_source",
+        "due",
+        "form",
+        "keeping",
+        "members",
+        "number",
+        "sent",
+        "wanted",
+    )
+
+    def __init__(
+        self,
+        source: StreamView,
+        form: FrameFormat,
+        wanted: Filter,
+        number: int,
+        batch: Callable[[], Batch | None] = lambda: None,
+    ) -> None:
+        self._source: Final = source
+        self._demands: Final = source.columns.demands(wanted)
+        self.form: Final = form
+        self.wanted: Final = wanted
+        self.number: Final = number
+        self.members: Final[set[Subscriber]] = set()
+        self.keeping: Final = CaughtUpSubscribers[Subscriber](batch)
+        self.sent = 0
+        self.due = False
+        self._piece: Piece | None = None
+        self._falling: list[Subscriber] | None = None
+
+    @property
+    def format(self) -> Format:
+        """How changes are written."""
+        return self.form.format
+
+    @property
+    def compressed(self) -> bool:
+        """Whether frames are compressed."""
+        return self.form.compressed
+
+    @property
+    def log(self) -> Log:
+        """What there is of the endpoint, whatever the filter."""
+        return self._source.log
+
+    @property
+    def generation(self) -> int:
+        """Rises when all members have to start anew."""
+        return self._source.generation
+
+    @property
+    def flushed(self) -> int:
+        """The position up to which those who keep up have had everything."""
+        return self._source.flushed if self.due else self._source.sending_to
+
+    @property
+    def waiting(self) -> set[Subscriber]:
+        """Who wait until something has been sent, of all groups of the endpoint."""
+        return self._source.waiting
+
+    def keep(self, member: Subscriber, write: Write, descriptor: int | None) -> None:
+        """The member keeps up from now on: it has had everything up to `flushed`."""
+        if not self.keeping:
+            self.keeping.add(member, write, descriptor)
+            self._source.keeping_changed(self)
+        else:
+            self.keeping.add(member, write, descriptor)
+
+    def drop(self, member: Subscriber) -> Departure | None:
+        """The member is not sent to any more; None if it was not anyway."""
+        if member not in self.keeping:
+            return None
+        at, sent = self.flushed, self.sent
+        if self.keeping.discard(member) and self._piece is not None:
+            at, sent = self._source.sending_to, sent + self._piece.frames
+        if not self.keeping:
+            self._source.keeping_changed(self)
+        return Departure(at, sent)
+
+    def fall_behind(self, member: Subscriber) -> None:
+        """The member's socket is full."""
+        if self._falling is not None:
+            self._falling.append(member)
+        elif (left := self.drop(member)) is not None:
+            member.fell_behind(left)
+
+    def send(self, piece: Piece, most: int) -> int:
+        """Sends what is `due`, which is that piece, to `most` of those who have not had it; to how
+        many that was. Nothing is due any more when all have had it."""
+        self._piece = piece
+        falling = self._falling = []
+        try:
+            clients = self.keeping.send(piece.data, most) if piece.frames else 0
+        finally:
+            self._falling = None
+        for member in falling:
+            self.fall_behind(member)
+        if not piece.frames or self.keeping.all_served:
+            self.sent_all(piece)
+        return clients
+
+    def sent_elsewhere(self, piece: Piece) -> list[Subscriber]:
+        """Those who are sent what is due together with others, in the order of their sockets;
+        `sent_all` follows."""
+        self._piece = piece
+        return self.keeping.served_elsewhere()
+
+    def sent_all(self, piece: Piece) -> None:
+        """All members have had the piece, which was due."""
+        self.keeping.end()
+        self._piece, self.due = None, False
+        self.sent += piece.frames
+
+    def read(
+        self, position: int, stop: int, most_bytes: int, *, changes_only: bool = False
+    ) -> tuple[Piece, int]:
+        """What members get of the log from `position` on, in one piece which may be empty, and the
+        position after it: not beyond `stop`, and not more than `most_bytes` of the log unless a
+        single frame is larger. Readers that ask for the same get the same object.
+
+        Raises:
+            Overflow: some of it has left the log.
+        """
+        end = self.log.piece_end(position, stop, most_bytes)
+        piece = self._source.pieces.get(
+            (self, position, end, changes_only),
+            lambda: joined(self._picked(position, end, changes_only=changes_only)),
+        )
+        return piece, end
+
+    def _passes(self, values: Values) -> bool:
+        return all(values[place] in allowed for place, allowed in self._demands)
+
+    def _picked(self, position: int, end: int, *, changes_only: bool) -> Iterator[bytes]:
+        events = self.format is Format.EVENTS
+        for at, (frame, about) in enumerate(self.log.entries(position, end), position):
+            if about is ANNOUNCEMENT or about is CURSOR_MARK:
+                if events and not changes_only:
+                    yield (
+                        frame if about is ANNOUNCEMENT else self._source.cursor_at(at, self.wanted)
+                    )
+            elif about.now is None or self._passes(about.now):
+                yield formed(frame, self.form)
+            elif events and self._may_have_had(about.before):
+                yield formed(frame, self.form, leaves=True)
+
+    def _may_have_had(self, before: Values | None) -> bool:
+        return before is UNKNOWN or (before is not None and self._passes(before))
+
+
+def formed(event: bytes, form: FrameFormat, *, leaves: bool = False) -> bytes:
+    """The event in that form, or what a client gets instead when the row leaves its filter."""
+    if leaves:
+        frame = encoding.leave_of(event)
+    else:
+        frame = event if form.format is Format.EVENTS else encoding.row_of(event)
+    return deflated(frame) if form.compressed else frame
+
+
+def joined(found: Iterable[bytes]) -> Piece:
+    """The frames in one piece."""
+    frames = [frame for frame in found if frame]
+    return Piece(b"".join(frames), len(frames))

@@ -1,0 +1,415 @@
+"""The hub: publishes the changes of each endpoint into a log and sends it to its groups."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from relay.stream import encoding
+from relay.stream.change import ENDPOINTS, Change, Endpoint
+from relay.stream.encoding import Piece, framed
+from relay.stream.fan_out import Round
+from relay.stream.filters import Columns, Filter, Index, Values, numbers, union
+from relay.stream.group import (
+    FEWEST_BATCHED,
+    Batch,
+    Format,
+    FrameFormat,
+    Group,
+    LogLimits,
+    Pieces,
+    Subscriber,
+)
+from relay.stream.log import (
+    ANNOUNCEMENT,
+    CURSOR_MARK,
+    DELETION,
+    UNKNOWN,
+    Budget,
+    Log,
+    Overflow,
+    Routing,
+)
+from relay.stream.snapshot import Seqs
+
+MOST_RECENT_CHANGES: Final = 1000
+MOST_RECENT_BYTES: Final = 4 * 1024 * 1024
+
+
+class RecentChanges:
+    """Keeps the newest changes within `most` and, roughly, `most_bytes`; `seq` is that of the
+    change before the first one."""
+
+    def __init__(
+        self, seq: int, most: int = MOST_RECENT_CHANGES, most_bytes: int = MOST_RECENT_BYTES
+    ) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._changes: deque[Change] = deque()
+        self._bytes = 0
+        self._seq = seq  # of the newest
+
+    def append(self, change: Change) -> None:
+        """The change with the next seq."""
+        self._changes.append(change)
+        self._bytes += change.size()
+        self._seq += 1
+        while len(self._changes) > self._most or self._bytes > self._most_bytes:
+            self._bytes -= self._changes.popleft().size()
+
+    def since(self, seq: int) -> dict[int, Change] | None:
+        """The newest change of each id after `seq`; None when some of them are not kept."""
+        count = self._seq - seq
+        if not 0 <= count <= len(self._changes):
+            return None
+        found: dict[int, Change] = {}
+        for _, change in zip(range(count), reversed(self._changes), strict=False):
+            found.setdefault(change.id, change)
+        return found
+
+    def forget(self) -> None:
+        """What was kept is of another history."""
+        self._changes.clear()
+        self._bytes = 0
+
+
+MOST_KNOWN: Final = 5_000  # rows whose newest version is known, to tell whom they leave
+MOST_ABOUTS: Final = 1_000
+MOST_BYTES: Final = 256 * 1024  # of a round
+
+Cursors = Callable[[Filter], str | None]
+"""The cursor for each filter as of one moment."""
+
+
+class Sent(NamedTuple):
+    """A step of a round: so many frames to so many clients."""
+
+    format: Format
+    frames: int
+    clients: int
+
+
+class KnownVersions:
+    """What the newest rows have in the columns that filters look at, so that who cannot hold a row
+    is not told that it left."""
+
+    def __init__(self) -> None:
+        self._newest = OrderedDict[int, tuple[int, Values | None]]()
+
+    def before(self, change: Change, now: Values | None) -> Values | None:
+        """What the version before this change had; it is the newest one from now on."""
+        version, values = self._newest.pop(change.id, (0, None))
+        self._newest[change.id] = change.version, now
+        if len(self._newest) > MOST_KNOWN:
+            self._newest.popitem(last=False)
+        if change.version > 1 and version != change.version - 1:
+            return UNKNOWN  # a client may hold any version that was not published here
+        return values
+
+    def forget(self) -> None:
+        """Versions of before mean nothing."""
+        self._newest.clear()
+
+
+class Stream:
+    """The changes of one endpoint, encoded once.
+
+    `seq` is that of the `newest` change, whose frame ends at `newest_end` of the log; the first one
+    gets the one after `seq`. `changed` is told when there is something to send; `batch` makes what
+    sends to many sockets in one go. Filters may look at `scope_column` beside the columns of the
+    endpoint's parameters. The log is sent in rounds: everything up to `flushed` has been sent, and
+    up to `sending_to` is being sent.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: LogLimits | None = None,
+        seq: int = 0,
+        changed: Callable[["Stream"], None] = lambda stream: None,
+        batch: Callable[[], Batch | None] = lambda: None,
+        *,
+        budget: Budget | None = None,
+        scope_column: str | None = None,
+    ) -> None:
+        limits = limits or LogLimits()
+        self.endpoint: Final = endpoint
+        self.seq = self.first_seq = seq
+        self.columns: Final = Columns(endpoint, scope_column)
+        self.log: Final = Log(
+            budget or Budget(limits.max_bytes), max_frames=limits.max_frames, seq=seq
+        )
+        self.pieces: Final = Pieces()
+        self.waiting: Final[set[Subscriber]] = set()
+        self.generation = 0
+        self.flushed = self.sending_to = 0
+        self.newest: Change | None = None
+        self.newest_end = 0
+        self._changed = changed
+        self._batch = batch
+        self._groups: dict[tuple[FrameFormat, Filter], Group] = {}
+        self._numbered: dict[int, Group] = {}
+        self._keeping: dict[FrameFormat, int] = {}
+        self._index = Index(self.columns)
+        self._known = KnownVersions()
+        self._picky = 0  # groups that are told when a row leaves
+        self._abouts: dict[Routing, Routing] = {}
+        self._cursors: tuple[int, Cursors] | None = None  # the newest, and its position
+        # A round: what is still to be sent to whom, the piece in turn, and those it is for.
+        self._shares: Iterator[tuple[int, Piece]] | None = None
+        self._piece = Piece(b"", 0)
+        self._sending: list[Group] = []
+        self._recorders: list[dict[int, Change]] = []
+        self.recent: Final = RecentChanges(seq)
+
+    def groups(self) -> Iterator[Group]:
+        """All groups."""
+        yield from self._groups.values()
+
+    def members(self) -> dict[Format, int]:
+        """How many clients each format has."""
+        found = dict.fromkeys(Format, 0)
+        for group in self._groups.values():
+            found[group.format] += len(group.members)
+        return found
+
+    def join(
+        self, format: Format, wanted: Filter, member: Subscriber, *, compressed: bool = False
+    ) -> Group:
+        """The group of that format and filter, with the member in it from now on."""
+        form = FrameFormat(format, compressed)
+        group = self._groups.get((form, wanted))
+        if group is None:
+            group = Group(self, form, wanted, self._index.add(wanted), self._batch)
+            self._groups[form, wanted] = self._numbered[group.number] = group
+            self._picky += _may_lose_rows(group)
+        group.members.add(member)
+        return group
+
+    def leave(self, group: Group, member: Subscriber) -> None:
+        """Takes the member out; a group that nobody is in vanishes."""
+        group.members.discard(member)
+        group.drop(member)
+        self.waiting.discard(member)
+        if not group.members and self._groups.pop((group.form, group.wanted), None) is not None:
+            self._index.discard(group.wanted, group.number)
+            del self._numbered[group.number]
+            self._picky -= _may_lose_rows(group)
+            if not self._picky:
+                self._known.forget()
+
+    def keeping_changed(self, group: Group) -> None:
+        """Somebody of the group keeps up now, or nobody does any more."""
+        bits, bit = self._keeping.get(group.form, 0), 1 << group.number
+        self._keeping[group.form] = bits | bit if group.keeping else bits & ~bit
+
+    def record(self) -> dict[int, Change]:
+        """A mapping that holds, from now on, the newest published change of each id."""
+        recorder: dict[int, Change] = {}
+        self._recorders.append(recorder)
+        return recorder
+
+    def stop_recording(self, recorder: dict[int, Change]) -> None:
+        """Ends what `record` began."""
+        self._recorders = [each for each in self._recorders if each is not recorder]
+
+    def publish(self, changes: Iterable[Change]) -> None:
+        """Appends the changes to the log."""
+        for change in changes:
+            self.seq += 1
+            self.recent.append(change)
+            for recorder in self._recorders:
+                recorder[change.id] = change
+            self.log.append(framed(encoding.event(change, self.seq)), self._about(change), self.seq)
+            self.newest, self.newest_end = change, self.log.head
+        self._changed(self)
+
+    def announce(self, message: str) -> None:
+        """Sends a message that is no change to all clients of relay.v1."""
+        self.log.append(framed(message), ANNOUNCEMENT)
+        self._changed(self)
+
+    def announce_cursors(self, cursors: Cursors) -> None:
+        """Sends each client of relay.v1 the cursor for its filter, which is made when it is sent;
+        it stands for all that was published so far."""
+        self._cursors = self.log.head, cursors
+        self.log.append(b"", CURSOR_MARK)
+        self._changed(self)
+
+    def cursor_at(self, position: int, wanted: Filter) -> bytes:
+        """The cursor that was announced there, as a frame; nothing when a newer one has been."""
+        if self._cursors is None or self._cursors[0] != position:
+            return b""
+        cursor = self._cursors[1](wanted)
+        return b"" if cursor is None else framed(encoding.cursor(cursor))
+
+    def start_anew(self) -> None:
+        """Makes every client of relay.v1 forget what it holds."""
+        self.recent.forget()
+        self._known.forget()
+        self.generation += 1
+        for group in list(self._groups.values()):
+            for member in list(group.members):
+                member.start_anew()
+
+    def send(self, most_bytes: int, client_bytes: int) -> Sent | None:
+        """Sends some of what there is to some of those who keep up: what they get, and
+        `client_bytes` for each of them, is `most_bytes` at most, or it is one client. None when a
+        round is over: then everybody has had everything up to `flushed`."""
+        while True:
+            if not self._sending and not self._next_share():
+                return None
+            piece, group = self._piece, self._sending[-1]
+            most = max(1, most_bytes // (len(piece.data) + client_bytes))
+            clients = self._send_together(piece, most)
+            if not clients and group.due:  # it may be another one of that number, which came later
+                clients = group.send(piece, most)
+            while self._sending and not self._sending[-1].due:
+                self._sending.pop()
+            if clients:
+                return Sent(group.format, piece.frames, clients)
+
+    def _send_together(self, piece: Piece, most: int) -> int:
+        """Sends to small groups in one go; how many clients that were, none where it is not worth
+        it."""
+        if len(self._sending) < FEWEST_BATCHED or (batch := self._batch()) is None:
+            return 0
+        clients: list[tuple[Group, Subscriber]] = []
+        groups: list[Group] = []
+        for group in reversed(self._sending):
+            sockets = group.keeping.few_sockets if group.due and piece.frames else None
+            if sockets is None or len(clients) >= most:
+                break
+            batch.extend(sockets)
+            clients += [(group, member) for member in group.sent_elsewhere(piece)]
+            groups.append(group)
+        for place, taken in batch.send(piece.data, 0, len(clients)) if clients else ():
+            group, member = clients[place]
+            group.keeping.write(member, piece.data[taken:])
+        for group in groups:
+            group.sent_all(piece)
+        return len(clients)
+
+    def _next_share(self) -> bool:
+        if self._shares is None and not self._begin_round():
+            return False
+        assert self._shares is not None  # noqa: S101 for mypy
+        for bits, piece in self._shares:
+            self._sending = [
+                self._numbered[number] for number in numbers(bits) if number in self._numbered
+            ]
+            self._piece = piece
+            if self._sending:
+                return True
+        self._shares = None
+        self.flushed = self.sending_to
+        return False
+
+    def _begin_round(self) -> bool:
+        start, cursor = self.flushed, -1 if self._cursors is None else self._cursors[0]
+        if start == self.log.head or not any(self._keeping.values()):
+            self.flushed = self.sending_to = self.log.head
+            return False
+        if start == cursor:
+            bits, stop = self._to_be_told(), start + 1
+            self._shares = ((1 << number, self._cursor_of(number)) for number in numbers(bits))
+        else:
+            try:
+                stop = self.log.piece_end(
+                    start, cursor if cursor > start else self.log.head, MOST_BYTES
+                )
+            except Overflow:  # more came at once than the log holds
+                self._leave_all_behind()
+                return False
+            round = Round(self.log.entries(start, stop), self._keeping, self._index)
+            bits, stop = round.groups, start + round.count
+            self._shares = iter(round)
+        for number in numbers(bits):
+            self._numbered[number].due = True
+        self.sending_to = stop
+        return True
+
+    def _to_be_told(self) -> int:
+        return union(bits for form, bits in self._keeping.items() if form.format is Format.EVENTS)
+
+    def _cursor_of(self, number: int) -> Piece:
+        group = self._numbered.get(number)
+        frame = b"" if group is None else self.cursor_at(self.flushed, group.wanted)
+        return Piece(frame, 1 if frame else 0)
+
+    def _leave_all_behind(self) -> None:
+        for group in list(self._groups.values()):
+            for member in list(group.keeping):
+                group.fall_behind(member)
+        self.flushed = self.sending_to = self.log.head
+
+    def _about(self, change: Change) -> Routing:
+        now = None if change.record is None else self.columns.values(change.record)
+        if self._picky:
+            before = self._known.before(change, now)
+        else:
+            before = UNKNOWN if change.version > 1 else None
+        if now is None:
+            return DELETION
+        about = Routing(now, before)
+        if len(self._abouts) >= MOST_ABOUTS:
+            self._abouts.clear()
+        return self._abouts.setdefault(about, about)
+
+
+def _may_lose_rows(group: Group) -> bool:
+    return group.format is Format.EVENTS and not group.wanted.is_everything
+
+
+class Hub:
+    """The streams of all endpoints, whose logs share one budget."""
+
+    def __init__(
+        self,
+        limits: LogLimits | None = None,
+        seq: int = 0,
+        changed: Callable[[Stream], None] = lambda stream: None,
+        batch: Callable[[], Batch | None] = lambda: None,
+        *,
+        scope_column: str | None = None,
+    ) -> None:
+        limits = limits or LogLimits()
+        self.budget: Final = Budget(limits.max_bytes)
+        self._by_number = {
+            each.number: Stream(
+                each,
+                limits,
+                seq,
+                changed,
+                batch,
+                budget=self.budget,
+                scope_column=scope_column,
+            )
+            for each in ENDPOINTS
+        }
+
+    def __getitem__(self, endpoint: Endpoint) -> Stream:
+        return self._by_number[endpoint.number]
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self._by_number.values())
+
+    @property
+    def generation(self) -> int:
+        """Rises when all clients have to start anew."""
+        return sum(stream.generation for stream in self)
+
+    def by_number(self, number: int) -> Stream:
+        """The stream of the endpoint with that number."""
+        return self._by_number[number]
+
+    def seqs(self) -> Seqs:
+        """Where all streams are."""
+        return {number: stream.seq for number, stream in self._by_number.items()}
+
+    def publish(self, changes: Iterable[Change]) -> None:
+        """Publishes each change on its endpoint."""
+        sorted_out: dict[int, list[Change]] = {}
+        for change in changes:
+            sorted_out.setdefault(change.endpoint.number, []).append(change)
+        for number, theirs in sorted_out.items():
+            self._by_number[number].publish(theirs)

@@ -1,0 +1,167 @@
+"""The log of an endpoint: its newest frames, one list for all readers; a reader is a position."""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from relay.stream.filters import Values
+
+ENTRY_BYTES: Final = 240  # what an entry takes beside the characters of its frame
+
+
+class Overflow(Exception):
+    """Frames after the reader's position have left the log."""
+
+
+class Routing(NamedTuple):
+    """What decides who gets a change: what the row has in the columns that filters look at, now and
+    `before`. None stands for no row: one that was deleted, or that was not there before."""
+
+    now: Values | None
+    before: Values | None
+
+
+DELETION: Final = Routing(None, None)
+ANNOUNCEMENT: Final = Routing((), ())  # no change, but a message to all clients of relay.v1
+CURSOR_MARK: Final = Routing((), None)  # a cursor for each of them, which depends on its filter
+UNKNOWN: Final[Values] = ("any values",)
+
+
+class Budget:
+    """How many bytes several logs take in all; where they would take more, the longest of them
+    lets its oldest go."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes: Final = max_bytes
+        self.used = 0
+        self._logs: list[Log] = []
+
+    def share(self, log: "Log") -> None:
+        """One more log."""
+        self._logs.append(log)
+
+    def keep(self) -> None:
+        """Lets go of what is too much; the newest frame of each log stays."""
+        while self.used > self.max_bytes:
+            longest = max(self._logs, key=lambda log: log.bytes_to_spare)
+            if longest.bytes_to_spare == 0:
+                return
+            longest.drop_oldest()
+
+
+class Log:
+    """Keeps the newest frames, as many as `max_frames` and the budget let it; positions only grow.
+
+    A frame is a change, which has the next higher `seq` of its endpoint, or an announcement, which
+    has none. The log holds each change after `seq`, from the tail on.
+    """
+
+    def __init__(self, budget: Budget, *, max_frames: int, seq: int = 0) -> None:
+        self._budget = budget
+        self._max_frames = max_frames
+        self._frames: list[bytes] = []
+        self._abouts: list[Routing] = []
+        self._ends = array("Q")  # bytes ever appended up to and with each frame
+        self._seqs = array("Q")  # of the newest change up to and with each frame
+        self._seq = seq
+        self._gone_seq = seq  # of the newest change that left the log
+        self._first = 0  # position of self._frames[0]
+        self._before_first = 0  # bytes ever appended before it
+        self._tail = 0
+        self._bytes = 0
+        budget.share(self)
+
+    @property
+    def head(self) -> int:
+        """The position after the newest frame."""
+        return self._first + len(self._frames)
+
+    @property
+    def tail(self) -> int:
+        """The oldest position that can still be read from."""
+        return self._tail
+
+    @property
+    def bytes_to_spare(self) -> int:
+        """How many bytes of the budget it takes; nothing if it holds one frame only."""
+        kept = self.head - self._tail
+        return 0 if kept <= 1 else self.bytes_behind(self._tail) + kept * ENTRY_BYTES
+
+    def append(self, frame: bytes, about: Routing = ANNOUNCEMENT, seq: int | None = None) -> None:
+        """Adds a change, or an announcement without `seq`, and lets the oldest go where a limit is
+        passed; the newest always stays."""
+        self._bytes += len(frame)
+        self._seq = self._seq if seq is None else seq
+        self._frames.append(frame)
+        self._abouts.append(about)
+        self._ends.append(self._bytes)
+        self._seqs.append(self._seq)
+        self._budget.used += len(frame) + ENTRY_BYTES
+        while self.head - self._tail > self._max_frames:
+            self.drop_oldest()
+        self._budget.keep()
+
+    def drop_oldest(self) -> None:
+        """Lets go of the oldest frame."""
+        gone = self._tail - self._first
+        size = self._ends[gone] - self._bytes_before(self._tail)
+        self._frames[gone] = b""
+        self._gone_seq = self._seqs[gone]
+        self._tail += 1
+        self._budget.used -= size + ENTRY_BYTES
+        self._compact()
+
+    def bytes_behind(self, position: int) -> int:
+        """Bytes of all that follows `position`, as far as they are still known."""
+        return self._bytes - self._bytes_before(position)
+
+    def entries(self, position: int, stop: int) -> Iterator[tuple[bytes, Routing]]:
+        """The frames from `position` up to, without, `stop`, and who gets them.
+
+        Raises:
+            Overflow: some of them have left the log.
+        """
+        self._check(position)
+        part = slice(position - self._first, max(0, stop - self._first))
+        return zip(self._frames[part], self._abouts[part], strict=True)
+
+    def piece_end(self, position: int, stop: int, most_bytes: int) -> int:
+        """The position after a piece of no more than `most_bytes`, unless a single frame is larger,
+        that begins at `position` and does not go beyond `stop`.
+
+        Raises:
+            Overflow: some of it has left the log.
+        """
+        self._check(position)
+        most = self._bytes_before(position) + most_bytes
+        end = self._first + bisect_right(self._ends, most, lo=position - self._first)
+        return min(max(end, position + 1), stop, self.head)
+
+    def covers(self, seq: int) -> bool:
+        """Whether no change after `seq` has left the log."""
+        return seq >= self._gone_seq
+
+    def after(self, seq: int) -> int:
+        """The position of the first change after `seq`, which has to be covered."""
+        return self._first + bisect_right(self._seqs, seq, lo=self._tail - self._first)
+
+    def _check(self, position: int) -> None:
+        if position < self._tail:
+            raise Overflow
+
+    def _bytes_before(self, position: int) -> int:
+        if position <= self._first:
+            return self._before_first
+        return self._ends[min(position, self.head) - self._first - 1]
+
+    def _compact(self) -> None:
+        # Deleting from the front of a list moves the rest: worth it only for many at once.
+        gone = self._tail - self._first
+        if gone > 64 and gone * 2 > len(self._frames):
+            self._before_first = self._ends[gone - 1]
+            del self._frames[:gone]
+            del self._abouts[:gone]
+            del self._ends[:gone]
+            del self._seqs[:gone]
+            self._first = self._tail

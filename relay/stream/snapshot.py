@@ -1,0 +1,120 @@
+"""PostgreSQL snapshots, and from which past ones a log can resume a client. Pure.
+
+Everything that was sent before a catch-up's request is visible in the snapshot that it brought; one
+of which that does not hold must not be remembered. So what the snapshot does not show follows in
+the log after where it was THEN; where it is when the answer was processed would be too far.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What `pg_current_snapshot()` returned: all below `xmax` but the `running` ones is visible."""
+
+    xmin: int
+    xmax: int
+    running: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The snapshot written as `xmin:xmax:running,running`.
+
+        Raises:
+            ValueError: the text is no snapshot.
+        """
+        xmin, xmax, running = text.split(":")
+        found = cls(int(xmin), int(xmax), frozenset(int(tx) for tx in running.split(",") if tx))
+        if not 0 < found.xmin <= found.xmax:
+            raise ValueError(f"no snapshot: {text[:100]}")
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
+
+    def shows(self, tx: int) -> bool:
+        """Whether what the transaction wrote is visible, provided that it committed."""
+        return tx < self.xmax and tx not in self.running
+
+    def covers(self, other: "Snapshot") -> bool:
+        """Whether everything that `other` shows is visible here too."""
+        return self.xmax >= other.xmax and not any(other.shows(tx) for tx in self.running)
+
+    def reached(self, upto: "Snapshot", tx: int) -> "Snapshot":
+        """What has been read of the way from here to `upto`, ordered by transaction, when all
+        before `tx` has been."""
+        if tx <= self.xmax:
+            return self._without({each for each in self.running if each < tx} - upto.running)
+        running = frozenset(each for each in upto.running if each < tx)
+        return Snapshot(min(running, default=tx), tx, running)
+
+    def _without(self, finished: set[int] | frozenset[int]) -> "Snapshot":
+        running = self.running - finished
+        return Snapshot(min(running, default=self.xmax), self.xmax, running)
+
+    def narrowed(self, most_running: int) -> "Snapshot":
+        """A snapshot with that many running transactions at most, which shows less: nothing from
+        the first one on that it cannot list."""
+        if len(self.running) <= most_running:
+            return self
+        listed = sorted(self.running)[: most_running + 1]
+        xmax = listed.pop()
+        return Snapshot(min(self.xmin, xmax), xmax, frozenset(listed))
+
+
+def common(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The snapshot that shows what all of these show, of which there is one at least."""
+    found = list(snapshots)
+    xmax = min(snapshot.xmax for snapshot in found)
+    running = frozenset(tx for snapshot in found for tx in snapshot.running if tx < xmax)
+    return Snapshot(min(running, default=xmax), xmax, running)
+
+
+MOST_MARKS: Final = 4096
+
+Seqs = Mapping[int, int]
+"""The seq of the newest change of each endpoint, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """All that `snapshot` does not show comes after `seq`."""
+
+    snapshot: Snapshot
+    seq: int
+
+
+class SnapshotHistory:
+    """The snapshots of an endpoint's completed catch-ups, each showing all that the ones before
+    show."""
+
+    def __init__(self) -> None:
+        self._marks: list[Mark] = []
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def remember(self, snapshot: Snapshot, seq: int) -> None:
+        """A catch-up completed whose request was sent when the log was at `seq`."""
+        if self._marks and self._marks[-1].seq == seq:
+            return  # the earlier one stands for the same changes and serves more cursors
+        self._marks.append(Mark(snapshot, seq))
+        if len(self._marks) > MOST_MARKS:
+            del self._marks[: MOST_MARKS // 2]
+
+    def best(self, snapshot: Snapshot) -> Mark | None:
+        """The newest mark that shows nothing which `snapshot` does not show."""
+        low, high = 0, len(self._marks)
+        while low < high:  # who covers a mark covers all before it
+            middle = (low + high) // 2
+            if snapshot.covers(self._marks[middle].snapshot):
+                low = middle + 1
+            else:
+                high = middle
+        return self._marks[low - 1] if low else None
+
+    def forget(self) -> None:
+        """Another epoch: snapshots of before mean nothing."""
+        self._marks.clear()

@@ -1,1 +1,0 @@
-"""The relay's commands for people: tail and check."""

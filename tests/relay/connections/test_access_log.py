@@ -1,0 +1,51 @@
+"""Log lines about clients."""
+
+import logging
+
+import pytest
+
+from relay.connections.access_log import LINES_PER_SECOND, AccessLog
+
+
+def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    journal = AccessLog()
+    for number in range(LINES_PER_SECOND + 100):
+        journal.came(f"127.0.0.1:{number}", "alerts", "rows", "")
+    journal.left("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
+    journal.tick()
+    assert len(caplog.messages) == LINES_PER_SECOND + 1
+    assert caplog.messages[-1] == "and in the same second: 100 more connected, 1 more left"
+
+
+def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    AccessLog().left("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
+    assert caplog.messages == [
+        "left client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5 seconds=1.5"
+    ]
+
+
+def test_a_filter_cannot_write_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    AccessLog().came("127.0.0.1:1", "hotspots", "rows", "entity=a\nleft \x1b[31m")
+    (line,) = caplog.messages
+    assert line.endswith(r"format=rows filter='entity=a\nleft \x1b[31m'")
+
+
+def test_refusals_are_sampled_and_leave_the_lines_of_clients(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    journal = AccessLog()
+    for number in range(1000):
+        journal.refused(f"127.0.0.1:{number}", "alerts", "pages of evil\n may not")
+    journal.came("127.0.0.1:1", "alerts", "rows", "")
+    journal.tick()
+    journal.tick()
+    refused, came, rest = caplog.messages
+    assert refused == (
+        r"refused client=127.0.0.1:0 endpoint=alerts reason='pages of evil\n may not'"
+    )
+    assert came.startswith("connected")
+    assert rest == "and in the same second: 999 more refused"
