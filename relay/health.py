@@ -11,7 +11,7 @@ from relay.upstream.worker_status import WorkerStatus
 
 def report(
     upstream: UpstreamStatus,
-    streams: Hub,
+    hub: Hub,
     clients: int,
     resumes: Mapping[str, int],
     healed: int,
@@ -47,6 +47,6 @@ def report(
                 "lag_seconds": lags.get(stream.endpoint.number),
                 "sent": stream.seq - stream.first_seq,
             }
-            for stream in streams
+            for stream in hub
         },
     }

@@ -29,10 +29,10 @@ RESUMES = ("seq", "memory", "rest", "none")
 class Measured:
     """The parts that have something to say; `now` is the relay's monotonic clock."""
 
-    intake: Broker
-    streams: Hub
+    broker: Broker
+    hub: Hub
     upstream: UpstreamStatus
-    healing: LossDetector
+    loss_detector: LossDetector
     live: LiveLane
     worker: WorkerMonitor
     resumes: Resumer
@@ -65,20 +65,20 @@ class Metrics(Collector):
         yield from self._latencies()
 
     def _changes(self) -> Iterator[Metric]:
-        intake = self._from.intake
+        broker = self._from.broker
         yield _counter(
-            "relay_changes", "Changes published, by source", "source", _by_source(intake.published)
+            "relay_changes", "Changes published, by source", "source", _by_source(broker.published)
         )
         yield _counter(
             "relay_duplicates_dropped",
             "Changes that another source had brought already, or newer ones",
             "source",
-            _by_source(intake.dropped),
+            _by_source(broker.dropped),
         )
         yield CounterMetricFamily(
             "relay_healed",
             "Changes that catch-up brought and the live lane did not",
-            self._from.healing.total,
+            self._from.loss_detector.total,
         )
         yield CounterMetricFamily(
             "relay_reread",
@@ -107,17 +107,17 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "relay_log_bytes",
             "Bytes that the logs of all endpoints take",
-            self._from.streams.budget.used,
+            self._from.hub.budget.used,
         )
         yield GaugeMetricFamily(
             "relay_filters",
             "Different filters of connected clients, each format by itself",
-            sum(1 for stream in self._from.streams for _ in stream.groups()),
+            sum(1 for stream in self._from.hub for _ in stream.groups()),
         )
         clients = GaugeMetricFamily(
             "relay_clients", "Connected clients", labels=["endpoint", "format"]
         )
-        for stream in self._from.streams:
+        for stream in self._from.hub:
             for format, members in stream.members().items():
                 clients.add_metric([stream.endpoint.name, format.value], members)
         yield clients

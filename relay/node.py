@@ -60,51 +60,51 @@ class Relay:
         self._may_use_ring = settings.io_uring
         self._ring: io_uring.Ring | None = None
         scoping = settings.access.scoping
-        self._streams = Hub(
+        self._hub = Hub(
             limits,
             first_seq,
             flusher.changed,
             self._batch,
             scope_column=None if scoping is None else scoping.column,
         )
-        self._intake = Broker(
-            self._streams,
+        self._broker = Broker(
+            self._hub,
             lambda source, changes: self._counts.arrived(source, changes, time.time()),
         )
         self._upstream = UpstreamStatus(started_at=now())
         stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
         self._upstream.catch_up.stale_seconds = stale_seconds
-        self._healing = LossDetector()
+        self._loss_detector = LossDetector()
         self._rebuilds = RebuildBackoff()
         self._load = LoadMeter()
         self._losses = LossReport()
         self._told = AnnouncedState(self._upstream.state(now()))
-        self._places = CursorIssuer(
+        self._issuer = CursorIssuer(
             settings.cursor_key or settings.supabase_key,
             identity,
-            self._intake,
+            self._broker,
             clock=time.time,
             seconds=settings.resume_seconds,
         )
         self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
-        self._resumes = Resumer(
-            self._intake,
-            self._places,
-            PeerBeats(self._rest, self._places, now),
-            Backfills(self._rest, self._intake, now=now, most_rows=settings.resume_rows),
+        self._resumer = Resumer(
+            self._broker,
+            self._issuer,
+            PeerBeats(self._rest, self._issuer, now),
+            Backfills(self._rest, self._broker, now=now, most_rows=settings.resume_rows),
         )
         self._states = InitialStates(
             self._rest,
-            self._intake,
-            self._places,
+            self._broker,
+            self._issuer,
             max_bytes_since=settings.max_behind_bytes // 4,
         )
         self._heartbeat = Heartbeat(self._rest, identity, now)
         self._catch_up = CatchUp(
             self._rest,
-            self._intake,
+            self._broker,
             self._upstream,
-            self._healing,
+            self._loss_detector,
             self._heartbeat,
             period=settings.catch_up_seconds,
             now=now,
@@ -116,23 +116,23 @@ class Relay:
             Address(settings.realtime_url, settings.gateway_key, settings.supabase_key, identity),
             LaneSelector(settings.live),
             rest=self._rest,
-            intake=self._intake,
+            broker=self._broker,
             upstream=self._upstream,
-            healing=self._healing,
+            loss_detector=self._loss_detector,
             heartbeat=self._heartbeat,
             catch_up=self._catch_up,
             now=now,
         )
         self._worker = WorkerMonitor(self._rest, now)
-        self._guard = self._guarded(settings)
-        gate = OpenGate() if self._guard is None else self._guard.gate
-        door = ConnectionLimiter(settings.access.limits)
+        self._access_control = self._make_access_control(settings)
+        gate = OpenGate() if self._access_control is None else self._access_control.gate
+        limiter = ConnectionLimiter(settings.access.limits)
         proxies = settings.access.proxies
         self.sockets: Final = ConnectionRegistry(
             SessionContext(
-                streams=self._streams,
+                hub=self._hub,
                 states=self._states,
-                resumes=self._resumes,
+                resumes=self._resumer,
                 pacer=Pacer(soon=_soon, now=now),
                 upstream_state=lambda: self._told.state,
                 counts=self._counts,
@@ -141,21 +141,21 @@ class Relay:
                 max_behind_bytes=settings.max_behind_bytes,
                 limits=settings.access.limits,
             ),
-            Admission(allows, gate, door, now, proxies),
-            None if self._guard is None else self._guard.gate,
+            Admission(allows, gate, limiter, now, proxies),
+            None if self._access_control is None else self._access_control.gate,
             settings.access.auth_seconds,
             Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
             compression=settings.compression,
         )
         self.metrics: Final = Metrics(
             Measured(
-                intake=self._intake,
-                streams=self._streams,
+                broker=self._broker,
+                hub=self._hub,
                 upstream=self._upstream,
-                healing=self._healing,
+                loss_detector=self._loss_detector,
                 live=self._live,
                 worker=self._worker,
-                resumes=self._resumes,
+                resumes=self._resumer,
                 counts=self._counts,
                 now=now,
             )
@@ -180,12 +180,12 @@ class Relay:
                 parts.create_task(self._live.pump(), name="live rows")
                 parts.create_task(self._watch(), name="watch")
                 parts.create_task(self._worker.run(), name="worker status")
-                if self._guard is not None:
-                    parts.create_task(self._guard.run(), name="access")
+                if self._access_control is not None:
+                    parts.create_task(self._access_control.run(), name="access")
             raise RuntimeError("all parts of the relay ended")
         finally:
             await self._states.close()
-            await self._resumes.close()
+            await self._resumer.close()
             await self._rest.close()
             if self._ring is not None:
                 self._ring.close()
@@ -200,7 +200,7 @@ class Relay:
     def _batch(self) -> Batch | None:
         return None if self._ring is None else io_uring.SocketBatch(self._ring)
 
-    def _guarded(self, settings: Settings) -> AccessControl | None:
+    def _make_access_control(self, settings: Settings) -> AccessControl | None:
         if not settings.access.required:
             return None
         return AccessControl(
@@ -216,12 +216,12 @@ class Relay:
         """What `/readyz` answers."""
         return report(
             self._upstream,
-            self._streams,
+            self._hub,
             len(self.sockets),
-            self._resumes.kinds,
-            self._healing.total,
+            self._resumer.kinds,
+            self._loss_detector.total,
             key_trouble(self._key, time.time()),
-            None if self._guard is None else self._guard.trouble,
+            None if self._access_control is None else self._access_control.trouble,
             self._worker.status(),
             self._now(),
         )
@@ -235,7 +235,7 @@ class Relay:
             now = self._now()
             if self._told.look(self._upstream.state(now), now):
                 logger.info("upstream is %s", self._told.state)
-                for stream in self._streams:
+                for stream in self._hub:
                     stream.announce(encoding.status(self._told.state))
             ticks += 1
             if ticks % TICKS_PER_SECOND == 0:
@@ -243,8 +243,8 @@ class Relay:
 
     def _heal(self) -> None:
         now = self._now()
-        self._load.note(now, self._intake.published.total())
-        healed = self._healing.due(now)
+        self._load.note(now, self._broker.published.total())
+        healed = self._loss_detector.due(now)
         if not healed:
             return
         trouble = f"it lost changes, {healed} of them just now"
@@ -256,8 +256,8 @@ class Relay:
             logger.warning("live lane: it loses changes, %d lately%s", lost, cause)
 
     def _begin_anew(self) -> None:
-        self._resumes.forget()
-        self._healing.forget()
+        self._resumer.forget()
+        self._loss_detector.forget()
         self._identity.renew()
         self._heartbeat.request()
         self._live.rebuild("the database has another history", lane=False)
@@ -268,8 +268,8 @@ class Relay:
         self._live.rebuild(trouble, lane=True)
 
     def _announce_cursors(self) -> None:
-        for stream in self._streams:
-            stream.announce_cursors(self._places.cursors())
+        for stream in self._hub:
+            stream.announce_cursors(self._issuer.cursors())
 
 
 def _later(seconds: float, call: Callable[[], None]) -> None:

@@ -91,12 +91,12 @@ class Acceptor:
         self,
         listener: socket.socket,
         factory: Callable[[], asyncio.Protocol],
-        doorstep: SocketLimiter,
+        socket_limiter: SocketLimiter,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._factory = factory
-        self._doorstep = doorstep
+        self._socket_limiter = socket_limiter
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
@@ -144,11 +144,11 @@ class Acceptor:
                 self._loop.call_later(PAUSE_SECONDS, self._listen)
                 return
             try:
-                place = self._doorstep.come(address[0])
+                place = self._socket_limiter.come(address[0])
             except LimitReached as limit:
                 self._refuse(connection, limit)
                 continue
-            counted = _Accepted(connection.detach(), partial(self._doorstep.leave, place))
+            counted = _Accepted(connection.detach(), partial(self._socket_limiter.leave, place))
             task = self._loop.create_task(self._hand_over(counted), name="accepting")
             self._opening.add(task)
             task.add_done_callback(self._opened)
@@ -281,8 +281,10 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        doorstep = self._clients.entrance.doorstep
-        acceptors = [Acceptor(each, protocol, doorstep, self.config.ssl) for each in sockets or ()]
+        socket_limiter = self._clients.admission.socket_limiter
+        acceptors = [
+            Acceptor(each, protocol, socket_limiter, self.config.ssl) for each in sockets or ()
+        ]
         self.servers = cast(list[asyncio.Server], acceptors)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

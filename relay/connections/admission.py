@@ -197,7 +197,7 @@ class Admission:
         self,
         allows: Allows,
         gate: Gate,
-        door: ConnectionLimiter,
+        limiter: ConnectionLimiter,
         now: Callable[[], float],
         proxies: Proxies | None = None,
     ) -> None:
@@ -205,8 +205,8 @@ class Admission:
         self._gate = gate
         self._now = now
         self._proxies = proxies or Proxies()
-        self.door: Final = door
-        self.doorstep: Final = SocketLimiter(door.limits.per_address, self._proxies.trusts)
+        self.limiter: Final = limiter
+        self.socket_limiter: Final = SocketLimiter(limiter.limits.per_address, self._proxies.trusts)
 
     def decide(self, request: Request) -> Decision:
         """What becomes of the request."""
@@ -219,18 +219,18 @@ class Admission:
             return Rejected(HTTPStatus.REQUEST_URI_TOO_LONG, too_long)
         address = self._proxies.client(request.address, request.headers)
         try:
-            place = self.door.enter(address, self._now())
+            place = self.limiter.enter(address, self._now())
         except LimitReached as limit:
             return Rejected(HTTPStatus(limit.status), str(limit), limit.retry_seconds)
         decision = self._judge(request, place)
         if isinstance(decision, Rejected):
-            self.door.leave(place)
+            self.limiter.leave(place)
         return decision
 
     def left(self, decision: Decision) -> None:
         """The connection is gone."""
         if not isinstance(decision, Rejected):
-            self.door.leave(decision.place)
+            self.limiter.leave(decision.place)
 
     def client(self, request: Request) -> str:
         """The client's address, and the port at the other end of the connection, for the log."""

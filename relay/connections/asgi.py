@@ -19,13 +19,13 @@ CLOSE_SECONDS: Final = 1.0
 
 
 class AsgiTransport:
-    """The outlet of one client; what was written waits here until the server has taken it."""
+    """The transport of one client; what was written waits here until the server has taken it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._waiting: deque[bytes] = deque()
         self._unsent = 0
-        self._awake = asyncio.Event()
+        self._active_clock = asyncio.Event()
         self._closing: tuple[int, str] | None = None
         self._over = asyncio.Event()
         self.paused = False
@@ -36,7 +36,7 @@ class AsgiTransport:
         """Sends frames, after all that was written before."""
         self._waiting.append(frames)
         self._unsent += len(frames)
-        self._awake.set()
+        self._active_clock.set()
         if self._unsent > HIGH_WATER_BYTES and not self.paused:
             self.paused = True
             if self.session is not None:
@@ -52,7 +52,7 @@ class AsgiTransport:
             self.cut_off()
         else:
             self._closing = code, reason
-            self._awake.set()
+            self._active_clock.set()
             asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._over.set)
 
     def cut_off(self) -> None:
@@ -74,8 +74,8 @@ class AsgiTransport:
 
     async def _run(self) -> None:
         while True:
-            await self._awake.wait()
-            self._awake.clear()
+            await self._active_clock.wait()
+            self._active_clock.clear()
             while self._waiting:
                 await self._send_all(self._waiting.popleft())
             if self._closing is not None:
@@ -117,12 +117,12 @@ class Application:
             else:
                 await self._serve(decision, receive, send)
         finally:
-            self._sockets.entrance.left(decision)
+            self._sockets.admission.left(decision)
 
     async def _serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
-        outlet = AsgiTransport(send)
-        session = outlet.session = self._sockets.open(outlet, admitted)
-        parts = asyncio.create_task(outlet.run()), asyncio.create_task(_listen(receive, session))
+        transport = AsgiTransport(send)
+        session = transport.session = self._sockets.open(transport, admitted)
+        parts = asyncio.create_task(transport.run()), asyncio.create_task(_listen(receive, session))
         try:
             session.begin()
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

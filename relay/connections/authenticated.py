@@ -77,7 +77,7 @@ class AuthenticationContext:
     """Who decides, who is there, and the clocks; `open` makes the session of who was let in."""
 
     gate: TokenGate
-    door: ConnectionLimiter
+    limiter: ConnectionLimiter
     register: UserConnections
     deadlines: Deadlines
     open: Callable[[Transport, Admitted, Grant], Session]
@@ -102,18 +102,18 @@ class AuthenticatedConnection:
         "_events",
         "_frames",
         "_judging",
-        "_outlet",
         "_place",
         "_session",
         "_shared",
+        "_transport",
         "_warned_of",
         "grant",
     )
 
     def __init__(
-        self, outlet: Transport, admitted: Admitted, shared: AuthenticationContext
+        self, transport: Transport, admitted: Admitted, shared: AuthenticationContext
     ) -> None:
-        self._outlet = outlet
+        self._transport = transport
         self._admitted: Admitted | None = admitted  # forgotten with its cursor once it is let in
         self._place = admitted.place
         self._endpoint: Endpoint = admitted.wanted.filter.endpoint
@@ -137,7 +137,7 @@ class AuthenticatedConnection:
         if admitted is not None and admitted.token is not None:
             self._show(admitted.token)
         elif self._events:
-            self._outlet.write(framed(encoding.TOKEN_REQUIRED))
+            self._transport.write(framed(encoding.TOKEN_REQUIRED))
 
     def said(self, message: str | bytes) -> None:
         """The client has sent a message: a token, or something for its session."""
@@ -205,7 +205,7 @@ class AuthenticatedConnection:
         if self._session is not None:
             self._session.cut(code, reason)
         elif not self._ended:
-            self._outlet.close(code, reason)
+            self._transport.close(code, reason)
         self._end()
 
     def gone(self, reason: str) -> None:
@@ -227,7 +227,7 @@ class AuthenticatedConnection:
         if claims is not None:
             self._shared.register.remove(self, claims)
             if claims.user is not None:
-                self._shared.door.sign_out(claims.user)
+                self._shared.limiter.sign_out(claims.user)
 
     def _show(self, token: str) -> None:
         if self._judging is not None:
@@ -281,13 +281,13 @@ class AuthenticatedConnection:
         claims = grant.claims
         if claims is not None and claims.user is not None:
             try:
-                self._shared.door.sign_in(claims.user)
+                self._shared.limiter.sign_in(claims.user)
             except LimitReached as limit:
                 self.cut(CloseCode.OVERLOADED, str(limit))
                 return
         self.grant = grant
         self._admitted = None
-        self._session = self._shared.open(self._outlet, admitted, grant)
+        self._session = self._shared.open(self._transport, admitted, grant)
         self._session.begin()
         if claims is not None:
             self._shared.register.add(self, claims)

@@ -37,7 +37,7 @@ class ConnectionRegistry:
     def __init__(
         self,
         shared: SessionContext,
-        entrance: Admission,
+        admission: Admission,
         gate: TokenGate | None,
         auth_seconds: float,
         newcomers: Pacer,
@@ -46,7 +46,7 @@ class ConnectionRegistry:
     ) -> None:
         self._shared = shared
         self._deadlines = Deadlines()
-        self.entrance: Final = entrance
+        self.admission: Final = admission
         self.newcomers: Final = newcomers
         self.compression: Final = compression
         self.register: Final = UserConnections()
@@ -55,7 +55,7 @@ class ConnectionRegistry:
             if gate is None
             else AuthenticationContext(
                 gate=gate,
-                door=entrance.door,
+                limiter=admission.limiter,
                 register=self.register,
                 deadlines=self._deadlines,
                 open=self._session,
@@ -67,20 +67,20 @@ class ConnectionRegistry:
         self.wheel: Final = TimingWheel[Timed](HEARTBEAT_SECONDS, shared.now())
 
     def __len__(self) -> int:
-        return sum(sum(stream.members().values()) for stream in self._shared.streams)
+        return sum(sum(stream.members().values()) for stream in self._shared.hub)
 
-    def open(self, outlet: Transport, admitted: Admitted) -> ConnectionHandler:
+    def open(self, transport: Transport, admitted: Admitted) -> ConnectionHandler:
         """A client that has not begun."""
         if self._signing_in is None:
-            return self._session(outlet, admitted, OPEN)
-        return AuthenticatedConnection(outlet, admitted, self._signing_in)
+            return self._session(transport, admitted, OPEN)
+        return AuthenticatedConnection(transport, admitted, self._signing_in)
 
     def decide(self, request: Request) -> Decision:
         """What becomes of a handshake; the reason of a refusal goes into the log, sampled."""
-        decision = self.entrance.decide(request)
+        decision = self.admission.decide(request)
         if not isinstance(decision, Admitted):
-            client = self.entrance.client(request)
-            self._shared.journal.refused(client, request.endpoint.name, decision.reason)
+            client = self.admission.client(request)
+            self._shared.access_log.refused(client, request.endpoint.name, decision.reason)
         return decision
 
     def access_changed(self) -> None:
@@ -98,9 +98,9 @@ class ConnectionRegistry:
 
     def tick(self) -> None:
         """A second has passed: looks for clients that do not read."""
-        self._shared.journal.tick()
+        self._shared.access_log.tick()
         self._shared.resumes.tick()
-        for stream in self._shared.streams:
+        for stream in self._shared.hub:
             stream.pieces.forget()
         for session in list(self._shared.blocked):
             session.check()
@@ -119,15 +119,15 @@ class ConnectionRegistry:
                 session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
             await asyncio.sleep(DRAIN_STEP)
 
-    def _session(self, outlet: Transport, admitted: Admitted, grant: Grant) -> Session:
+    def _session(self, transport: Transport, admitted: Admitted, grant: Grant) -> Session:
         wanted = admitted.wanted
         if grant.scope is not None:
             wanted = replace(wanted, filter=replace(wanted.filter, scope=grant.scope))
         user = None if grant.claims is None else grant.claims.user
-        return Session(outlet, admitted, wanted, self._shared, user)
+        return Session(transport, admitted, wanted, self._shared, user)
 
     def _sessions(self) -> Iterator[Session]:
-        for stream in self._shared.streams:
+        for stream in self._shared.hub:
             for group in stream.groups():
                 for member in group.members:
                     if isinstance(member, Session):

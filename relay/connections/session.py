@@ -94,7 +94,7 @@ class SessionContext:
     `blocked` are the sessions whose clients do not take what was written.
     """
 
-    streams: Hub
+    hub: Hub
     states: InitialStates
     resumes: Resumer
     pacer: Pacer
@@ -104,7 +104,7 @@ class SessionContext:
     clock: Callable[[], float]  # seconds since 1970
     max_behind_bytes: int
     limits: Limits = field(default_factory=Limits)
-    journal: AccessLog = field(default_factory=AccessLog)
+    access_log: AccessLog = field(default_factory=AccessLog)
     blocked: "set[Session]" = field(default_factory=set)
 
 
@@ -126,7 +126,7 @@ class Begun(Subscriber, Protocol):
         """On whose account something is read for it."""
 
     @property
-    def beginning(self) -> "InitialSync | None":
+    def initial_sync(self) -> "InitialSync | None":
         """The one that is under way."""
 
     def send(self, frame: bytes) -> None:
@@ -222,7 +222,7 @@ class InitialSync:
 
     def got_state(self, state: InitialState | BaseException) -> None:
         """What was waited for."""
-        if self._session.beginning is not self:
+        if self._session.initial_sync is not self:
             return  # it begins anew
         if isinstance(state, BaseException):
             self._session.fail(state)
@@ -334,23 +334,23 @@ class Session:
         "_ended",
         "_heard",
         "_moved_at",
-        "_outlet",
         "_position",
         "_script",
         "_sent",
         "_shared",
+        "_transport",
         "_unread",
         "_unsent",
         "_wanted",
-        "beginning",
         "group",
+        "initial_sync",
         "queued",
         "user",
     )
 
     def __init__(
         self,
-        outlet: Transport,
+        transport: Transport,
         admitted: Admitted,
         wanted: Parameters,
         shared: SessionContext,
@@ -358,14 +358,14 @@ class Session:
     ) -> None:
         filter = wanted.filter
         self.user: Final = user or admitted.place
-        self._outlet = outlet
+        self._transport = transport
         self._client = admitted.client
         self._shared = shared
         self._wanted: Parameters | None = wanted
-        self.group: Group = shared.streams[filter.endpoint].join(
+        self.group: Group = shared.hub[filter.endpoint].join(
             admitted.format, filter, self, compressed=admitted.compressed
         )
-        self.beginning: InitialSync | None = None
+        self.initial_sync: InitialSync | None = None
         self._script: Iterator[Piece] | None = None
         self._position = self.group.flushed
         self._begun_at = shared.now()
@@ -376,16 +376,18 @@ class Session:
         self._unsent = 0
         self._moved_at = 0.0
         self.queued = False
-        shared.journal.came(self._client, filter.endpoint.name, admitted.format.value, str(filter))
+        shared.access_log.came(
+            self._client, filter.endpoint.name, admitted.format.value, str(filter)
+        )
 
     def begin(self) -> None:
         """Sends what the client asked for, and then what changes."""
         wanted, self._wanted = self._wanted, None  # which may be long
-        if self._outlet.paused:  # since before there was a session to tell
+        if self._transport.paused:  # since before there was a session to tell
             self.blocked()
         if wanted is not None and (self.group.format is Format.EVENTS or wanted.last):
-            self.beginning = InitialSync(self, self._shared)
-            self.beginning.start(wanted)
+            self.initial_sync = InitialSync(self, self._shared)
+            self.initial_sync.start(wanted)
         else:
             self._keep_up()
 
@@ -417,19 +419,19 @@ class Session:
 
     def answer(self, frame: bytes) -> None:
         """Sends a frame that answers the client, after its greeting."""
-        self._unread += self._outlet.paused
-        held_back = 0 if self.beginning is None else self.beginning.unanswered
+        self._unread += self._transport.paused
+        held_back = 0 if self.initial_sync is None else self.initial_sync.unanswered
         if self._unread + held_back >= MOST_ANSWERS:
             self.cut(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
-        elif self.beginning is not None:
-            self.beginning.answer(frame)
+        elif self.initial_sync is not None:
+            self.initial_sync.answer(frame)
         else:
             self.send(frame)
 
     def blocked(self) -> None:
         """The client's socket is full."""
         self._shared.blocked.add(self)
-        self._unsent, self._moved_at = self._outlet.unsent(), self._shared.now()
+        self._unsent, self._moved_at = self._transport.unsent(), self._shared.now()
         self.group.fall_behind(self)
 
     def unblocked(self) -> None:
@@ -441,7 +443,7 @@ class Session:
     def check(self) -> None:
         """Ends the session of a client that does not read; called every second while it is
         blocked."""
-        unsent, now = self._outlet.unsent(), self._shared.now()
+        unsent, now = self._transport.unsent(), self._shared.now()
         if unsent < self._unsent:  # what answers its pings only adds to it
             self._moved_at = now
         self._unsent = unsent
@@ -454,30 +456,30 @@ class Session:
         if not self._ended:
             restarting = code is CloseCode.RESTARTING
             self.gone("relay restarts" if restarting else f"{code}: {reason}")
-            self._outlet.close(code, reason)
+            self._transport.close(code, reason)
 
     def fail(self, error: BaseException) -> None:
         """Ends the connection because of a fault of the relay."""
         logger.error("a client could not be served", exc_info=error)
         if not self._ended:
             self.gone("a fault of the relay")
-            self._outlet.close(INTERNAL_ERROR, "a fault of the relay")
+            self._transport.close(INTERNAL_ERROR, "a fault of the relay")
 
     def gone(self, reason: str) -> None:
         """The connection is over; nothing is sent any more."""
         if self._ended:
             return
         self._ended = True
-        if self.beginning is not None:
-            self.beginning.stop()
-            self.beginning = None
+        if self.initial_sync is not None:
+            self.initial_sync.stop()
+            self.initial_sync = None
         self._script = None
         self._stop_keeping_up()
         self._stream.leave(self.group, self)
         self._shared.blocked.discard(self)
         seconds = self._shared.now() - self._begun_at
         endpoint = self.group.wanted.endpoint.name
-        self._shared.journal.left(self._client, endpoint, reason, self._sent, seconds)
+        self._shared.access_log.left(self._client, endpoint, reason, self._sent, seconds)
 
     def fell_behind(self, left: Departure) -> None:
         """The group does not write to it any more."""
@@ -487,14 +489,14 @@ class Session:
 
     def flushed(self) -> None:
         """The group has sent what it had."""
-        if self.beginning is not None:
-            self.beginning.tell_upstream()
+        if self.initial_sync is not None:
+            self.initial_sync.tell_upstream()
         else:
             self._shared.pacer.add(self)
 
     def start_anew(self) -> None:
         """What the client holds is of another history."""
-        if self.group.format is Format.EVENTS and self.beginning is None:
+        if self.group.format is Format.EVENTS and self.initial_sync is None:
             self.restart("epoch")
 
     def restart(self, reason: str) -> None:
@@ -503,12 +505,12 @@ class Session:
         self._script = None
         self._shared.counts.resets[reason] += 1
         self.send(framed(encoding.reset(reason)))
-        self.beginning = InitialSync(self, self._shared, told=None)
-        self.beginning.send_state(None)
+        self.initial_sync = InitialSync(self, self._shared, told=None)
+        self.initial_sync.send_state(None)
 
     def play(self, script: Iterator[Piece], position: int) -> None:
         """Sends the script piece by piece, and then the log from `position` on."""
-        self.beginning = None
+        self.initial_sync = None
         self.group.waiting.discard(self)
         self._script = script
         self._position = position
@@ -529,7 +531,7 @@ class Session:
 
     def step(self) -> bool:
         """Sends the next piece; whether another one may follow."""
-        if self._ended or self._outlet.paused or self.beginning is not None:
+        if self._ended or self._transport.paused or self.initial_sync is not None:
             return False
         try:
             piece = self._next()
@@ -546,7 +548,7 @@ class Session:
 
     @property
     def _stream(self) -> Stream:
-        return self._shared.streams[self.group.wanted.endpoint]
+        return self._shared.hub[self.group.wanted.endpoint]
 
     def _next(self) -> Piece | None:
         if self._script is not None:
@@ -568,10 +570,10 @@ class Session:
     def _keep_up(self) -> None:
         group = self.group
         group.waiting.discard(self)
-        if self._outlet.paused:
+        if self._transport.paused:
             return  # what waits in there comes first; its turn follows
-        if self not in group.keeping:
-            group.keep(self, self._outlet.write, self._outlet.descriptor)
+        if self not in group.caught_up:
+            group.keep(self, self._transport.write, self._transport.descriptor)
             self._sent -= group.sent
 
     def _stop_keeping_up(self) -> None:
@@ -592,4 +594,4 @@ class Session:
     def _write(self, piece: Piece) -> None:
         self._sent += piece.frames
         self._shared.counts.deliveries[self.group.format.value] += piece.frames
-        self._outlet.write(piece.data)
+        self._transport.write(piece.data)

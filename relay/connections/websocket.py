@@ -148,7 +148,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """One connection, from the handshake to its end; the outlet of its session."""
+    """One connection, from the handshake to its end; the transport of its session."""
 
     __slots__ = (
         "_closing",
@@ -239,7 +239,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._state.connections.discard(self)
         self._sockets.wheel.forget(self, self._slot)
         if self._place is not None:
-            self._sockets.entrance.door.leave(self._place)
+            self._sockets.admission.limiter.leave(self._place)
         if self._session is not None:
             self._session.gone("connection lost")
             self._session = None  # which refers to this object

@@ -158,13 +158,13 @@ class Backfills:
     def __init__(
         self,
         rest: Rest,
-        intake: Broker,
+        broker: Broker,
         *,
         now: Callable[[], float],
         most_rows: int,
     ) -> None:
         self._rest = rest
-        self._intake = intake
+        self._broker = broker
         self._now = now
         self._most_rows = most_rows
         self._most_bytes = most_rows * BYTES_A_ROW
@@ -194,7 +194,7 @@ class Backfills:
                 missed = await asyncio.shield(read.task)
             except TooMuch:
                 continue  # unless it is too old itself, others were much further behind
-            if missed.generation != self._intake.streams.generation:
+            if missed.generation != self._broker.hub.generation:
                 raise Unavailable("the database has another history since")
             if not missed.has(number):
                 raise Unavailable("the table is locked, or lags behind Realtime")
@@ -228,13 +228,13 @@ class Backfills:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_near(self, snapshot: Snapshot) -> bool:
-        snapshots = (feed.snapshot for feed in self._intake.feeds.values())
+        snapshots = (feed.snapshot for feed in self._broker.feeds.values())
         newest = max((each.xmax for each in snapshots if each is not None), default=None)
         return newest is not None and newest - snapshot.xmax <= NEAR_TRANSACTIONS
 
     def _serving(self, snapshot: Snapshot, number: int, near: bool) -> _Read | None:
-        streams = self._intake.streams
-        log = streams.by_number(number).log
+        hub = self._broker.hub
+        log = hub.by_number(number).log
         for read in reversed(self._reads):
             if read.since is None or not snapshot.covers(read.since) or number not in read.numbers:
                 continue
@@ -243,7 +243,7 @@ class Backfills:
                 if read.near == near:
                     return read
             elif (
-                found.generation == streams.generation
+                found.generation == hub.generation
                 and found.has(number)
                 and log.covers(found.seqs[number])
             ):
@@ -264,11 +264,11 @@ class Backfills:
         await asyncio.sleep(GATHER_SECONDS)
         async with self._one_at_a_time[read.near]:
             since = read.since = common(read.wanted)
-            generation = self._intake.streams.generation
+            generation = self._broker.hub.generation
             try:
                 missed = read.result = await self._read(read, since)
             except TooMuch:
-                if generation == self._intake.streams.generation:
+                if generation == self._broker.hub.generation:
                     self._too_old = max(self._too_old, since.xmax)
                 raise
         return missed
@@ -294,10 +294,10 @@ class Backfills:
             self._drop(read)
 
     async def _read(self, read: _Read, since: Snapshot) -> Backfill:
-        streams, feeds = self._intake.streams, self._intake.feeds
-        generation, seqs = streams.generation, streams.seqs()
+        hub, feeds = self._broker.hub, self._broker.feeds
+        generation, seqs = hub.generation, hub.seqs()
         accepted = {number: feed.accepted for number, feed in feeds.items()}
-        published = {stream.endpoint.number: stream.record() for stream in streams}
+        published = {stream.endpoint.number: stream.record() for stream in hub}
         chunks: dict[int, list[Chunk]] = {number: [] for number in read.numbers}
         locked: set[int] = set()
         rows = 0
@@ -307,7 +307,7 @@ class Backfills:
                 page = await self._page(since, upto, after, read.numbers)
                 if page.reset == "expired":
                     raise TooMuch  # deletions of that time were pruned
-                if page.reset or streams.generation != generation:
+                if page.reset or hub.generation != generation:
                     raise Unresumable("epoch")
                 upto, after, more = page.snapshot, page.after, page.more
                 locked |= page.busy
@@ -315,7 +315,7 @@ class Backfills:
                 if rows > self._most_rows:
                     raise TooMuch
                 # Rows that no source has brought yet go to everybody, so that none comes twice.
-                self._intake.take(page.changes)
+                self._broker.take(page.changes)
                 for number, theirs in _sorted_out(page.changes).items():
                     for start in range(0, len(theirs), CHUNK_CHANGES):
                         chunk = Chunk(theirs[start : start + CHUNK_CHANGES], next(self._serials))
@@ -326,9 +326,9 @@ class Backfills:
                     raise TooMuch
                 self._make_room()
         finally:
-            for stream in streams:
+            for stream in hub:
                 stream.stop_recording(published[stream.endpoint.number])
-        if streams.generation != generation:
+        if hub.generation != generation:
             raise Unavailable("the database has another history since")
         if upto is None or not upto.covers(since):
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
@@ -352,7 +352,7 @@ class Backfills:
     ) -> Page:
         self.count += 1
         return await self._rest.changes_since(
-            since, epoch=self._intake.epoch, upto=upto, after=after, tables=numbers
+            since, epoch=self._broker.epoch, upto=upto, after=after, tables=numbers
         )
 
 

@@ -150,14 +150,14 @@ class CursorIssuer:
         self,
         secret: str,
         identity: Identity,
-        intake: Broker,
+        broker: Broker,
         *,
         clock: Callable[[], float],
         seconds: float,
     ) -> None:
         self._signer: Final = Signer(secret)
         self._identity: Final = identity
-        self._intake: Final = intake
+        self._broker: Final = broker
         self._clock: Final = clock
         self._seconds: Final = seconds
         self._signed: dict[Filter, tuple[_Moment, str]] = {}  # many come at the same time
@@ -174,7 +174,7 @@ class CursorIssuer:
         return lambda wanted: None if here is None else self._cursor(here, wanted)
 
     def _here(self) -> _Moment | None:
-        epoch, feeds = self._intake.epoch, self._intake.feeds
+        epoch, feeds = self._broker.epoch, self._broker.feeds
         if epoch is None or self._identity.beat == 0:
             return None
         return _Moment(
@@ -183,7 +183,7 @@ class CursorIssuer:
             self._identity.instance,
             self._identity.beat,
             int(self._clock()),
-            self._intake.streams.seqs(),
+            self._broker.hub.seqs(),
         )
 
     def _cursor(self, here: _Moment, wanted: Filter) -> str:

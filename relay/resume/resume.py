@@ -31,17 +31,17 @@ DOUBT_SECONDS: Final = 1.0
 class PeerBeats:
     """The beats of other relays as they were read last."""
 
-    def __init__(self, rest: Rest, places: CursorIssuer, now: Callable[[], float]) -> None:
+    def __init__(self, rest: Rest, issuer: CursorIssuer, now: Callable[[], float]) -> None:
         self._rest = rest
-        self._places = places
+        self._issuer = issuer
         self._now = now
         self._read: dict[str, tuple[int, float]] = {}  # beat, and when that was
-        self._flights = SingleFlight[str, int]("beat of")
+        self._single_flight = SingleFlight[str, int]("beat of")
 
     def known(self, cursor: Cursor) -> bool | None:
         """Whether the row of the cursor's relay is there and not below the cursor's beat; None when
         that has to be read."""
-        if self._places.is_own(cursor):
+        if self._issuer.is_own(cursor):
             return True
         beat, at = self._read.get(cursor.instance, (-1, -DOUBT_SECONDS))
         if beat < cursor.beat and self._now() - at >= DOUBT_SECONDS:
@@ -57,7 +57,7 @@ class PeerBeats:
         known = self.known(cursor)
         if known is not None:
             return known
-        beat = await self._flights.join(cursor.instance, lambda: self._beat(cursor.instance))
+        beat = await self._single_flight.join(cursor.instance, lambda: self._beat(cursor.instance))
         return beat >= cursor.beat
 
     def forget(self) -> None:
@@ -66,7 +66,7 @@ class PeerBeats:
 
     async def close(self) -> None:
         """Ends the reads under way."""
-        await self._flights.close()
+        await self._single_flight.close()
 
     async def _beat(self, instance: str) -> int:
         kept = self._read
@@ -155,13 +155,13 @@ class Resumer:
     """Answers to cursors; what many present is worked out once."""
 
     def __init__(
-        self, intake: Broker, places: CursorIssuer, beats: PeerBeats, missed: Backfills
+        self, broker: Broker, issuer: CursorIssuer, beats: PeerBeats, missed: Backfills
     ) -> None:
-        self._intake = intake
-        self._places = places
+        self._broker = broker
+        self._issuer = issuer
         self._beats = beats
         self._missed = missed
-        self._renderings = RenderCache()
+        self._render_cache = RenderCache()
         self.kinds = Counter[str]()
 
     def at_once(self, presented: str, group: Group) -> Replay | None:
@@ -202,7 +202,7 @@ class Resumer:
         """The database has another history."""
         self._beats.forget()
         self._missed.forget()
-        self._renderings.forget()
+        self._render_cache.forget()
 
     async def close(self) -> None:
         """Ends what is under way."""
@@ -231,20 +231,20 @@ class Resumer:
         _check(generation, group)  # who waits goes on later than the read ended
         if not group.log.covers(missed.seqs[number]):
             raise Unresumable("overflow")  # more came while it was read than the log holds
-        before = self._renderings.missed(group, missed, cursor.snapshot)
+        before = self._render_cache.missed(group, missed, cursor.snapshot)
         return self._replay("rest", group, missed.seqs[number], before)
 
     def _read(self, presented: str, group: Group) -> Cursor:
-        cursor = self._places.read(presented, group.wanted)
-        if not self._intake.begun:
+        cursor = self._issuer.read(presented, group.wanted)
+        if not self._broker.begun:
             raise Unavailable("the first catch-up has not completed")
-        if cursor.epoch != self._intake.epoch:
+        if cursor.epoch != self._broker.epoch:
             raise Unresumable("epoch")
         return cursor
 
     def _held(self, cursor: Cursor, group: Group) -> Replay | None:
         seq, kind = cursor.seq, "seq"
-        if not (self._places.is_own(cursor) and group.log.covers(seq)):
+        if not (self._issuer.is_own(cursor) and group.log.covers(seq)):
             remembered = self._remembered(cursor, group)
             if remembered is None:
                 return None
@@ -253,10 +253,10 @@ class Resumer:
 
     def _remembered(self, cursor: Cursor, group: Group) -> int | None:
         number = group.wanted.endpoint.number
-        newest = self._intake.feeds[number].snapshot
+        newest = self._broker.feeds[number].snapshot
         if newest is None or cursor.snapshot.xmax > newest.xmax:
             return None  # of a relay that is ahead, or from the future: the database knows
-        mark = self._intake.histories[number].best(cursor.snapshot)
+        mark = self._broker.histories[number].best(cursor.snapshot)
         return mark.seq if mark is not None and group.log.covers(mark.seq) else None
 
     def _replay(
@@ -268,7 +268,7 @@ class Resumer:
             before=before or iter(()),
             position=group.log.after(seq),
             until=group.log.head,
-            cursor=self._places.cursor(group.wanted),
+            cursor=self._issuer.cursor(group.wanted),
         )
 
 

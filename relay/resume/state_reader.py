@@ -116,11 +116,11 @@ class InitialStates:
     """
 
     def __init__(
-        self, rest: Rest, intake: Broker, places: CursorIssuer, *, max_bytes_since: int
+        self, rest: Rest, broker: Broker, issuer: CursorIssuer, *, max_bytes_since: int
     ) -> None:
         self._rest = rest
-        self._intake = intake
-        self._places = places
+        self._broker = broker
+        self._issuer = issuer
         self._max_bytes_since = max_bytes_since
         self._budget = StateBudget()
         self._cached: OrderedDict[Group, InitialState] = OrderedDict()
@@ -150,7 +150,7 @@ class InitialStates:
             return None
         if last is None:
             return state.all() if state.whole and self._continues(state, group) else None
-        stream = self._intake.streams[group.wanted.endpoint]
+        stream = self._broker.hub[group.wanted.endpoint]
         since = stream.recent.since(state.seq) if state.generation == group.generation else None
         if since is None:
             return None
@@ -270,10 +270,10 @@ class InitialStates:
         """Reads the rows of the filter and answers those reads by them, unless they are several and
         the rows too many."""
         number = wanted.endpoint.number
-        feed, stream = self._intake.feeds[number], self._intake.streams[wanted.endpoint]
-        if not self._intake.begun:
+        feed, stream = self._broker.feeds[number], self._broker.hub[wanted.endpoint]
+        if not self._broker.begun:
             raise Unavailable("the first catch-up has not completed")
-        if number in self._intake.busy:
+        if number in self._broker.busy:
             raise Unavailable("the table is locked")  # its read would take the turn of others
         generation = stream.generation
         # The database may not show yet what was published, and may show or not what is published
@@ -286,7 +286,7 @@ class InitialStates:
             rows, more = await self._rest.newest(wanted, MOST_ROWS)
             _check(stream, generation)
             # Rows that no source has brought yet go to everybody now, so that none comes twice.
-            self._intake.take(rows)
+            self._broker.take(rows)
             floor = rows[-1].id if more else 0
             if wanted.is_everything:
                 self._too_large -= {stream.endpoint.number}
@@ -299,7 +299,7 @@ class InitialStates:
             if floor and whole:
                 async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
                     _check(stream, generation)
-                    self._intake.take(page)
+                    self._broker.take(page)
                     older += (OlderRow(each, reads[0].group.format) for each in page)
             for read in reads:
                 group, newer = read.group, before | published
@@ -311,7 +311,7 @@ class InitialStates:
                     seq=stream.seq,
                     generation=generation,
                     floor=floor,
-                    cursor=self._places.cursor(group.wanted),
+                    cursor=self._issuer.cursor(group.wanted),
                     budget=self._budget,
                 )
                 self._got(read, state)
@@ -322,7 +322,7 @@ class InitialStates:
             stream.stop_recording(published)
 
     async def _snapshot(self, feed: Deduplicator) -> Snapshot:
-        page = await self._rest.changes_since(feed.reached, epoch=self._intake.epoch, page=1)
+        page = await self._rest.changes_since(feed.reached, epoch=self._broker.epoch, page=1)
         if page.reset is not None:
             raise Unavailable("the database has another history since")
         return page.snapshot

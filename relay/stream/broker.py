@@ -104,12 +104,12 @@ class Broker:
 
     def __init__(
         self,
-        streams: Hub,
+        hub: Hub,
         observe: Callable[[Source, list[Change]], None] = lambda source, changes: None,
     ) -> None:
         self._observe = observe
-        self.streams: Final = streams
-        self._first_seqs = streams.seqs()
+        self.hub: Final = hub
+        self._first_seqs = hub.seqs()
         self.feeds: Final = {number: Deduplicator() for number in self._first_seqs}
         self.histories: Final = {number: SnapshotHistory() for number in self._first_seqs}
         self.unconfirmed: Final = Unconfirmed()
@@ -131,7 +131,7 @@ class Broker:
             self.unconfirmed.lived(new)
         else:
             self.unconfirmed.read(offered)
-        self.streams.publish(new)
+        self.hub.publish(new)
         self.published[source] += len(new)
         self.dropped[source] += len(offered) - len(new)
         self._observe(source, new)
@@ -144,7 +144,7 @@ class Broker:
             for number in self.feeds:
                 self.feeds[number].forget()
                 self.histories[number].forget()
-            for stream in self.streams:
+            for stream in self.hub:
                 stream.start_anew()
         self.unconfirmed.forget()
         self.epoch = epoch
@@ -170,7 +170,7 @@ class Broker:
         self.unconfirmed.forget(number)
         self.feeds[number].forget_sent()
         self.histories[number].forget()
-        self.streams.by_number(number).start_anew()
+        self.hub.by_number(number).start_anew()
 
     def _accept(self, change: Change) -> bool:
         return self.feeds[change.endpoint.number].accept(change)

@@ -264,7 +264,7 @@ class StreamView(Protocol):
     def cursor_at(self, position: int, wanted: Filter) -> bytes:
         """The cursor that was announced there, as a frame; nothing when a newer one has been."""
 
-    def keeping_changed(self, group: "Group") -> None:
+    def caught_up_changed(self, group: "Group") -> None:
         """Somebody keeps up now, or nobody does any more."""
 
 
@@ -301,9 +301,9 @@ class Group:
         "_falling",
         "_piece",
         "_source",
+        "caught_up",
         "due",
         "form",
-        "keeping",
         "members",
         "number",
         "sent",
@@ -324,7 +324,7 @@ class Group:
         self.wanted: Final = wanted
         self.number: Final = number
         self.members: Final[set[Subscriber]] = set()
-        self.keeping: Final = CaughtUpSubscribers[Subscriber](batch)
+        self.caught_up: Final = CaughtUpSubscribers[Subscriber](batch)
         self.sent = 0
         self.due = False
         self._piece: Piece | None = None
@@ -362,21 +362,21 @@ class Group:
 
     def keep(self, member: Subscriber, write: Write, descriptor: int | None) -> None:
         """The member keeps up from now on: it has had everything up to `flushed`."""
-        if not self.keeping:
-            self.keeping.add(member, write, descriptor)
-            self._source.keeping_changed(self)
+        if not self.caught_up:
+            self.caught_up.add(member, write, descriptor)
+            self._source.caught_up_changed(self)
         else:
-            self.keeping.add(member, write, descriptor)
+            self.caught_up.add(member, write, descriptor)
 
     def drop(self, member: Subscriber) -> Departure | None:
         """The member is not sent to any more; None if it was not anyway."""
-        if member not in self.keeping:
+        if member not in self.caught_up:
             return None
         at, sent = self.flushed, self.sent
-        if self.keeping.discard(member) and self._piece is not None:
+        if self.caught_up.discard(member) and self._piece is not None:
             at, sent = self._source.sending_to, sent + self._piece.frames
-        if not self.keeping:
-            self._source.keeping_changed(self)
+        if not self.caught_up:
+            self._source.caught_up_changed(self)
         return Departure(at, sent)
 
     def fall_behind(self, member: Subscriber) -> None:
@@ -392,12 +392,12 @@ class Group:
         self._piece = piece
         falling = self._falling = []
         try:
-            clients = self.keeping.send(piece.data, most) if piece.frames else 0
+            clients = self.caught_up.send(piece.data, most) if piece.frames else 0
         finally:
             self._falling = None
         for member in falling:
             self.fall_behind(member)
-        if not piece.frames or self.keeping.all_served:
+        if not piece.frames or self.caught_up.all_served:
             self.sent_all(piece)
         return clients
 
@@ -405,11 +405,11 @@ class Group:
         """Those who are sent what is due together with others, in the order of their sockets;
         `sent_all` follows."""
         self._piece = piece
-        return self.keeping.served_elsewhere()
+        return self.caught_up.served_elsewhere()
 
     def sent_all(self, piece: Piece) -> None:
         """All members have had the piece, which was due."""
-        self.keeping.end()
+        self.caught_up.end()
         self._piece, self.due = None, False
         self.sent += piece.frames
 

@@ -148,7 +148,7 @@ class Stream:
         self._batch = batch
         self._groups: dict[tuple[FrameFormat, Filter], Group] = {}
         self._numbered: dict[int, Group] = {}
-        self._keeping: dict[FrameFormat, int] = {}
+        self._caught_up: dict[FrameFormat, int] = {}
         self._index = Index(self.columns)
         self._known = KnownVersions()
         self._picky = 0  # groups that are told when a row leaves
@@ -197,10 +197,10 @@ class Stream:
             if not self._picky:
                 self._known.forget()
 
-    def keeping_changed(self, group: Group) -> None:
+    def caught_up_changed(self, group: Group) -> None:
         """Somebody of the group keeps up now, or nobody does any more."""
-        bits, bit = self._keeping.get(group.form, 0), 1 << group.number
-        self._keeping[group.form] = bits | bit if group.keeping else bits & ~bit
+        bits, bit = self._caught_up.get(group.form, 0), 1 << group.number
+        self._caught_up[group.form] = bits | bit if group.caught_up else bits & ~bit
 
     def record(self) -> dict[int, Change]:
         """A mapping that holds, from now on, the newest published change of each id."""
@@ -276,7 +276,7 @@ class Stream:
         clients: list[tuple[Group, Subscriber]] = []
         groups: list[Group] = []
         for group in reversed(self._sending):
-            sockets = group.keeping.few_sockets if group.due and piece.frames else None
+            sockets = group.caught_up.few_sockets if group.due and piece.frames else None
             if sockets is None or len(clients) >= most:
                 break
             batch.extend(sockets)
@@ -284,7 +284,7 @@ class Stream:
             groups.append(group)
         for place, taken in batch.send(piece.data, 0, len(clients)) if clients else ():
             group, member = clients[place]
-            group.keeping.write(member, piece.data[taken:])
+            group.caught_up.write(member, piece.data[taken:])
         for group in groups:
             group.sent_all(piece)
         return len(clients)
@@ -306,7 +306,7 @@ class Stream:
 
     def _begin_round(self) -> bool:
         start, cursor = self.flushed, -1 if self._cursors is None else self._cursors[0]
-        if start == self.log.head or not any(self._keeping.values()):
+        if start == self.log.head or not any(self._caught_up.values()):
             self.flushed = self.sending_to = self.log.head
             return False
         if start == cursor:
@@ -320,7 +320,7 @@ class Stream:
             except Overflow:  # more came at once than the log holds
                 self._leave_all_behind()
                 return False
-            round = Round(self.log.entries(start, stop), self._keeping, self._index)
+            round = Round(self.log.entries(start, stop), self._caught_up, self._index)
             bits, stop = round.groups, start + round.count
             self._shares = iter(round)
         for number in numbers(bits):
@@ -329,7 +329,7 @@ class Stream:
         return True
 
     def _to_be_told(self) -> int:
-        return union(bits for form, bits in self._keeping.items() if form.format is Format.EVENTS)
+        return union(bits for form, bits in self._caught_up.items() if form.format is Format.EVENTS)
 
     def _cursor_of(self, number: int) -> Piece:
         group = self._numbered.get(number)
@@ -338,7 +338,7 @@ class Stream:
 
     def _leave_all_behind(self) -> None:
         for group in list(self._groups.values()):
-            for member in list(group.keeping):
+            for member in list(group.caught_up):
                 group.fall_behind(member)
         self.flushed = self.sending_to = self.log.head
 

@@ -46,9 +46,9 @@ class CatchUp:
     def __init__(
         self,
         rest: Rest,
-        intake: Broker,
+        broker: Broker,
         upstream: UpstreamStatus,
-        healing: LossDetector,
+        loss_detector: LossDetector,
         heartbeat: Heartbeat,
         *,
         period: float,
@@ -58,9 +58,9 @@ class CatchUp:
         contradicted: Callable[[], None],
     ) -> None:
         self._rest = rest
-        self._intake = intake
+        self._broker = broker
         self._upstream = upstream
-        self._healing = healing
+        self._loss_detector = loss_detector
         self._heartbeat = heartbeat
         self._period = period
         self._now = now
@@ -98,32 +98,32 @@ class CatchUp:
         Raises:
             Unavailable: a request failed or was answered by something else than the primary.
         """
-        sent_at, seqs = self._now(), self._intake.streams.seqs()
+        sent_at, seqs = self._now(), self._broker.hub.seqs()
         before = self._snapshots()
-        if not self._intake.begun or self._heartbeat.went_back:
+        if not self._broker.begun or self._heartbeat.went_back:
             await self._begin(seqs)
         else:
             await self._read_all(seqs)
             await self._check_live()
-        busy = [BY_NUMBER[number] for number in self._intake.busy]
+        busy = [BY_NUMBER[number] for number in self._broker.busy]
         self._upstream.catch_up.completed(sent_at, busy, self._now())
         if self._snapshots() != before:
             self._moved()
 
     async def _begin(self, seqs: Seqs) -> None:
         first = await self._rest.changes_since(None, epoch=None, page=1)
-        if self._intake.begun:
+        if self._broker.begun:
             self._start_anew(first, seqs, "its heartbeat row has gone back")
             return
         if not await self._heartbeat.vouch():
             self._heartbeat.disown()
-        self._intake.begin(first.epoch, first.snapshot, seqs)
+        self._broker.begin(first.epoch, first.snapshot, seqs)
         self._note_completed()
 
     async def _read_all(self, seqs: Seqs) -> None:
         # Tables that were locked are behind the others, and may be still.
-        behind = sorted(self._intake.busy)
-        together = sorted(self._intake.feeds.keys() - self._intake.busy)
+        behind = sorted(self._broker.busy)
+        together = sorted(self._broker.feeds.keys() - self._broker.busy)
         locked: set[int] = set()
         for numbers in filter(None, (together, *([number] for number in behind))):
             if not await self._read(numbers, seqs, locked):
@@ -133,7 +133,7 @@ class CatchUp:
     async def _read(self, numbers: Sequence[int], seqs: Seqs, locked: set[int]) -> bool:
         """Reads what changed of these endpoints, and adds those to `locked` whose tables are; false
         when the database has another history."""
-        feeds = {number: self._intake.feeds[number] for number in numbers}
+        feeds = {number: self._broker.feeds[number] for number in numbers}
         since = common(feed.reached for feed in feeds.values() if feed.reached is not None)
         debtor = self._upstream.debtor(numbers)
         upto: Snapshot | None = None
@@ -142,7 +142,7 @@ class CatchUp:
             pages += 1
             page = await self._rest.changes_since(
                 since,
-                epoch=self._intake.epoch,
+                epoch=self._broker.epoch,
                 upto=upto,
                 after=after,
                 page=SMALL_PAGE if pages <= SMALL_PAGES else PAGE,
@@ -173,7 +173,7 @@ class CatchUp:
         if self._worth_a_beat():
             if await self._heartbeat.vouch():
                 for number in feeds:
-                    self._intake.complete(number, upto, seqs)
+                    self._broker.complete(number, upto, seqs)
                 self._note_completed()
             elif self._heartbeat.went_back:
                 await self._begin(seqs)
@@ -183,17 +183,17 @@ class CatchUp:
     async def _check_live(self) -> None:
         """Looks for what the live lane brought and the catch-up should have: where the database
         has no such version, what was sent on is corrected."""
-        snapshots = {number: feed.reached for number, feed in self._intake.feeds.items()}
+        snapshots = {number: feed.reached for number, feed in self._broker.feeds.items()}
         by_endpoint: dict[int, list[Suspect]] = {}
-        for suspect in self._intake.unconfirmed.suspects(snapshots):
+        for suspect in self._broker.unconfirmed.suspects(snapshots):
             by_endpoint.setdefault(suspect.endpoint, []).append(suspect)
         for number, suspects in by_endpoint.items():
-            if number in self._intake.busy:
+            if number in self._broker.busy:
                 continue
             endpoint = BY_NUMBER[number]
             versions = await self._rest.versions(endpoint, [suspect.id for suspect in suspects])
             for suspect in suspects:
-                self._intake.unconfirmed.confirm(number, suspect.id, versions.get(suspect.id, 0))
+                self._broker.unconfirmed.confirm(number, suspect.id, versions.get(suspect.id, 0))
             wrong = [each for each in suspects if versions.get(each.id, 0) < each.version]
             if wrong:
                 logger.error(
@@ -205,35 +205,35 @@ class CatchUp:
                     versions.get(wrong[0].id, "no such row"),
                     endpoint.name,
                 )
-                self._intake.correct(number)
+                self._broker.correct(number)
                 self._contradicted()
 
     def _note_busy(self, locked: set[int]) -> None:
-        long = self._intake.busy & locked  # a lock between two statements is met once
+        long = self._broker.busy & locked  # a lock between two statements is met once
         for number in long - self._told_busy:
             logger.warning("%s is locked: its changes wait", BY_NUMBER[number].name)
         for number in self._told_busy - locked:
             logger.info("%s can be read again", BY_NUMBER[number].name)
         self._told_busy = (self._told_busy & locked) | long
-        self._intake.busy = frozenset(locked)
+        self._broker.busy = frozenset(locked)
 
     def _snapshots(self) -> dict[int, Snapshot | None]:
-        return {number: feed.snapshot for number, feed in self._intake.feeds.items()}
+        return {number: feed.snapshot for number, feed in self._broker.feeds.items()}
 
     def _worth_a_beat(self) -> bool:
-        moved = self._intake.streams.seqs() != self._completed_seqs
+        moved = self._broker.hub.seqs() != self._completed_seqs
         return moved or self._now() - self._completed_at >= QUIET_SECONDS
 
     def _note_completed(self) -> None:
         self._completed_at = self._now()
-        self._completed_seqs = self._intake.streams.seqs()
+        self._completed_seqs = self._broker.hub.seqs()
 
     async def _take(self, changes: Sequence[Change], debtor: float | None) -> None:
         # A page at once would keep live changes waiting.
         for start in range(0, len(changes), CHUNK_ROWS):
-            new = self._intake.take(changes[start : start + CHUNK_ROWS], Source.CATCH_UP)
+            new = self._broker.take(changes[start : start + CHUNK_ROWS], Source.CATCH_UP)
             if debtor is not None and debtor == self._upstream.live.subscribed_at:
-                self._healing.caught(new, self._now())
+                self._loss_detector.caught(new, self._now())
             await asyncio.sleep(0)
 
     def _start_anew(self, page: Page, seqs: Seqs, why: str) -> None:
@@ -241,10 +241,10 @@ class CatchUp:
             "the database cannot tell what changed (%s; epoch %s, before %s): clients start anew",
             why,
             page.epoch,
-            self._intake.epoch,
+            self._broker.epoch,
         )
         self._heartbeat.went_back = False
-        self._intake.begin(page.epoch, page.snapshot, seqs)
+        self._broker.begin(page.epoch, page.snapshot, seqs)
         self._note_completed()
         self._anew()
 
@@ -267,7 +267,7 @@ class CatchUp:
 
     def _pause(self) -> float:
         now = self._now()
-        proven = self._upstream.live.proven(now) and not self._healing.suspicious(now)
-        if proven and self._upstream.catch_up.trouble is None and not self._intake.busy:
+        proven = self._upstream.live.proven(now) and not self._loss_detector.suspicious(now)
+        if proven and self._upstream.catch_up.trouble is None and not self._broker.busy:
             return self._period
         return min(self._period, UNPROVEN_SECONDS)

@@ -49,7 +49,7 @@ class Heartbeat:
         self._rest = rest
         self._identity = identity
         self._now = now
-        self._awake = ActiveClock()
+        self._active_clock = ActiveClock()
         self._requested = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._tried = 0
@@ -72,7 +72,7 @@ class Heartbeat:
     def overdue_seconds(self) -> float:
         """How long a written beat has been waiting to come back, while this process ran; 0 when
         none is. To be called every second."""
-        awake = self._awake.seconds(self._now())
+        awake = self._active_clock.seconds(self._now())
         return 0.0 if self._waiting_since is None else awake - self._waiting_since
 
     async def run(self) -> NoReturn:
@@ -101,7 +101,7 @@ class Heartbeat:
         async with self._one_at_a_time:
             # Never the same one twice: who gave up may have written it all the same.
             self._tried = beat = max(self._tried, self._identity.beat) + 1
-            instance, sent_at = self._identity.instance, self._awake.seconds(self._now())
+            instance, sent_at = self._identity.instance, self._active_clock.seconds(self._now())
             # Waiting begins with the request: the row may come back before the answer to it.
             fresh = self._waiting_since is None
             if fresh:

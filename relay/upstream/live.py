@@ -226,7 +226,7 @@ class Address:
 
 
 class LiveLane:
-    """Puts the rows that Realtime delivers into the intake."""
+    """Puts the rows that Realtime delivers into the broker."""
 
     def __init__(
         self,
@@ -234,9 +234,9 @@ class LiveLane:
         lanes: LaneSelector,
         *,
         rest: Rest,
-        intake: Broker,
+        broker: Broker,
         upstream: UpstreamStatus,
-        healing: LossDetector,
+        loss_detector: LossDetector,
         heartbeat: Heartbeat,
         catch_up: CatchUp,
         now: Callable[[], float],
@@ -245,9 +245,9 @@ class LiveLane:
         self._lanes = lanes
         self._rest = rest
         self._found = Broadcasting(None, ())
-        self._intake = intake
+        self._broker = broker
         self._upstream = upstream
-        self._healing = healing
+        self._loss_detector = loss_detector
         self._heartbeat = heartbeat
         self._catch_up = catch_up
         self._now = now
@@ -284,7 +284,7 @@ class LiveLane:
         while True:
             self._take(await self._inbox.take(BATCH_ROWS))
             if not self._inbox.room.is_set():
-                self._healing.behind(self._now())
+                self._loss_detector.behind(self._now())
             await asyncio.sleep(0)
 
     async def _choose(self) -> Lane:
@@ -372,15 +372,15 @@ class LiveLane:
                 except Incomplete as incomplete:
                     self._read_again(row, incomplete)
                 else:
-                    self._healing.lived(change.endpoint.number, change.id, change.version)
+                    self._loss_detector.lived(change.endpoint.number, change.id, change.version)
                     changes.append(change)
         self._prove()
-        self._intake.take(changes, Source.LIVE)
+        self._broker.take(changes, Source.LIVE)
 
     def _read_again(self, row: Mapping[str, Any], incomplete: Incomplete) -> None:
         logger.debug("reading again: %s", incomplete)
         self.reread += 1
-        self._healing.glimpsed(*glimpse(row))
+        self._loss_detector.glimpsed(*glimpse(row))
         self._catch_up.request()
 
     def _prove(self) -> None:
@@ -397,7 +397,7 @@ class LiveLane:
 
     def _note(self, reason: str) -> None:
         self._upstream.live.lost(reason, refused=REFUSAL.search(reason) is not None)
-        self._healing.forget()
+        self._loss_detector.forget()
         if reason != self._last_reason:  # for hours it may be the same
             logger.warning("live lane lost, trying on: %s", reason)
         self._last_reason = reason

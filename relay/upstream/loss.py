@@ -47,12 +47,12 @@ class LossDetector:
     def __init__(self) -> None:
         self._owed: OrderedDict[Key, tuple[int, float]] = OrderedDict()  # oldest first
         self._seen: OrderedDict[Key, int | None] = OrderedDict()
-        self._awake = ActiveClock()
+        self._active_clock = ActiveClock()
         self.total = 0
 
     def caught(self, changes: Iterable[Change], now: float) -> None:
         """Catch-up brought these, which were committed while the live lane was subscribed."""
-        at = self._awake.seconds(now)
+        at = self._active_clock.seconds(now)
         for change in changes:
             key = (change.endpoint.number, change.id)
             if key in self._seen:
@@ -80,7 +80,7 @@ class LossDetector:
     def behind(self, now: float) -> None:
         """So much has arrived live that the rest waits unread: for as long as that is said again
         and again the live lane is not late, the relay is."""
-        self._awake.excuse(now)
+        self._active_clock.excuse(now)
 
     def suspicious(self, now: float) -> bool:
         """Whether the live lane owes a version for longer than it usually takes."""
@@ -102,7 +102,7 @@ class LossDetector:
         self._seen.clear()
 
     def _longest(self, now: float) -> float:
-        at = self._awake.seconds(now)
+        at = self._active_clock.seconds(now)
         return next((at - since for _, since in self._owed.values()), 0.0)
 
 

@@ -121,7 +121,7 @@ def takes_the_head_at_completion(patch: Patch) -> None:
 
     def completed(intake: Broker, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
         intake.feeds[number].complete(snapshot)
-        intake.histories[number].remember(snapshot, intake.streams.seqs()[number])
+        intake.histories[number].remember(snapshot, intake.hub.seqs()[number])
 
     patch(Broker, "complete", completed)
 

@@ -79,7 +79,7 @@ def resumed_after_a_live_row_overtook_a_catch_up() -> tuple[Client, Database]:
     second.begin_catch_up()
     transaction = database.begin()
     database.insert(transaction, "active")
-    second.intake.take(database.end(transaction, commit=True))
+    second.broker.take(database.end(transaction, commit=True))
     second.read_page(100)
     second.come_back(client)
     return client, database

@@ -83,10 +83,10 @@ class Node:
 
     def __init__(self, database: Database, first_seq: int) -> None:
         self.database = database
-        self.intake = Broker(Hub(LIMITS, first_seq))
-        self.stream = self.intake.streams[HOTSPOTS]
-        self.feed, self.history = self.intake.feeds[NUMBER], self.intake.histories[NUMBER]
-        self.intake.begin("epoch", database.snapshot(), self.intake.streams.seqs())
+        self.broker = Broker(Hub(LIMITS, first_seq))
+        self.stream = self.broker.hub[HOTSPOTS]
+        self.feed, self.history = self.broker.feeds[NUMBER], self.broker.histories[NUMBER]
+        self.broker.begin("epoch", database.snapshot(), self.broker.hub.seqs())
         self.live: list[Change] = []
         self.pages: list[Change] = []
         self.since: Snapshot | None = None
@@ -99,7 +99,7 @@ class Node:
         """Sends the request."""
         since = self.since = self.feed.reached
         assert since is not None
-        self.sent_at = self.intake.streams.seqs()
+        self.sent_at = self.broker.hub.seqs()
         self.upto = self.database.snapshot()
         self.pages = self.database.changes_since(since, self.upto)
 
@@ -109,12 +109,12 @@ class Node:
         # The next page is read later: it no longer holds what changed in between.
         newest = self.database.newest()
         page, self.pages = self.pages[:count], self.pages[count:]
-        self.intake.take([change for change in page if newest[change.id] == change])
+        self.broker.take([change for change in page if newest[change.id] == change])
         if page and self.since is not None:
             self.feed.reach(self.since.reached(self.upto, page[-1].tx))
         if self.pages:
             return
-        self.intake.complete(NUMBER, self.upto, self.sent_at)
+        self.broker.complete(NUMBER, self.upto, self.sent_at)
         snapshot = str(self.upto)
         self.stream.announce_cursors(lambda wanted: snapshot)
         self.upto = None
@@ -171,7 +171,7 @@ class Node:
         assert reading.found is not None
         assert client.group is not None
         self.readings.remove(reading)
-        self.intake.take(reading.found)
+        self.broker.take(reading.found)
         self.stream.stop_recording(reading.published)
         if reading.since is None:
             newer = reading.before | reading.published
@@ -221,7 +221,7 @@ class Node:
             Reading(
                 client,
                 since,
-                self.intake.streams.seqs(),
+                self.broker.hub.seqs(),
                 feed.unshown(),
                 feed.accepted,
                 self.stream.record(),

@@ -45,7 +45,7 @@ class Delivery(RuleBasedStateMachine):
         written = self.database.begin_end(transaction)
         for number, node in enumerate(self.nodes):
             if delivered >> number & 1:
-                node.intake.take(self.told_live(number, written))
+                node.broker.take(self.told_live(number, written))
 
     @precondition(lambda self: self.database.running)
     @rule(data=st.data(), commit=st.sampled_from([True, True, True, False]))
@@ -62,7 +62,7 @@ class Delivery(RuleBasedStateMachine):
         written = self.database.end(transaction, commit=True)
         for number, node in enumerate(self.nodes):
             if delivered >> number & 1:
-                node.intake.take(self.told_live(number, written))
+                node.broker.take(self.told_live(number, written))
 
     @rule(
         data=st.data(),
@@ -82,7 +82,7 @@ class Delivery(RuleBasedStateMachine):
         if not again:
             del node.live[place : place + count]
         if not lost:
-            node.intake.take(rows)
+            node.broker.take(rows)
 
     @rule(number=NODES)
     def catch_up(self, number: int) -> None:
@@ -173,7 +173,7 @@ class Delivery(RuleBasedStateMachine):
             self.answer_all(node)
             node.begin_catch_up()
             node.read_page(1000)
-            node.intake.take(node.live)  # the lane's last rows are late: stale, all of them
+            node.broker.take(node.live)  # the lane's last rows are late: stale, all of them
             for client in list(node.clients):
                 node.advance(client, None)
                 self.answer_all(node)  # who fell behind starts anew

@@ -55,8 +55,8 @@ async def accepting_on(
         greeters.append(Greeter(stays=stays))
         return greeters[-1]
 
-    doorstep = SocketLimiter(most, lambda address: False)
-    acceptor = Acceptor(listener, greeter, doorstep)
+    socket_limiter = SocketLimiter(most, lambda address: False)
+    acceptor = Acceptor(listener, greeter, socket_limiter)
     try:
         yield acceptor
     finally:
@@ -64,7 +64,7 @@ async def accepting_on(
         await acceptor.wait_closed()
         async with asyncio.timeout(10):
             await asyncio.gather(*(each.lost for each in greeters))
-            while doorstep._by_address:  # noqa: ASYNC110 no event tells
+            while socket_limiter._by_address:  # noqa: ASYNC110 no event tells
                 await asyncio.sleep(0)
 
 

@@ -179,12 +179,12 @@ class Hostile:
 def kept(relay: Running) -> dict[str, int]:
     """What the relay counts and remembers of its clients, in numbers."""
     sockets = relay.sockets()
-    door = sockets.entrance.door
+    limiter = sockets.admission.limiter
     return {
         "connections": len(relay.connections()),
-        "door": door.total,
-        "addresses": len(door._by_address),
-        "users": len(door._by_user),
+        "limiter": limiter.total,
+        "addresses": len(limiter._by_address),
+        "users": len(limiter._by_user),
         "register": len(sockets.register.everybody()),
         "register's users": len(sockets.register._by_user),
         "deadlines": sum(each[2].action is not None for each in sockets._deadlines._heap),

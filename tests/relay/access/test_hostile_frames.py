@@ -106,7 +106,7 @@ async def test_a_fault_and_an_end_may_come_at_once(
         await raw.end()
         await relay.until(lambda health: health["clients"] == 0)
         async with asyncio.timeout(30):
-            while kept(relay)["door"]:  # noqa: ASYNC110 the connection ends after its session
+            while kept(relay)["limiter"]:  # noqa: ASYNC110 the connection ends after its session
                 await asyncio.sleep(0.01)
     assert [each for each in caplog.records if each.exc_info] == []
 

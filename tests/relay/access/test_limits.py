@@ -16,82 +16,82 @@ from relay.access.limits import (
 )
 
 
-def entrance(**limits: float) -> ConnectionLimiter:
+def admission(**limits: float) -> ConnectionLimiter:
     return ConnectionLimiter(Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_an_address_may_hold_so_many_connections() -> None:
-    door = entrance(per_address=2)
-    places = [door.enter("203.0.113.1", 0.0) for _ in range(2)]
+    limiter = admission(per_address=2)
+    places = [limiter.enter("203.0.113.1", 0.0) for _ in range(2)]
     with pytest.raises(LimitReached) as refused:
-        door.enter("203.0.113.1", 0.0)
+        limiter.enter("203.0.113.1", 0.0)
     assert refused.value.status == 429
-    door.enter("203.0.113.2", 0.0)
-    door.leave(places[0])
-    door.enter("203.0.113.1", 0.0)
+    limiter.enter("203.0.113.2", 0.0)
+    limiter.leave(places[0])
+    limiter.enter("203.0.113.1", 0.0)
 
 
 def test_the_relay_holds_so_many_connections_in_total() -> None:
-    door = entrance(connections=2)
-    door.enter("203.0.113.1", 0.0)
-    door.enter("127.0.0.1", 0.0)
+    limiter = admission(connections=2)
+    limiter.enter("203.0.113.1", 0.0)
+    limiter.enter("127.0.0.1", 0.0)
     with pytest.raises(LimitReached) as refused:
-        door.enter("203.0.113.3", 0.0)
+        limiter.enter("203.0.113.3", 0.0)
     assert refused.value.status == 503
-    assert door.total == 2
+    assert limiter.total == 2
 
 
 def test_an_address_may_come_so_often_a_second() -> None:
-    door = entrance(rate_per_address=2, burst_per_address=3)
+    limiter = admission(rate_per_address=2, burst_per_address=3)
     for _ in range(3):
-        door.leave(door.enter("203.0.113.1", 10.0))
+        limiter.leave(limiter.enter("203.0.113.1", 10.0))
     with pytest.raises(LimitReached):
-        door.enter("203.0.113.1", 10.4)
-    door.enter("203.0.113.1", 10.6)
+        limiter.enter("203.0.113.1", 10.4)
+    limiter.enter("203.0.113.1", 10.6)
 
 
 LOCAL = ("127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1")
 
 
 def test_this_machine_may_come_as_fast_as_it_likes() -> None:
-    door = entrance(burst_per_address=1)
+    limiter = admission(burst_per_address=1)
     for address in LOCAL:
-        door.enter(address, 0.0)
+        limiter.enter(address, 0.0)
 
 
 def test_this_machine_holds_as_many_connections_as_others() -> None:
-    door = entrance(per_address=4)
+    limiter = admission(per_address=4)
     for address in LOCAL:
-        door.enter(address, 0.0)
+        limiter.enter(address, 0.0)
     with pytest.raises(LimitReached):
-        door.enter("127.0.0.1", 0.0)
+        limiter.enter("127.0.0.1", 0.0)
 
 
 @pytest.mark.parametrize("address", ["203.0.113.1", *LOCAL])
 def test_sockets_are_counted_by_address_whatever_they_say(address: str) -> None:
-    doorstep = SocketLimiter(2, lambda address: False)
-    places = [doorstep.come(address) for _ in range(2 + SPARE_SOCKETS)]
+    socket_limiter = SocketLimiter(2, lambda address: False)
+    places = [socket_limiter.come(address) for _ in range(2 + SPARE_SOCKETS)]
     with pytest.raises(LimitReached):
-        doorstep.come(address)
-    doorstep.come("203.0.113.2")
-    doorstep.leave(places[0])
-    doorstep.come(address)
+        socket_limiter.come(address)
+    socket_limiter.come("203.0.113.2")
+    socket_limiter.leave(places[0])
+    socket_limiter.come(address)
 
 
 def test_sockets_of_a_configured_proxy_are_not_limited() -> None:
-    doorstep = SocketLimiter(2, Proxies(networks(["127.0.0.1"])).trusts)
+    socket_limiter = SocketLimiter(2, Proxies(networks(["127.0.0.1"])).trusts)
     for _ in range(1000):
-        doorstep.come("127.0.0.1")
+        socket_limiter.come("127.0.0.1")
 
 
 def test_a_user_may_hold_so_many_connections() -> None:
-    door = entrance(per_user=1)
-    door.sign_in("somebody")
+    limiter = admission(per_user=1)
+    limiter.sign_in("somebody")
     with pytest.raises(LimitReached):
-        door.sign_in("somebody")
-    door.sign_in("else")
-    door.sign_out("somebody")
-    door.sign_in("somebody")
+        limiter.sign_in("somebody")
+    limiter.sign_in("else")
+    limiter.sign_out("somebody")
+    limiter.sign_in("somebody")
 
 
 @pytest.mark.parametrize(
@@ -111,20 +111,20 @@ def test_the_addresses_of_one_host_count_as_one_place(one: str, other: str, same
 
 @given(st.lists(st.tuples(st.sampled_from(["203.0.113.1", "203.0.113.2"]), st.booleans())))
 def test_every_connection_that_left_is_forgotten(steps: list[tuple[str, bool]]) -> None:
-    door, inside = entrance(per_address=3, burst_per_address=10**6), list[str]()
+    limiter, inside = admission(per_address=3, burst_per_address=10**6), list[str]()
     for address, comes in steps:
         if comes and inside.count(address) < 3:
-            inside.append(door.enter(address, 0.0))
+            inside.append(limiter.enter(address, 0.0))
         elif comes:
             with pytest.raises(LimitReached):
-                door.enter(address, 0.0)
+                limiter.enter(address, 0.0)
         elif inside:
-            door.leave(inside.pop())
-    assert door.total == len(inside)
+            limiter.leave(inside.pop())
+    assert limiter.total == len(inside)
     for place in inside:
-        door.leave(place)
-    assert door.total == 0
-    assert not door._by_address
+        limiter.leave(place)
+    assert limiter.total == 0
+    assert not limiter._by_address
 
 
 @given(st.lists(st.floats(0, 5), max_size=60))

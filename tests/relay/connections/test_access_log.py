@@ -9,11 +9,11 @@ from relay.connections.access_log import LINES_PER_SECOND, AccessLog
 
 def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    journal = AccessLog()
+    access_log = AccessLog()
     for number in range(LINES_PER_SECOND + 100):
-        journal.came(f"127.0.0.1:{number}", "alerts", "rows", "")
-    journal.left("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
-    journal.tick()
+        access_log.came(f"127.0.0.1:{number}", "alerts", "rows", "")
+    access_log.left("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
+    access_log.tick()
     assert len(caplog.messages) == LINES_PER_SECOND + 1
     assert caplog.messages[-1] == "and in the same second: 100 more connected, 1 more left"
 
@@ -37,12 +37,12 @@ def test_refusals_are_sampled_and_leave_the_lines_of_clients(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    journal = AccessLog()
+    access_log = AccessLog()
     for number in range(1000):
-        journal.refused(f"127.0.0.1:{number}", "alerts", "pages of evil\n may not")
-    journal.came("127.0.0.1:1", "alerts", "rows", "")
-    journal.tick()
-    journal.tick()
+        access_log.refused(f"127.0.0.1:{number}", "alerts", "pages of evil\n may not")
+    access_log.came("127.0.0.1:1", "alerts", "rows", "")
+    access_log.tick()
+    access_log.tick()
     refused, came, rest = caplog.messages
     assert refused == (
         r"refused client=127.0.0.1:0 endpoint=alerts reason='pages of evil\n may not'"

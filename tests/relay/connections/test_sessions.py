@@ -29,7 +29,7 @@ NEVER_READ = cast(Any, None)  # these sessions begin without a state and without
 
 
 class Socket:
-    """The outlet of one client, which takes what it is told to take."""
+    """The transport of one client, which takes what it is told to take."""
 
     def __init__(self) -> None:
         self.paused = False
@@ -112,10 +112,10 @@ class Following(RuleBasedStateMachine):
             now=lambda: self.loop.now,
             clock=lambda: self.loop.now,
         )
-        self.streams = Hub(changed=flusher.changed)
-        self.stream = self.streams[HOTSPOTS]
+        self.hub = Hub(changed=flusher.changed)
+        self.stream = self.hub[HOTSPOTS]
         self.shared = SessionContext(
-            streams=self.streams,
+            hub=self.hub,
             states=NEVER_READ,
             resumes=NEVER_READ,
             pacer=Pacer(soon=lambda call: self.loop.later(0, call), now=self.tick),
@@ -124,7 +124,7 @@ class Following(RuleBasedStateMachine):
             now=lambda: self.loop.now,
             clock=lambda: self.loop.now,
             max_behind_bytes=self.most_behind,
-            journal=self.figures,
+            access_log=self.figures,
         )
         self.rows: list[str] = []
         self.events: list[str] = []
@@ -215,7 +215,7 @@ class Following(RuleBasedStateMachine):
             assert self.figures.sent[str(number)] == len(socket.messages)
             sent[format.value] += len(socket.messages)
         assert {name: self.counts.deliveries[name] for name in sent} == sent
-        assert all(not group.members and not group.keeping for group in self.stream.groups())
+        assert all(not group.members and not group.caught_up for group in self.stream.groups())
 
     def open(self, format: Format, start: int) -> Socket:
         socket = Socket()

@@ -90,12 +90,12 @@ def test_with_too_many_running_transactions_it_covers_less(count: int, first: in
     assert dataclasses.replace(read, snapshot=CURSOR.snapshot) == CURSOR
 
 
-def places(now: float = 1000, key: str = "key") -> CursorIssuer:
+def issuer(now: float = 1000, key: str = "key") -> CursorIssuer:
     return CursorIssuer(key, Identity("i"), Broker(Hub()), clock=lambda: now, seconds=60)
 
 
 def test_a_good_cursor_is_read() -> None:
-    assert places().read(signed(CURSOR), CRITICAL) == CURSOR
+    assert issuer().read(signed(CURSOR), CRITICAL) == CURSOR
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_good_cursor_is_read() -> None:
 )
 def test_why_another_one_is_not(presented: str, wanted: Filter, now: float, reason: str) -> None:
     with pytest.raises(Unresumable) as refused:
-        places(now).read(presented, wanted)
+        issuer(now).read(presented, wanted)
     assert refused.value.reason == reason
 
 
@@ -122,6 +122,6 @@ def test_filters_that_read_alike_are_not_the_same() -> None:
 
 def test_who_handed_it_out_knows_its_own() -> None:
     own = dataclasses.replace(CURSOR, instance="i", beat=0)
-    assert places().is_own(own)
-    assert not places().is_own(dataclasses.replace(own, beat=1))
-    assert not places().is_own(CURSOR)
+    assert issuer().is_own(own)
+    assert not issuer().is_own(dataclasses.replace(own, beat=1))
+    assert not issuer().is_own(CURSOR)

@@ -410,10 +410,10 @@ async def test_a_database_restored_between_the_last_page_and_the_answer_is_told_
     async def restored_meanwhile(reads: Backfills, *given: Any) -> Backfill:
         missed = await get(reads, *given)
         monkeypatch.setattr(Backfills, "get", get)
-        generation = reads._intake.streams.generation
+        generation = reads._broker.hub.generation
         restore(tables, first)
         async with asyncio.timeout(20):
-            while reads._intake.streams.generation == generation:  # noqa: ASYNC110
+            while reads._broker.hub.generation == generation:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return missed
 

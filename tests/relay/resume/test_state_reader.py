@@ -72,12 +72,12 @@ async def read(
     hidden_for: int = 1 << 20,
 ) -> list[str]:
     """The state of critical hotspots, of which the database shows some and others were sent on."""
-    rest, intake = Behind(shown, all_rows, hidden_for), Broker(Hub())
-    intake.begin("1.1", Snapshot(100, 100), intake.streams.seqs())
-    intake.take(sent)
-    group = intake.streams[HOTSPOTS].join(Format.ROWS, CRITICAL, Reader())
-    places = CursorIssuer("key", Identity("this one"), intake, clock=lambda: 0.0, seconds=60)
-    states = InitialStates(rest, intake, places, max_bytes_since=1 << 20)
+    rest, broker = Behind(shown, all_rows, hidden_for), Broker(Hub())
+    broker.begin("1.1", Snapshot(100, 100), broker.hub.seqs())
+    broker.take(sent)
+    group = broker.hub[HOTSPOTS].join(Format.ROWS, CRITICAL, Reader())
+    issuer = CursorIssuer("key", Identity("this one"), broker, clock=lambda: 0.0, seconds=60)
+    states = InitialStates(rest, broker, issuer, max_bytes_since=1 << 20)
     client = Waiting("somebody")
     states.read(group, client, None)
     found = await client.state()
@@ -161,12 +161,12 @@ class Relay:
 
     def __init__(self, rest: Slow) -> None:
         self.rest = rest
-        self.intake = Broker(Hub())
-        self.intake.begin("1.1", Snapshot(100, 100), self.intake.streams.seqs())
-        places = CursorIssuer(
-            "key", Identity("this one"), self.intake, clock=lambda: 0.0, seconds=60
+        self.broker = Broker(Hub())
+        self.broker.begin("1.1", Snapshot(100, 100), self.broker.hub.seqs())
+        issuer = CursorIssuer(
+            "key", Identity("this one"), self.broker, clock=lambda: 0.0, seconds=60
         )
-        self.states = InitialStates(rest, self.intake, places, max_bytes_since=1 << 20)
+        self.states = InitialStates(rest, self.broker, issuer, max_bytes_since=1 << 20)
 
     def ask(
         self,
@@ -177,7 +177,7 @@ class Relay:
     ) -> tuple[Waiting, Group]:
         """A client of that user comes for the rows of these entities."""
         wanted = Filter.of(HOTSPOTS, {"entity": frozenset(entities)})
-        group = self.intake.streams[HOTSPOTS].join(format, wanted, Reader())
+        group = self.broker.hub[HOTSPOTS].join(format, wanted, Reader())
         client = Waiting(user)
         self.states.read(group, client, last)
         return client, group
@@ -244,7 +244,7 @@ async def test_many_filters_of_a_small_table_are_served_by_one_read(relay: Relay
     await turn()
     singly = len(relay.rest.asked)
     assert singly <= MOST_READS_EACH
-    relay.intake.take([change(7, 2, tx=105, entity="E7"), change(9, 1, tx=106, entity="E1")])
+    relay.broker.take([change(7, 2, tx=105, entity="E7"), change(9, 1, tx=106, entity="E1")])
     relay.rest.may_answer.set()
     assert [await ids(client) for client in clients] == [[0], [1, 9], *([n] for n in range(2, 8))]
     assert len(relay.rest.asked) <= singly + 1
@@ -278,7 +278,7 @@ async def test_open_rows_of_long_ago_are_in_it_as_they_are_now(
 
     async def publish(start: int) -> None:
         if start == 20:
-            relay.intake.take(news)
+            relay.broker.take(news)
 
     monkeypatch.setattr(relay.rest, "on_page", publish)
     relay.rest.rows = [

@@ -170,7 +170,7 @@ def test_who_falls_behind_in_a_round_has_had_all_of_it() -> None:
     stream.publish([change(1)])
     flush(stream)
     assert slow.group is not None
-    assert (slow.told, list(slow.group.keeping)) == (["fell behind"], [fast])
+    assert (slow.told, list(slow.group.caught_up)) == (["fell behind"], [fast])
     assert slow.left == (stream.log.head, 1)
     stream.publish([change(2)])
     flush(stream)
@@ -216,7 +216,7 @@ def test_more_at_once_than_the_log_holds_leaves_everybody_behind() -> None:
     stream.publish([change(number) for number in range(1, 6)])
     assert flush(stream) == 0
     assert reader.group is not None
-    assert (reader.written, reader.told, list(reader.group.keeping)) == ([], ["fell behind"], [])
+    assert (reader.written, reader.told, list(reader.group.caught_up)) == ([], ["fell behind"], [])
     assert reader.left == (0, 0)
     assert reader.group.flushed == stream.log.head
 
@@ -319,9 +319,9 @@ def test_bare_rows_never_get_anything_else() -> None:
 
 
 def test_changes_go_to_their_endpoint() -> None:
-    streams = Hub()
-    streams.publish([change(1), change(2, endpoint=ALERTS), change(3)])
-    assert (streams[HOTSPOTS].seq, streams[ALERTS].seq) == (2, 1)
+    hub = Hub()
+    hub.publish([change(1), change(2, endpoint=ALERTS), change(3)])
+    assert (hub[HOTSPOTS].seq, hub[ALERTS].seq) == (2, 1)
 
 
 def test_a_recording_holds_the_newest_change_of_each_id() -> None:

@@ -33,15 +33,15 @@ def taken() -> Iterator[Callable[[], int]]:
     tracemalloc.stop()
 
 
-def publish(streams: Hub, count: int) -> None:
+def publish(hub: Hub, count: int) -> None:
     """So many new rows, on all endpoints in turn, of names that come once."""
     for number in range(count):
-        first = streams[HOTSPOTS].seq + 1
+        first = hub[HOTSPOTS].seq + 1
         endpoint = ENDPOINTS[number % len(ENDPOINTS)]
         row = change(
             first + number, endpoint=endpoint, entity=f"SUP-{first + number}", text="x" * 300
         )
-        streams.publish([row])
+        hub.publish([row])
 
 
 @pytest.mark.parametrize("clients", [0, 1])
@@ -49,32 +49,32 @@ def test_memory_is_level_when_the_logs_are_full(
     taken: Callable[[], int], clients: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay.stream.hub, "MOST_KNOWN", 500)  # reached as soon as the budget
-    streams = Hub(LogLimits(max_bytes=BUDGET))
+    hub = Hub(LogLimits(max_bytes=BUDGET))
     reader = Reader()
     for _ in range(clients):
-        group = streams[HOTSPOTS].join(Format.EVENTS, hotspots_with(entity="SUP-1"), reader)
+        group = hub[HOTSPOTS].join(Format.EVENTS, hotspots_with(entity="SUP-1"), reader)
         group.keep(reader, reader.write, None)
     before = taken()
-    fill(streams)
+    fill(hub)
     full = taken()
     assert 0.7 * BUDGET < full - before < BUDGET + OTHER_BYTES
-    assert streams.budget.used <= BUDGET
-    fill(streams)
-    fill(streams)
+    assert hub.budget.used <= BUDGET
+    fill(hub)
+    fill(hub)
     assert taken() - full < 0.1 * BUDGET
 
 
-def fill(streams: Hub) -> None:
+def fill(hub: Hub) -> None:
     """With more than the logs hold, all of which is sent."""
-    publish(streams, MANY)
-    for stream in streams:
+    publish(hub, MANY)
+    for stream in hub:
         flush(stream)
 
 
 def test_a_thousand_filters_cost_less_than_twenty_mebibytes(taken: Callable[[], int]) -> None:
-    streams = Hub(LogLimits(max_bytes=BUDGET))
-    stream = streams[HOTSPOTS]
-    publish(streams, MANY)
+    hub = Hub(LogLimits(max_bytes=BUDGET))
+    stream = hub[HOTSPOTS]
+    publish(hub, MANY)
     level = taken()
     readers = []
     for number in range(1000):
@@ -84,7 +84,7 @@ def test_a_thousand_filters_cost_less_than_twenty_mebibytes(taken: Callable[[], 
         if number % 2:
             reader.group.keep(reader, lambda data: None, None)
         readers.append(reader)
-    publish(streams, MANY)
+    publish(hub, MANY)
     flush(stream)
     for reader in readers:
         assert reader.group is not None

@@ -62,7 +62,7 @@ class Pages(Rest):
 def reading(
     rest: Rest,
     upstream: UpstreamStatus,
-    healing: LossDetector,
+    loss_detector: LossDetector,
     *,
     now: Callable[[], float] = lambda: 50.0,
 ) -> CatchUp:
@@ -70,7 +70,7 @@ def reading(
         rest,
         Broker(Hub()),
         upstream,
-        healing,
+        loss_detector,
         Heartbeat(rest, Identity("this one"), now),
         period=5,
         now=now,
@@ -82,14 +82,14 @@ def reading(
 
 async def owed_after_reading(between: Callable[[UpstreamStatus], None]) -> int:
     """How many of three rows the live lane owes; `between` happens before the second page."""
-    upstream, healing = UpstreamStatus(started_at=0), LossDetector()
+    upstream, loss_detector = UpstreamStatus(started_at=0), LossDetector()
     upstream.live.subscribed(10)
     rest = Pages(3, lambda page: between(upstream) if page == 2 else None)
-    catch_up = reading(rest, upstream, healing)
+    catch_up = reading(rest, upstream, loss_detector)
     await catch_up.once()
     await catch_up.once()
     await rest.close()
-    return sum(healing.due(50 + step / 4) for step in range(int(HEALED_SECONDS) * 4 + 1))
+    return sum(loss_detector.due(50 + step / 4) for step in range(int(HEALED_SECONDS) * 4 + 1))
 
 
 async def test_what_catch_up_brings_is_owed_by_the_live_lane() -> None:
@@ -124,23 +124,23 @@ async def test_a_beat_vouches_for_what_was_read_when_it_brought_something_and_no
 async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were() -> None:
     rest, upstream = Pages(3), UpstreamStatus(started_at=0)
     moves: list[Snapshot | None] = []
-    intake = Broker(Hub())
+    broker = Broker(Hub())
     catch_up = CatchUp(
         rest,
-        intake,
+        broker,
         upstream,
         LossDetector(),
         Heartbeat(rest, Identity("this one"), lambda: 50.0),
         period=5,
         now=lambda: 50.0,
-        moved=lambda: moves.append(intake.feeds[1].snapshot),
+        moved=lambda: moves.append(broker.feeds[1].snapshot),
         anew=lambda: None,
         contradicted=lambda: None,
     )
     await catch_up.once()
     rest.known = False
     await catch_up.once()
-    assert sum(intake.published.values()) == 3
+    assert sum(broker.published.values()) == 3
     assert upstream.catch_up.works(50)
     rest.known = True
     await catch_up.once()

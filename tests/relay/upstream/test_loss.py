@@ -15,83 +15,83 @@ NUMBER = HOTSPOTS.number
 
 
 def owing() -> LossDetector:
-    healing = LossDetector()
-    healing.caught([change(7, 2), change(8, 1)], 100)
-    return healing
+    loss_detector = LossDetector()
+    loss_detector.caught([change(7, 2), change(8, 1)], 100)
+    return loss_detector
 
 
-def healed(healing: LossDetector, start: float, end: float) -> int:
+def healed(loss_detector: LossDetector, start: float, end: float) -> int:
     """How many versions were found healed until `end` by a relay that looks all the time."""
     steps = int((end - start) * 4)
-    return sum(healing.due(start + step / 4) for step in range(steps + 1))
+    return sum(loss_detector.due(start + step / 4) for step in range(steps + 1))
 
 
 def test_a_version_that_only_catch_up_brought_counts_after_a_while() -> None:
-    healing = owing()
-    assert healed(healing, 100, 100 + HEALED_SECONDS - 0.25) == 0
-    assert healing.due(100 + HEALED_SECONDS) == 2
-    assert healed(healing, 105.25, 120) == 0
-    assert healing.total == 2
+    loss_detector = owing()
+    assert healed(loss_detector, 100, 100 + HEALED_SECONDS - 0.25) == 0
+    assert loss_detector.due(100 + HEALED_SECONDS) == 2
+    assert healed(loss_detector, 105.25, 120) == 0
+    assert loss_detector.total == 2
 
 
 def test_the_same_or_a_newer_one_by_the_live_lane_clears_it() -> None:
-    healing = owing()
-    healing.lived(NUMBER, 7, 1)
-    healing.lived(ALERTS.number, 7, 2)
-    healing.lived(NUMBER, 8, 3)
-    assert healed(healing, 100, 105) == 1
-    healing = owing()
-    healing.lived(NUMBER, 7, 2)
-    healing.lived(NUMBER, 8, None)
-    assert healed(healing, 100, 105) == 0
+    loss_detector = owing()
+    loss_detector.lived(NUMBER, 7, 1)
+    loss_detector.lived(ALERTS.number, 7, 2)
+    loss_detector.lived(NUMBER, 8, 3)
+    assert healed(loss_detector, 100, 105) == 1
+    loss_detector = owing()
+    loss_detector.lived(NUMBER, 7, 2)
+    loss_detector.lived(NUMBER, 8, None)
+    assert healed(loss_detector, 100, 105) == 0
 
 
 def test_what_the_live_lane_showed_without_the_whole_row_is_not_lost() -> None:
-    healing = LossDetector()
-    healing.glimpsed(NUMBER, 7, 2)
-    healing.glimpsed(NUMBER, 8, None)
-    healing.caught([change(7, 2), change(8, 4, deleted=True), change(9, 1)], 100)
-    healing.glimpsed(NUMBER, 9, 1)
-    assert healed(healing, 100, 105) == 0
-    healing.caught([change(7, 3)], 105)
-    assert healed(healing, 105, 110) == 1
+    loss_detector = LossDetector()
+    loss_detector.glimpsed(NUMBER, 7, 2)
+    loss_detector.glimpsed(NUMBER, 8, None)
+    loss_detector.caught([change(7, 2), change(8, 4, deleted=True), change(9, 1)], 100)
+    loss_detector.glimpsed(NUMBER, 9, 1)
+    assert healed(loss_detector, 100, 105) == 0
+    loss_detector.caught([change(7, 3)], 105)
+    assert healed(loss_detector, 105, 110) == 1
 
 
 def test_what_is_owed_for_a_second_is_suspicious() -> None:
-    healing = owing()
-    assert not healing.suspicious(100.9)
-    assert healing.suspicious(101)
-    healing.forget()
-    assert not healing.suspicious(101)
-    assert healed(healing, 101, 120) == 0
+    loss_detector = owing()
+    assert not loss_detector.suspicious(100.9)
+    assert loss_detector.suspicious(101)
+    loss_detector.forget()
+    assert not loss_detector.suspicious(101)
+    assert healed(loss_detector, 101, 120) == 0
 
 
 def test_a_relay_that_stood_still_gives_what_waits_in_its_socket_the_time_to_be_read() -> None:
-    healing = owing()
-    assert healing.due(101) == 0
-    assert healing.due(161) == 0  # stopped for a minute
-    healing.lived(NUMBER, 7, 2)
-    assert healed(healing, 161, 166) == 1
+    loss_detector = owing()
+    assert loss_detector.due(101) == 0
+    assert loss_detector.due(161) == 0  # stopped for a minute
+    loss_detector.lived(NUMBER, 7, 2)
+    assert healed(loss_detector, 161, 166) == 1
     # Also when catch-up is the first one to go on.
-    healing = owing()
-    healing.caught([change(9, 1)], 160)
-    assert healing.due(160.1) == 0
-    assert healed(healing, 160.25, 165) == 3
+    loss_detector = owing()
+    loss_detector.caught([change(9, 1)], 160)
+    assert loss_detector.due(160.1) == 0
+    assert healed(loss_detector, 160.25, 165) == 3
 
 
 def test_a_relay_that_is_behind_with_reading_does_not_call_the_live_lane_late() -> None:
-    healing = owing()
+    loss_detector = owing()
     for step in range(200):  # ten seconds of a long burst, worked off in batches
-        healing.behind(100 + step / 20)
-        assert healing.due(100 + step / 20 + 0.001) == 0
-    healing.lived(NUMBER, 7, 2)
-    assert healed(healing, 110, 115) == 1
+        loss_detector.behind(100 + step / 20)
+        assert loss_detector.due(100 + step / 20 + 0.001) == 0
+    loss_detector.lived(NUMBER, 7, 2)
+    assert healed(loss_detector, 110, 115) == 1
 
 
 def test_it_is_bounded() -> None:
-    healing = LossDetector()
-    healing.caught((change(number) for number in range(2 * MOST_KEPT)), 0)
-    assert healed(healing, 0, 10) == MOST_KEPT
+    loss_detector = LossDetector()
+    loss_detector.caught((change(number) for number in range(2 * MOST_KEPT)), 0)
+    assert healed(loss_detector, 0, 10) == MOST_KEPT
 
 
 def test_rebuilds_become_less_frequent_until_it_was_quiet() -> None:
