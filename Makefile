@@ -10,7 +10,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make tabs    ten browser tabs while relays, network and tabs fail, some twelve minutes; the suite has a short run"
 	@echo "make chaos   everything fails in turn, SECONDS=120 long, from a SEED; counts what is lost"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy and the layers of imports"
 	@echo "make bench   the relay, the floor and its peers, about an hour; QUICK=1: three minutes, relay and floor alone"
 	@echo "make .venv   the Python environment that the others use"
 
@@ -60,6 +60,7 @@ lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # ARGS has further options: make bench ARGS="--only relay,bun --sizes 1000"
 bench: .venv
