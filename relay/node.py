@@ -48,118 +48,52 @@ class Relay:
     """One relay; opens nothing before `run`."""
 
     def __init__(self, settings: Settings, allows: Allows) -> None:
-        now = time.monotonic
-        self._identity = identity = Identity(str(uuid.uuid4()))
-        self._now = now
+        self._now = now = time.monotonic
         self._key = settings.supabase_key
-        # What another relay, or another run, called by the same seq must not look like ours.
-        first_seq = random.SystemRandom().randrange(2**32, 2**51)
-        self._counts = Counters()
-        flusher = Flusher(self._counts, schedule=_later, now=now, clock=time.time)
-        limits = LogLimits(max_bytes=settings.log_bytes)
+        self._identity = Identity(str(uuid.uuid4()))
         self._may_use_ring = settings.io_uring
         self._ring: io_uring.Ring | None = None
-        scoping = settings.access.scoping
-        self._hub = Hub(
-            limits,
-            first_seq,
-            flusher.changed,
-            self._batch,
-            scope_column=None if scoping is None else scoping.column,
-        )
+        self._counters = Counters()
+        self._hub = self._make_hub(settings)
         self._broker = Broker(
             self._hub,
-            lambda source, changes: self._counts.arrived(source, changes, time.time()),
+            lambda source, changes: self._counters.arrived(source, changes, time.time()),
         )
+        self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
         self._upstream = UpstreamStatus(started_at=now())
-        stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
-        self._upstream.catch_up.stale_seconds = stale_seconds
+        self._upstream.catch_up.stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
         self._loss_detector = LossDetector()
         self._rebuilds = RebuildBackoff()
         self._load = LoadMeter()
         self._losses = LossReport()
-        self._told = AnnouncedState(self._upstream.state(now()))
-        self._issuer = CursorIssuer(
-            settings.cursor_key or settings.supabase_key,
-            identity,
-            self._broker,
-            clock=time.time,
-            seconds=settings.resume_seconds,
-        )
-        self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
-        self._resumer = Resumer(
-            self._broker,
-            self._issuer,
-            PeerBeats(self._rest, self._issuer, now),
-            Backfills(self._rest, self._broker, now=now, most_rows=settings.resume_rows),
-        )
-        self._states = InitialStates(
-            self._rest,
-            self._broker,
-            self._issuer,
-            max_bytes_since=settings.max_behind_bytes // 4,
-        )
-        self._heartbeat = Heartbeat(self._rest, identity, now)
+        self._announced = AnnouncedState(self._upstream.state(now()))
+        self._heartbeat = Heartbeat(self._rest, self._identity, now)
         self._catch_up = CatchUp(
             self._rest,
             self._broker,
             self._upstream,
             self._loss_detector,
             self._heartbeat,
+            self,
             period=settings.catch_up_seconds,
             now=now,
-            moved=self._announce_cursors,
-            anew=self._begin_anew,
-            contradicted=self._distrust_live,
         )
-        self._live = LiveLane(
-            Address(settings.realtime_url, settings.gateway_key, settings.supabase_key, identity),
-            LaneSelector(settings.live),
-            rest=self._rest,
-            broker=self._broker,
-            upstream=self._upstream,
-            loss_detector=self._loss_detector,
-            heartbeat=self._heartbeat,
-            catch_up=self._catch_up,
-            now=now,
-        )
+        self._live = self._make_live_lane(settings)
         self._worker = WorkerMonitor(self._rest, now)
+        self._issuer = CursorIssuer(
+            settings.cursor_key or settings.supabase_key,
+            self._identity,
+            self._broker,
+            clock=time.time,
+            seconds=settings.resume_seconds,
+        )
+        self._resumer = self._make_resumer(settings)
+        self._states = InitialStates(
+            self._rest, self._broker, self._issuer, max_bytes_since=settings.max_behind_bytes // 4
+        )
         self._access_control = self._make_access_control(settings)
-        gate = OpenGate() if self._access_control is None else self._access_control.gate
-        limiter = ConnectionLimiter(settings.access.limits)
-        proxies = settings.access.proxies
-        self.sockets: Final = ConnectionRegistry(
-            SessionContext(
-                hub=self._hub,
-                states=self._states,
-                resumes=self._resumer,
-                pacer=Pacer(soon=_soon, now=now),
-                upstream_state=lambda: self._told.state,
-                counts=self._counts,
-                now=now,
-                clock=time.time,
-                max_behind_bytes=settings.max_behind_bytes,
-                limits=settings.access.limits,
-            ),
-            Admission(allows, gate, limiter, now, proxies),
-            None if self._access_control is None else self._access_control.gate,
-            settings.access.auth_seconds,
-            Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
-            compression=settings.compression,
-        )
-        self.metrics: Final = Metrics(
-            Measured(
-                broker=self._broker,
-                hub=self._hub,
-                upstream=self._upstream,
-                loss_detector=self._loss_detector,
-                live=self._live,
-                worker=self._worker,
-                resumes=self._resumer,
-                counts=self._counts,
-                now=now,
-            )
-        )
+        self.sockets: Final = self._make_registry(settings, allows)
+        self.metrics: Final = self._make_metrics()
 
     async def run(self) -> NoReturn:
         """Runs all parts until one fails or the task is cancelled.
@@ -200,6 +134,81 @@ class Relay:
     def _batch(self) -> Batch | None:
         return None if self._ring is None else io_uring.SocketBatch(self._ring)
 
+    def _make_hub(self, settings: Settings) -> Hub:
+        flusher = Flusher(self._counters, schedule=_later, now=self._now, clock=time.time)
+        scoping = settings.access.scoping
+        return Hub(
+            LogLimits(max_bytes=settings.log_bytes),
+            # What another relay, or another run, called by the same seq must not look like ours.
+            random.SystemRandom().randrange(2**32, 2**51),
+            flusher.changed,
+            self._batch,
+            scope_column=None if scoping is None else scoping.column,
+        )
+
+    def _make_live_lane(self, settings: Settings) -> LiveLane:
+        return LiveLane(
+            Address(
+                settings.realtime_url, settings.gateway_key, settings.supabase_key, self._identity
+            ),
+            LaneSelector(settings.live),
+            rest=self._rest,
+            broker=self._broker,
+            upstream=self._upstream,
+            loss_detector=self._loss_detector,
+            heartbeat=self._heartbeat,
+            catch_up=self._catch_up,
+            now=self._now,
+        )
+
+    def _make_resumer(self, settings: Settings) -> Resumer:
+        return Resumer(
+            self._broker,
+            self._issuer,
+            PeerBeats(self._rest, self._issuer, self._now),
+            Backfills(self._rest, self._broker, now=self._now, most_rows=settings.resume_rows),
+        )
+
+    def _make_registry(self, settings: Settings, allows: Allows) -> ConnectionRegistry:
+        now, access = self._now, settings.access
+        gate = None if self._access_control is None else self._access_control.gate
+        return ConnectionRegistry(
+            SessionContext(
+                hub=self._hub,
+                states=self._states,
+                resumes=self._resumer,
+                pacer=Pacer(soon=_soon, now=now),
+                upstream_state=lambda: self._announced.state,
+                counts=self._counters,
+                now=now,
+                clock=time.time,
+                max_behind_bytes=settings.max_behind_bytes,
+                limits=access.limits,
+            ),
+            Admission(
+                allows, gate or OpenGate(), ConnectionLimiter(access.limits), now, access.proxies
+            ),
+            gate,
+            access.auth_seconds,
+            Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
+            compression=settings.compression,
+        )
+
+    def _make_metrics(self) -> Metrics:
+        return Metrics(
+            Measured(
+                broker=self._broker,
+                hub=self._hub,
+                upstream=self._upstream,
+                loss_detector=self._loss_detector,
+                live=self._live,
+                worker=self._worker,
+                resumes=self._resumer,
+                counts=self._counters,
+                now=self._now,
+            )
+        )
+
     def _make_access_control(self, settings: Settings) -> AccessControl | None:
         if not settings.access.required:
             return None
@@ -233,10 +242,10 @@ class Relay:
             self.sockets.turn()
             self._heal()
             now = self._now()
-            if self._told.look(self._upstream.state(now), now):
-                logger.info("upstream is %s", self._told.state)
+            if self._announced.look(self._upstream.state(now), now):
+                logger.info("upstream is %s", self._announced.state)
                 for stream in self._hub:
-                    stream.announce(encoding.status(self._told.state))
+                    stream.announce(encoding.status(self._announced.state))
             ticks += 1
             if ticks % TICKS_PER_SECOND == 0:
                 self.sockets.tick()
@@ -255,19 +264,22 @@ class Relay:
             cause = "; so many changes look like a rate limit" if self._load.heavy else ""
             logger.warning("live lane: it loses changes, %d lately%s", lost, cause)
 
-    def _begin_anew(self) -> None:
+    def history_changed(self) -> None:
+        """Forget cursors, beats and reads of the former history; see `CatchUpListener`."""
         self._resumer.forget()
         self._loss_detector.forget()
         self._identity.renew()
         self._heartbeat.request()
         self._live.rebuild("the database has another history", lane=False)
 
-    def _distrust_live(self) -> None:
+    def live_contradicted(self) -> None:
+        """Replace the live lane, which brought what the database does not have."""
         trouble = "it brought what the database does not have"
         self._upstream.live.lossy(trouble, self._now())
         self._live.rebuild(trouble, lane=True)
 
-    def _announce_cursors(self) -> None:
+    def snapshot_moved(self) -> None:
+        """Announce newer cursors to all clients."""
         for stream in self._hub:
             stream.announce_cursors(self._issuer.cursors())
 

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from relay.errors import KeyRefused, Unavailable
 from relay.stream.broker import Broker, Source, Suspect
@@ -38,10 +38,21 @@ SMALL_PAGES, SMALL_PAGE = 8, 200
 QUIET_SECONDS: Final = 20.0
 
 
+class CatchUpListener(Protocol):
+    """What the rest of the relay does because of what catch-up found."""
+
+    def snapshot_moved(self) -> None:
+        """A run completed whose snapshot is newer."""
+
+    def history_changed(self) -> None:
+        """The database has another history, such as a restored backup."""
+
+    def live_contradicted(self) -> None:
+        """The live lane brought what the database does not have."""
+
+
 class CatchUp:
-    """Runs changes_since; calls `moved` after each run whose snapshot is a newer one, `anew` when
-    the database has another history, and `contradicted` when the live lane brought what the
-    database does not have."""
+    """Runs changes_since, publishes what it brings, and tells the listener."""
 
     def __init__(
         self,
@@ -50,12 +61,10 @@ class CatchUp:
         upstream: UpstreamStatus,
         loss_detector: LossDetector,
         heartbeat: Heartbeat,
+        listener: CatchUpListener,
         *,
         period: float,
         now: Callable[[], float],
-        moved: Callable[[], None],
-        anew: Callable[[], None],
-        contradicted: Callable[[], None],
     ) -> None:
         self._rest = rest
         self._broker = broker
@@ -64,9 +73,7 @@ class CatchUp:
         self._heartbeat = heartbeat
         self._period = period
         self._now = now
-        self._moved = moved
-        self._anew = anew
-        self._contradicted = contradicted
+        self._listener = listener
         self._requested = asyncio.Event()
         self._completed_at = now()
         self._completed_seqs: Seqs = {}
@@ -108,7 +115,7 @@ class CatchUp:
         busy = [BY_NUMBER[number] for number in self._broker.busy]
         self._upstream.catch_up.completed(sent_at, busy, self._now())
         if self._snapshots() != before:
-            self._moved()
+            self._listener.snapshot_moved()
 
     async def _begin(self, seqs: Seqs) -> None:
         first = await self._rest.changes_since(None, epoch=None, page=1)
@@ -206,7 +213,7 @@ class CatchUp:
                     endpoint.name,
                 )
                 self._broker.correct(number)
-                self._contradicted()
+                self._listener.live_contradicted()
 
     def _note_busy(self, locked: set[int]) -> None:
         long = self._broker.busy & locked  # a lock between two statements is met once
@@ -246,7 +253,7 @@ class CatchUp:
         self._heartbeat.went_back = False
         self._broker.begin(page.epoch, page.snapshot, seqs)
         self._note_completed()
-        self._anew()
+        self._listener.history_changed()
 
     async def _try(self) -> None:
         before = self._upstream.catch_up.trouble
