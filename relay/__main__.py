@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from relay import server, supervisor
-from relay.cli import check, disconnect, tail
+from relay.cli import check, disconnect, migrations, tail
 from relay.cli.terminal import while_read
 from relay.errors import SettingsError
 from relay.settings import VARIABLES, Settings, Variable, misspelt
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(while_read(follow(options, token)))
         if options.command == "disconnect":
             return asyncio.run(disconnect.run(options, os.environ))
+        if options.command == "migrations":
+            return migrations.run(options)
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
@@ -72,6 +74,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     disconnect.configure(
         commands.add_parser("disconnect", help="end the connections of a user or session"), env
     )
+    migrations.configure(commands.add_parser("migrations", help="write the SQL of the schema out"))
     return parser
 
 

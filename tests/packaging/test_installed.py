@@ -99,6 +99,9 @@ def test_the_demo_and_the_commands_run_from_another_directory(
                 *("-m", "relay", "check", "--url", running.sockets), RELAY_TOKEN=token
             )
             assert said.count("connected") == 3
+            schema = installed.directory / "schema"
+            installed.run("-m", "relay", "migrations", "--to", str(schema))
+            assert len(list(schema.glob("*.sql"))) > 20
             page = installed.run(
                 "-c", f"import httpx; print(httpx.get('{running.relay}/web/session.js').text)"
             )
