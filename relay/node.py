@@ -45,7 +45,7 @@ TICKS_PER_SECOND: Final = 4
 
 
 class Relay:
-    """One relay; opens nothing before `run`."""
+    """One relay process's parts; opens nothing before `run`."""
 
     def __init__(self, settings: Settings, allows: Allows) -> None:
         self._now = now = time.monotonic

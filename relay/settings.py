@@ -305,14 +305,14 @@ VARIABLES: Final = (
     Variable(
         "RELAY_CONNECTS_PER_SECOND",
         "20",
-        "new connections a second from one address, five times as many at once",
+        "new connections per second from one address, burst 5 x",
         rate,
     ),
     Variable("RELAY_AUTH_SECONDS", "10", "seconds that a client may take for its token", seconds),
     Variable(
         "RELAY_MESSAGES_PER_SECOND",
         "5",
-        "messages a second from one client, ten times at once",
+        "client messages per second, burst 10 x",
         rate,
     ),
     Variable("RELAY_TLS_CERT", "", "the file with the certificate, for https and wss"),

@@ -53,19 +53,20 @@ class AccessSettings:
 
 
 class NotReady(Exception):
-    """Nothing can be decided yet: the database has not said who may see what."""
+    """Raised before the first answer about grants and policies; nothing can be decided yet."""
 
 
 class Denied(Exception):
-    """The token gets nothing; the text may be told to who brought it."""
+    """The token is not authorised; the text may be shown to its holder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a connection gets, and until when; `scope` is a column and the values whose rows it
-    gets, None for the whole table.
+    """What a connection may receive.
 
-    A grant without `claims` is that of an open gate: nobody in particular, for ever.
+    Attributes:
+        claims: Whose token it is and until when it is valid; None when access control is off.
+        scope: A column and the values whose rows are granted; None for the whole table.
     """
 
     claims: Claims | None = None
@@ -76,35 +77,35 @@ OPEN: Final = Grant()
 
 
 class Gate(Protocol):
-    """Who may connect."""
+    """Authorises tokens."""
 
     @property
     def required(self) -> bool:
-        """Whether a token is needed."""
+        """Whether a token is required."""
 
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
-        """What the token gets at that endpoint.
+        """Verify the token and return its grant for that endpoint.
 
         Raises:
-            UnknownKey: it is signed by a key that is not known.
-            NotCurrent: it has expired or is not valid yet.
-            Denied: the token is bad, or its role is not served.
-            NotReady: it cannot be said yet.
+            UnknownKey: It is signed by a key that is not known.
+            NotCurrent: It has expired or is not valid yet.
+            Denied: The token is bad, or its role is not served.
+            NotReady: Grants and policies are not known yet.
         """
 
 
 class OpenGate:
-    """Lets everybody in."""
+    """Grants everything to everybody: RELAY_AUTH=off."""
 
     required: Final = False
 
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
-        """The whole table, whatever the token says."""
+        """Return the grant for the whole table."""
         return OPEN
 
 
 class TokenGate:
-    """Lets in who has a good token of a role that may see the whole table, or its scope of it."""
+    """Grants a valid token the whole table or its scope, as the policies of its role allow."""
 
     required: Final = True
 
@@ -126,9 +127,9 @@ class TokenGate:
         self._clock: Final = clock
 
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
-        """What the token gets at that endpoint; raises as `Gate.admit` says.
+        """Verify the token and return its grant; raises as `Gate.admit` says.
 
-        After an UnknownKey `look_for` may have brought the key.
+        After an UnknownKey, `look_for` may fetch the key.
         """
         try:
             claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
@@ -139,11 +140,11 @@ class TokenGate:
         return self.judge(claims, endpoint)
 
     def judge(self, claims: Claims, endpoint: Endpoint) -> Grant:
-        """What who was let in with these claims gets now.
+        """Re-evaluate the grant for claims that were accepted before.
 
         Raises:
-            Denied: the role is not served any more.
-            NotReady: it cannot be said yet.
+            Denied: The role is not served any more.
+            NotReady: Grants and policies are not known.
         """
         if self._watch.access is None:
             raise NotReady
@@ -158,13 +159,16 @@ class TokenGate:
         return Grant(claims, (self._scoping.column, tuple(sorted(scope))))
 
     async def look_for(self, unknown: UnknownKey, place: str) -> bool:
-        """Asks the project for its signing keys on behalf of that place; false when that cannot be
-        done now, so that nobody knows whether there is such a key."""
+        """Fetch the signing keys because of an unknown one, rate-limited by address block.
+
+        Returns:
+            False when they cannot be fetched now, so that the key may exist.
+        """
         return await self._jwks.look_for(unknown.key, place)
 
 
 class AccessControl:
-    """A gate with everything that it needs."""
+    """A token gate, with the tasks that refresh signing keys and policies."""
 
     def __init__(
         self,
@@ -189,13 +193,13 @@ class AccessControl:
 
     @property
     def trouble(self) -> str | None:
-        """Why nobody can be let in; None when somebody can."""
+        """Why no token can be accepted; None when tokens can."""
         if self._watch.access is None:
             return "grants and policies have not been read yet: nobody can be let in"
         return None
 
     async def run(self) -> None:
-        """Keeps it up to date until cancelled."""
+        """Refresh keys and policies until cancelled."""
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(self._jwks.run(), name="signing keys")

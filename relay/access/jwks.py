@@ -1,9 +1,8 @@
 """The project's public keys: fetched at the start, every ten minutes, and when a token names one
 that is not known. A failed fetch leaves the former keys in force.
 
-A stranger can name as many keys as he likes. So each that was looked for and not found is
-remembered for a minute, each address can have so many looked for, and in all there is a fetch
-every few seconds at most.
+Anybody can present tokens that name made-up keys. So a key that was not found is remembered for a
+minute, fetches are rate-limited per address block, and there is one every few seconds at most.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ TIMEOUT: Final = httpx.Timeout(5.0)
 
 
 class Jwks:
-    """The keys as they were published last."""
+    """The project's signing keys as published last; fetches are single-flight and rate-limited."""
 
     def __init__(self, supabase_url: str, now: Callable[[], float]) -> None:
         self._url = f"{supabase_url}/auth/v1/.well-known/jwks.json"
@@ -46,15 +45,21 @@ class Jwks:
         self.keys: tuple[Key, ...] = ()
 
     async def run(self) -> NoReturn:
-        """Keeps the keys fresh until cancelled."""
+        """Refresh the keys until cancelled."""
         while True:
             await self._refresh()
             await asyncio.sleep(PERIOD_SECONDS if self._answered else RETRY_SECONDS)
 
     async def look_for(self, key: bytes, place: str) -> bool:
-        """Whether the project has been asked for the keys because of this one, just now or a moment
-        ago; false when it could not be, or is not to be for somebody of that place now. Then nobody
-        knows whether there is such a key."""
+        """Fetch the keys because of an unknown one, unless that was done a moment ago.
+
+        Args:
+            key: What `UnknownKey` carries.
+            place: Address block of the client, for the rate limit.
+
+        Returns:
+            False when the project could not be asked, or not now: the key may exist.
+        """
         if self._now() - self._absent.get(key, -ABSENT_SECONDS) < ABSENT_SECONDS:
             return True
         if self._fetch is None and not (self._may_fetch() and self._rates.take(place, self._now())):

@@ -1,4 +1,4 @@
-"""How many may connect, and how fast. Pure: the caller brings the time."""
+"""Connection limits and rate limits (token buckets). Pure: the caller brings the time."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -16,7 +16,17 @@ MOST_RATES: Final = 20_000  # addresses whose rate is remembered; the quietest a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one process allows; `rate_per_address` in connections a second."""
+    """Limits of one process.
+
+    Attributes:
+        connections: WebSocket connections in all.
+        per_address: Connections from one address block.
+        per_user: Connections of one user.
+        rate_per_address: New connections per second from one address block.
+        burst_per_address: Of these, at once.
+        messages_per_second: Client messages per second of one connection.
+        message_burst: Of these, at once.
+    """
 
     connections: int = 12_000
     per_address: int = 200
@@ -28,7 +38,7 @@ class Limits:
 
 
 class LimitReached(Exception):
-    """One more is too many; `status` is the HTTP answer, `retry_seconds` when to come back."""
+    """A limit is reached; `status` is the HTTP answer, `retry_seconds` goes into Retry-After."""
 
     def __init__(self, text: str, *, status: int, retry_seconds: int) -> None:
         super().__init__(text)
@@ -38,13 +48,20 @@ class LimitReached(Exception):
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Holds what may be done at once; fills up again with time."""
+    """Token bucket."""
 
     left: float
     at: float
 
     def take(self, now: float, rate: float, most: float, count: int = 1) -> bool:
-        """Whether there were so many left, which are used up then."""
+        """Take `count` tokens; false, and nothing taken, when there are fewer.
+
+        Args:
+            now: Seconds of any clock.
+            rate: Tokens added per second.
+            most: Capacity of the bucket.
+            count: Tokens wanted.
+        """
         self.left = min(most, self.left + max(0.0, now - self.at) * rate)
         self.at = now
         if self.left < count:
@@ -54,8 +71,10 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """A bucket for each place, with `rate` a second and `burst` at once; of more than `MOST_RATES`
-    places the quietest are forgotten."""
+    """A token bucket per key, with `rate` per second and `burst` at once.
+
+    Beyond `MOST_RATES` keys the least recently used are dropped.
+    """
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -63,7 +82,7 @@ class RateLimiter:
         self._buckets = OrderedDict[str, TokenBucket]()
 
     def take(self, place: str, now: float) -> bool:
-        """Whether there was one left, which is used up then."""
+        """Take one token of that key; false when there is none."""
         bucket = self._buckets.get(place)
         if bucket is None:
             bucket = self._buckets[place] = TokenBucket(float(self._burst), now)
@@ -75,10 +94,10 @@ class RateLimiter:
 
 @dataclass(slots=True)
 class ConnectionLimiter:
-    """Counts WebSockets, by where they come from and whose they are.
+    """Limits WebSocket connections by address block and by user.
 
-    How fast they come from this machine has no limit: they are its own programs, or come through a
-    proxy that does not say for whom.
+    The rate from this machine is not limited: its connections are local programs, or come through
+    a proxy that does not say for whom.
     """
 
     limits: Limits
@@ -91,10 +110,10 @@ class ConnectionLimiter:
         self._rates = RateLimiter(self.limits.rate_per_address, self.limits.burst_per_address)
 
     def enter(self, address: str, now: float) -> str:
-        """Counts a connection and returns what `leave` has to be told.
+        """Count a connection and return the address block that `leave` has to be given.
 
         Raises:
-            LimitReached: it would be one too many, and was not counted.
+            LimitReached: It would be one too many, and was not counted.
         """
         place, limits = address_block(address), self.limits
         if place != THIS_MACHINE and not self._rates.take(place, now):
@@ -130,9 +149,11 @@ class ConnectionLimiter:
 
 
 class SocketLimiter:
-    """Counts sockets by the address at their other end, from `accept` on: whatever they say, or
-    whether they say anything, is known later. There is room for a few more than for WebSockets, so
-    that who is over that limit is told. Who `is_proxy` speaks for others and has no limit here."""
+    """Limits accepted sockets by peer address, before anything was received.
+
+    There is room for a few more than for WebSocket connections, so that a client over that limit is
+    told. Proxies speak for others and are not limited here.
+    """
 
     def __init__(self, per_address: int, is_proxy: Callable[[str], bool]) -> None:
         self._most: Final = per_address + SPARE_SOCKETS
@@ -160,7 +181,7 @@ class SocketLimiter:
 
 @lru_cache(maxsize=4096)
 def address_block(address: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 of an IPv6 one, which one host has."""
+    """Return what counts as one client host: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = parse(address)
     if parsed is None:
         return address

@@ -22,7 +22,7 @@ Access = Mapping[str, Any]
 
 
 class NotServed(Exception):
-    """The role is not served; the text says why, and is for the operator's log alone."""
+    """The role is not served; the text says why and is for the operator's log only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ def scope_of(
     scoping: Scoping | None,
     metadata: Mapping[str, Any],
 ) -> frozenset[str] | None:
-    """The scopes whose rows the holder of a token gets; None for the whole table.
+    """Return the scopes whose rows a token may receive; None for the whole table.
 
     Raises:
-        NotServed: neither can be said to be what Postgres would show.
+        NotServed: Neither is provably what Postgres would show.
     """
     table = _table(access, role, endpoint)
     if table["bypasses"]:
@@ -65,7 +65,7 @@ def scope_of(
 
 
 def served(access: Access, scoping: Scoping | None) -> dict[str, str]:
-    """Every role that can connect with why it is not served on some endpoint, for the log."""
+    """Return the roles that are not served on some endpoint, each with the reason."""
     found: dict[str, str] = {}
     for role in sorted(access):
         for endpoint in ENDPOINTS:
@@ -115,7 +115,7 @@ RETRY_SECONDS: Final = 1.0
 
 
 class PolicyMonitor:
-    """The newest answer of relay_access(); calls `changed` when it is another one than before."""
+    """The newest answer of relay_access(); calls `changed` when it differs from the last one."""
 
     def __init__(
         self,
@@ -130,14 +130,14 @@ class PolicyMonitor:
         self.access: Access | None = None
 
     async def run(self) -> NoReturn:
-        """Keeps the answer fresh until cancelled."""
+        """Refresh the answer until cancelled."""
         while True:
             await self.refresh()
             never = self.access is None or self._failing
             await asyncio.sleep(RETRY_SECONDS if never else PERIOD_SECONDS)
 
     async def refresh(self) -> None:
-        """Reads once; a failure is logged and nothing else."""
+        """Read once; a failure is logged and leaves the answer as it is."""
         try:
             access = await self._read()
         except Unavailable as error:

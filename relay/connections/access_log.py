@@ -9,7 +9,7 @@ LINES_PER_SECOND: Final = 20
 
 
 class AccessLog:
-    """Writes up to `LINES_PER_SECOND` lines between two calls of `tick`, and counts the rest."""
+    """Writes up to `LINES_PER_SECOND` lines between two calls of `tick`, and counts the others."""
 
     def __init__(self) -> None:
         self._lines = 0

@@ -145,7 +145,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The client is served what the grant says; without a grant, once its token is found good.
+    """The client is served what the grant says; without a grant, once its token is verified.
 
     `token` is one that came with the handshake and could not be judged yet.
     """
@@ -166,8 +166,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The handshake is answered by this status, and why; `retry_seconds` when coming back makes
-    sense."""
+    """The handshake is answered by an HTTP status; `retry_seconds` when a retry makes sense."""
 
     status: HTTPStatus
     reason: str
@@ -176,7 +175,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAtOnce:
-    """The handshake is accepted and the connection closed at once, so that a browser is told."""
+    """The handshake is accepted and the connection closed at once: so browsers see the code."""
 
     subprotocol: str | None
     code: CloseCode
@@ -188,9 +187,9 @@ Decision = Admitted | Rejected | ClosedAtOnce
 
 
 class Admission:
-    """Decides in this order: what costs a stranger an HTTP error, then what is told by a code.
+    """Decides about handshakes: first what an HTTP status refuses, then what a close code tells.
 
-    Who is not refused counts as a connection until `left`.
+    An accepted handshake counts as a connection until `left`.
     """
 
     def __init__(
@@ -209,7 +208,7 @@ class Admission:
         self.socket_limiter: Final = SocketLimiter(limiter.limits.per_address, self._proxies.trusts)
 
     def decide(self, request: Request) -> Decision:
-        """What becomes of the request."""
+        """Admit, close or reject the handshake."""
         if is_foreign(request.headers, self._allows):
             return Rejected(HTTPStatus.FORBIDDEN, foreign(request.headers))
         if not self._gate.required and not is_addressed_locally(request.headers.get("host", "")):

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Revocable(Protocol):
-    """A connection that was granted something by a token."""
+    """A connection whose grant can be revoked."""
 
     @property
     def grant(self) -> Grant:
@@ -37,21 +37,21 @@ class Revocable(Protocol):
         """Ends the connection; it is not to come back unchanged."""
 
     def judge_again(self) -> None:
-        """Grants or policies have changed: ends the connection if it would get something else."""
+        """Re-evaluate the grant after policies changed; ends the connection if it differs."""
 
 
 class UserConnections:
-    """The connections of each user."""
+    """Index of authenticated connections by user."""
 
     def __init__(self) -> None:
         self._by_user: dict[str | None, set[Revocable]] = {}
 
     def add(self, connection: Revocable, claims: Claims) -> None:
-        """The connection was let in as that user."""
+        """Add an authenticated connection."""
         self._by_user.setdefault(claims.user, set()).add(connection)
 
     def remove(self, connection: Revocable, claims: Claims) -> None:
-        """The connection is gone; does no harm when it was not there."""
+        """Remove a connection, if it is there."""
         connections = self._by_user.get(claims.user, set())
         connections.discard(connection)
         if not connections:
@@ -74,7 +74,7 @@ def _session(connection: Revocable) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationContext:
-    """Who decides, who is there, and the clocks; `open` makes the session of who was let in."""
+    """What all authenticated connections share; `open` makes a session."""
 
     gate: TokenGate
     limiter: ConnectionLimiter
@@ -92,7 +92,7 @@ KEYS_UNKNOWN: Final = "the signing keys cannot be looked up now"
 
 
 class AuthenticatedConnection:
-    """One connection, from its acceptance to its end."""
+    """One connection from acceptance to close: token, session, renewal, expiry."""
 
     __slots__ = (
         "_admitted",

@@ -22,8 +22,7 @@ PIECE_BYTES: Final = 2048  # what is parsed before somebody asks whether it was 
 
 
 class HttpConnection(HttpToolsProtocol):
-    """One connection, from its first bytes until it is upgraded or ends; it is in the `slot`, in
-    which its time for the first head ends."""
+    """One HTTP connection until it is upgraded or ends; `slot` is its place in the wheel."""
 
     def __init__(self, sockets: ConnectionRegistry, slot: set[Timed], **given: Any) -> None:
         super().__init__(**given)

@@ -24,15 +24,22 @@ DRAIN_STEP: Final = 0.05
 
 
 class Timed(Protocol):
-    """A connection."""
+    """A connection with a timeout in the timing wheel."""
 
     def look(self) -> None:
-        """Its turn has come."""
+        """The timeout is due."""
 
 
 class ConnectionRegistry:
-    """Opens sessions and looks after them; `wheel` holds the connections to look at later,
-    `newcomers` gives turns to those that have not begun."""
+    """Opens sessions and keeps their timers.
+
+    Attributes:
+        admission: Decides about handshakes.
+        wheel: Timeouts of connections.
+        newcomers: Scheduler of connections whose handshake is pending.
+        register: Authenticated connections by user.
+        compression: Whether permessage-deflate is offered.
+    """
 
     def __init__(
         self,
@@ -70,13 +77,13 @@ class ConnectionRegistry:
         return sum(sum(stream.members().values()) for stream in self._shared.hub)
 
     def open(self, transport: Transport, admitted: Admitted) -> ConnectionHandler:
-        """A client that has not begun."""
+        """Create the handler of an accepted connection; `begin` starts it."""
         if self._signing_in is None:
             return self._session(transport, admitted, OPEN)
         return AuthenticatedConnection(transport, admitted, self._signing_in)
 
     def decide(self, request: Request) -> Decision:
-        """What becomes of a handshake; the reason of a refusal goes into the log, sampled."""
+        """Decide about a handshake; the reason of a refusal is logged, sampled."""
         decision = self.admission.decide(request)
         if not isinstance(decision, Admitted):
             client = self.admission.client(request)

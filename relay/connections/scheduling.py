@@ -10,7 +10,7 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Paced(Protocol):
-    """Somebody with something to catch up with."""
+    """A connection with work to do in turns."""
 
     queued: bool
 
@@ -19,7 +19,13 @@ class Paced(Protocol):
 
 
 class Pacer:
-    """Gives turns for so many `seconds` of each turn of the loop; `soon` calls back after it."""
+    """Round-robin scheduler: gives connections turns within a time slice of each loop iteration.
+
+    Args:
+        soon: Calls back in the next iteration.
+        now: Seconds of a monotonic clock.
+        seconds: Length of the time slice.
+    """
 
     def __init__(
         self,
@@ -35,7 +41,7 @@ class Pacer:
         self._scheduled = False
 
     def add(self, client: Paced) -> None:
-        """The client gets turns until it wants no more."""
+        """Give the connection turns until its `step` returns false."""
         if not client.queued:
             client.queued = True
             self._queue.append(client)
@@ -69,7 +75,10 @@ T = TypeVar("T")
 
 
 class TimingWheel(Generic[T]):
-    """Slots that come due one after the other; times up to `seconds` fit, rounded up to a slot."""
+    """Timing wheel: per-connection timeouts without a timer each.
+
+    Timeouts up to `seconds` fit and are rounded up to a slot.
+    """
 
     def __init__(self, seconds: float, now: float) -> None:
         self._slots: list[set[T]] = [set() for _ in range(int(seconds / SLOT_SECONDS) + 2)]
@@ -113,7 +122,7 @@ class TimingWheel(Generic[T]):
 
 
 class Deadline:
-    """Something that is due at a time, unless it was cancelled."""
+    """A scheduled action that can be cancelled."""
 
     __slots__ = ("action",)
 
@@ -121,12 +130,12 @@ class Deadline:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """It will not be done."""
+        """Do not run the action."""
         self.action = None
 
 
 class Deadlines:
-    """What is due when; times in seconds of any one clock."""
+    """Scheduled actions in a heap; times are seconds of any one clock."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Deadline]] = []
@@ -137,7 +146,7 @@ class Deadlines:
         return len(self._heap)
 
     def at(self, time: float, action: Callable[[], None]) -> Deadline:
-        """Notes what to do then."""
+        """Schedule the action."""
         deadline = Deadline(action)
         heapq.heappush(self._heap, (time, next(self._numbers), deadline))
         if len(self._heap) > self._most:
@@ -145,7 +154,7 @@ class Deadlines:
         return deadline
 
     def due(self, now: float) -> Iterator[Callable[[], None]]:
-        """Takes out what is due, in the order of time."""
+        """Remove and yield the actions that are due, in order of time."""
         while self._heap and self._heap[0][0] <= now:
             action = heapq.heappop(self._heap)[2].action
             if action is not None:

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class ConnectionHandler(Protocol):
-    """A session, or a visitor who has yet to show a token."""
+    """What a transport reports to: a session, or a connection that has yet to authenticate."""
 
     def begin(self) -> None:
         """Serves the client from now on."""
@@ -62,7 +62,7 @@ class ConnectionHandler(Protocol):
 
 
 class Transport(Protocol):
-    """An accepted WebSocket, for whole frames. None of it waits."""
+    """An accepted WebSocket connection, for whole frames. No method blocks."""
 
     @property
     def paused(self) -> bool:
@@ -89,10 +89,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """The parts of the relay that serve a client, and the clocks.
-
-    `blocked` are the sessions whose clients do not take what was written.
-    """
+    """What all sessions share; `blocked` are the sessions whose sockets are full."""
 
     hub: Hub
     states: InitialStates
@@ -115,7 +112,7 @@ GREETING_SECONDS: Final = 3.0
 
 
 class Begun(Subscriber, Protocol):
-    """The session that begins."""
+    """The session as its initial sync sees it."""
 
     @property
     def group(self) -> Group:
@@ -150,7 +147,10 @@ class Begun(Subscriber, Protocol):
 
 
 class InitialSync:
-    """One attempt; over when the session has something to play."""
+    """Sends the greeting, then the initial state or the missed changes.
+
+    Reads do not hold anybody up; meanwhile only answers and upstream status are sent.
+    """
 
     def __init__(
         self,
@@ -326,7 +326,7 @@ INTERNAL_ERROR: Final = 1011
 
 
 class Session:
-    """Serves one client from its creation until `gone` or `cut`."""
+    """One client, from creation until `gone` or `cut`."""
 
     __slots__ = (
         "_begun_at",

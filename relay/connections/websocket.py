@@ -148,7 +148,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """One connection, from the handshake to its end; the transport of its session."""
+    """One WebSocket connection, from the handshake to its end; the transport of its session."""
 
     __slots__ = (
         "_closing",
@@ -377,8 +377,14 @@ SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside thos
 
 
 class ProtocolDetector(asyncio.Protocol):
-    """One connection, until its first bytes; only with `straight` a handshake goes straight to the
-    relay's own class. What uvicorn gives its classes is `given`."""
+    """One connection until its first bytes, which decide between WebSocket and HTTP.
+
+    Args:
+        sockets: The registry.
+        most_connections: Beyond these and some spare ones, connections are aborted.
+        straight: Whether plain handshakes bypass uvicorn.
+        given: What uvicorn passes to its protocol classes.
+    """
 
     __slots__ = (
         "_connections",

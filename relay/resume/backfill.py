@@ -30,14 +30,14 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Work under way, by key."""
+    """Single-flight: concurrent calls with one key share one task."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._tasks: dict[K, asyncio.Task[V]] = {}
 
     async def join(self, key: K, start: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """What the work under that key returns or raises; `start` makes it when there is none."""
+        """Await the task of that key; `start` makes one when there is none."""
         task = self._tasks.get(key)
         if task is None:
             task = asyncio.create_task(start(), name=f"{self._name} {key}")
@@ -153,7 +153,7 @@ class _Read:
 
 
 class Backfills:
-    """What was read lately or is being read."""
+    """Backfills that are kept or being read."""
 
     def __init__(
         self,

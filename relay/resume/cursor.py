@@ -122,7 +122,7 @@ MOST_SIGNED: Final = 1000
 
 
 class _Moment(NamedTuple):
-    """What a cursor says of a moment, whatever the filter."""
+    """What cursors of all filters say of one moment."""
 
     snapshots: Mapping[int, Snapshot]
     epoch: str
@@ -133,7 +133,7 @@ class _Moment(NamedTuple):
 
 
 class Unresumable(Exception):
-    """The cursor is answered by a reset with this `reason`."""
+    """The cursor cannot be resumed; the client gets a reset with this `reason`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -141,9 +141,14 @@ class Unresumable(Exception):
 
 
 class CursorIssuer:
-    """Cursors for the last completed catch-up, bound to this instance and its confirmed beat.
+    """Issues cursors as of the last completed catch-up, and verifies presented ones.
 
-    `clock` tells the seconds since 1970; a cursor is good for `seconds`.
+    Args:
+        secret: Signing key, the same for all relays.
+        identity: This process and its confirmed beat.
+        broker: Snapshots and epoch.
+        clock: Seconds since 1970.
+        seconds: How long a cursor is valid.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ class StateBudget:
 
 
 class Cut(NamedTuple):
-    """What a client gets first, and that is all of it or not; the log goes on from `position`."""
+    """Rows that a client gets first, all of them if `complete`; then the log from `position`."""
 
     rows: Kept
     complete: bool

@@ -29,7 +29,7 @@ DOUBT_SECONDS: Final = 1.0
 
 
 class PeerBeats:
-    """The beats of other relays as they were read last."""
+    """Beats of other relays, as read last."""
 
     def __init__(self, rest: Rest, issuer: CursorIssuer, now: Callable[[], float]) -> None:
         self._rest = rest
@@ -89,7 +89,7 @@ _NOTHING: Final = (Piece(b"", 0),)  # so that others get their turn
 
 
 class RenderCache:
-    """The chunks that were rendered lately."""
+    """Cache of rendered chunks."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -152,7 +152,7 @@ class Replay:
 
 
 class Resumer:
-    """Answers to cursors; what many present is worked out once."""
+    """Resolves cursors to replays."""
 
     def __init__(
         self, broker: Broker, issuer: CursorIssuer, beats: PeerBeats, missed: Backfills

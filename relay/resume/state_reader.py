@@ -25,8 +25,12 @@ T = TypeVar("T", bound=Hashable)
 
 
 class FairQueue(Generic[T]):
-    """Items that wait, each for one user or for several; `most` are served at a time, `most_each`
-    of them for one user."""
+    """Fair queue: users take turns, whatever each of them asks for.
+
+    Args:
+        most: Items served at a time.
+        most_each: Of these, for one user.
+    """
 
     def __init__(self, most: int, most_each: int) -> None:
         self._most: Final = most
@@ -86,7 +90,7 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Reader(Protocol):
-    """Who waits for a state."""
+    """A client that waits for its initial state."""
 
     @property
     def user(self) -> str:

@@ -25,7 +25,7 @@ _Key = tuple[int, int]  # endpoint number, row id
 
 
 class Suspect(NamedTuple):
-    """A version that a read should have shown by now."""
+    """A version that reads should have shown by now."""
 
     endpoint: int
     id: int
@@ -33,8 +33,7 @@ class Suspect(NamedTuple):
 
 
 class Unconfirmed:
-    """The newest version of each row that was sent on and that no read has brought; beyond
-    `most_kept` rows the oldest are not watched any more."""
+    """Versions that were sent and that no read has confirmed; the oldest go beyond `most_kept`."""
 
     def __init__(self, most_kept: int = MOST_KEPT) -> None:
         self._most_kept = most_kept
@@ -44,30 +43,29 @@ class Unconfirmed:
         return len(self._kept)
 
     def lived(self, changes: Iterable[Change]) -> None:
-        """The live lane brought these, and they were sent on."""
+        """Watch these changes of the live lane, which were sent."""
         for change in changes:
             self._kept[change.endpoint.number, change.id] = (change.version, change.tx)
             if len(self._kept) > self._most_kept:
                 self._kept.popitem(last=False)
 
     def read(self, changes: Iterable[Change]) -> None:
-        """The database showed these."""
+        """Confirm these changes, which the database showed."""
         if not self._kept:
             return
         for change in changes:
             self.confirm(change.endpoint.number, change.id, change.version)
 
     def confirm(self, endpoint: int, row_id: int, version: int) -> None:
-        """The database has that version of the row, or had it."""
+        """Confirm one version, which the database has or had."""
         kept = self._kept.get((endpoint, row_id))
         if kept is not None and version >= kept[0]:
             del self._kept[endpoint, row_id]
 
     def suspects(self, snapshots: Mapping[int, Snapshot | None]) -> list[Suspect]:
-        """Versions that the last catch-up of their endpoint, with its snapshot, should have shown.
+        """Return versions that the last catch-up of their endpoint should have shown.
 
-        A row that changed again while the catch-up read may be among them: a read of that row
-        decides.
+        A row that changed again meanwhile may be among them: a read of that row decides.
         """
         found: list[Suspect] = []
         for (endpoint, row_id), (version, tx) in self._kept.items():
@@ -81,13 +79,13 @@ class Unconfirmed:
         return found
 
     def forget(self, endpoint: int | None = None) -> None:
-        """Another history of that endpoint, or of all of them."""
+        """Drop what belongs to a former history of that endpoint, or of all."""
         for key in [key for key in self._kept if endpoint in (None, key[0])]:
             del self._kept[key]
 
 
 class Source(enum.StrEnum):
-    """Where changes come from: the live lane, catch-up, or a read for clients."""
+    """Where a change comes from: the live lane, catch-up, or a read for clients."""
 
     LIVE = "live"
     CATCH_UP = "catch_up"
@@ -95,11 +93,18 @@ class Source(enum.StrEnum):
 
 
 class Broker:
-    """The feeds and the streams behind them, and the epoch that their versions belong to; `observe`
-    is told what each source brought first.
+    """Publishes what is new of what the sources bring.
 
-    Each endpoint has a place of its own in the database, since a table that is locked is read later
-    than the others: `feeds` and `histories` are by endpoint number, `busy` has those that wait.
+    Each endpoint is at a snapshot of its own, since a locked table is read later than the others.
+
+    Attributes:
+        hub: Where changes are published.
+        feeds: Deduplicator by endpoint number.
+        histories: Snapshots to resume from, by endpoint number.
+        unconfirmed: What the live lane alone has brought.
+        busy: Numbers of endpoints whose tables are locked.
+        epoch: Identity of the database's history; None before the first catch-up.
+        published, dropped: Changes by source.
     """
 
     def __init__(
@@ -120,11 +125,11 @@ class Broker:
 
     @property
     def begun(self) -> bool:
-        """Whether there was a first catch-up."""
+        """Whether the first catch-up has completed."""
         return self.epoch is not None
 
     def take(self, changes: Iterable[Change], source: Source = Source.READ) -> list[Change]:
-        """Publishes those changes that are new, in their order, and returns them."""
+        """Publish the changes that are new, in their order, and return them."""
         offered = list(changes)
         new = [change for change in offered if self._accept(change)]
         if source is Source.LIVE:
@@ -138,8 +143,7 @@ class Broker:
         return new
 
     def begin(self, epoch: str, snapshot: Snapshot, seqs: Seqs) -> None:
-        """Starts at `snapshot` of `epoch`, which was asked for at `seqs`; who held rows of another
-        epoch starts anew."""
+        """Start at a snapshot of an epoch, requested at `seqs`; resets clients of another one."""
         if self.begun:
             for number in self.feeds:
                 self.feeds[number].forget()
@@ -153,11 +157,15 @@ class Broker:
             self.complete(number, snapshot, seqs)
 
     def complete(self, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
-        """A catch-up has brought everything of an endpoint that `snapshot` shows; its first request
-        was sent when the streams were at `seqs`.
+        """Note that catch-up has brought all of an endpoint that the snapshot shows.
+
+        Args:
+            number: The endpoint's number.
+            snapshot: What was read.
+            seqs: Where the streams were when its first request was sent.
 
         Raises:
-            ValueError: the snapshot is older than the last one in some respect.
+            ValueError: The snapshot is older than the last one in some respect.
         """
         feed, seq = self.feeds[number], seqs[number]
         feed.complete(snapshot)
@@ -165,8 +173,7 @@ class Broker:
             self.histories[number].remember(snapshot, seq)
 
     def correct(self, number: int) -> None:
-        """Something that was sent on is not in the database: the endpoint begins anew, with what
-        the database shows, and so do its clients."""
+        """Reset an endpoint and its clients: something that was sent is not in the database."""
         self.unconfirmed.forget(number)
         self.feeds[number].forget_sent()
         self.histories[number].forget()

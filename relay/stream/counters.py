@@ -35,7 +35,7 @@ class Histogram:
 
 
 class Counters:
-    """What has happened since the start.
+    """Counters since the start.
 
     Latencies begin at a row's `changed_at`, the time of the write by the database's clock: that is
     before the commit by as long as the transaction went on, and off by what the clocks differ.

@@ -32,22 +32,24 @@ _Sent = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """A range of transactions, both ends included, some of which matter."""
+    """A range of transaction ids, both ends included."""
 
     first: int
     last: int
 
     def shown_by(self, snapshot: Snapshot) -> bool:
-        """Whether the snapshot shows all of them."""
+        """Return whether the snapshot shows all of them."""
         return snapshot.shows(self.last) and not any(
             self.first <= tx <= self.last for tx in snapshot.running
         )
 
 
 class Deduplicator:
-    """Knows what has been sent on since the last completed catch-up.
+    """The newest version of each row that was accepted since the last completed catch-up.
 
-    `most_unshown_bytes` is roughly what the changes themselves may take that are kept for reads.
+    Args:
+        most_sent: Rows to remember.
+        most_unshown_bytes: Roughly, bytes of changes to keep for merging into reads.
     """
 
     def __init__(
@@ -66,12 +68,12 @@ class Deduplicator:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What the last completed catch-up showed; None before the first one."""
+        """The snapshot of the last completed catch-up; None before the first."""
         return self._snapshot
 
     @property
     def reached(self) -> Snapshot | None:
-        """What has been brought for good, also by a catch-up that did not complete."""
+        """The snapshot read so far, also by a catch-up that did not complete."""
         return self._reached
 
     @property
@@ -84,7 +86,7 @@ class Deduplicator:
         return len(self._sent)
 
     def accept(self, change: Change) -> bool:
-        """Whether the change is new and has to be sent on; it counts as sent from then on."""
+        """Return whether the change is new; if so it counts as sent."""
         key = change.id
         sent = self._sent.get(key)
         if sent is None:
@@ -103,10 +105,10 @@ class Deduplicator:
         return True
 
     def complete(self, snapshot: Snapshot) -> None:
-        """A catch-up has brought everything that `snapshot` shows.
+        """Note that a catch-up has brought everything that the snapshot shows.
 
         Raises:
-            ValueError: the snapshot is older than the last one in some respect.
+            ValueError: The snapshot is older than the last one in some respect.
         """
         if self._snapshot is not None and not snapshot.covers(self._snapshot):
             raise ValueError(f"snapshot {snapshot} goes behind {self._snapshot}")
@@ -144,12 +146,12 @@ class Deduplicator:
         return dict(self._unshown)
 
     def forget(self) -> None:
-        """Another epoch: versions and snapshots of before mean nothing."""
+        """Drop everything: the database has another epoch."""
         self.forget_sent()
         self._snapshot = self._reached = None
 
     def forget_sent(self) -> None:
-        """What was sent on was wrong; what catch-up has reached stays."""
+        """Drop what was sent, which was wrong; what catch-up has reached stays."""
         self._sent.clear()
         self._unshown.clear()
         self._unshown_bytes = 0

@@ -65,8 +65,7 @@ class Columns:
 
 
 class Index:
-    """Tells for all filters at once which of them a row passes: each has a number, and the answer
-    is an integer with those bits set.
+    """Evaluates all filters at once: each has a number, the answer an integer with those bits.
 
     For each column there is the set of filters that allow a value and of those that do not ask, so
     that a row costs a look-up for each column, however many filters there are.

@@ -20,9 +20,13 @@ Schedule = Callable[[float, Callable[[], None]], object]
 
 
 class Flusher:
-    """Sends what streams have published to all who keep up, a round of each at a time.
+    """Sends what streams have published to the subscribers that are caught up, in rounds.
 
-    `now` tells seconds of any clock, `clock` those since 1970.
+    Args:
+        counts: Where deliveries and latencies are counted.
+        schedule: Calls back after some seconds, never at once.
+        now: Seconds of a monotonic clock.
+        clock: Seconds since 1970.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Flusher:
         self._rested_at = 0.0
 
     def changed(self, stream: Stream) -> None:
-        """There is something to send."""
+        """Schedule a flush of the stream."""
         self._changed[stream] = None
         self._plan()
 

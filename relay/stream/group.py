@@ -21,7 +21,7 @@ FEWEST_BATCHED: Final = 8  # below, preparing a batch costs more than it saves
 
 
 class Batch(Protocol):
-    """Sockets in an order, which are sent to all at once."""
+    """Sockets in an order that can be sent the same bytes by one call."""
 
     def append(self, descriptor: int) -> None:
         """One more, at the end."""
@@ -41,7 +41,7 @@ class Batch(Protocol):
 
 
 class _SendOrder(Generic[M]):
-    """Members in an order, the first `served` of which have had what is being sent."""
+    """Subscribers in an order; the first `served` have had what is being sent."""
 
     def __init__(self, batch: Batch | None = None) -> None:
         self.batch: Final = batch
@@ -89,8 +89,11 @@ class _SendOrder(Generic[M]):
 
 
 class CaughtUpSubscribers(Generic[M]):
-    """Members with the way to each of them. Those who have a socket are sent to in one go where
-    `batch`, asked when the first of them comes, has something for it."""
+    """Subscribers that are caught up; each flush goes to all of them.
+
+    Args:
+        batch: Makes what sends to many sockets at once; asked when the first socket comes.
+    """
 
     def __init__(self, batch: Callable[[], Batch | None] = lambda: None) -> None:
         self._make = batch
@@ -188,50 +191,50 @@ MOST_PIECES: Final = 8
 
 
 class Format(enum.Enum):
-    """How changes are written."""
+    """Message format of a subscription."""
 
     ROWS = "rows"
     EVENTS = encoding.SUBPROTOCOL
 
 
 class FrameFormat(NamedTuple):
-    """How frames look."""
+    """Message format, and whether frames are compressed."""
 
     format: Format
     compressed: bool
 
 
 class Departure(NamedTuple):
-    """Where somebody was who does not keep up any more: the position after what it has had, and how
-    many frames its group has sent until then."""
+    """Where a subscriber stopped being caught up: the position after what it has had, and how many
+    frames its group had sent until then."""
 
     position: int
     sent: int
 
 
 class Subscriber(Protocol):
-    """A client of a group; what it is told must not block, nor change who keeps up."""
+    """A client in a group; callbacks must not block, nor change which subscribers are caught up."""
 
     def fell_behind(self, left: Departure) -> None:
-        """It does not keep up any more: from there on it reads the log by itself."""
+        """It is not caught up any more: from there on it reads the log by itself."""
 
     def flushed(self) -> None:
-        """What there was has been sent, and the member is one of those who wait for that."""
+        """A round has been sent, for which this subscriber waited."""
 
     def start_anew(self) -> None:
-        """What it holds is of another history."""
+        """What it holds belongs to another history."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """How many frames each log keeps, and how many bytes all of them take."""
+    """Limits of the logs: frames of each, bytes of all together."""
 
     max_frames: int = 50_000
     max_bytes: int = 32 * 1024 * 1024
 
 
 class StreamView(Protocol):
-    """Where a group gets its frames from."""
+    """The stream as its groups see it."""
 
     @property
     def log(self) -> Log:
@@ -269,7 +272,7 @@ class StreamView(Protocol):
 
 
 class Pieces:
-    """What was read lately, so that those who read the same get the same object."""
+    """Cache of pieces read lately, so that equal reads return the same object."""
 
     def __init__(self) -> None:
         self._kept: dict[object, Piece] = {}
@@ -290,9 +293,9 @@ class Pieces:
 
 
 class Group:
-    """Those who want the same; `number` is the one of its filter in the index.
+    """Subscribers that get the same frames; `number` identifies its filter in the index.
 
-    Members that keep up have had everything up to `flushed`, which was `sent` frames since the
+    Those that are caught up have had everything up to `flushed`, which was `sent` frames since the
     start; the others read by themselves, but never beyond it.
     """
 

@@ -36,8 +36,13 @@ MOST_RECENT_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecentChanges:
-    """Keeps the newest changes within `most` and, roughly, `most_bytes`; `seq` is that of the
-    change before the first one."""
+    """The last changes of an endpoint, to bring a recent read up to date.
+
+    Args:
+        seq: Sequence number before the first change.
+        most: Changes to keep.
+        most_bytes: Roughly, bytes to keep.
+    """
 
     def __init__(
         self, seq: int, most: int = MOST_RECENT_CHANGES, most_bytes: int = MOST_RECENT_BYTES
@@ -81,7 +86,7 @@ Cursors = Callable[[Filter], str | None]
 
 
 class Sent(NamedTuple):
-    """A step of a round: so many frames to so many clients."""
+    """One step of a round: frames sent, and to how many clients."""
 
     format: Format
     frames: int
@@ -89,8 +94,7 @@ class Sent(NamedTuple):
 
 
 class KnownVersions:
-    """What the newest rows have in the columns that filters look at, so that who cannot hold a row
-    is not told that it left."""
+    """Filter values of the newest versions: LEAVE goes only to clients that may hold the row."""
 
     def __init__(self) -> None:
         self._newest = OrderedDict[int, tuple[int, Values | None]]()
@@ -361,7 +365,7 @@ def _may_lose_rows(group: Group) -> bool:
 
 
 class Hub:
-    """The streams of all endpoints, whose logs share one budget."""
+    """The streams of all endpoints, whose logs share one byte budget."""
 
     def __init__(
         self,

@@ -11,12 +11,14 @@ ENTRY_BYTES: Final = 240  # what an entry takes beside the characters of its fra
 
 
 class Overflow(Exception):
-    """Frames after the reader's position have left the log."""
+    """Frames after the reader's position were evicted."""
 
 
 class Routing(NamedTuple):
-    """What decides who gets a change: what the row has in the columns that filters look at, now and
-    `before`. None stands for no row: one that was deleted, or that was not there before."""
+    """Filter values that decide who gets a change: of the row now, and `before`.
+
+    None stands for no row: it was deleted, or was not there before.
+    """
 
     now: Values | None
     before: Values | None
@@ -29,8 +31,7 @@ UNKNOWN: Final[Values] = ("any values",)
 
 
 class Budget:
-    """How many bytes several logs take in all; where they would take more, the longest of them
-    lets its oldest go."""
+    """Byte budget of several logs; beyond it the longest log evicts its oldest frames."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes: Final = max_bytes
@@ -51,7 +52,7 @@ class Budget:
 
 
 class Log:
-    """Keeps the newest frames, as many as `max_frames` and the budget let it; positions only grow.
+    """The newest frames, within `max_frames` and the budget; positions only grow.
 
     A frame is a change, which has the next higher `seq` of its endpoint, or an announcement, which
     has none. The log holds each change after `seq`, from the tail on.

@@ -42,8 +42,10 @@ CONFIRM_SECONDS: Final = 3.0
 
 
 class Heartbeat:
-    """Writes beats and knows since when one is waiting to come back; `went_back` once the database
-    has forgotten one that it had confirmed."""
+    """Writes the heartbeat row and measures how long it takes to come back over Realtime.
+
+    `went_back` is set once the database has lost a beat that it had confirmed.
+    """
 
     def __init__(self, rest: Rest, identity: Identity, now: Callable[[], float]) -> None:
         self._rest = rest

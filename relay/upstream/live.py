@@ -41,8 +41,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Inbox:
-    """Keeps the rows of whole frames in their order, `most_rows` at most; `room` is set while it
-    is less than half full, and whoever fills it had better wait for that."""
+    """Bounded queue of frames, `most_rows` rows at most; `room` is set below half of it."""
 
     def __init__(self, most_rows: int) -> None:
         self._most_rows: Final = most_rows
@@ -226,7 +225,7 @@ class Address:
 
 
 class LiveLane:
-    """Puts the rows that Realtime delivers into the broker."""
+    """Feeds the broker with the rows that Realtime delivers."""
 
     def __init__(
         self,

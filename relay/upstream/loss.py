@@ -15,8 +15,12 @@ LONGEST_STEP_SECONDS: Final = 2.5
 
 
 class ActiveClock:
-    """Has to be asked more often than each `LONGEST_STEP_SECONDS`: what is beyond that between
-    two times does not count."""
+    """Clock of running time: it leaves out time in which this process stood still.
+
+    That is: stopped by a signal, on a laptop that slept, or starved. What arrived meanwhile waits
+    unread in the socket, so such time proves nothing against the sender. Steps beyond
+    `LONGEST_STEP_SECONDS` between two calls do not count.
+    """
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -42,7 +46,7 @@ Key = tuple[int, int]
 
 
 class LossDetector:
-    """Versions that catch-up brought and the live lane still owes."""
+    """Versions that catch-up brought and the live lane has not delivered yet."""
 
     def __init__(self) -> None:
         self._owed: OrderedDict[Key, tuple[int, float]] = OrderedDict()  # oldest first
@@ -107,7 +111,7 @@ class LossDetector:
 
 
 class RebuildBackoff:
-    """How often a new client may be made because of healed versions: less and less often."""
+    """Exponential backoff for rebuilding the live lane after losses."""
 
     def __init__(self, first_seconds: float = 30.0, most_seconds: float = 960.0) -> None:
         self._first = first_seconds
@@ -128,7 +132,7 @@ class RebuildBackoff:
 
 
 class LossReport:
-    """How often to say that changes are lost: at once, and then once a minute with their sum."""
+    """Rate limit of the log line about losses: at once, then once a minute with their sum."""
 
     SECONDS: Final = 60.0
 

@@ -27,7 +27,7 @@ AUTO: Final = "auto"
 
 
 class LaneSelector:
-    """The lane that is wanted; `mode` is auto or the name of one."""
+    """Chooses the lane; `mode` is auto or the name of one."""
 
     def __init__(self, mode: str) -> None:
         self._only = None if mode == AUTO else Lane(mode)
@@ -86,8 +86,10 @@ GOODNESS: Final = (
 
 
 class AnnouncedState:
-    """The state that clients and the log are told: a worse one at once, a better one when it has
-    lasted for a while, which is longer the more often it did not last."""
+    """Hysteresis of the announced state: worse at once, better when it has lasted for a while.
+
+    The while grows the more often an improvement did not last.
+    """
 
     def __init__(self, state: UpstreamState) -> None:
         self.state = state
@@ -120,7 +122,7 @@ class AnnouncedState:
 
 @dataclass(slots=True)
 class LiveStatus:
-    """The live lane: whether it is subscribed, until when it is proven, and what is wrong."""
+    """Status of the live lane: subscription, proof, trouble."""
 
     subscribed_at: float | None = None
     proven_until: float = 0.0
@@ -242,7 +244,7 @@ class CatchUpStatus:
 
 @dataclass(slots=True)
 class UpstreamStatus:
-    """Both sources of one relay that started at `started_at`."""
+    """Status of both sources of a relay that started at `started_at`."""
 
     started_at: float
     live: LiveStatus = field(default_factory=LiveStatus)
