@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 
-from relay.api.user_client import UserClient
 from relay.api.openapi import answers
+from relay.api.user_client import UserClient
 from relay.errors import Refused
 
 MOST_SPARKS: Final = 200
