@@ -15,8 +15,7 @@ from emulator.running import Emulator
 from tests.browser.conftest import Relay, Starting
 from tests.browser.frontend import Tokens, frontend
 from tests.browser.network import Network, network
-from tests.browser.pages import CHANNELS
-from tests.browser.writing import Writer, writer_to
+from tests.browser.writing import CHANNELS, Writer, writer_to
 
 TABS = 10
 PATHS = tuple(f"/ws/{channel}" for channel in CHANNELS)

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 
 from emulator.running import Emulator
-from tests.browser.pages import CHANNELS
 
+CHANNELS = ("hotspots", "alerts", "recommendations")
 MOST_ADDED = 900  # fewer than what a client that is reset is told
 PAUSE_SECONDS = 0.04
 
