@@ -274,9 +274,9 @@ class Page {
   async scan() {
     const mine = ++this.#scans;
     try {
-      const asked = await this.commands.scan();
+      const asked = await this.send("POST", "hotspots/scan");
       // Until it has ended, or another one was asked for.
-      for (let found = asked; mine === this.#scans; found = await this.commands.scanState(asked.id)) {
+      for (let found = asked; mine === this.#scans; found = await this.send("GET", `scans/${asked.id}`)) {
         this.scanText.value = scanText(found, this.health.told);
         if (FINAL.includes(found.status)) return;
         await new Promise((resolve) => setTimeout(resolve, SCAN_MS));
@@ -394,7 +394,8 @@ function App({ page }) {
   const { episode } = page.view.value;
   const close = () => (page.dialog.value = null);
   const dialog = page.dialog.value;
-  return html`<${Header} page=${page} />
+  return html`<a class="skip" href="#list">Skip to the hotspots</a>
+    <${Header} page=${page} />
     <main class="board">
       <${Overview} page=${page} />
       <${Hotspots} page=${page} />

@@ -8,8 +8,9 @@ import * as format from "../format.js";
 const HEIGHT = 190;
 const LIMITS = [["info", 1.1], ["warn", 1.3], ["critical", 1.5]];
 
-// `series`: { unit, usual, low, high, points: [{ at, value, hot, severity, usual }] }.
-export function Chart({ series, opened }) {
+// `series`: { unit, usual, low, high, points: [{ at, value, hot, usual, low, high }] }; `severity` is that
+// of the episode which the hot ones belong to.
+export function Chart({ series, opened, severity }) {
   const box = useRef(null);
   const [at, setAt] = useState(null);
   const { points } = series;
@@ -17,7 +18,7 @@ export function Chart({ series, opened }) {
     if (points.length === 0) return undefined;
     const element = box.current;
     const colours = tokens(element);
-    const plot = new uPlot(options(series, opened, colours, element.clientWidth, setAt), data(series), element);
+    const plot = new uPlot(options(series, { opened, severity }, colours, element.clientWidth, setAt), data(series), element);
     const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -31,7 +32,7 @@ export function Chart({ series, opened }) {
       resized.disconnect();
       plot.destroy();
     };
-  }, [series, opened]);
+  }, [series, opened, severity]);
   const point = at === null ? null : points[at];
   return html`<div class="sect">
     <h3>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}
@@ -69,7 +70,7 @@ function data({ points, low, high, usual }) {
 
 const shown = (value) => (Number.isFinite(value) ? value : null);
 
-function options(series, opened, colours, width, point) {
+function options(series, { opened, severity }, colours, width, point) {
   const { points, low, high, usual } = series;
   const values = points.map(({ value }) => value);
   const finite = [...values, low, high].filter(Number.isFinite); // nothing may be usual yet
@@ -107,7 +108,7 @@ function options(series, opened, colours, width, point) {
       draw: [
         (plot) => {
           opening(plot, Date.parse(opened) / 1000, colours);
-          points.forEach((each, index) => mark(plot, each, plot.data[0][index], colours));
+          points.forEach((each, index) => mark(plot, { ...each, severity }, plot.data[0][index], colours));
         },
       ],
       setCursor: [(plot) => point(plot.cursor.idx ?? null)],
@@ -151,6 +152,7 @@ function rule(plot, value, text, colours) {
   ctx.globalAlpha = 1;
   ctx.fillStyle = colours.faint;
   ctx.font = scaled(colours.font);
+  ctx.textAlign = "left";
   ctx.fillText(text, bbox.left + 4 * devicePixelRatio, y - 4 * devicePixelRatio);
   ctx.restore();
 }

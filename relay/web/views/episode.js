@@ -48,14 +48,14 @@ export function Episode({ page, id }) {
         <div><dt>Open since</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
       </dl>
       ${told?.series?.points.length > 0
-        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} />`
+        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} severity=${row.severity} />`
         : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
       <${Drivers} row=${row} />
       <${Advice} page=${page} id=${id} />
       <${Timeline} entries=${told?.timeline} />
     </div>
-    ${row.status === "active" && html`<footer class="decide" role="toolbar" aria-label="Decide">
-      <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} /></footer>`}
+    ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
+      <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} /></div>`}
   </section>`;
 }
 
@@ -76,7 +76,7 @@ function Drivers({ row }) {
     <path d="M0 7H100" /><rect class=${kind} x=${Math.min(x(from), x(to)).toFixed(2)} width=${Math.max(0.8, Math.abs(x(to) - x(from))).toFixed(2)} height="14" /></svg>`;
   return html`<div class="sect"><h3>Where the excess comes from<span class="dim">the worst event</span></h3>
     <div class="drivers">
-      ${drivers.map(({ input, log_ratio: logarithm, kg }, index) => html`<span key=${input}><${Cut} text=${input.replaceAll("_", " ")} /> <span class="dim">${Number.isFinite(logarithm) ? format.percent(100 * (Math.exp(logarithm) - 1)) : ""}</span></span>
+      ${drivers.map(({ input, kg }, index) => html`<${Cut} key=${input} text=${input.replaceAll("_", " ")} />
         ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(kg)} kg</span>`)}
       <b>Excess</b>${bar(0, sum, "all")}<b class="num">${format.excess(sum)} kg</b>
     </div></div>`;

@@ -67,7 +67,7 @@ function Cell({ page, entity, activity, cell, most, severity }) {
   const pressed = view.supplier === entity && view.activity === activity;
   const usual = cell.kg - cell.excess;
   const title = `${entity}, ${activity}: ${format.whole(cell.kg)} kg, ${format.percent((100 * cell.excess) / usual)}${severity ? `, open ${severity}` : ""}`;
-  return html`<td class=${shade(cell.excess, most)}><button type="button" title=${title} aria-label=${title} aria-pressed=${String(pressed)}
+  return html`<td class=${shade(cell.excess, most)}><button type="button" title=${title} aria-pressed=${String(pressed)}
     onClick=${() => page.show(pressed ? { supplier: "", activity: "" } : { supplier: entity, activity })}>
     ${severity && html`<${Severity} of=${severity} label=${false} />`}<span>${format.signed(cell.excess)}</span></button></td>`;
 }
