@@ -163,7 +163,8 @@ async def tab(browser: Browser) -> AsyncIterator[Page]:
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if not message.text.startswith(("Failed to load resource", "WebSocket connection to")):
+        requests = ("Failed to load resource", "WebSocket connection to")
+        if message.type in ("warning", "error") and not message.text.startswith(requests):
             complaints.append(message.text)
 
     context = await browser.new_context()

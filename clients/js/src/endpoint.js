@@ -89,13 +89,18 @@ export class Endpoint {
   #anew(url) {
     const wanted = this.#wanted;
     this.close();
-    const given = this.held.some(({ type }) => type !== "synced");
     this.#url = url;
+    this.#discard();
+    if (wanted) this.open();
+  }
+
+  // Nothing of what was followed until now may be seen any longer.
+  #discard() {
+    const given = this.held.some(({ type }) => type !== "synced");
     this.#stream = this.#own();
     this.#restored = false;
     this.#name = null;
     if (given) this.#tell({ type: "reset", reason: "changed" });
-    if (wanted) this.open();
   }
 
   get #shares() {
@@ -107,6 +112,7 @@ export class Endpoint {
     const name = await this.#named().catch(() => null); // the stream asks for the token again
     if (this.#opening !== opening) return;
     try {
+      if (this.#name !== null && name !== this.#name) this.#discard(); // another user
       if (name !== null && this.#shares && name !== this.#name) this.#share(name);
       this.#name = name;
       if (name !== null && !this.#restored) await this.#restore(opening);

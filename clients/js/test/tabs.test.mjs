@@ -215,6 +215,24 @@ test("who becomes another user sees nothing of the former one", async () => {
   assert.equal(new URL(sockets.newest.url).search, "");
 });
 
+test("who comes back as another user sees nothing of the former one", async () => {
+  const { open, sockets } = origin();
+  let user = "anna";
+  const { client, told } = await open({ token: () => jwt(user) });
+  sockets.newest.accept();
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"));
+  client.disconnect();
+  user = "ben";
+  client.connect();
+  await settled();
+  assert.deepEqual(rows(told), {});
+  assert.equal(new URL(sockets.newest.url).search, "");
+  client.disconnect();
+  client.connect();
+  await settled();
+  assert.equal(told.filter(({ type }) => type === "reset").length, 1); // the same user again
+});
+
 test("a reset of the leader reaches every tab", async () => {
   const { open, sockets, tabs } = origin();
   await open();
