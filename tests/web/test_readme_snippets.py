@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.node import JAVASCRIPT, install, node
 
 PROJECT = Path(__file__).parents[2]
@@ -18,18 +20,22 @@ declare const supabase: { auth: { getSession(): Promise<{ data: { session: Sessi
 """
 
 
-def test_the_snippets_of_the_readme_pass_tsc_strict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("readme", "least"), [("README.md", 4), ("clients/js/README.md", 1)])
+def test_the_snippets_of_the_readme_pass_tsc_strict(
+    tmp_path: Path, readme: str, least: int
+) -> None:
     program = node()
     install(JAVASCRIPT)
     (tmp_path / "node_modules").symlink_to(JAVASCRIPT / "node_modules")
-    snippets = SNIPPET.findall((PROJECT / "README.md").read_text())
-    assert len(snippets) >= 4
+    snippets = SNIPPET.findall((PROJECT / readme).read_text())
+    assert len(snippets) >= least
     for number, snippet in enumerate(snippets):
         imports = "RelayClient" in snippet and "import { RelayClient" not in snippet
         needed = 'import { RelayClient } from "/web/client.js";\n' if imports else ""
         (tmp_path / f"snippet{number}.ts").write_text(AROUND + needed + snippet + "export {};\n")
     client = str(PROJECT / CLIENT)
-    paths = [f"{origin}/web/client.js" for origin in ("", "https://relay.example.org")]
+    names = [f"{origin}/web/client.js" for origin in ("", "https://relay.example.org")]
+    names.append("hotspot-relay-client")
     options = {
         "strict": True,
         "noEmit": True,
@@ -40,7 +46,7 @@ def test_the_snippets_of_the_readme_pass_tsc_strict(tmp_path: Path) -> None:
         "lib": ["es2022", "dom"],
         "types": [],
         "skipLibCheck": False,
-        "paths": {path: [client] for path in paths},
+        "paths": {name: [client] for name in names},
     }
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options}))
     checked = subprocess.run(
