@@ -35,7 +35,7 @@ class Plan:
 
 
 SHORT = Plan(down=2, offline=6, lost=4, rounds=1, options={"pingSeconds": 3, "replySeconds": 3})
-LONG = Plan(down=10, offline=40, lost=40, rounds=3, options={})
+LONG = Plan(down=10, offline=40, lost=40, rounds=2, options={})
 
 at_length = pytest.mark.skipif(
     not os.environ.get("TABS_AT_LENGTH"), reason="takes some ten minutes: make tabs"
