@@ -4,8 +4,11 @@ import asyncio
 import itertools
 import json
 import random
+import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,19 +28,44 @@ from worker.severity import Thresholds
 from worker.suppliers import Suppliers
 from worker.watched import WatchedKey
 
-BASIS = Basis(load())
+
+def next_years_basis() -> Basis:
+    """Another set of factors: small lorries and the British grid are a fifth cleaner."""
+    vehicles = (
+        "vehicle,fuel,class,temperature,region,factor_set,payload_t_full,"
+        "ttw_empty,ttw_half,ttw_full,ttw_average,wtt_empty,wtt_half,wtt_full,wtt_average\n"
+        "truck,diesel,rigid_7_5,ambient,GBR,next-2027,2.182,.37,.40,.43,.40,.09,.10,.10,.10\n"
+    )
+    grid = (
+        "iso3,year,basis,g_generation,g_total,source,source_id\n"
+        "GBR,2027,direct,131,196,next-2027,a\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        own = [Path(folder) / "vehicles-next.csv", Path(folder) / "grid-next.csv"]
+        for path, text in zip(own, (vehicles, grid), strict=True):
+            path.write_text(text)
+        return Basis(load(own))
+
+
+BASIS, NEXT_BASIS = Basis(load()), next_years_basis()
 READER = Reader(BASIS.factors)
 RULES = Rules()
 NOTHING: dict[str, Any] = {
     "clock": None, "keys": [], "detectors": [], "inputs": [], "episodes": [], "suppliers": [],
 }  # fmt: skip
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
+NEXT_YEAR = BEGIN + timedelta(days=25)
 KEY = ("entity", "entity_type", "event_type")
 
 
 def outcomes_of(events: Sequence[Event]) -> list[Outcome]:
+    """By the factors of the year in which the event was."""
     suppliers = Suppliers([], BASIS.factors.truck_classes)
-    return [predict(event, suppliers, BASIS) for event in events]
+    return [
+        predict(event, suppliers, BASIS if event.occurred_at < NEXT_YEAR else NEXT_BASIS)
+        for event in events
+        if event.occurred_at is not None
+    ]
 
 
 class Tables:
@@ -182,25 +210,57 @@ def scanned(
     raise AssertionError("unreachable")
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw work of two suppliers, one of whom begins to measure fuel, with faults and lateness."""
-    chance = random.Random(draw(st.integers(0, 2**32)))
+def history(chance: random.Random, days: int, a_day: int, *, sites: bool) -> list[dict[str, Any]]:
+    """Make work of two suppliers, with faults and lateness.
+
+    In the course of it one begins to measure fuel, sites move to another country, lose the record
+    of their output, and the factors of the next year come into force: kilograms change their
+    method, basis, country and set. With four events a day periods are judged as well.
+    """
     rows = []
-    for number in range(draw(st.integers(20, 120))):
+    for number in range(days * a_day):
+        day = number / a_day
         km = 100 * (1 + chance.gauss(0, 0.02)) * chance.choice([1] * 9 + [1.2, 1.5, 3])
-        km *= 1.25 if number > 60 else 1
+        km *= 1.25 if day > 60 else 1
         made = trip(number + 1, km, supplier=chance.choice("AB"))
-        made["load_kg"] = chance.choice([900.0, 600.0, 1500.0, None])
-        if chance.random() < 0.08:
-            late = BEGIN + timedelta(days=number - chance.uniform(0, 30))
-            made["timestamp"] = late.isoformat()
-        if made["supplier_id"] == "B" and number > 50 and chance.random() < 0.5:
-            made["fuel_litres"] = km * 0.2 * (1 + chance.gauss(0, 0.03))
-        if chance.random() < 0.03:
-            made["distance_km"], made["planned_distance_km"] = 4000.0, 0.5
+        when = day - chance.uniform(0, 30) if chance.random() < 0.08 else day
+        made["timestamp"] = (BEGIN + timedelta(days=when)).isoformat()
+        if sites:
+            made |= {"event_type": "factory", "energy_kwh": km, "country": "GBR"}
+            if chance.random() < 0.9:
+                made |= {"output_quantity": 10.0, "output_unit": "t"}
+            if day > 40 and made["supplier_id"] == "A":
+                made["country"] = "DEU"
+        else:
+            made["load_kg"] = chance.choice([900.0, 600.0, 1500.0, None])
+            if made["supplier_id"] == "B" and day > 50 and chance.random() < 0.5:
+                made["fuel_litres"] = km * 0.2 * (1 + chance.gauss(0, 0.03))
+            if chance.random() < 0.03:
+                made["distance_km"], made["planned_distance_km"] = 4000.0, 0.5
         rows.append(made)
     return rows
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    a_day, sites = draw(st.sampled_from([1, 4])), draw(st.booleans())
+    return history(chance, draw(st.integers(20, 120)), a_day, sites=sites)
+
+
+def test_drawn_work_has_both_series_and_changes_method_basis_country_and_factors() -> None:
+    """Else the properties below would say less than they seem to."""
+    seen: dict[str, set[Any]] = defaultdict(set)
+    for seed, sites in itertools.product(range(4), (False, True)):
+        tables = scanned(history(random.Random(seed), 120, 4, sites=sites))
+        seen["series"].update(row["series"] for row in tables.hotspots)
+        for name in ("method", "activity_basis", "grid_country", "factor_set"):
+            seen[name].update(row.get(name) for row in tables.predictions)
+    assert seen["series"] == {"event", "period"}
+    assert seen["method"] >= {"modelled", "primary"}
+    assert seen["activity_basis"] >= {"t_km_planned", "km_planned", "output:t", "none"}
+    assert seen["grid_country"] == {None, "GBR", "DEU"}
+    assert len(seen["factor_set"]) == 2
 
 
 @settings(max_examples=40)

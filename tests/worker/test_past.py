@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -98,6 +100,36 @@ async def test_whatever_the_order_the_state_is_that_of_ordered_events(
     summary = await scanned(emulator)
     assert summary.counts["rebuilt"] >= 1
     assert state(tables) == expected
+    assert tables.rows("select * from rebuilds") == []
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """The rows as a file, in this order."""
+    written = io.StringIO()
+    writer = csv.DictWriter(written, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("order", ["newest first", "shuffled", "history after live events"])
+def test_whatever_the_order_of_a_file_its_import_ends_as_that_of_an_ordered_one(
+    order: str, emulator: Emulator, tables: Table, run: Run
+) -> None:
+    """Through `ingest` and `scan`, as a person does it; the history has a fault of its own."""
+    rows = work(120, hot=[40, 70, 118, 119])
+    expected = asyncio.run(ordered(emulator, tables, rows))
+    assert len(expected["open"]) == 1
+    files = {
+        "newest first": [rows[::-1]],
+        "shuffled": [random.Random(1).sample(rows, len(rows))],
+        "history after live events": [rows[80:], rows[:80][::-1]],
+    }
+    for part in files[order]:
+        assert run("ingest", text=as_csv(part))[0] == 0
+        assert run("scan")[0] == 0
+    assert state(tables) == expected
+    assert tables.rows("select count(*)::int from predictions") == [{"count": 120}]
     assert tables.rows("select * from rebuilds") == []
 
 
