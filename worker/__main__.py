@@ -26,7 +26,8 @@ from worker.heartbeat import Heartbeat
 from worker.ingest import command as ingest
 from worker.ingest.files import CsvRecords, FileError, decoded, lines
 from worker.ingest.forecast import Forecast
-from worker.ingest.rows import known_columns
+from worker.ingest.header import known_columns
+from worker.ingest.options import add_arguments
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "ingest" and options.dry_run:
             # It asks no project, so it needs none.
             settings = Settings.from_env(NO_PROJECT | os.environ)
-            return ingest.run(options, Forecast(_basis(settings)))
+            return ingest.run(options, Forecast(_basis(settings)), _days(settings))
         if options.command == "backtest":
             return _backtest(Settings.from_env(NO_PROJECT | os.environ), options)
         settings = Settings.from_env(os.environ)
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("realtime").setLevel(logging.CRITICAL)
         if options.command == "ingest":
             forecast = Forecast(_basis(settings))
-            return ingest.run(options, forecast, lambda: _connected(settings))
+            return ingest.run(options, forecast, _days(settings), lambda: _connected(settings))
         if options.command in ("scan", "run"):
             return asyncio.run(_scan(settings) if options.command == "scan" else _run(settings))
         if options.command == "rebuild":
@@ -125,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     backtest_of.add_argument("--labels", required=True, metavar="COLUMN")
     backtest_of.add_argument("--json", action="store_true", help="print JSON instead of a table")
     backtest_of.add_argument("--plot", metavar="FILE.svg", help="also draw the events there")
-    ingest.add_arguments(
+    add_arguments(
         commands.add_parser(
             "ingest",
             help="write the events of a CSV or Excel file",
@@ -164,6 +165,10 @@ def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Plan
         reader=Reader(basis.factors, settings.timezone),
         wall=time.time if settings.clock == "wall" else None,
     )
+
+
+def _days(settings: Settings) -> ingest.Days:
+    return ingest.Days(settings.timezone, time.time if settings.clock == "wall" else None)
 
 
 def _basis(settings: Settings) -> Basis:

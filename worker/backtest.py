@@ -14,7 +14,8 @@ from worker.detection.observation import Change as Found
 from worker.events import Event, Implausible, Key, UnusableEvent
 from worker.findings import Findings
 from worker.ingest.files import BadRow, CsvRecords, FileError, Record
-from worker.ingest.rows import EventRows, GoodRow, Reading, folded
+from worker.ingest.header import folded
+from worker.ingest.rows import EventRows, GoodRow, Reading
 from worker.kilograms.energy import Basis
 from worker.predictions import predict
 from worker.readings import Kilograms, Reader
@@ -44,6 +45,7 @@ class Labelled:
         self.header = source.header
         self.commas_separate = source.commas_separate
         self.mark = source.mark
+        self.first_column = source.first_column
         self.labels: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[Record | BadRow]:

@@ -57,6 +57,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "announce_open_episodes": ("alerts",),
     "finish_scan": ("scans",),
     "emissions_report": ("rows", "next"),
+    "learned_of": ("detectors", "pending", "waiting"),
     "prune": ("events",),
     "worker_heartbeat": ("seen_at",),
     "next_recompute": ("recompute",),
@@ -236,21 +237,25 @@ class Database:
         """Delete some of what is over and older than that; what was deleted, zeros at the end."""
         return await self._call("prune", {"keep": f"{keep_days * 86_400} seconds"})
 
-    async def add_events(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert the events whose `source_key` is new and give their number.
+    async def add_events(self, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Insert the events whose `source_key` is new and give the keys of these.
 
         After an answer that was lost on the way they count as not new.
         """
         query = self._client.table("events_normalized").upsert(
             [dict(row) for row in rows], on_conflict="source_key", ignore_duplicates=True
         )
-        return len(await self._repeat("events_normalized", query.select("id").execute, list))
+        query = query.select("source_key")
+        new: list[Row] = await self._repeat("events_normalized", query.execute, list)
+        return {row["source_key"] for row in new}
 
-    async def usable_events(self, suppliers: Sequence[str]) -> dict[tuple[str, str], int]:
-        """Count the events of each (supplier, event type) that are not in quarantine."""
-        query = self._client.rpc("usable_events", {"suppliers": list(suppliers)})
-        counts: list[dict[str, Any]] = await self._repeat("usable_events", query.execute, list)
-        return {(row["supplier_id"], row["event_type"]): row["events"] for row in counts}
+    async def learned_of(self, suppliers: Sequence[str], most: int) -> Row:
+        """Give what the detectors of suppliers have learned, and what waits for the worker.
+
+        `detectors` has a row for each; `pending` are at most so many events that wait, and
+        `waiting` is how many there are.
+        """
+        return await self._call("learned_of", {"suppliers": list(suppliers), "most": most})
 
     async def next_recompute(
         self, lease: Lease, lease_seconds: int, basis: Row | None, classes: list[Any] | None

@@ -143,7 +143,7 @@ FUNCTIONS: Matrix = {
     "next_recompute(uuid,bigint,integer,jsonb,jsonb)": _SERVICE,
     "recompute_page(uuid,bigint,integer,bigint,integer)": _SERVICE,
     "commit_recompute(uuid,bigint,bigint,bigint,bigint,jsonb)": _SERVICE,
-    "usable_events(text[])": _SERVICE,
+    "learned_of(text[],integer)": _SERVICE,
     "requeue_mended_events()": {},
     "prune(interval,interval)": _SERVICE,
     "record_decision(text,text,bigint,text,jsonb,bigint)": {},

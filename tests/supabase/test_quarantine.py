@@ -147,11 +147,36 @@ def test_predictions_of_another_factor_set_stand_beside_the_old_ones(worker: Wor
     assert [tuple(row.values()) for row in found] == [("a", 100), ("b", 90)]
 
 
-def test_usable_events_are_those_that_are_not_in_quarantine(worker: Worker) -> None:
+def learned_of(worker: Worker, suppliers: list[str], most: int) -> dict[str, Any]:
+    query = "select public.learned_of(%s, %s) as it"
+    answer: dict[str, Any] = call(worker.connection, query, suppliers, most)["it"]
+    return answer
+
+
+def test_what_is_learned_and_what_waits_is_told_of_the_suppliers_that_are_asked_for(
+    worker: Worker,
+) -> None:
+    """Without what is in quarantine, and of the detectors those that judge."""
     put_aside(worker)
-    add(worker.connection)
-    add(worker.connection)
-    counted = call(worker.connection, "select public.usable_events(%s) as it", ["Foundry", "Other"])
-    (found,) = counted["it"]
-    assert (found["supplier_id"], found["events"]) == ("Foundry", 2)
-    assert call(worker.connection, "select public.usable_events('{}') as it")["it"] == []
+    waiting = add(worker.connection, 3)
+    add(worker.connection, supplier="Other")
+    columns = (
+        "(entity, entity_type, event_type, series, method, basis, country, learned, spread, state)"
+    )
+    worker.connection.execute(
+        f"insert into public.detectors {columns} values"  # noqa: S608 - a constant
+        " (%s, 'supplier', 'factory', 'event', 'primary', 'output:t', 'DEU', 7, 0.1, '{}'),"
+        " (%s, 'supplier', 'factory', 'period', 'primary', 'output:t', 'DEU', 2, 0.1, '{}'),"
+        " (%s, 'supplier', 'factory', 'period', 'primary', 'none', 'DEU', 3, 0.1,"
+        """ '{"days": {"20457": [], "20458": []}, "closed": 20456}'),"""
+        " ('Other', 'supplier', 'factory', 'event', 'primary', 'output:t', 'DEU', 9, 0.1, '{}')",
+        ("Foundry", "Foundry", "Foundry"),
+    )
+    answer = learned_of(worker, ["Foundry"], 2)
+    assert answer["waiting"] == 3
+    assert [row["id"] for row in answer["pending"]] == waiting[:2]
+    assert answer["pending"][0]["supplier_id"] == "Foundry"
+    found = sorted(answer["detectors"], key=lambda row: str(row["series"]))
+    assert [(row["series"], row["learned"]) for row in found] == [("event", 7), ("period", 3)]
+    assert (sorted(found[1]["days"]), found[1]["closed"]) == ([20457, 20458], 20456)
+    assert learned_of(worker, [], 2) == {"detectors": [], "pending": [], "waiting": 0}

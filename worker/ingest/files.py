@@ -30,7 +30,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _OTHER_FORMATS = (
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls): save it as .xlsx or as CSV UTF-8"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "an old Excel workbook (.xls), or one with a password: save it as .xlsx, or as CSV UTF-8",
+    ),
+    (b"<!DOCTYPE", "an HTML page: open it in Excel and save it as .xlsx"),
+    (b"<html", "an HTML page: open it in Excel and save it as .xlsx"),
+    (b"<?xml", "XML, perhaps of an old Excel: open it in Excel and save it as .xlsx"),
     (b"%PDF", "a PDF: export the table as CSV"),
     (b"\x1f\x8b", "compressed with gzip: gunzip it first"),
     (b"PAR1", "a Parquet file: write it as CSV first"),
@@ -128,6 +134,7 @@ class CsvRecords:
     """
 
     mark: None = None  # the cells tell
+    first_column = 0
 
     def __init__(self, text: Iterator[str], known: Callable[[list[str]], int]) -> None:
         self._lines = _Lines(text)

@@ -13,25 +13,30 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 SOONEST_TOO_LATE = timedelta(days=1)
 MOST_HOURS_FROM_UTC = 14
 
-_CLOCK = r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+_HALF = r"(?: ?([AP])\.?M\b\.?)?"
+_CLOCK = r"(\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?" + _HALF
 _ZONE = r" ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?"
 # RFC 3339, and pandas: a blank for the T, any number of decimals.
 _EXTENDED = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?" + _ZONE + ")?",
     re.ASCII | re.IGNORECASE,
 )
+_ISO_HALF = re.compile(rf"(\d{{4}})-(\d\d)-(\d\d) {_CLOCK}", re.ASCII | re.IGNORECASE)
 # ISO 8601 basic, also without the T.
 _BASIC = re.compile(
     r"(\d{4})(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + _ZONE + ")?",
     re.ASCII | re.IGNORECASE,
 )
 # Excel: 05.01.2026 9:14 is the day first wherever dots are used, 2026/1/5 9:14 the year.
-_DOTS = re.compile(rf"(\d\d?)\.(\d\d?)\.(\d{{4}})(?:,? {_CLOCK})?", re.ASCII)
-_YEAR_FIRST = re.compile(rf"(\d{{4}})/(\d\d?)/(\d\d?)(?: {_CLOCK})?", re.ASCII)
+_DOTS = re.compile(rf"(\d\d?)\.(\d\d?)\.(\d{{4}})(?:,? {_CLOCK})?", re.ASCII | re.IGNORECASE)
+_YEAR_FIRST = re.compile(rf"(\d{{4}})/(\d\d?)/(\d\d?)(?: {_CLOCK})?", re.ASCII | re.IGNORECASE)
 # 05/01/2026 is the fifth of January or the first of May.
 _YEAR_LAST = re.compile(
-    rf"(\d\d?)([/-])(\d\d?)\2(\d{{4}})(?:,? {_CLOCK}(?: ?([AP])M)?)?", re.ASCII | re.IGNORECASE
+    rf"(\d\d?)([/-])(\d\d?)\2(\d{{4}})(?:,? {_CLOCK})?", re.ASCII | re.IGNORECASE
 )
+# The cell of a time beside that of its date; Excel's date has a midnight.
+_CLOCK_CELL = re.compile(rf"{_CLOCK}{_ZONE}", re.ASCII | re.IGNORECASE)
+_MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?")
 _EPOCH = re.compile(r"(\d{1,15})(?:\.(\d{0,9}))?", re.ASCII)
 _BLANKS = re.compile(r"[\u00a0\u202f\s]+")
 
@@ -58,21 +63,26 @@ class Times:
     def __post_init__(self) -> None:
         self._latest = self.clock() + SOONEST_TOO_LATE
 
-    def utc(self, text: str) -> str:
+    def utc(self, text: str, clock: str = "") -> str:
         """Give the time as RFC 3339 in UTC, to the microsecond.
 
-        Raises ValueError with a reason for the person who wrote the row.
+        `clock` is the time of day where it has a cell of its own. Raises ValueError with a reason
+        for the person who wrote the row.
         """
+        given = text
         try:
+            if clock:
+                given = f"{text} {clock}"
+                text = _joined(text, clock)
             moment = self._text(text) if self.form == "text" else self._epoch(text)
         except _Refused as refused:
-            raise ValueError(f"timestamp {text!r} {refused}") from None
+            raise ValueError(f"timestamp {given!r} {refused}") from None
         except (ValueError, OverflowError):
-            raise ValueError(f"timestamp {text!r} is no time: that day or hour is none") from None
+            raise ValueError(f"timestamp {given!r} is no time: that day or hour is none") from None
         if moment < EARLIEST:
-            raise ValueError(f"timestamp {text!r} is before the year {EARLIEST.year}")
+            raise ValueError(f"timestamp {given!r} is before the year {EARLIEST.year}")
         if moment > self._latest:
-            raise ValueError(f"timestamp {text!r} is later than tomorrow")
+            raise ValueError(f"timestamp {given!r} is later than tomorrow")
         return moment.isoformat()
 
     def _epoch(self, text: str) -> datetime:
@@ -91,22 +101,35 @@ class Times:
             return self._moment((year, month, day), (hour, minute, second, decimals), zone)
         text = _BLANKS.sub(" ", text)
         if match := _DOTS.fullmatch(text):
-            day, month, year, *clock = match.groups()
-        elif match := _YEAR_FIRST.fullmatch(text):
-            year, month, day, *clock = match.groups()
+            day, month, year, *clock, half = match.groups()
+        elif match := _YEAR_FIRST.fullmatch(text) or _ISO_HALF.fullmatch(text):
+            year, month, day, *clock, half = match.groups()
         elif match := _YEAR_LAST.fullmatch(text):
             one, _, two, year, *clock, half = match.groups()
-            if self.day_first is None:
+            day, month = self._day_and_month(one, two)
+        else:
+            raise _Refused(_hint(text))
+        if half is not None:
+            clock[0] = _hour(int(clock[0]), half)
+        return self._moment((year, month, day), clock, None)
+
+    def _day_and_month(self, one: str, two: str) -> tuple[str, str]:
+        may_be_first, may_be_second = int(two) <= 12, int(one) <= 12
+        if self.day_first is None:
+            if may_be_first and may_be_second:
                 raise _Refused(
                     f"has the day or the month first: say --day-first for {one} as the day, "
                     f"--month-first for {two}"
                 )
-            day, month = (one, two) if self.day_first else (two, one)
-            if half is not None:
-                clock[0] = _hour(int(clock[0]), half)
-        else:
-            raise _Refused(_hint(text))
-        return self._moment((year, month, day), clock, None)
+            if may_be_first:
+                raise _Refused(f"has the day first, as {one} is no month: say --day-first")
+            if may_be_second:
+                raise _Refused(f"has the month first, as {two} is no month: say --month-first")
+        elif self.day_first and may_be_second and not may_be_first:
+            raise _Refused(f"has the month first, as {two} is no month, against --day-first")
+        elif self.day_first is False and may_be_first and not may_be_second:
+            raise _Refused(f"has the day first, as {one} is no month, against --month-first")
+        return (one, two) if self.day_first else (two, one)
 
     def _moment(
         self,
@@ -139,6 +162,21 @@ class Times:
 
 class _Refused(Exception):
     """Why a text is no time; it follows the text in the message."""
+
+
+def _joined(date: str, clock: str) -> str:
+    match = _CLOCK_CELL.fullmatch(_BLANKS.sub(" ", clock))
+    if match is None:
+        raise _Refused(f"has {clock!r} beside it, which is not a time of day such as 09:14")
+    hour, minute, second, decimals, half, zone = match.groups()
+    if half is not None:
+        hour = _hour(int(hour), half)
+    parts = f"{int(hour):02d}:{minute}:{second or '00'}.{decimals or '0'}"
+    if midnight := _MIDNIGHT.search(date):
+        date = date[: midnight.start()] if midnight.end() == len(date) else date
+    if len(date) == 8 and date.isdigit():
+        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    return f"{date} {parts}{zone or ''}"
 
 
 def _hour(hour: int, half: str) -> str:

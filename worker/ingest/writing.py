@@ -7,12 +7,15 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from worker.detection.series import Identity
 from worker.ingest.files import BadRow
+from worker.ingest.forecast import Foreseen
 from worker.ingest.order import EventOrder
+from worker.ingest.readiness import Key
 from worker.ingest.rows import GoodRow
 
 BATCH_ROWS = 2000
@@ -25,17 +28,20 @@ PROGRESS_SECONDS = 5.0
 PROGRESS_ROWS = 500
 """So many rows are read between looks at the clock."""
 
-Key = tuple[str, str]
-"""Supplier and event type."""
+Check = Callable[[Mapping[str, Any]], Foreseen]
+"""Says what the worker will make of an event."""
 
-Check = Callable[[Mapping[str, Any]], str | None]
-"""Gives the reason for which the worker will put an event into quarantine, None for none."""
+Learn = Callable[[Mapping[str, Any], Identity | None], None]
+"""Takes a new event and the detector that will learn from it."""
+
+ZERO_IS_A_VALUE = frozenset(("temperature", "empty_km"))
+"""Columns that may be 0 throughout and mean it."""
 
 
 class Table(Protocol):
-    """Where events are added; the answer is how many were new."""
+    """Where events are added; the answer has the `source_key` of those that were new."""
 
-    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> int: ...
+    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> Collection[str]: ...
 
 
 class Report(Protocol):
@@ -55,14 +61,18 @@ class Ingested:
     """What became of the rows of a file: each is counted as written, repeated or refused.
 
     Of those written and repeated, `quarantined` are implausible or have no emission factor: the
-    worker stores them with the reason and does not judge them.
+    worker stores them with the reason and does not judge them. `good` rows were read, and `keys`
+    counts them by supplier and activity. `zeros` are the columns that are 0 in all rows of an event
+    type: they are taken as missing there.
     """
 
     written: int = 0
     repeated: int = 0
     refused: int = 0
     quarantined: int = 0
-    usable: Counter[Key] = field(default_factory=Counter)
+    good: int = 0
+    keys: Counter[Key] = field(default_factory=Counter)
+    zeros: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -75,11 +85,11 @@ class Ingested:
         )
 
 
-def read(
-    rows: Iterable[GoodRow | BadRow], order: EventOrder, report: Report, check: Check
-) -> Ingested:
+def read(rows: Iterable[GoodRow | BadRow], order: EventOrder, report: Report) -> Ingested:
     """Put the good rows of a file into order and report the others; nothing is written yet."""
     done, told, number = Ingested(), time.monotonic(), 0
+    zeros: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {}
     for number, row in enumerate(rows, start=1):
         if number % PROGRESS_ROWS == 0 and time.monotonic() - told >= PROGRESS_SECONDS:
             report.reading(number)
@@ -88,49 +98,87 @@ def read(
             done.refused += 1
             report.refused(row)
             continue
-        if (reason := check(row.values)) is not None:
-            done.quarantined += 1
-            report.quarantined(row.line, reason)
-        else:
-            done.usable[row.values["supplier_id"], row.values["event_type"]] += 1
-        order.add(row.values["timestamp"], row.line, content_of(row.values))
+        values = row.values
+        kind = values["event_type"]
+        done.keys[values["supplier_id"], kind] += 1
+        if kind not in zeros:
+            zeros[kind], others[kind] = set(), set(ZERO_IS_A_VALUE)
+        seen = others[kind]
+        for name in values.keys() - seen:
+            value = values[name]
+            if value == 0 and isinstance(value, float):
+                zeros[kind].add(name)
+            else:
+                seen.add(name)
+        order.add(values["timestamp"], row.line, content_of(values))
+    done.good = done.keys.total()
+    done.zeros = {kind: frozenset(zeros[kind] - others[kind]) for kind in zeros}
     return done
 
 
-async def write(table: Table, order: EventOrder, done: Ingested, report: Report) -> None:
-    """Write the rows in order, each once however often the file is repeated; counts into `done`.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A row as it is stored, and the detector that will learn from it."""
 
-    Raises Unavailable or Rejected; what was written until then stays and is skipped next time.
+    row: dict[str, Any]
+    length: int
+    identity: Identity | None
+
+
+def settle(order: EventOrder, done: Ingested, report: Report, check: Check) -> Iterator[Settled]:
+    """Give the rows in the order of their time, and report those that will be quarantined.
+
+    The key of a row is that of its cells: it is the same whatever other rows the file has.
     """
-    batch: list[dict[str, Any]] = []
-    size, batches, told = 2, 0, time.monotonic()
     occurrences: Counter[bytes] = Counter()
     now = ""
-    for timestamp, _, content in order:
+    for timestamp, line, content in order:
         if timestamp != now:  # only rows of the same time can be equal
             occurrences.clear()
             now = timestamp
         row = json.loads(content)
+        for name in done.zeros[row["event_type"]]:
+            row.pop(name, None)
+        reason, identity = check(row)
+        if reason is not None:
+            done.quarantined += 1
+            report.quarantined(line, reason)
         row["source_key"] = source_key(content, occurrences)
-        length = len(content) + 64
-        if len(batch) == BATCH_ROWS or size + length > BATCH_BYTES:
-            await _add(table, batch, done)
+        yield Settled(row, len(content) + 64, identity)
+
+
+async def write(
+    table: Table, rows: Iterable[Settled], done: Ingested, report: Report, learn: Learn
+) -> None:
+    """Write the rows, each once however often the file is repeated; counts into `done`.
+
+    Raises Unavailable or Rejected; what was written until then stays and is skipped next time.
+    """
+    batch: list[Settled] = []
+    size, batches, told = 2, 0, time.monotonic()
+    for settled in rows:
+        if len(batch) == BATCH_ROWS or size + settled.length > BATCH_BYTES:
+            await _add(table, batch, done, learn)
             batch, size, batches = [], 2, batches + 1
             if batches % COLLECTED_BATCHES == 0:
                 gc.collect()
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 report.writing(done)
                 told = time.monotonic()
-        batch.append(row)
-        size += length
-    await _add(table, batch, done)
+        batch.append(settled)
+        size += settled.length
+    await _add(table, batch, done, learn)
 
 
-async def _add(table: Table, batch: list[dict[str, Any]], done: Ingested) -> None:
-    if batch:
-        new = await table.add_events(batch)
-        done.written += new
-        done.repeated += len(batch) - new
+async def _add(table: Table, batch: list[Settled], done: Ingested, learn: Learn) -> None:
+    if not batch:
+        return
+    new = await table.add_events([settled.row for settled in batch])
+    done.written += len(new)
+    done.repeated += len(batch) - len(new)
+    for settled in batch:
+        if settled.row["source_key"] in new:
+            learn(settled.row, settled.identity)
 
 
 def content_of(values: Mapping[str, Any]) -> str:

@@ -28,10 +28,11 @@ import openpyxl
 from tests.worker.ingest.reading import NOW, times
 from worker.ingest.files import BadRow, CsvRecords, FileError, Record, decoded, lines
 from worker.ingest.forecast import Forecast
+from worker.ingest.header import known_columns
 from worker.ingest.order import EventOrder
-from worker.ingest.rows import EventRows, GoodRow, Reading, known_columns
+from worker.ingest.rows import EventRows, GoodRow, Reading
 from worker.ingest.workbook import WorkbookRecords
-from worker.ingest.writing import Ingested, read, write
+from worker.ingest.writing import Ingested, read, settle, write
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load
 
@@ -51,7 +52,7 @@ BAD_CELLS = {
     "timestamp": ("", "yesterday", "2026-02-30", "1999-01-01", "2126-01-01", "05/01/2026", "2026"),
     "supplier_id": ("", "x" * 201, "a\x01b", " "),
     "event_type": ("", "sailing", "logistic"),
-    "distance_km": ("-1", "far", "nan", "1e999", "1.2.3", "12,3,4", "--", "1_0"),
+    "distance_km": ("-1", "far", "inf", "1e999", "1.2.3", "12,3,4", "--", "1_0"),
     "vehicle_type": ("lorry", "rocket"),
 }
 
@@ -75,11 +76,11 @@ class Table:
         self.keys: set[str] = set()
         self.rows: list[Mapping[str, Any]] = []
 
-    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> int:
+    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> set[str]:
         new = [row for row in rows if row["source_key"] not in self.keys]
-        self.keys |= {row["source_key"] for row in new}
+        self.keys |= (keys := {row["source_key"] for row in new})
         self.rows += new
-        return len(new)
+        return keys
 
 
 class Silent:
@@ -243,11 +244,14 @@ def check(made: Made) -> str:
 
 def ingested(found: Sequence[GoodRow | BadRow], table: Table, silent: Silent) -> Ingested:
     order = EventOrder(memory_characters=2000)
-    done = read(found, order, silent, Forecast(BASIS))
-    assert done.quarantined == len(silent.held)
-    assert done.quarantined + done.usable.total() + done.refused == len(found)
-    asyncio.run(write(table, order, done, silent))
+    done = read(found, order, silent)
+    learned: list[object] = []
+    rows = settle(order, done, silent, Forecast(BASIS))
+    asyncio.run(write(table, rows, done, silent, lambda row, _: learned.append(row)))
     order.close()
+    assert done.quarantined == len(silent.held)
+    assert done.good + done.refused == len(found)
+    assert len(learned) == done.written
     return done
 
 

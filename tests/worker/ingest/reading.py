@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.ingest.files import BadRow, CsvRecords, decoded, lines
-from worker.ingest.rows import EventRows, GoodRow, Reading, known_columns
+from worker.ingest.header import known_columns
+from worker.ingest.rows import EventRows, GoodRow, Reading
 from worker.ingest.times import Times
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

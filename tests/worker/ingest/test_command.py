@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,91 @@ def test_the_summary_says_when_each_activity_is_judged(run: Run, tables: Table) 
     assert status == 0
     assert out.splitlines() == [
         "written=4 repeated=0 refused=0 quarantined=0",
-        "supplier     activity      events  judged",
-        "A            logistics         12  yes",
-        "Bäcker & Co  logistics          3  after 9 more",
+        "supplier     activity   compared by               learned from  judged",
+        "A            logistics  default, per t_km_actual     12 events  from the next on",
+        "Bäcker & Co  logistics  default, per t_km_actual      3 events  after 9 more",
     ]
+    for scanned in (False, True):  # what waits for the worker counts as what was worked off
+        if scanned:
+            assert run("scan")[0] == 0
+        out = run("ingest", text=more)[1]
+        assert "written=0 repeated=4 " in out
+        assert out.endswith(
+            "A            logistics  default, per t_km_actual     12 events  from the next on\n"
+            "Bäcker & Co  logistics  default, per t_km_actual      3 events  after 9 more\n"
+        )
+    out = run("ingest", text=HEADER + "\n" + line(13))[1]
+    assert out.endswith("13 events  yes\n")
+    assert run("scan")[0] == 0
+    (ready,) = tables.rows(
+        "select sample_size n from baselines where series = 'event' and entity = 'A'"
+    )
+    assert ready == {"n": 13}
+
+
+def test_events_that_different_detectors_learn_from_are_counted_apart(
+    run: Run, tables: Table
+) -> None:
+    """With litres in every third row neither of the two is ready after twelve events."""
+    trips = [
+        f"2026-01-05T{h:02d}:00:00Z,A,logistics,100,900,truck,diesel,{'' if h % 3 else 22}\n"
+        for h in range(15)
+    ]
+    out = run("ingest", text=f"{HEADER},fuel_litres\n" + "".join(trips))[1]
+    assert out.splitlines()[2:] == [
+        "A         logistics  default, per t_km_actual     10 events  after 2 more",
+        "A         logistics  primary, per t_km_actual      5 events  after 7 more",
+    ]
+    assert run("scan")[0] == 0
+    found = tables.rows(
+        "select method, sample_size n from baselines where series = 'event' order by method"
+    )
+    assert found == [{"method": "default", "n": 10}, {"method": "primary", "n": 5}]
+
+
+def test_rows_that_will_be_held_are_not_counted_as_usable(run: Run, tables: Table) -> None:
+    text = HEADER + "\n" + "".join(line(h, km="6000") for h in range(9)) + line(10)
+    status, out, err = run("ingest", text=text + line(11, "B", km="0"))
+    assert status == 0
+    assert out.splitlines()[0] == "written=11 repeated=0 refused=0 quarantined=10"
+    assert out.splitlines()[2:] == [
+        "A         logistics  default, per t_km_actual       1 event  after 11 more",
+        "B         logistics  nothing usable                0 events  after 12 more",
+    ]
+    assert "lines 3, 4, 5 and 5 more: quarantined: distance_km 6000 is not above 0" in err
+
+
+def test_a_site_without_output_is_judged_by_its_days(run: Run, tables: Table) -> None:
+    """Twelve whole days before the one that is judged; a day is whole when the next one is over."""
+    header = "timestamp,supplier_id,event_type,energy_kwh,country\n"
+
+    def said(days: range) -> str:
+        shifts = [
+            f"2026-01-{day:02d}T{hour}:00Z,Foundry,factory,{400 + day},DE\n"
+            for day in days
+            for hour in ("06", "18")
+        ]
+        return run("ingest", text=header + "".join(shifts))[1].splitlines()[-1]
+
+    head = "Foundry   factory   primary, per day, DEU  "
+    assert said(range(1, 8)) == f"{head}      5 days  after 7 more days"
+    assert run("scan")[0] == 0
+    assert said(range(8, 15)) == f"{head}     12 days  from the next day on"
+    assert said(range(15, 16)) == f"{head}     13 days  yes"
+    assert run("scan")[0] == 0
+    assert tables.rows("select sample_size n, basis from baselines") == [{"n": 13, "basis": "none"}]
+
+
+def test_settings_of_a_supplier_are_known(run: Run, tables: Table) -> None:
+    """What a person set decides the detector: here the class of truck."""
+    assert run("ingest", text=f"{HEADER}\n{line(1)}")[1].endswith("1 event  after 11 more\n")
+    assert run("scan")[0] == 0
+    tables.execute(
+        "update suppliers set vehicle_class = 'rigid_17', vehicle_class_origin = 'person'"
+        " where supplier_id = 'A'"
+    )
+    out = run("ingest", text=f"{HEADER}\n{line(2)}{line(3)}")[1]
+    assert "modelled, per t_km_actual      2 events" in out
 
 
 def test_a_dry_run_shows_what_would_happen_and_needs_no_project(dry: Any, tmp_path: Path) -> None:
@@ -148,7 +230,8 @@ def test_a_dry_run_shows_what_would_happen_and_needs_no_project(dry: Any, tmp_pa
     assert "  Notiz                       ignored\n" in out
     assert "  line 2: 2026-01-05T08:14:00+00:00, A, logistics, distance_km=16.898112\n" in out
     assert "dry run, nothing was written: rows=1 refused=1 quarantined=0\n" in out
-    assert "A         logistics          1  after 11 more\n" in out
+    assert "converted: 'Distanz' from mi to km (distance_km)\n" in out
+    assert "A         logistics  default, per km_actual       1 event  after 11 more\n" in out
     assert "columns that are not known are ignored: 'Notiz'\n" in err
     assert "line 3: refused: timestamp 'gestern' is not a time" in err
 
@@ -172,8 +255,10 @@ def test_of_many_bad_rows_the_first_are_shown_and_a_file_has_all(dry: Any, tmp_p
     status, out, err = dry("--refused", listed, file)
     assert status == 1
     assert "rows=1 refused=500" in out
-    assert len(err.splitlines()) == 201
-    assert "... and 300 more such rows; --refused FILE.csv lists all" in err
+    assert err.splitlines() == [
+        "line 2: refused: distance_km 'far' is not a number",
+        "lines 3, 4, 5 and 496 more: refused: distance_km 'far' is not a number",
+    ]
     with listed.open(newline="") as opened:
         rows = list(csv.reader(opened))
     assert rows[0] == ["line", "what", "reason"]
@@ -189,6 +274,12 @@ def test_of_many_bad_rows_the_first_are_shown_and_a_file_has_all(dry: Any, tmp_p
         (["--units", "distance=furlong"], "distance_km has one of km, m, mi, nmi, not 'furlong'"),
         (["--units", "supplier_id=mi"], "supplier_id has no units, not 'mi'"),
         (["--units", "distance"], "'distance' is not COLUMN=UNIT"),
+        (["--units", "fuel=gal"], "'gal' may be gal_us or gal_uk: say which"),
+        (["--units", "load=ton"], "'ton' may be t or ton_us or ton_uk: say which"),
+        (["--values", "LKW"], 'is not "COLUMN:WORD=MEANING,..."'),
+        (["--values", "x=electric"], "may be a word of vehicle_type or fuel_type: say which"),
+        (["--values", "x=lorry"], "'lorry' is a word of no column"),
+        (["--set", "event_type"], "'event_type' is not COLUMN=VALUE"),
         (["--timezone", "Berlin"], "'Berlin' is no time zone such as Europe/Berlin"),
         (["--timezone", "../etc/passwd"], "is no time zone"),
         (["--encoding", "klingon"], "'klingon' is no encoding such as"),
@@ -251,12 +342,192 @@ def test_a_workbook_is_read_with_its_types(run: Run, tables: Table, tmp_path: Pa
 
 def test_another_sheet_is_read_when_named(dry: Any, tmp_path: Path) -> None:
     file = workbook(tmp_path / "trips.xlsx", ("Notes", [["x"]]), ("Trips", TRIPS))
-    assert dry(file)[0] == 2
-    status, out, _ = dry("--sheet", "Trips", file)
+    assert dry("--sheet", "Notes", file)[0] == 2
+    status, out, err = dry("--sheet", "Trips", file)
     assert "rows=3 refused=1" in out
+    assert "of the workbook" not in err
     status, _, err = dry("--sheet", "Fahrten", file)
     assert status == 2
     assert "there is no sheet 'Fahrten': the workbook has Notes, Trips" in err
+
+
+def test_the_sheet_with_a_header_that_is_understood_is_read(dry: Any, tmp_path: Path) -> None:
+    notes: list[list[Any]] = [
+        ["How to read this"],
+        ["Distance is in km"],
+        ["supplier_id", "what we call a carrier"],
+    ]
+    file = workbook(
+        tmp_path / "trips.xlsx", ("Read me", notes), ("Trips", TRIPS), ("February", TRIPS)
+    )
+    _, out, err = dry(file)
+    assert "sheet 'Trips'" in out
+    assert "rows=3 refused=1" in out
+    assert (
+        "of the workbook the sheet 'Trips' is read, and not 'Read me', 'February': see --sheet\n"
+    ) in err
+
+
+def test_cells_of_a_workbook_with_errors_are_named(dry: Any, tmp_path: Path) -> None:
+    """Error values, and formulas that no program has calculated; an offset table as well."""
+    header = ["timestamp", "supplier_id", "event_type", "distance_km", "load_kg", "note"]
+    good = ["2026-01-05 09:00", "A", "logistics", 100, 900, "#REF!"]
+    rows: list[list[Any]] = [[], [None, *header], [None, *good]]
+    for column, error in ((1, "#N/A"), (3, "#DIV/0!"), (4, "=1/0")):
+        bad: list[Any] = [None, *good]
+        bad[column + 1] = error
+        rows.append(bad)
+    file = workbook(tmp_path / "trips.xlsx", ("Trips", rows))
+    status, out, err = dry(file)
+    assert status == 1
+    assert "rows=1 refused=3" in out
+    assert "line 4: refused: supplier_id (cell C4) is the error #N/A\n" in err
+    assert "line 5: refused: distance_km (cell E5) is the error #DIV/0!\n" in err
+    assert (
+        "line 6: refused: load_kg (cell F6) is a formula without a value: open the workbook in "
+        "Excel and save it\n"
+    ) in err
+
+
+def test_dates_and_times_in_two_columns_of_a_workbook_are_joined(dry: Any, tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["Date", "Time", "Supplier", "Activity", "distance_km"],
+        [dt.date(2026, 1, 5), dt.time(9, 14, 2), "A", "logistics", 10],
+        [dt.datetime(2026, 1, 5), "9:14 PM", "A", "logistics", 11],
+        [dt.date(2026, 1, 5), None, "A", "logistics", 12],
+        [dt.date(2026, 1, 5), "noon", "A", "logistics", 13],
+    ]
+    _, out, err = dry(workbook(tmp_path / "trips.xlsx", ("Trips", rows)))
+    assert [text.split(",")[0] for text in out.splitlines() if text.startswith("  line")] == [
+        "  line 2: 2026-01-05T09:14:02+00:00",
+        "  line 3: 2026-01-05T21:14:00+00:00",
+        "  line 4: 2026-01-05T00:00:00+00:00",
+    ]
+    assert "line 5: refused: timestamp '2026-01-05 noon' has 'noon' beside it, which is not" in err
+
+
+@pytest.mark.parametrize("name", ["old.xls", "renamed.xlsx"])
+def test_an_old_workbook_is_refused_with_the_remedy(dry: Any, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 5000)
+    for arguments in ([file], ["--sheet", "Trips", file]):
+        status, _, err = dry(*arguments)
+        assert status == 2
+        assert "an old Excel workbook (.xls), or one with a password: save it as .xlsx" in err
+
+
+def test_another_archive_is_no_workbook(dry: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "trips.zip", "w") as archive:
+        archive.writestr("trips.csv", HEADER)
+    status, _, err = dry(tmp_path / "trips.zip")
+    assert (status, "no .xlsx" in err) == (2, True)
+
+
+WORDS = "timestamp,supplier_id,event_type,vehicle_type,fuel_type,distance_km\n"
+
+
+def test_words_of_the_file_are_told_once_and_mapped(dry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    rows = [("Logistik", "LKW", "diesel"), ("Logistik", "Truk", "Strom"), ("Lager", "", "")]
+    file.write_text(
+        WORDS
+        + "".join(
+            f"2026-01-05T{n:02d}:00Z,A,{','.join(cells)},10\n" for n, cells in enumerate(rows * 6)
+        )
+    )
+    status, out, err = dry(file)
+    assert (status, "rows=0 refused=18" in out) == (1, True)
+    assert 'is it logistics? Then say --values "event_type:Logistik=logistics"\n' in err
+    assert 'say what it means: --values "event_type:Lager=..."\n' in err
+    assert err.count("'Logistik' is unknown") == 2
+    status, out, err = dry(
+        *("--values", "event_type:Logistik=logistics,LAGER=warehouse", "--values", "lkw=truck"),
+        *("--values", "vehicle_type:Truk=van,fuel_type:Strom=electric", file),
+    )
+    assert (status, "rows=18 refused=0" in out) == (0, True)
+    assert "line 2: 2026-01-05T00:00:00+00:00, A, logistics, vehicle_type=truck" in out
+    assert "A, logistics, vehicle_type=van, fuel_type=electric, distance_km=10.0" in out
+    assert "A, warehouse, distance_km" in out
+
+
+def test_what_all_rows_have_is_set(dry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_text("timestamp,supplier,distance_km\n2026-01-05,A,10\n")
+    status, _, err = dry(file)
+    assert status == 2
+    assert "the header lacks event_type" in err
+    assert "what is the same in all rows, --set event_type=logistics" in err
+    status, out, _ = dry("--set", "event_type=Logistics", "--set", "load=900", file)
+    assert status == 0
+    assert "A, logistics, distance_km=10.0, load_kg=900.0" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--set", "event_type=sailing"], "--set event_type: event_type 'sailing' is unknown"),
+        (["--set", "vehicle_type=lorry"], "--set vehicle_type: vehicle_type 'lorry' is unknown"),
+        (["--set", "timestamp=2026-01-05"], "--set timestamp: the time differs from row to row"),
+        (["--set", "distance=3"], "--set names distance_km, which the file has: 'distance_km'"),
+        (["--values", "vehicle_type:x=lorry"], "--values: vehicle_type 'lorry' is unknown"),
+        (["--values", "country:Schweiz=CH"], "--values names country, which the file does not"),
+        (["--units", "energy=mwh"], "--units names energy_kwh, which the file does not have"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_file_is_refused(
+    dry: Any, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    file = tmp_path / "trips.csv"
+    cells = "2026-01-05,A,logistics,truck,diesel,10"
+    if arguments[1].startswith(("event_type", "vehicle_type=")):
+        file.write_text("timestamp,supplier_id,distance_km\n2026-01-05,A,10\n")
+    else:
+        file.write_text(f"{WORDS}{cells}\n")
+    status, _, err = dry(*arguments, file)
+    assert status == 2
+    assert expected in err
+
+
+def test_gaps_that_were_filled_with_zeros_are_taken_as_missing_and_told(
+    run: Run, tables: Table
+) -> None:
+    """As pandas' fillna(0) leaves them: each kind of row has columns that only the other uses."""
+    header = (
+        "timestamp,supplier_id,event_type,vehicle_type,fuel_type,country,distance_km,load_kg,"
+        "fuel_litres,co2e_kg,energy_kwh,traffic_score\n"
+    )
+    trip = "2026-01-05T{:02d}:00Z,Haulier,logistics,truck,diesel,0,{},900,0,0.0,0,0\n"
+    shift = "2026-01-05T{:02d}:00Z,Foundry,factory,0,0,DE,0.0,0,0,0.0,{},0\n"
+    rows = [trip.format(h, 100 + h) for h in range(13)]
+    rows += [shift.format(h, 4000 + h) for h in range(13)]
+    status, out, err = run("ingest", text=header + "".join(rows))
+    assert status == 0
+    assert out.startswith("written=26 repeated=0 refused=0 quarantined=0\n")
+    assert err.splitlines() == [
+        f"0 in every {kind} row, so taken as missing there: {names}"
+        for kind, names in (
+            ("factory", "co2e_kg, distance_km, fuel_litres, load_kg, traffic_score"),
+            ("logistics", "co2e_kg, energy_kwh, fuel_litres, traffic_score"),
+        )
+    ]
+    assert run("scan")[0] == 0
+    assert tables.rows("select * from quarantine") == []
+    methods = tables.rows("select distinct event_type, method from predictions order by 1")
+    assert [tuple(row.values()) for row in methods] == [
+        ("factory", "primary"),
+        ("logistics", "default"),
+    ]
+
+
+def test_degrees_fahrenheit_that_were_not_told_are_asked_for(dry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "sites.csv"
+    file.write_text(
+        "timestamp,supplier_id,event_type,energy_kwh,temperature\n"
+        "2026-07-05,A,warehouse,300,72\n2026-07-06,A,warehouse,300,160\n"
+    )
+    err = dry(file)[2]
+    assert "temperature 72 is not from -60 to 60; if these are degrees F, say --units temp" in err
+    assert "temperature 160 is not from -60 to 60\n" in err
 
 
 def test_a_broken_workbook_is_refused(dry: Any, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from tests.worker.ingest.reading import times
 from worker import vehicles
 from worker.__main__ import main
 from worker.events import CHOICES
-from worker.ingest.numbers import units_of
-from worker.ingest.rows import COLUMNS
+from worker.ingest.header import COLUMNS
+from worker.ingest.units import units_of
 
 PROJECT = Path(__file__).parents[3]
 PAGE = (PROJECT / "docs/your-events.md").read_text()
@@ -75,5 +75,6 @@ def test_the_samples_are_read_without_a_word(
     assert main(["ingest", "--dry-run", *arguments]) == 0
     out, err = capsys.readouterr()
     assert "refused=0 quarantined=0" in out
+    assert "nothing usable" not in out
     assert "ignored" not in out + err
     assert "after" not in out  # each has enough events to be judged

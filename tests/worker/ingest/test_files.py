@@ -7,7 +7,8 @@ import pytest
 
 from tests.worker.ingest.reading import events, rows, values
 from worker.ingest.files import MAX_LINE_CHARACTERS, BadRow, CsvRecords, FileError, lines
-from worker.ingest.rows import COLUMNS, GoodRow
+from worker.ingest.header import COLUMNS
+from worker.ingest.rows import GoodRow
 
 HEADER = "supplier_id,timestamp,event_type,distance_km,note"
 LINE = "A,2026-01-05 09:00:00,logistics,100,x"
@@ -21,6 +22,11 @@ EVENT = {
 
 def text(*found: str) -> str:
     return "".join(f"{line}\n" for line in found)
+
+
+def test_a_header_in_another_encoding_is_told_as_that() -> None:
+    with pytest.raises(FileError, match=r"not in the encoding of the file.*windows-1252"):
+        events("Horodatage;Activité;Véhicule\n".encode("windows-1252"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.worker.conftest import Run, Table
 from tests.worker.ingest.reading import rows, values
 from worker.ingest.files import BadRow
-from worker.ingest.rows import COLUMNS as KNOWN
+from worker.ingest.header import COLUMNS as KNOWN
 
 HEADER = (
     "timestamp,supplier_id,event_type,vehicle_type,fuel_type,distance_km,load_kg,fuel_litres,"
@@ -53,12 +55,14 @@ CASES: list[tuple[dict[str, Any], bool]] = [
 ]
 
 
-def test_the_worker_quarantines_what_ingest_said(run: Run, tables: Table) -> None:
+def test_the_worker_quarantines_what_ingest_said(run: Run, tables: Table, tmp_path: Path) -> None:
     """Each case three times: the second and third may be answered from memory."""
     lines = [line(n, **cells) for n, (cells, _) in enumerate(CASES * 3)]
-    status, out, err = run("ingest", text=HEADER + "".join(lines))
+    listed = tmp_path / "refused.csv"
+    status, out, _ = run("ingest", "--refused", str(listed), text=HEADER + "".join(lines))
     assert status == 0
-    said = {int(text.split()[1][:-1]) for text in err.splitlines() if "quarantined" in text}
+    with listed.open(newline="") as file:
+        said = {int(row["line"]) for row in csv.DictReader(file)}
     assert said == {n + 2 for n, (_, held) in enumerate(CASES * 3) if held}
     assert f"quarantined={len(said)}\n" in out
     assert run("scan")[0] == 0

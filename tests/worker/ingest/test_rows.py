@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from tests.worker.ingest.reading import events, rows, times, values
 from worker.ingest.files import BadRow, FileError
-from worker.ingest.rows import GoodRow, Reading, suggestion
+from worker.ingest.header import suggestion
+from worker.ingest.rows import GoodRow, Reading
 
 HEADER = "supplier_id,timestamp,distance_km,load_kg,vehicle_type,fuel_type,speed,event_type"
 LINE = "GreenTech,2026-01-05 09:00:00,42.5,280,van,diesel,74,logistics"
@@ -83,13 +84,12 @@ def test_quotes_keep_commas_and_quotes() -> None:
         (LINE.replace("van", "lorry"), "vehicle_type 'lorry' is unknown"),
         (LINE.replace("diesel", "coal"), "fuel_type 'coal' is unknown"),
         (LINE.replace("42.5", "-42.5"), "distance_km '-42.5' is negative"),
-        (LINE.replace("42.5", "nan"), "distance_km 'nan' is not a number"),
         (LINE.replace("42.5", "inf"), "distance_km 'inf' is not a number"),
         (LINE.replace("42.5", "1e999"), "distance_km '1e999' is not a finite number"),
         (LINE.replace("42.5", "1_000"), "distance_km '1_000' is not a number"),
         (LINE.replace("42.5", '"1,000"'), "may be 1.000 or 1000: say --decimal point"),
         (LINE.replace("42.5", "٤٢"), "distance_km '٤٢' is not a number"),
-        (LINE.replace("42.5", "n/a"), "distance_km 'n/a' is not a number"),
+        (LINE.replace("42.5", "unknown"), "distance_km 'unknown' is not a number"),
         (LINE.replace("2026-01-05 09:00:00", "5 Jan 2026"), "timestamp '5 Jan 2026' is not a time"),
         (LINE.replace("GreenTech", "A" * 201), "supplier_id is longer than 200 characters"),
         (LINE.replace("GreenTech", "A\x00B"), "has control characters"),
@@ -105,6 +105,43 @@ def test_a_bad_line_says_why(line: str, expected: str) -> None:
 
 def test_a_reason_is_short_however_long_the_cell_is() -> None:
     assert len(reason(LINE.replace("van", "x" * 50_000))) <= 400
+
+
+@pytest.mark.parametrize(
+    "cell", ["n/a", "N/A", "NaN", "nan", "null", "NULL", "-", "\u2013", "<NA>", "NaT", " - "]
+)
+def test_what_programs_write_for_no_value_is_empty(cell: str) -> None:
+    line = LINE.replace("42.5", cell).replace("van", cell).replace("diesel", cell)
+    (row,) = values(text(HEADER, line))
+    assert row.keys().isdisjoint({"distance_km", "vehicle_type", "fuel_type"})
+    assert reason(LINE.replace("GreenTech", cell)) == "supplier_id is empty"
+    assert reason(LINE.replace("2026-01-05 09:00:00", cell)) == "timestamp is empty"
+
+
+def test_na_is_empty_for_numbers_and_namibia_for_countries() -> None:
+    (row,) = values(text(HEADER + ",country", LINE.replace("42.5", "NA") + ",NA"))
+    assert row["country"] == "NAM"
+    assert "distance_km" not in row
+
+
+@pytest.mark.parametrize(
+    "error", ["#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NV", "#WERT!", "Err:502"]
+)
+def test_an_error_of_a_spreadsheet_is_an_error_that_names_its_cell(error: str) -> None:
+    assert reason(LINE.replace("42.5", error)) == f"distance_km (cell C2) is the error {error}"
+    assert reason(LINE.replace("GreenTech", error)) == f"supplier_id (cell A2) is the error {error}"
+    stamp = "2026-01-05 09:00:00"
+    assert reason(LINE.replace(stamp, error)) == f"timestamp (cell B2) is the error {error}"
+    (row,) = values(text(HEADER + ",note", f"{LINE},{error}"))  # nobody reads that column
+    assert row["distance_km"] == 42.5
+
+
+def test_a_zero_in_a_column_of_words_is_a_filled_gap() -> None:
+    header = HEADER + ",country,output_unit,co2e_method,furnace_unit,vehicle_class,route_id"
+    line = LINE.replace("van", "0").replace("diesel", "0.0") + ",0,0,0,0.0,0,0"
+    (row,) = values(text(header, line))
+    assert row["route_id"] == "0"  # a name may be
+    assert set(row) == {*HEADER.split(","), "route_id"} - {"vehicle_type", "fuel_type"}
 
 
 def test_a_count_must_be_whole() -> None:
@@ -124,8 +161,10 @@ def test_frost_is_good_and_absolute_zero_is_not() -> None:
 def test_unknown_columns_are_named_and_what_they_may_mean() -> None:
     found = events(text(f"{HEADER},product_id,plant_id,stop_event", f"{LINE},P7,30,2"))
     assert found.ignored == ["product_id", "plant_id", "stop_event"]
-    assert suggestion("stop_event", found.columns) == "stop_events"
-    assert suggestion("product_id", found.columns) is None
+    assert suggestion("stop_event", found.places) == (
+        "is 'stop_event' stop_events? Then say --map \"stop_event=stop_events\""
+    )
+    assert suggestion("product_id", found.places) is None
     (row,) = found
     assert isinstance(row, GoodRow)
     assert row.values["distance_km"] == 42.5

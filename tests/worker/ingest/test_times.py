@@ -66,7 +66,9 @@ def test_a_time_is_understood(text: str, expected: str) -> None:
         ("2026-01-05Z", "is not a time such as"),
         ("05.01.26 09:14", "is not a time such as"),
         ("5/1/2026", "say --day-first for 5 as the day, --month-first for 1"),
-        ("25-01-2026 09:14", "say --day-first"),
+        ("25-01-2026 09:14", "has the day first, as 25 is no month: say --day-first"),
+        ("1/13/2026", "has the month first, as 13 is no month: say --month-first"),
+        ("13/13/2026", "that day or hour is none"),
         ("1767604442", "seconds since 1970? Then say --time epoch-s"),
         ("1767604442000", "milliseconds since 1970? Then say --time epoch-ms"),
         ("46027.385", "format the column as a date in Excel"),
@@ -100,6 +102,60 @@ def test_tomorrow_is_accepted_for_clocks_that_differ() -> None:
 )
 def test_day_or_month_first_when_told(day_first: bool, text: str, expected: str) -> None:
     assert times(day_first=day_first).utc(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("day_first", "text", "expected"),
+    [
+        (True, "1/13/2026", "has the month first, as 13 is no month, against --day-first"),
+        (False, "13/1/2026", "has the day first, as 13 is no month, against --month-first"),
+    ],
+)
+def test_a_time_in_the_other_order_than_told_says_so(
+    day_first: bool, text: str, expected: str
+) -> None:
+    with pytest.raises(ValueError, match="timestamp") as refused:
+        times(day_first=day_first).utc(text)
+    assert str(refused.value).endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-05 9:14 PM", "2026-01-05T21:14:00+00:00"),
+        ("2026-01-05 12:14:02 am", "2026-01-05T00:14:02+00:00"),
+        ("05.01.2026 09:14 p.m.", "2026-01-05T21:14:00+00:00"),
+        ("2026/1/5 9:14PM", "2026-01-05T21:14:00+00:00"),
+    ],
+)
+def test_am_and_pm_are_understood(text: str, expected: str) -> None:
+    assert times().utc(text) == expected
+
+
+def test_an_hour_beyond_twelve_is_neither_am_nor_pm() -> None:
+    with pytest.raises(ValueError, match="has an hour beyond 12 beside AM or PM"):
+        times().utc("2026-01-05 21:14 PM")
+
+
+@pytest.mark.parametrize(
+    ("date", "clock", "expected"),
+    [
+        ("2026-01-05", "9:14", "2026-01-05T09:14:00+00:00"),
+        ("2026-01-05 00:00:00", "09:14:02.5", "2026-01-05T09:14:02.500000+00:00"),
+        ("05.01.2026", "9:14 PM", "2026-01-05T21:14:00+00:00"),
+        ("2026/1/5", "23:59", "2026-01-05T23:59:00+00:00"),
+        ("2026-01-05", "09:14+01:00", "2026-01-05T08:14:00+00:00"),
+        ("20260105", "09:14", "2026-01-05T09:14:00+00:00"),
+    ],
+)
+def test_a_date_and_a_time_of_day_are_one_time(date: str, clock: str, expected: str) -> None:
+    assert times().utc(date, clock) == expected
+
+
+@pytest.mark.parametrize(("date", "clock"), [("2026-01-05 08:00", "09:14"), ("2026-01-05", "9")])
+def test_a_date_with_a_time_of_its_own_or_no_time_is_refused(date: str, clock: str) -> None:
+    with pytest.raises(ValueError, match=f"timestamp '{date} {clock}'"):
+        times().utc(date, clock)
 
 
 @pytest.mark.parametrize(

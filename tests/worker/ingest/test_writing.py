@@ -6,11 +6,21 @@ from typing import Any
 import pytest
 
 from tests.worker.ingest.reading import rows
+from worker.detection.series import Identity
 from worker.errors import Unavailable
 from worker.ingest.files import BadRow
+from worker.ingest.forecast import Foreseen
 from worker.ingest.order import EventOrder
 from worker.ingest.rows import GoodRow
-from worker.ingest.writing import BATCH_ROWS, Ingested, content_of, read, source_key, write
+from worker.ingest.writing import (
+    BATCH_ROWS,
+    Ingested,
+    content_of,
+    read,
+    settle,
+    source_key,
+    write,
+)
 
 HEADER = "supplier_id,timestamp,event_type,distance_km,route_id\n"
 
@@ -22,13 +32,13 @@ class Events:
         self.rows: dict[str, Mapping[str, Any]] = {}
         self.batches: list[Sequence[Mapping[str, Any]]] = []
 
-    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> int:
-        before = len(self.rows)
+    async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> set[str]:
+        before = set(self.rows)
         self.batches.append(rows)
         self.rows = self.rows | {
             row["source_key"]: row for row in rows if row["source_key"] not in self.rows
         }
-        return len(self.rows) - before
+        return self.rows.keys() - before
 
 
 class Told:
@@ -49,8 +59,14 @@ class Told:
         raise AssertionError("no file of a test takes that long")
 
 
-def nothing(values: Mapping[str, Any]) -> str | None:
-    return None
+IDENTITY = Identity("event", "modelled", "km_actual", "")
+
+
+def usable(values: Mapping[str, Any]) -> Foreseen:
+    return Foreseen(None, IDENTITY)
+
+
+def ignore(values: Mapping[str, Any], identity: Identity | None) -> None: ...
 
 
 async def ingest(
@@ -60,8 +76,8 @@ async def ingest(
     memory_characters: int = 1_000_000,
 ) -> Ingested:
     told, order = told or Told(), EventOrder(memory_characters)
-    done = read(found, order, told, nothing)
-    await write(table, order, done, told)
+    done = read(found, order, told)
+    await write(table, settle(order, done, told, usable), done, told, ignore)
     order.close()
     return done
 
@@ -101,7 +117,7 @@ async def test_a_batch_is_at_most_a_megabyte() -> None:
 
 async def test_after_a_failure_the_same_file_writes_the_rest() -> None:
     class Failing(Events):
-        async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> int:
+        async def add_events(self, rows: Sequence[Mapping[str, Any]], /) -> set[str]:
             if len(self.batches) == 1:
                 raise Unavailable("gone")
             return await super().add_events(rows)
@@ -150,15 +166,50 @@ async def test_a_file_is_written_in_the_order_of_event_time(memory_characters: i
 async def test_what_the_worker_will_hold_back_is_written_counted_and_told() -> None:
     table, told, order = Events(), Told(), EventOrder()
 
-    def check(values: Mapping[str, Any]) -> str | None:
-        return "too far" if values["distance_km"] > 2 else None
+    def check(values: Mapping[str, Any]) -> Foreseen:
+        far = values["distance_km"] > 2
+        return Foreseen("too far", None) if far else Foreseen(None, IDENTITY)
 
-    done = read(rows(file(4)), order, told, check)
-    await write(table, order, done, told)
+    learned: list[Identity | None] = []
+    done = read(rows(file(4)), order, told)
+    rows_settled = settle(order, done, told, check)
+    await write(table, rows_settled, done, told, lambda _, identity: learned.append(identity))
     assert counts(done) == (4, 0, 0)
     assert done.quarantined == 2
     assert told.held == [(4, "too far"), (5, "too far")]
-    assert done.usable == {("A", "logistics"): 2}
+    assert learned == [IDENTITY, IDENTITY, None, None]
+
+
+ZEROS = "supplier_id,timestamp,event_type,distance_km,fuel_litres,temperature,energy_kwh\n"
+
+
+def filled(number: int, kind: str, km: float, litres: float, kwh: float) -> str:
+    return f"A,2026-01-05 09:{number:02d}:00,{kind},{km},{litres},0,{kwh}\n"
+
+
+async def test_a_column_of_zeros_is_taken_as_missing_where_no_row_of_its_kind_has_more() -> None:
+    text = ZEROS + filled(1, "logistics", 10, 0, 0) + filled(2, "factory", 0, 0, 300)
+    text += filled(3, "logistics", 0, 0, 0)
+    table = Events()
+    done = await ingest(table, rows(text))
+    assert done.zeros == {
+        "logistics": {"fuel_litres", "energy_kwh"},
+        "factory": {"distance_km", "fuel_litres"},
+    }
+    first, second, third = table.rows.values()
+    assert first.keys() >= {"distance_km", "temperature"}
+    assert first.keys().isdisjoint({"fuel_litres", "energy_kwh"})
+    assert (second["energy_kwh"], "distance_km" in second) == (300, False)
+    assert third["distance_km"] == 0  # another trip says more: this one is wrong
+
+
+async def test_a_longer_file_with_the_same_rows_adds_only_the_new_ones() -> None:
+    """Though a column is no longer 0 throughout."""
+    table = Events()
+    before = ZEROS + filled(1, "logistics", 10, 0, 0) + filled(2, "logistics", 11, 0, 0)
+    await ingest(table, rows(before))
+    after = before + filled(3, "logistics", 12, 4, 0)
+    assert counts(await ingest(table, rows(after))) == (1, 2, 0)
 
 
 def key(values: dict[str, Any], times: int = 1) -> str:

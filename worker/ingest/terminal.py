@@ -1,0 +1,180 @@
+"""What the person at the terminal is told: progress, what was refused and why, and the summary."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.ingest.files import BadRow
+from worker.ingest.readiness import Line
+from worker.ingest.writing import Ingested
+
+MOST_GROUPS = 50
+SHOWN_LINES = 3
+ALIKE = 3
+"""So many reasons that differ in a value only are shown each by itself, more of them as one."""
+MOST_WORDS = 20
+"""Unknown words are shown each by itself up to so many: each needs an answer."""
+
+_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d[\d.,]*|\b[A-Z]{1,3}\d+\b")
+
+Listing = Callable[[int, str, str], object]
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def listing(path: Path | None) -> Iterator[Listing]:
+    """Where all refused and quarantined rows are listed."""
+    if path is None:
+        yield lambda line, what, reason: None
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("line", "what", "reason"))
+        yield lambda line, what, reason: writer.writerow((line, what, reason))
+
+
+class _Lines:
+    """The first of some lines of a file, and how many there are."""
+
+    __slots__ = ("count", "first")
+
+    def __init__(self) -> None:
+        self.first: list[int] = []
+        self.count = 0
+
+    def add(self, line: int) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN_LINES:
+            self.first.append(line)
+
+    def __str__(self) -> str:
+        more = self.count - len(self.first)
+        *before, last = map(str, self.first)
+        if more:
+            return f"lines {', '.join([*before, last])} and {more:,} more"
+        return f"lines {', '.join(before)} and {last}" if before else f"line {last}"
+
+
+class _Alike:
+    """Rows whose reasons differ in values only. The first of each reason is told at once."""
+
+    __slots__ = ("first", "most", "overflow", "reasons", "rest")
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.first = line, reason
+        self.most = MOST_WORDS if "--values" in reason else ALIKE
+        self.reasons: dict[str, _Lines] = {}
+        self.rest = _Lines()
+        self.overflow = False
+
+    def add(self, line: int, reason: str) -> bool:
+        """Take a row; True when it is to be told now."""
+        found = self.reasons.get(reason)
+        if found is None and len(self.reasons) < self.most:
+            self.reasons[reason] = _Lines()
+            return True
+        self.rest.add(line)
+        if found is None:
+            self.overflow = True
+        else:
+            found.add(line)
+        return False
+
+    def told(self, what: str) -> list[str]:
+        """Give what is to be said of the rows that were not told."""
+        if self.overflow:
+            line, reason = self.first
+            return [f"{self.rest}: {what}, each much like line {line}: {reason}"]
+        rest = ((lines, reason) for reason, lines in self.reasons.items() if lines.count)
+        return [f"{lines}: {what}: {reason}" for lines, reason in rest]
+
+
+class Terminal:
+    """Tells what happens, and how long it will go on.
+
+    `fraction` says which share of the file so many rows are, None when nobody knows.
+    """
+
+    def __init__(self, fraction: Callable[[int], float | None], listing: Listing) -> None:
+        self._fraction = fraction
+        self._listing = listing
+        self._groups: dict[tuple[str, str], _Alike] = {}
+        self._without_group = 0
+        self._rows = 0
+        self._started = time.monotonic()
+
+    def refused(self, row: BadRow) -> None:
+        self._row(row.line, "refused", row.reason)
+
+    def quarantined(self, line: int, reason: str) -> None:
+        self._row(line, "quarantined", reason)
+
+    def _row(self, line: int, what: str, reason: str) -> None:
+        self._listing(line, what, reason)
+        kind = what, _VALUE.sub("?", reason)
+        group = self._groups.get(kind)
+        if group is None:
+            if len(self._groups) == MOST_GROUPS:
+                self._without_group += 1
+                return
+            group = self._groups[kind] = _Alike(line, reason)
+        if group.add(line, reason):
+            note(f"line {line}: {what}: {reason}")
+
+    def say_rows(self) -> None:
+        """Say which rows were refused or quarantined for reasons that were told already."""
+        for (what, _), group in self._groups.items():
+            for text in group.told(what):
+                note(text)
+        if self._without_group:
+            note(f"... and {self._without_group:,} more such rows; --refused FILE.csv lists all")
+        self._groups.clear()
+        self._without_group = 0
+
+    def reading(self, rows: int) -> None:
+        self._progress("read", rows, self._fraction(rows))
+
+    def start_writing(self, rows: int) -> None:
+        self._rows = rows
+        self._started = time.monotonic()
+
+    def writing(self, done: Ingested) -> None:
+        rows = done.written + done.repeated
+        self._progress("wrote", rows, rows / self._rows)
+
+    def _progress(self, verb: str, rows: int, fraction: float | None) -> None:
+        seconds = time.monotonic() - self._started
+        left = ""
+        if fraction is not None and fraction > 0:
+            minutes, rest = divmod(round(seconds / fraction - seconds), 60)
+            left = f", {min(fraction, 1):.0%}, {minutes}:{rest:02d} left"
+        pace = rows / max(seconds, 0.001)
+        note(f"{verb} {rows:,} rows, {pace:,.0f} rows/s{left}")
+
+
+def print_summary(lines: Sequence[Line], not_shown: int) -> None:
+    """Say how much each detector has to learn from, and when it judges."""
+    if not lines:
+        return
+    table = [("supplier", "activity", "compared by", "learned from", "judged")]
+    for line in lines:
+        unit = "day" if line.daily else "event"
+        learned = f"{line.learned:,} {unit}{'' if line.learned == 1 else 's'}"
+        table.append((line.supplier, line.event_type, line.compared, learned, line.judged))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[3] = row[3].rjust(widths[3])
+        print("  ".join(cells).rstrip())
+    if not_shown:
+        print(f"... and {not_shown:,} more suppliers and activities, with as many rows or more")
