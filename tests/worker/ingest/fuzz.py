@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -49,10 +50,20 @@ NAMES = (
     "007",
 )
 BAD_CELLS = {
-    "timestamp": ("", "yesterday", "2026-02-30", "1999-01-01", "2126-01-01", "05/01/2026", "2026"),
-    "supplier_id": ("", "x" * 201, "a\x01b", " "),
+    "timestamp": (
+        "",
+        "#N/A",
+        "NaT",
+        "yesterday",
+        "2026-02-30",
+        "1999-01-01",
+        "2126-01-01",
+        "05/01/2026",
+        "2026",
+    ),
+    "supplier_id": ("", "#REF!", "n/a", "x" * 201, "a\x01b", " "),
     "event_type": ("", "sailing", "logistic"),
-    "distance_km": ("-1", "far", "inf", "1e999", "1.2.3", "12,3,4", "--", "1_0"),
+    "distance_km": ("-1", "far", "inf", "1e999", "1.2.3", "12,3,4", "--", "1_0", "#DIV/0!"),
     "vehicle_type": ("lorry", "rocket"),
 }
 
@@ -123,12 +134,18 @@ def well_formed(rng: random.Random) -> Made:
     comma = delimiter != "," and rng.random() < 0.5
     zone = rng.choice((None, BERLIN))
     columns = ["timestamp", "supplier_id", "event_type", "distance_km", "vehicle_type", "note"]
+    columns.append("load_kg")
     rng.shuffle(columns)
+    unit, factor = rng.choice((("km", "1"), ("km", "1"), ("mi", "1.609344"), ("m", "0.001")))
+    gap = rng.choice(("", "n/a", "NaN", "-", "0", "0.0"))  # of a column that nobody filled
     padding = [""] * rng.choice((0, 0, 0, 3))
     made = Made(b"", zone=zone, rows=0)
     header = [
         rng.choice((str, str.upper, lambda n: n.replace("_", " ").title()))(c) for c in columns
     ]
+    if unit != "km":
+        where = columns.index("distance_km")
+        header[where] = rng.choice(("Distance ({})", "distance_{}", "Distance [{}]")).format(unit)
     table = [header + padding]
     for _ in range(rng.randrange(12)):
         # Winter, and never an hour that the clocks of Berlin skip or repeat.
@@ -142,6 +159,7 @@ def well_formed(rng: random.Random) -> Made:
             "event_type": rng.choice(("logistics", "LOGISTICS")),
             "distance_km": shown.replace(".", ",") if comma else shown,
             "vehicle_type": rng.choice(("", "truck", "Van")),
+            "load_kg": gap.replace(".", ",") if comma else gap,
             "note": rng.choice(("", "x", "two\nlines", 'say "hi"', "a;b,c\td|e", "=1+1")),
         }
         if rng.random() < 0.2:
@@ -149,7 +167,7 @@ def well_formed(rng: random.Random) -> Made:
             cells[column] = rng.choice(BAD_CELLS[column])
             made.refused += 1
         else:
-            made.expected[moment, name, float(shown)] += 1
+            made.expected[moment, name, float(Decimal(shown) * Decimal(factor))] += 1
         made.rows = (made.rows or 0) + 1
         table.append([cells[column] for column in columns] + padding)
         if rng.random() < 0.1:
@@ -238,6 +256,7 @@ def check(made: Made) -> str:
             for row in table.rows
         )
         assert stored == made.expected
+        assert not any("load_kg" in row for row in table.rows)
     covered(made, records())
     return "well-formed" if made.rows is not None else "damaged"
 
