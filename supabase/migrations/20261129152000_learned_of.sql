@@ -14,7 +14,7 @@ language sql stable set search_path = '' as $$
       select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
         'supplier_id', d.entity, 'event_type', d.event_type, 'series', d.series, 'method', d.method, 'basis', d.basis,
         'country', d.country, 'learned', d.learned,
-        'days', (select pg_catalog.jsonb_agg(day::int) from pg_catalog.jsonb_object_keys(d.state->'days') day),
+        'days', (select pg_catalog.jsonb_agg(day::int) from pg_catalog.jsonb_object_keys(d.state::jsonb->'days') day),
         'closed', d.state->'closed')), '[]')
       from public.detectors d
       where d.entity = any (learned_of.suppliers) and d.entity_type = 'supplier' and (d.series = 'period') = (d.basis = 'none')),

@@ -63,6 +63,8 @@ UNIT_COLUMNS = {"output_quantity": "output_unit", "furnace_usage": "furnace_unit
 
 MAX_LIST_CHARACTERS = 400
 MAX_NAME_CHARACTERS = 200
+LEAST_PREFIX = 4
+"""So many letters make `Temp` or `Dist` a hint at a column."""
 _BETWEEN_WORDS = re.compile(r"\W+")
 _PER = re.compile(r"\b(?:per|pro)\b", re.IGNORECASE)
 _SEVERAL_ZONES = re.compile(r"local.*|[A-Z]{2,4}T|MEZ|MESZ", re.IGNORECASE)
@@ -374,6 +376,7 @@ def suggestion(name: str, places: Mapping[str, Place]) -> str | None:
     names = {short: column for column in reversed(free) for short in (stem(column), column)}
     near = [name for name in free if f"{name}_".startswith(f"{base}_")]
     near += [name for name in free if f"{base}_".startswith(f"{name}_")]
+    near += [name for name in free if len(base) >= LEAST_PREFIX and name.startswith(base)]
     near = near or difflib.get_close_matches(base, names, n=1, cutoff=0.8)
     near = near or difflib.get_close_matches(folded(name), names, n=1, cutoff=0.8)
     if not near and unit is None and _plain_unit(name):

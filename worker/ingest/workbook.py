@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -121,9 +122,11 @@ _UNREADABLE = (
     NotImplementedError,
     ElementTree.ParseError,
     EOFError,
+    OSError,  # a damaged offset: the file itself is there
     KeyError,  # a part that the workbook names is missing
     RuntimeError,  # a password
-    UnicodeError,
+    ValueError,
+    struct.error,
     zlib.error,
 )
 
@@ -134,6 +137,9 @@ def _sheet_parts(path: Path) -> dict[str, str]:
         unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > MAX_UNPACKED_BYTES:
             raise FileError(f"unpacked the workbook has {unpacked} bytes: save it as CSV UTF-8")
+        kinds = {entry.compress_type for entry in archive.infolist()}
+        if not kinds <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise FileError("the workbook is packed in a way that Excel does not use: save it anew")
         if "xl/workbook.xml" not in archive.namelist():
             raise FileError("the file is a zip archive, and no .xlsx: save the table as .xlsx")
         book = ElementTree.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - expat bounds entities

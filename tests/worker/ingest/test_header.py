@@ -167,6 +167,7 @@ def test_a_unit_of_distances_is_that_of_all_which_do_not_say_their_own() -> None
         ("Litres", 'say --map "Litres=fuel_litres": its Litres are converted'),
         ("Planned", 'say --map "Planned=planned_distance_km", and the unit if it is not km'),
         ("Vehicle", "is 'Vehicle' vehicle_type? Then say --map \"Vehicle=vehicle_type\""),
+        ("Temp (°F)", 'say --map "Temp (°F)=temperature": its °F are converted'),
         ("Driver", None),
     ],
 )
