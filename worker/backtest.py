@@ -16,6 +16,7 @@ from worker.findings import Findings
 from worker.ingest.files import BadRow, CsvRecords, FileError, Record
 from worker.ingest.header import folded
 from worker.ingest.rows import EventRows, GoodRow, Reading
+from worker.ingest.writing import Zeros
 from worker.kilograms.energy import Basis
 from worker.predictions import predict
 from worker.readings import Kilograms, Reader
@@ -144,12 +145,17 @@ def _shown(share: float | None, digits: int = 2) -> str:
 def read(source: CsvRecords, column: str) -> tuple[list[tuple[dict[str, Any], str]], int]:
     """Give the events of a file with their labels in order of event time, and the rows refused."""
     labelled = Labelled(source, column)
-    rows, refused = [], 0
+    rows, refused, zeros = [], 0, Zeros()
     for row in EventRows(labelled, Reading()):
         if isinstance(row, GoodRow):
+            zeros.see(row.values)
             rows.append((row.values, labelled.labels.get(row.line, "")))
         else:
             refused += 1
+    missing = zeros.columns()  # as ingest takes them
+    for values, _ in rows:
+        for name in missing[values["event_type"]]:
+            values.pop(name, None)
     return sorted(rows, key=lambda pair: str(pair[0]["timestamp"])), refused
 
 

@@ -54,6 +54,20 @@ def test_what_is_found_missed_and_false_is_counted(tmp_path: Path, run: Run, tab
     assert tables.rows("select * from events_normalized") == []
 
 
+def test_gaps_that_were_filled_with_zeros_are_missing_as_in_ingest(
+    tmp_path: Path, run: Run, tables: Table
+) -> None:
+    path = tmp_path / "year.csv"
+    filled = (
+        file(*QUIET).replace(",fault\n", ",fault,fuel_litres\n").replace(",900,\n", ",900,,0\n")
+    )
+    assert filled.count(",,0\n") == len(QUIET)
+    path.write_text(filled)
+    status, out, _ = run("backtest", str(path), "--labels", "fault", "--json")
+    assert status == 0
+    assert (json.loads(out)["events"], json.loads(out)["quarantined"]) == (len(QUIET), 0)
+
+
 def test_it_asks_no_project_and_draws_a_picture(
     tmp_path: Path, run: Run, env: dict[str, str]
 ) -> None:

@@ -85,11 +85,35 @@ class Ingested:
         )
 
 
+class Zeros:
+    """Finds the columns that are 0 in every row of an event type: gaps that a program filled."""
+
+    def __init__(self) -> None:
+        self._zeros: dict[str, set[str]] = {}
+        self._others: dict[str, set[str]] = {}
+
+    def see(self, values: Mapping[str, Any]) -> None:
+        """Take a row."""
+        kind = values["event_type"]
+        if kind not in self._zeros:
+            self._zeros[kind], self._others[kind] = set(), set(ZERO_IS_A_VALUE)
+        others = self._others[kind]
+        for name in values.keys() - others:
+            value = values[name]
+            if value == 0 and isinstance(value, float):
+                self._zeros[kind].add(name)
+            else:
+                others.add(name)
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """Give the columns of each event type that was seen."""
+        return {kind: frozenset(found - self._others[kind]) for kind, found in self._zeros.items()}
+
+
 def read(rows: Iterable[GoodRow | BadRow], order: EventOrder, report: Report) -> Ingested:
     """Put the good rows of a file into order and report the others; nothing is written yet."""
     done, told, number = Ingested(), time.monotonic(), 0
-    zeros: dict[str, set[str]] = {}
-    others: dict[str, set[str]] = {}
+    zeros = Zeros()
     for number, row in enumerate(rows, start=1):
         if number % PROGRESS_ROWS == 0 and time.monotonic() - told >= PROGRESS_SECONDS:
             report.reading(number)
@@ -99,20 +123,11 @@ def read(rows: Iterable[GoodRow | BadRow], order: EventOrder, report: Report) ->
             report.refused(row)
             continue
         values = row.values
-        kind = values["event_type"]
-        done.keys[values["supplier_id"], kind] += 1
-        if kind not in zeros:
-            zeros[kind], others[kind] = set(), set(ZERO_IS_A_VALUE)
-        seen = others[kind]
-        for name in values.keys() - seen:
-            value = values[name]
-            if value == 0 and isinstance(value, float):
-                zeros[kind].add(name)
-            else:
-                seen.add(name)
+        done.keys[values["supplier_id"], values["event_type"]] += 1
+        zeros.see(values)
         order.add(values["timestamp"], row.line, content_of(values))
     done.good = done.keys.total()
-    done.zeros = {kind: frozenset(zeros[kind] - others[kind]) for kind in zeros}
+    done.zeros = zeros.columns()
     return done
 
 
