@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -74,6 +75,46 @@ def test_storing_and_loading_in_between_changes_nothing(
     work: list[Reading], cuts: set[int]
 ) -> None:
     assert _folded(work, frozenset(cuts)) == _folded(work)
+
+
+WORDS = ("accepted", "rejected", "ignored", "resolved")
+
+
+@settings(max_examples=40, deadline=None)
+@given(readings(), st.lists(st.sampled_from(["close", "abandon", *WORDS]), min_size=1))
+def test_whatever_changes_a_detector_names_it_as_changed(
+    work: list[Reading], acts: list[str]
+) -> None:
+    """What is not named is not stored."""
+    chance = random.Random(len(work))
+    detectors = Detectors()
+    for number, reading in enumerate(work):
+        now = MONDAY + number / 4 * DAY
+        act = chance.choice(acts) if chance.random() < 0.2 else ""
+        _one_step(detectors, lambda: detectors.take(reading, RULES))  # noqa: B023 - called at once
+        match act:
+            case "":
+                continue
+            case "close":
+                _one_step(detectors, lambda: detectors.close(now, RULES))  # noqa: B023
+            case "abandon":
+                _one_step(detectors, lambda: detectors.abandon(now + 60 * DAY, 30 * DAY))  # noqa: B023
+            case _:
+                _one_step(detectors, lambda: detectors.hear(act))  # noqa: B023
+
+
+def _one_step(detectors: Detectors, step: Callable[[], object]) -> None:
+    detectors.stored()
+    before = _all_states(detectors)
+    step()
+    after = _all_states(detectors)
+    changed = {identity for identity in after if after[identity] != before.get(identity)}
+    assert changed <= set(detectors.changed())
+
+
+def _all_states(detectors: Detectors) -> dict[Identity, str]:
+    judges = {identity: detectors.judge_of(identity) for identity in detectors.identities}
+    return {identity: json.dumps(judge.state()) for identity, judge in judges.items()}
 
 
 @settings(max_examples=40, deadline=None)
