@@ -9,13 +9,23 @@ the protocol: newest version wins, deletions included.
 """
 
 import asyncio
+import contextlib
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import ssl
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 import websockets.asyncio.client
 from websockets.asyncio.client import ClientConnection
@@ -24,7 +34,6 @@ from websockets.typing import Subprotocol
 
 from relay.close_codes import CloseCode
 from relay.errors import RelayError
-from relay.reaching import explain, tls_wanted
 
 PROTOCOL: Final = "relay.v1"
 GREETING_SECONDS: Final = 10
@@ -34,6 +43,11 @@ LONGEST_PAUSE_SECONDS: Final = 30.0
 TOKEN_CODES: Final = (CloseCode.UNAUTHORIZED, CloseCode.TOKEN_EXPIRED)
 TOKEN_REMEDY: Final = "set RELAY_TOKEN to the access token of a user of the project"  # noqa: S105 a text
 _TOKEN_REQUIRED: Final = '{"type":"token_required"}'  # noqa: S105 a frame
+
+PROBE_SECONDS: Final = 5.0
+# The scheme with TLS where it is without, and the other way round.
+_OTHER: Final = {"ws": "wss", "wss": "ws", "http": "https", "https": "http"}
+START: Final = "is the relay running? Start it with `python -m relay`, or name another one by --url"
 
 Frame = Mapping[str, Any]
 Parameters = Sequence[tuple[str, str]]
@@ -268,8 +282,6 @@ async def _open(address: str, query: str, token: str | None) -> ClientConnection
             proxy=None,
             max_size=MAX_FRAME_BYTES,
         )
-    except (InvalidURI, ValueError) as error:  # ValueError: of a port that is no number
-        raise ConnectionLost(f"{address} is no WebSocket address") from error
     except InvalidStatus as error:
         raise await _refused(address, error) from error
     except TimeoutError as error:
@@ -278,6 +290,8 @@ async def _open(address: str, query: str, token: str | None) -> ClientConnection
     except (InvalidHandshake, EOFError, OSError) as error:
         trouble = await explain(address, error)
         raise ConnectionLost(f"{address} {trouble.text}", retry=trouble.passes) from error
+    except (InvalidURI, ValueError) as error:  # a port that is no number; last, as some of TLS are
+        raise ConnectionLost(f"{address} is no WebSocket address") from error
     if socket.subprotocol != PROTOCOL:
         await socket.close()
         raise ConnectionLost(f"{address} does not speak {PROTOCOL}")
@@ -299,3 +313,75 @@ def _address(url: str, endpoint: str) -> str:
     if base.startswith("http"):
         base = "ws" + base.removeprefix("http")
     return f"{base}/ws/{endpoint}"
+
+
+class Trouble(NamedTuple):
+    """What follows on the address in a message, and whether it may pass by itself."""
+
+    text: str
+    passes: bool
+
+
+async def explain(url: str, error: BaseException) -> Trouble:
+    """Why nothing came of a connection to `url` that ended in `error`, and the remedy.
+
+    A server that said nothing is asked whether it wants TLS.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Trouble(f"cannot be reached: {_distrust(cause)}", passes=False)
+        if isinstance(cause, ssl.SSLError):
+            text = f"cannot be reached: no TLS there ({cause.reason}); use --url {_other(url)}"
+            return Trouble(text, passes=False)
+        if isinstance(cause, ConnectionRefusedError):
+            return Trouble(f"cannot be reached (connection refused): {START}", passes=True)
+    if (hint := await tls_wanted(url)) is not None:
+        return Trouble(hint, passes=False)
+    if any(isinstance(cause, OSError) for cause in _causes(error)):
+        why = getattr(error, "strerror", None) or error
+        return Trouble(f"cannot be reached ({why}): {START}", passes=True)
+    return Trouble(f"does not answer like a relay: {error}", passes=True)
+
+
+async def tls_wanted(url: str) -> str | None:
+    """What follows on the address when it is without TLS and its server wants that."""
+    if not await _speaks_tls(url):
+        return None
+    return f"cannot be reached: it wants TLS; use --url {_other(url)}"
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    text = f"its certificate is not trusted ({error.verify_message})"
+    if "mismatch" in error.verify_message.lower():
+        return f"{text}; name it by --url as the certificate does"
+    if "expired" in error.verify_message:
+        return f"{text}; it has to be renewed"
+    return f"{text}; set SSL_CERT_FILE to a file with it, or with that of its authority"
+
+
+async def _speaks_tls(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "http"):
+        return False
+    anything = ssl.create_default_context()
+    anything.check_hostname = False
+    anything.verify_mode = ssl.CERT_NONE  # nothing is sent: only whether it answers counts
+    with contextlib.suppress(OSError, EOFError, TimeoutError, ValueError):
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or 80, ssl=anything
+            )
+            writer.close()
+            return True
+    return False
+
+
+def _other(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{_OTHER[parts.scheme]}://{parts.netloc}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

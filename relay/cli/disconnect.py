@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 
 from relay.cli.terminal import default_url
+from relay.client import explain
 from relay.errors import SettingsError
-from relay.reaching import explain
 
 TIMEOUT: Final = httpx.Timeout(10.0)
 

@@ -57,6 +57,10 @@ async def test_a_row_arrives_on_its_endpoint_in_both_formats(
             "drivers": [],
             "announced": True,
             "resolution": None,
+            "acknowledged_at": None,
+            "held": False,
+            "peak_severity": "info",
+            "previous_id": None,
         }
         event = await change(hotspot_events)
         assert (event["type"], event["record"], event["version"]) == ("INSERT", row, 1)
