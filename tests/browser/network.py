@@ -66,7 +66,7 @@ class Network:
                 backward = both.create_task(self._backward(there_reader, writer))
                 await self._forward(reader, writer, there)
                 backward.cancel()
-        except OSError:
+        except* OSError:
             pass
         finally:
             del self._connections[writer]
