@@ -23,6 +23,7 @@ class Supabase:
     url: str
     key: str = field(repr=False)
     dsn: str = field(repr=False)
+    publishable: str = ""
 
 
 @contextmanager
@@ -48,4 +49,9 @@ async def supabase() -> AsyncIterator[Supabase]:
                     dsn = line.split(None, 1)[1]
             lines = (data / "env").read_text().splitlines()
             variables = dict(line.split("=", 1) for line in lines)
-            yield Supabase(variables["SUPABASE_URL"], variables["SUPABASE_SECRET_KEY"], dsn)
+            yield Supabase(
+                variables["SUPABASE_URL"],
+                variables["SUPABASE_SECRET_KEY"],
+                dsn,
+                variables["SUPABASE_PUBLISHABLE_KEY"],
+            )
