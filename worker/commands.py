@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from worker import report
+from worker import report, simulate
 from worker.database import Database, Row
 from worker.errors import UsageError
 from worker.kilograms.countries import alpha3
@@ -48,6 +48,7 @@ def add_parsers(commands: Any) -> None:
         "no person has set it",
     )
     report.add_parser(commands)
+    simulate.add_parser(commands)
     explain = commands.add_parser(
         "explain",
         help="show how the kilograms of an event came about",
@@ -138,6 +139,8 @@ async def run(
                 return await _follow(database, asked, scan_once)
             case "report":
                 return await report.run(options, database)
+            case "simulate":
+                return await simulate.run(options, database, basis)
             case _:
                 return await _explain(options, database, basis)
 
