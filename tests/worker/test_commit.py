@@ -19,7 +19,8 @@ from tests.worker.stall import Stall, Where
 from worker.database import connected
 from worker.errors import WorkerError
 from worker.events import Event
-from worker.predictions import FactorPredictor, Outcome
+from worker.kilograms.calculate import Prediction
+from worker.predictions import FactorPredictor, Outcome, predict
 from worker.scan import Plan, Summary, scan
 from worker.suppliers import Suppliers
 
@@ -305,6 +306,35 @@ async def test_an_episode_resolved_by_a_person_meanwhile_is_judged_again(
         {"status": "resolved", "severity": "warn"},
         {"status": "active", "severity": "critical"},
     ]
+
+
+async def test_every_column_of_a_prediction_is_stored_as_it_was_computed(
+    tables: Table, emulator: Emulator
+) -> None:
+    when = BEGIN.isoformat()
+    site = {"event_type": "factory", "supplier_id": "E", "timestamp": when, "energy_kwh": 900}
+    tables.insert(
+        [
+            *trips("A", 100, 130),
+            trips("A", 90)[0] | {"fuel_litres": 20},
+            site | {"country": "DEU", "output_quantity": 3, "output_unit": "t"},
+            site,
+        ]
+    )
+    await scanned(emulator.url, emulator.keys.secret)
+    stored = tables.rows("select to_jsonb(p) of from predictions p order by event_id")
+    events = tables.rows("select to_jsonb(e) of from events_normalized e order by id")
+    suppliers = Suppliers([], BASIS.factors.truck_classes)
+    for row, found in zip(events, stored, strict=True):
+        event = Event.from_row(row["of"])
+        prediction = predict(event, suppliers, BASIS)
+        assert isinstance(prediction, Prediction)
+        expected = {"event_id": event.id, **event.key._asdict(), **prediction.row()}
+        assert {name: found["of"][name] for name in expected} == expected
+        given = {name for name, value in found["of"].items() if value is not None}
+        assert given - set(expected) == {"occurred_at", "day", "hotspot", "created_at"}
+        assert found["of"]["occurred_at"] == row["of"]["timestamp"]
+        assert found["of"]["day"] == row["of"]["timestamp"][:10]
 
 
 async def test_many_small_batches_lead_to_the_same_rows(
