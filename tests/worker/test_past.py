@@ -133,6 +133,23 @@ def test_whatever_the_order_of_a_file_its_import_ends_as_that_of_an_ordered_one(
     assert tables.rows("select * from rebuilds") == []
 
 
+async def test_batches_after_a_fold_go_on_from_what_it_has_stored(
+    emulator: Emulator, tables: Table
+) -> None:
+    """Not from what the scan held of the key before."""
+    rows = work(80)
+    expected = await ordered(emulator, tables, rows)
+    tables.insert(
+        [row | ({"speed": 140} if day == 38 else {}) for day, row in enumerate(rows[:40])]
+    )
+    await scanned(emulator)
+    (held,) = tables.rows("select event_id from quarantine where state = 'held'")
+    tables.rows("select decide_quarantine(array[%s::bigint], 'released')", held["event_id"])
+    tables.insert(rows[40:])
+    assert (await scanned(emulator)).counts["rebuilt"] == 1  # before the second of three batches
+    assert state(tables) == expected
+
+
 @pytest.mark.parametrize("where", ["before", "after"])
 async def test_a_worker_killed_while_it_folds_a_past_anew_changes_nothing(
     where: Where, emulator: Emulator, tables: Table, start: Start
