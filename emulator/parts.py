@@ -15,7 +15,7 @@ from emulator.realtime import Realtime
 
 
 @asynccontextmanager
-async def realtime_part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+async def mount_realtime(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
     """Serves /realtime/v1 while it is entered."""
     database = project.database
     served = Realtime(
@@ -29,4 +29,4 @@ async def realtime_part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
         yield [Mount("/realtime/v1", routes=served.routes())]
 
 
-PARTS: tuple[Part, ...] = (rest.part, auth.part, realtime_part, actions.part)
+PARTS: tuple[Part, ...] = (rest.mount, auth.mount, mount_realtime, actions.mount)

@@ -35,7 +35,7 @@ from worker.readings import Reader
 from worker.recompute import Progress, Recomputer, ignore
 from worker.retention import Retention
 from worker.run import run
-from worker.scan import Plan, Summary, scan
+from worker.scan import ScanOptions, Summary, scan
 from worker.settings import VARIABLES, Settings, SettingsError, Variable, misspelt
 
 logger = logging.getLogger("worker")
@@ -148,13 +148,13 @@ EXIT_STATUSES = (
 )
 
 
-def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Plan:
+def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> ScanOptions:
     if settings.grid_country is None:
         logger.warning(
             "GRID_COUNTRY is not set: electricity of events without a country is computed with the "
             "world's average grid and marked country_assumed"
         )
-    return Plan(
+    return ScanOptions(
         holder=uuid.uuid4(),
         lease_seconds=settings.lease_seconds,
         batch_events=settings.batch_events,

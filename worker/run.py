@@ -6,18 +6,20 @@ import asyncio
 import logging
 import time
 
-from worker.announcements import follow
 from worker.database import Database
 from worker.errors import SchemaMissing, Unauthorized, WorkerError
 from worker.heartbeat import Heartbeat
+from worker.realtime import follow
 from worker.retention import Retention
-from worker.scan import Plan, scan
+from worker.scan import ScanOptions, scan
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, database: Database, plan: Plan, stop: asyncio.Event) -> None:
+async def run(
+    settings: Settings, database: Database, plan: ScanOptions, stop: asyncio.Event
+) -> None:
     """Scan until `stop` is set, then finish the batch in flight within the grace time.
 
     Raises Unauthorized when the key is refused, and SchemaMissing when the migrations are not
@@ -59,7 +61,7 @@ class _Schedule:
     """When to scan, and what has been logged about it."""
 
     def __init__(
-        self, settings: Settings, database: Database, plan: Plan, heartbeat: Heartbeat
+        self, settings: Settings, database: Database, plan: ScanOptions, heartbeat: Heartbeat
     ) -> None:
         self._settings = settings
         self._database = database

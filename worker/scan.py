@@ -34,7 +34,7 @@ LAST_START_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ScanOptions:
     """How to scan: the holder names this process, times are in seconds."""
 
     holder: UUID
@@ -115,7 +115,7 @@ COUNTED = (
 )
 
 
-async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event) -> Summary:
+async def scan(database: Database, plan: ScanOptions, reason: str, stop: asyncio.Event) -> Summary:
     """Work off what is pending; after `stop` is set the batch in flight is still committed.
 
     Raises Unavailable or Rejected after giving the lease back where that is possible.
@@ -155,7 +155,7 @@ async def scan(database: Database, plan: Plan, reason: str, stop: asyncio.Event)
 
 
 async def _started(
-    database: Database, plan: Plan, reason: str, stop: asyncio.Event
+    database: Database, plan: ScanOptions, reason: str, stop: asyncio.Event
 ) -> dict[str, Any] | None:
     """Start a scan; None when `stop` is set while that is still being tried."""
     starting = asyncio.ensure_future(database.start_scan(plan.holder, plan.lease_seconds, reason))
@@ -171,7 +171,7 @@ async def _started(
 
 
 async def _work_off(
-    database: Database, plan: Plan, lease: Lease, counts: Counter[str], stop: asyncio.Event
+    database: Database, plan: ScanOptions, lease: Lease, counts: Counter[str], stop: asyncio.Event
 ) -> str:
     conflicts = 0
     held = HeldKeys()
@@ -213,7 +213,7 @@ async def _settle(
 
 
 async def _commit(
-    database: Database, plan: Plan, lease: Lease, claimed: dict[str, Any], held: HeldKeys
+    database: Database, plan: ScanOptions, lease: Lease, claimed: dict[str, Any], held: HeldKeys
 ) -> dict[str, int]:
     """Judge and commit a batch, again as often as somebody changes its episodes meanwhile."""
     events, set_aside = read_events(claimed["events"])

@@ -16,8 +16,8 @@ import signal
 from pathlib import Path
 
 from bench import machine
+from bench.attack.attacker import Attacker
 from bench.attack.campaign import Campaign
-from bench.attack.foe import Foe
 from bench.attack.ways import OF_A_USER, SHARES
 
 SEED = 6
@@ -35,10 +35,10 @@ async def main() -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    foe = Foe(options.port, options.tokens.read_text().split(), SEED)
+    attacker = Attacker(options.port, options.tokens.read_text().split(), SEED)
     print("attacking", flush=True)
     shares = {OF_A_USER[options.way]: 1} if options.way else SHARES
-    print(json.dumps(await Campaign(foe, options.per_second, shares).run(over)), flush=True)
+    print(json.dumps(await Campaign(attacker, options.per_second, shares).run(over)), flush=True)
 
 
 if __name__ == "__main__":

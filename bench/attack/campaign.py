@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from bench.attack.foe import Foe
+from bench.attack.attacker import Attacker
 from bench.attack.ways import SHARES, Way
 from bench.pace import due
 
@@ -20,11 +20,13 @@ FOR_EVER: Final = 10**9
 class Campaign:
     """Begins so many attacks a second, each way in its turn."""
 
-    def __init__(self, foe: Foe, per_second: float, shares: Mapping[Way, int] = SHARES) -> None:
-        self._foe = foe
+    def __init__(
+        self, attacker: Attacker, per_second: float, shares: Mapping[Way, int] = SHARES
+    ) -> None:
+        self._attacker = attacker
         self._per_second = per_second
         self._turn = [way for way, share in shares.items() for _ in range(share)]
-        foe.random.shuffle(self._turn)
+        attacker.random.shuffle(self._turn)
         self._begun = Counter[str]()
         self._under_way: set[asyncio.Task[None]] = set()
         self._at_once = 0
@@ -52,7 +54,7 @@ class Campaign:
             "begun": self._begun,
             "at_once": self._at_once,
             "left_out": self._left_out,
-            "unable": self._foe.unable,
+            "unable": self._attacker.unable,
         }
 
     def _begin(self, attacks: asyncio.TaskGroup) -> None:
@@ -61,11 +63,11 @@ class Campaign:
             return
         way = self._turn[self._begun.total() % len(self._turn)]
         self._begun[way.__name__] += 1
-        attack = attacks.create_task(_one(way, self._foe), name=way.__name__)
+        attack = attacks.create_task(_one(way, self._attacker), name=way.__name__)
         self._under_way.add(attack)
         attack.add_done_callback(self._under_way.discard)
 
 
-async def _one(way: Way, foe: Foe) -> None:
+async def _one(way: Way, attacker: Attacker) -> None:
     with contextlib.suppress(OSError, TimeoutError):  # the relay may end it when it likes
-        await way(foe)
+        await way(attacker)

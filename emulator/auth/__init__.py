@@ -1,5 +1,5 @@
 """Stand-in for Supabase Auth: users with passwords, their sessions and tokens."""
 
-from emulator.auth.part import part
+from emulator.auth.mount import mount
 
-__all__ = ["part"]
+__all__ = ["mount"]

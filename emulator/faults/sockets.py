@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from emulator.faults.registry import Fault, Faults
-from emulator.line import Line
+from emulator.tcp import Line
 
 ABNORMAL = 1006  # the connection ends without a close frame
 

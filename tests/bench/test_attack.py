@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from bench import machine
-from bench.attack.foe import Foe, heard, said
+from bench.attack.attacker import Attacker, heard, said
+from bench.attack.payloads import BREACHES, request
 from bench.attack.running import attacking
-from bench.attack.said import BREACHES, request
 from bench.attack.ways import SHARES
 from bench.contestants.relay import relay, upstream
 from bench.processes import Failed
@@ -24,9 +24,9 @@ REFUSALS = {1002, 1007, 1009, 4501}
 async def test_each_breach_is_found_to_be_one() -> None:
     port, codes = machine.free_port(), []
     async with upstream() as supabase, relay(supabase.url, supabase.key, port):
-        foe = Foe(port, ["x"], 1)
+        attacker = Attacker(port, ["x"], 1)
         for breach in BREACHES:
-            async with foe.connected() as connection:
+            async with attacker.connected() as connection:
                 await said(connection, request("/ws/hotspots", {}))
                 answer = await heard(connection)
                 assert answer.startswith(b"HTTP/1.1 101 ")

@@ -27,7 +27,7 @@ from worker.kilograms.factors import load
 from worker.predictions import FactorPredictor, Predictor
 from worker.readings import Reader
 from worker.recompute import Recomputer
-from worker.scan import Plan
+from worker.scan import ScanOptions
 
 # Time tells nothing about a property on a machine that does other things as well.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -192,9 +192,9 @@ def plan(
     batch_events: int = 500,
     predictor: Predictor | None = None,
     wall: Callable[[], float] | None = None,
-) -> Plan:
+) -> ScanOptions:
     """A plan of a holder of its own; the newest event time is the clock if there is no other."""
-    return Plan(
+    return ScanOptions(
         holder=uuid.uuid4(),
         lease_seconds=lease_seconds,
         batch_events=batch_events,

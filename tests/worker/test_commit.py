@@ -21,7 +21,7 @@ from worker.errors import WorkerError
 from worker.events import Event
 from worker.kilograms.calculate import Prediction
 from worker.predictions import FactorPredictor, Outcome, predict
-from worker.scan import Plan, Summary, scan
+from worker.scan import ScanOptions, Summary, scan
 from worker.suppliers import Suppliers
 
 LOCK = 4711
@@ -62,7 +62,7 @@ DURING = [
 ]
 
 
-async def scanned(url: str, key: str, how: Plan | None = None) -> Summary:
+async def scanned(url: str, key: str, how: ScanOptions | None = None) -> Summary:
     async with connected(url, key, retry_seconds=5) as database:
         return await scan(database, how or plan(), "cron", asyncio.Event())
 

@@ -26,7 +26,7 @@ from worker.database import connected
 from worker.errors import WorkerError
 from worker.events import Event
 from worker.predictions import FactorPredictor, Outcome
-from worker.scan import Plan, scan
+from worker.scan import ScanOptions, scan
 from worker.suppliers import Suppliers
 
 DEADLINE = 90.0
@@ -82,7 +82,7 @@ def quiet(template: Database) -> dict[str, list[dict[str, Any]]]:
     return contents
 
 
-async def until_done(emulator: Emulator, how: Plan) -> int:
+async def until_done(emulator: Emulator, how: ScanOptions) -> int:
     """Scan again after each failure, as a service does; how many scans it took."""
     scans = 0
     async with asyncio.timeout(DEADLINE):

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.worker.conftest import Start, Table
-from worker.announcements import pause
+from worker.realtime import pause
 
 SECONDS = 40.0
 EVENT = {"event_type": "logistics", "supplier_id": "A", "timestamp": "2026-01-05Z"}

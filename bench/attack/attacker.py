@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from bench.attack.said import request
+from bench.attack.payloads import request
 
 HOST = "127.0.0.1"
 ADDRESSES = 200  # the ports of one alone would not last for a minute
@@ -18,7 +18,7 @@ NEW_CURSORS = 0.1  # how many of those that are used
 USUAL_ROOM, SMALL_ROOM = 65536, 4096
 
 
-class Foe:
+class Attacker:
     """Attacks that port; its choices come from a seed.
 
     `tokens` are those of users who mean no good; `unable` counts connections that failed.

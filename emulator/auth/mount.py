@@ -19,7 +19,7 @@ RECONNECT_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def part(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
     """Serves /auth/v1 while it is entered."""
     pool: Pool = CheckedPool(
         project.database.dsn(SUPERUSER),

@@ -18,9 +18,9 @@ from emulator.running import Emulator, listen
 from emulator.settings import Settings
 from tests.worker.conftest import Run, Start, Table
 from tests.worker.test_run import EVENT, eventually, stopped
-from worker.announcements import follow
 from worker.database import connected
 from worker.heartbeat import Heartbeat
+from worker.realtime import follow
 
 SECONDS = 40.0
 
