@@ -316,14 +316,14 @@ def _address(url: str, endpoint: str) -> str:
 
 
 class Trouble(NamedTuple):
-    """What follows on the address in a message, and whether it may pass by itself."""
+    """Why a connection failed: text that follows on the address, and whether it may pass."""
 
     text: str
     passes: bool
 
 
 async def explain(url: str, error: BaseException) -> Trouble:
-    """Why nothing came of a connection to `url` that ended in `error`, and the remedy.
+    """Explain why a connection to `url` ended in `error`, with the remedy.
 
     A server that said nothing is asked whether it wants TLS.
     """
@@ -344,7 +344,7 @@ async def explain(url: str, error: BaseException) -> Trouble:
 
 
 async def tls_wanted(url: str) -> str | None:
-    """What follows on the address when it is without TLS and its server wants that."""
+    """Return the hint for an address without TLS whose server wants TLS; None otherwise."""
     if not await _speaks_tls(url):
         return None
     return f"cannot be reached: it wants TLS; use --url {_other(url)}"

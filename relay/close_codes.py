@@ -33,5 +33,5 @@ class CloseCode(enum.IntEnum):
 
 
 def shortened(reason: str) -> str:
-    """As much of the reason as a frame that closes has room for: servers fail with a longer one."""
+    """Truncate a reason to what fits into a close frame: servers fail with a longer one."""
     return reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")

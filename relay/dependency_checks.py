@@ -1,4 +1,4 @@
-"""What the relay relies on inside other packages beyond what they promise, all of it in one list.
+"""Checks of what the relay relies on inside other packages beyond their documented behaviour.
 
 Each entry was read in the version that it names, and is tried at start: against uvicorn with a
 transport that goes nowhere, against the event loop with a connection to itself. Where one does not
@@ -40,7 +40,7 @@ class DependencyCheck:
     check: Callable[[], str | None]
 
     def trouble(self) -> str | None:
-        """What to say where it does not hold, with the remedy; None where it does."""
+        """Run the check; return a message with the remedy where it fails, else None."""
         try:
             found = self.check()
         except Exception as error:  # noqa: BLE001 whatever another version raises
@@ -282,7 +282,7 @@ CONNECTIONS: Final = (
     DependencyCheck("websockets", "15.0.1", "the parser of frames", THROUGH_ASGI, _parser),
     DependencyCheck("uvloop", "0.23.0", "transports of the event loop", THROUGH_ASGI, _loop),
 )
-"""What the relay's own class for connections relies on."""
+"""Checks for the relay's own connection classes."""
 
 SERVER: Final = DependencyCheck(
     "uvicorn", "0.54.0", "the life of its server", "the relay cannot serve", _server

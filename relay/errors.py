@@ -1,4 +1,4 @@
-"""What can go wrong in the relay: whether to try again is the class.
+"""Errors of the relay; the class says whether to try again.
 
 RelayError
 ├── SettingsError   a variable is missing or wrong; starting again needs a change

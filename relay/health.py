@@ -1,4 +1,4 @@
-"""What `/readyz` says: whether clients get every change in time, and if not, why. Pure."""
+"""Readiness report: whether clients get every change in time, and if not, why. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What other people's loggers must not write: secrets, and one line for each failed attempt."""
+"""Filters for the loggers of libraries: no secrets, no line per failed attempt."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What `/metrics` answers: the relay's plain numbers as Prometheus reads them."""
+"""Prometheus metrics: the answer of `/metrics`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -222,7 +222,7 @@ class Relay:
         )
 
     def health(self) -> dict[str, Any]:
-        """What `/readyz` answers."""
+        """Return the answer of `/readyz`."""
         return report(
             self._upstream,
             self._hub,

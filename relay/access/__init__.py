@@ -1,1 +1,1 @@
-"""Who may connect, what they may see, and how much."""
+"""Access control: tokens, policies, limits, origins."""

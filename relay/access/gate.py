@@ -15,7 +15,7 @@ from relay.stream.change import Endpoint
 
 @dataclass(frozen=True, kw_only=True)
 class AccessSettings:
-    """Who may connect, and how much."""
+    """Settings of access control."""
 
     required: bool = True
     jwt_secret: str | None = field(default=None, repr=False)

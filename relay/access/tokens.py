@@ -56,7 +56,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a good token says; times in seconds since 1970.
+    """Claims of a valid token; times in seconds since 1970.
 
     `metadata` is `app_metadata`, which only the project's own server writes: users write
     `user_metadata` themselves, and nothing is ever allowed by it.
@@ -71,14 +71,14 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a token has to say beside a good signature; an empty `issuer` accepts any."""
+    """Claims required beside a valid signature; an empty `issuer` accepts any."""
 
     issuer: str
     audience: str = "authenticated"
 
 
 def verify(token: str, keys: Sequence[Key], rules: Rules, now: float) -> Claims:
-    """What the token says.
+    """Verify the token and return its claims.
 
     Raises:
         UnknownKey: it is signed by a key that is not among `keys`.

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the routes beside their names: answers and bodies."""
+"""OpenAPI descriptions of responses, bodies and query parameters."""
 
 from typing import Any, Final
 

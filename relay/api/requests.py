@@ -136,7 +136,7 @@ def parsed(model: type[M], body: bytes) -> M:
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """What the OpenAPI document says of a required body of this model."""
+    """Return the OpenAPI description of a required body of this model."""
     schema = model.model_json_schema()
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

@@ -42,7 +42,7 @@ class UserClient:
         await self._client.aclose()
 
     async def call(self, token: str, function: str, arguments: Mapping[str, Any]) -> Any:
-        """What the SQL function returns to the caller.
+        """Call a SQL function as the caller.
 
         Raises:
             Refused: the function or Supabase refused; the status is the one to answer with.
@@ -83,7 +83,7 @@ class UserClient:
 
 
 def refusal(status: int, body: bytes) -> Refused:
-    """What a caller is answered when Supabase answered `status` with `body`."""
+    """Translate an error of Supabase into the answer for the caller."""
     try:
         error = json.loads(body)
         code, message = str(error["code"]), str(error["message"])

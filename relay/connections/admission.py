@@ -82,7 +82,7 @@ def _once(given: dict[str, list[str]], name: str) -> str | None:
 
 
 def _values(endpoint: Endpoint, name: str, texts: Sequence[str]) -> frozenset[str]:
-    """Those of one parameter, between commas; of several ones, each as it is."""
+    """Values of one parameter, comma-separated; of a repeated one, each as it is."""
     if name not in endpoint.filters:
         known = ", ".join(endpoint.filters)
         raise BadParameter(f"{endpoint.name} has no parameter {name[:40]!r}; filters: {known}")
@@ -127,11 +127,11 @@ class Request:
     port: int
 
     def subprotocols(self) -> list[str]:
-        """Those that the client offers, but for one that carries a token."""
+        """Return the offered subprotocols, without one that carries a token."""
         return [name for name in self._offered() if not name.startswith(_BEARER)]
 
     def token(self) -> str | None:
-        """The token in the headers; None when there is none."""
+        """Return the token of the headers; None when there is none."""
         for name in self._offered():
             if name.startswith(_BEARER):
                 return name.removeprefix(_BEARER)
@@ -160,7 +160,7 @@ class Admitted:
 
     @property
     def subprotocol(self) -> str | None:
-        """The one that was agreed upon."""
+        """The negotiated subprotocol."""
         return SUBPROTOCOL if self.format is Format.EVENTS else None
 
 
@@ -227,7 +227,7 @@ class Admission:
         return decision
 
     def left(self, decision: Decision) -> None:
-        """The connection is gone."""
+        """Release what `decide` counted."""
         if not isinstance(decision, Rejected):
             self.limiter.leave(decision.place)
 

@@ -31,7 +31,7 @@ class Revocable(Protocol):
 
     @property
     def grant(self) -> Grant:
-        """What it was granted last."""
+        """The current grant."""
 
     def revoke(self, reason: str) -> None:
         """Ends the connection; it is not to come back unchanged."""
@@ -74,7 +74,7 @@ def _session(connection: Revocable) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationContext:
-    """What all authenticated connections share; `open` makes a session."""
+    """Shared parts of authenticated connections; `open` makes a session."""
 
     gate: TokenGate
     limiter: ConnectionLimiter

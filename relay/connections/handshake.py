@@ -80,7 +80,7 @@ def is_get(head: bytes) -> bool:
 
 
 def acceptance(key: str, subprotocol: str | None, extensions: str | None = None) -> bytes:
-    """The answer that accepts the handshake with that key."""
+    """Return the 101 response that accepts the handshake with that key."""
     digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
     chosen = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode() if subprotocol else b""
     if extensions is not None:
@@ -92,7 +92,7 @@ def acceptance(key: str, subprotocol: str | None, extensions: str | None = None)
 
 
 def refusal(status: HTTPStatus, reason: str, retry_seconds: int | None = None) -> bytes:
-    """The answer that refuses a handshake and says why; it may ask to come back."""
+    """Return the response that refuses a handshake, with the reason and perhaps Retry-After."""
     retry = "" if retry_seconds is None else f"Retry-After: {retry_seconds}\r\n"
     body = f"{reason}\n".encode()
     return (
@@ -144,7 +144,7 @@ def agree(offered: str) -> str | None:
 
 
 def inflating() -> PerMessageDeflate:
-    """What the parser of a client needs after an agreement."""
+    """Return the extension for a frame parser after a successful negotiation."""
     return PerMessageDeflate(
         remote_no_context_takeover=True,
         local_no_context_takeover=True,

@@ -22,7 +22,7 @@ class MessageKind(enum.Enum):
 
 
 def parse(message: str | bytes) -> MessageKind:
-    """What the client said.
+    """Parse a client message.
 
     Raises:
         BadMessage: neither ping nor auth, binary, or too long.

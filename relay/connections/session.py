@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class ConnectionHandler(Protocol):
-    """What a transport reports to: a session, or a connection that has yet to authenticate."""
+    """Receiver of transport events: a session, or a connection that has yet to authenticate."""
 
     def begin(self) -> None:
         """Serves the client from now on."""
@@ -89,7 +89,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What all sessions share; `blocked` are the sessions whose sockets are full."""
+    """Shared parts of sessions; `blocked` are the sessions whose sockets are full."""
 
     hub: Hub
     states: InitialStates
@@ -116,7 +116,7 @@ class Begun(Subscriber, Protocol):
 
     @property
     def group(self) -> Group:
-        """What it is a member of."""
+        """The group of the session."""
 
     @property
     def user(self) -> str:
@@ -124,7 +124,7 @@ class Begun(Subscriber, Protocol):
 
     @property
     def initial_sync(self) -> "InitialSync | None":
-        """The one that is under way."""
+        """The initial sync in progress."""
 
     def send(self, frame: bytes) -> None:
         """Sends a frame now."""
@@ -221,7 +221,7 @@ class InitialSync:
             self._shared.states.read(self._group, self, last)
 
     def got_state(self, state: InitialState | BaseException) -> None:
-        """What was waited for."""
+        """Receive the initial state that was waited for."""
         if self._session.initial_sync is not self:
             return  # it begins anew
         if isinstance(state, BaseException):
@@ -381,7 +381,7 @@ class Session:
         )
 
     def begin(self) -> None:
-        """Sends what the client asked for, and then what changes."""
+        """Start: initial sync if the client asked for it, then streaming."""
         wanted, self._wanted = self._wanted, None  # which may be long
         if self._transport.paused:  # since before there was a session to tell
             self.blocked()
@@ -418,7 +418,7 @@ class Session:
         return False
 
     def answer(self, frame: bytes) -> None:
-        """Sends a frame that answers the client, after its greeting."""
+        """Send an answer, after the greeting."""
         self._unread += self._transport.paused
         held_back = 0 if self.initial_sync is None else self.initial_sync.unanswered
         if self._unread + held_back >= MOST_ANSWERS:
@@ -429,7 +429,7 @@ class Session:
             self.send(frame)
 
     def blocked(self) -> None:
-        """The client's socket is full."""
+        """Backpressure: the socket is full."""
         self._shared.blocked.add(self)
         self._unsent, self._moved_at = self._transport.unsent(), self._shared.now()
         self.group.fall_behind(self)
@@ -459,14 +459,14 @@ class Session:
             self._transport.close(code, reason)
 
     def fail(self, error: BaseException) -> None:
-        """Ends the connection because of a fault of the relay."""
+        """Close with 1011 because of a fault of the relay."""
         logger.error("a client could not be served", exc_info=error)
         if not self._ended:
             self.gone("a fault of the relay")
             self._transport.close(INTERNAL_ERROR, "a fault of the relay")
 
     def gone(self, reason: str) -> None:
-        """The connection is over; nothing is sent any more."""
+        """Release everything: the connection ended."""
         if self._ended:
             return
         self._ended = True
@@ -482,13 +482,13 @@ class Session:
         self._shared.access_log.left(self._client, endpoint, reason, self._sent, seconds)
 
     def fell_behind(self, left: Departure) -> None:
-        """The group does not write to it any more."""
+        """Continue by reading the log: the socket was full."""
         self._sent += left.sent
         self._position = left.position
         self._shared.pacer.add(self)
 
     def flushed(self) -> None:
-        """The group has sent what it had."""
+        """Continue after the flush that was waited for."""
         if self.initial_sync is not None:
             self.initial_sync.tell_upstream()
         else:
@@ -500,7 +500,7 @@ class Session:
             self.restart("epoch")
 
     def restart(self, reason: str) -> None:
-        """Tells the client to discard everything, and sends it the newest rows."""
+        """Reset: the client has to discard everything and gets the initial state."""
         self._stop_keeping_up()
         self._script = None
         self._shared.counts.resets[reason] += 1
@@ -509,7 +509,7 @@ class Session:
         self.initial_sync.send_state(None)
 
     def play(self, script: Iterator[Piece], position: int) -> None:
-        """Sends the script piece by piece, and then the log from `position` on."""
+        """Replay the script piece by piece, then the log from `position` on."""
         self.initial_sync = None
         self.group.waiting.discard(self)
         self._script = script
@@ -517,7 +517,7 @@ class Session:
         self._shared.pacer.add(self)
 
     def changes(self, until: int) -> Iterator[Piece]:
-        """What the client gets of the log up to `until`, but for announcements; pieces may be
+        """Yield the changes of the log up to `until`, without announcements; pieces may be
         empty.
 
         Raises:
@@ -530,7 +530,7 @@ class Session:
             yield piece
 
     def step(self) -> bool:
-        """Sends the next piece; whether another one may follow."""
+        """Send the next piece; true when another one may follow."""
         if self._ended or self._transport.paused or self.initial_sync is not None:
             return False
         try:

@@ -213,7 +213,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.answer(found, endpoint)
 
     def answer(self, found: Handshake, endpoint: Endpoint) -> None:
-        """Accepts or refuses a handshake for that endpoint."""
+        """Accept or refuse a handshake for that endpoint."""
         host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
         decision = self._sockets.decide(Request(endpoint, found.query, found.headers, host, port))
         if isinstance(decision, Rejected):
@@ -302,7 +302,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport.abort()
 
     def look(self) -> None:
-        """Pings the client, which has time until the next look to say something."""
+        """Ping the client, which has to answer before the next timeout."""
         if self._closing or not self._heard:
             if not self._closing and self._session is not None:
                 self._session.gone("no answer to a ping")
@@ -410,7 +410,7 @@ class ProtocolDetector(asyncio.Protocol):
         self.queued = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connected; one too many is let go at once."""
+        """Register the connection; abort one too many."""
         self._transport = cast(asyncio.Transport, transport)
         self._slot: set[Timed] = self._sockets.wheel.put(self, http.HEAD_SECONDS)
         if len(self._connections) >= self._most:
@@ -423,14 +423,14 @@ class ProtocolDetector(asyncio.Protocol):
         self._sockets.wheel.forget(self, self._slot)
 
     def data_received(self, data: bytes) -> None:
-        """The first bytes, which wait for their turn."""
+        """Buffer the first bytes until the scheduler gives a turn."""
         self._said += data
         self._sockets.newcomers.add(self)
         if len(self._said) > http.MAX_HEAD_BYTES:
             self.step()
 
     def step(self) -> bool:
-        """Its turn has come: something else serves the connection from now on."""
+        """Choose the protocol from the first bytes and hand the connection over."""
         said, self._said = self._said, b""
         if said and not self._transport.is_closing():
             try:
@@ -441,7 +441,7 @@ class ProtocolDetector(asyncio.Protocol):
         return False
 
     def look(self) -> None:
-        """It has said nothing in time."""
+        """Abort: nothing was received in time."""
         self._transport.abort()
 
     def shutdown(self) -> None:

@@ -130,7 +130,7 @@ class Backfill:
         return self.chunks[number]
 
     def events(self, number: int, chunk: Chunk, since: Snapshot) -> Iterator[bytes]:
-        """What a client missed of a chunk of that endpoint, as events of all rows."""
+        """Yield what a client missed of a chunk, as events of all rows."""
         return chunk.events(since, self.newer[number])
 
 

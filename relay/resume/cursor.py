@@ -45,7 +45,7 @@ class Cursor:
 
 
 class Signer:
-    """Writes and reads cursors with one key."""
+    """Signs and verifies cursors with one key."""
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), b"hotspot-relay cursor", hashlib.sha256)
@@ -102,7 +102,7 @@ class Signer:
 
 
 def bound(wanted: Filter) -> str:
-    """A short name of the filter; that of another filter is another one."""
+    """Return a digest of the filter, which binds a cursor to it."""
     if wanted.is_everything:
         return ""
     named = [wanted.terms] if wanted.scope is None else [wanted.terms, wanted.scope]
@@ -122,7 +122,7 @@ MOST_SIGNED: Final = 1000
 
 
 class _Moment(NamedTuple):
-    """What cursors of all filters say of one moment."""
+    """The part of a cursor that is the same for all filters."""
 
     snapshots: Mapping[int, Snapshot]
     epoch: str
@@ -168,13 +168,13 @@ class CursorIssuer:
         self._signed: dict[Filter, tuple[_Moment, str]] = {}  # many come at the same time
 
     def cursor(self, wanted: Filter) -> str | None:
-        """Where clients of that filter are who have had all that was published; None before the
-        first catch-up and heartbeat."""
+        """Return the cursor of clients that have had all that was published; None before the first
+        catch-up and heartbeat."""
         here = self._here()
         return None if here is None else self._cursor(here, wanted)
 
     def cursors(self) -> Callable[[Filter], str | None]:
-        """What tells the cursor for a filter as of now, also later."""
+        """Return a function that makes the cursor of a filter as of now, also later."""
         here = self._here()
         return lambda wanted: None if here is None else self._cursor(here, wanted)
 
@@ -230,5 +230,5 @@ class CursorIssuer:
         return cursor
 
     def is_own(self, cursor: Cursor) -> bool:
-        """Whether this process handed it out, so that it knows what `seq` means."""
+        """Return whether this process issued it, so that its `seq` is meaningful here."""
         return cursor.instance == self._identity.instance and cursor.beat <= self._identity.beat

@@ -49,7 +49,7 @@ class PeerBeats:
         return beat >= cursor.beat
 
     async def vouch_for(self, cursor: Cursor) -> bool:
-        """What `known` tells, after a read where it takes one.
+        """Return what `known` does, after a read where that takes one.
 
         Raises:
             Unavailable: it cannot be read now.
@@ -165,8 +165,9 @@ class Resumer:
         self.kinds = Counter[str]()
 
     def at_once(self, presented: str, group: Group) -> Replay | None:
-        """What the client missed, if nothing has to be read for it; it is a member of the group
-        since before the call.
+        """Return what the client missed if nothing has to be read; None otherwise.
+
+        The client has to be in its group before the call.
 
         Raises:
             Unresumable: the cursor is answered by a reset.
@@ -180,7 +181,7 @@ class Resumer:
             return self._held(cursor, group) if known else None
 
     async def find(self, presented: str, group: Group) -> Replay:
-        """What the client missed; it is a member of the group since before the call.
+        """Return what the client missed; it has to be in its group before the call.
 
         Raises:
             Unresumable: the cursor is answered by a reset.

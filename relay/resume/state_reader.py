@@ -94,10 +94,10 @@ class Reader(Protocol):
 
     @property
     def user(self) -> str:
-        """On whose account it is read."""
+        """The user whose share of reads it counts for."""
 
     def got_state(self, state: InitialState | BaseException) -> None:
-        """It was read, or there is a fault of the relay. It must not be waited for any more."""
+        """Receive the state, or a fault of the relay; called once."""
 
 
 @dataclass(eq=False, slots=True)

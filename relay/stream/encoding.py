@@ -41,7 +41,7 @@ def framed_bytes(payload: bytes) -> bytes:
 
 
 def header(first: int, size: int) -> bytes:
-    """What comes before a payload of that size, in a frame with that first byte."""
+    """Return the frame header for a payload of that size, with that first byte."""
     if size < _TWO_BYTES:
         return bytes((first, size))
     if size < 1 << 16:
@@ -50,7 +50,7 @@ def header(first: int, size: int) -> bytes:
 
 
 def payload_of(frame: bytes) -> bytes:
-    """What is in a single frame."""
+    """Return the payload of a single frame."""
     size = frame[1]
     return frame[2 if size < _TWO_BYTES else 4 if size == _TWO_BYTES else 10 :]
 
@@ -162,7 +162,7 @@ def event_without_seq(change: Change) -> str:
 
 
 def row_of(event: bytes) -> bytes:
-    """What clients of bare rows get instead of this event; both framed."""
+    """Convert an event to the rows format; both framed."""
     payload = payload_of(event)
     # What follows has no text that could hold this: quotes in `changed_at` would be escaped.
     end = payload.rindex(_AFTER_RECORD)
@@ -191,7 +191,7 @@ def may_have_left(version: int) -> bool:
 
 
 def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
-    """What a client with that filter gets instead of these events of all rows; framed both."""
+    """Convert events of all rows to what a client with that filter gets; both framed."""
     for frame in events:
         message = json.loads(text(frame))
         if message["record"] is None or wanted.matches(message["record"]):

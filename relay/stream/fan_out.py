@@ -74,7 +74,7 @@ class Round:
 
     @property
     def groups(self) -> int:
-        """Those that get something, as bits."""
+        """Groups that get something, as bits."""
         return union(share.groups for share in self._shares)
 
     def __iter__(self) -> Iterator[tuple[int, Piece]]:
@@ -91,7 +91,7 @@ class Round:
 
 
 def wanted(about: Routing, index: Index) -> Wanted:
-    """Who gets a change."""
+    """Return which groups get a change."""
     if about.now is None:
         return Wanted(EVERYBODY, 0)
     passing = index.passed_by(about.now)

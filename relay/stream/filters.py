@@ -7,7 +7,7 @@ from typing import Any, Final
 from relay.stream.change import Endpoint
 
 Values = tuple[str | None, ...]
-"""What a row has in the columns that filters look at, in the order of `Columns`."""
+"""A row's values in the columns of filters, in the order of `Columns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Columns:
         return iter(self._names)
 
     def values(self, record: Mapping[str, Any]) -> Values:
-        """What the row has in them."""
+        """Return the row's values in them."""
         return tuple(_text(record.get(name)) for name in self._names)
 
     def demands(self, wanted: Filter) -> list[tuple[int, frozenset[str]]]:
@@ -79,7 +79,7 @@ class Index:
         self._count = 0
 
     def add(self, wanted: Filter) -> int:
-        """The number of the filter, which is found from now on."""
+        """Add a filter and return its number."""
         if not self._unused:
             self._unused.append(self._count)
             self._count += 1
@@ -93,7 +93,7 @@ class Index:
         return number
 
     def discard(self, wanted: Filter, number: int) -> None:
-        """The number may be another filter's from now on."""
+        """Remove a filter; its number may be reused."""
         bit, demands = 1 << number, self._demands(wanted)
         for place, allowing in enumerate(self._allowing):
             self._indifferent[place] &= ~bit
@@ -104,7 +104,7 @@ class Index:
         self._unused.append(number)
 
     def passed_by(self, values: Values) -> int:
-        """The filters that a row with these values passes."""
+        """Return the filters that a row with these values passes, as bits."""
         found = -1
         for value, allowing, indifferent in zip(
             values, self._allowing, self._indifferent, strict=True

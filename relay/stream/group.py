@@ -24,16 +24,16 @@ class Batch(Protocol):
     """Sockets in an order that can be sent the same bytes by one call."""
 
     def append(self, descriptor: int) -> None:
-        """One more, at the end."""
+        """Append a socket."""
 
     def swap(self, one: int, other: int) -> None:
-        """Exchanges the two at these places."""
+        """Swap two sockets."""
 
     def pop(self) -> None:
-        """Takes the last one out."""
+        """Remove the last socket."""
 
     def extend(self, sockets: Self) -> None:
-        """Those of another batch, at the end."""
+        """Append the sockets of another batch."""
 
     def send(self, data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
         """Sends as much as each takes at once to those at the places from `start` up to, without,
@@ -159,7 +159,7 @@ class CaughtUpSubscribers(Generic[M]):
         return None if self._others.members else line.batch
 
     def served_elsewhere(self) -> list[M]:
-        """The members of `few_sockets` in their order, which count as served from now on."""
+        """Return the subscribers of `few_sockets` in order and count them as served."""
         if self._batched is None:
             return []
         self._batched.served = len(self._batched.members)
@@ -178,7 +178,7 @@ class CaughtUpSubscribers(Generic[M]):
         )
 
     def end(self) -> None:
-        """What was being sent is over; what is sent next is something else."""
+        """End the current piece; the next one is for all again."""
         for line in (self._others, self._batched):
             if line is not None:
                 line.served = 0
@@ -238,11 +238,11 @@ class StreamView(Protocol):
 
     @property
     def log(self) -> Log:
-        """What was published."""
+        """The log of the endpoint."""
 
     @property
     def columns(self) -> Columns:
-        """What filters look at."""
+        """The columns of filters."""
 
     @property
     def generation(self) -> int:
@@ -250,7 +250,7 @@ class StreamView(Protocol):
 
     @property
     def flushed(self) -> int:
-        """Everything up to this position has been sent to all who keep up."""
+        """Position up to which subscribers that are caught up have had everything."""
 
     @property
     def sending_to(self) -> int:
@@ -258,17 +258,17 @@ class StreamView(Protocol):
 
     @property
     def waiting(self) -> set[Subscriber]:
-        """Who wait until something has been sent."""
+        """Subscribers that wait for the end of a round."""
 
     @property
     def pieces(self) -> "Pieces":
-        """What several clients may read."""
+        """Cache of pieces that several clients read."""
 
     def cursor_at(self, position: int, wanted: Filter) -> bytes:
         """The cursor that was announced there, as a frame; nothing when a newer one has been."""
 
     def caught_up_changed(self, group: "Group") -> None:
-        """Somebody keeps up now, or nobody does any more."""
+        """Note whether the group has subscribers that are caught up."""
 
 
 class Pieces:
@@ -345,7 +345,7 @@ class Group:
 
     @property
     def log(self) -> Log:
-        """What there is of the endpoint, whatever the filter."""
+        """The log of the endpoint, whatever the filter."""
         return self._source.log
 
     @property
@@ -355,16 +355,16 @@ class Group:
 
     @property
     def flushed(self) -> int:
-        """The position up to which those who keep up have had everything."""
+        """Position up to which its caught-up subscribers have had everything."""
         return self._source.flushed if self.due else self._source.sending_to
 
     @property
     def waiting(self) -> set[Subscriber]:
-        """Who wait until something has been sent, of all groups of the endpoint."""
+        """Subscribers of all groups that wait for the end of a round."""
         return self._source.waiting
 
     def keep(self, member: Subscriber, write: Write, descriptor: int | None) -> None:
-        """The member keeps up from now on: it has had everything up to `flushed`."""
+        """Add a subscriber that is caught up: it has had everything up to `flushed`."""
         if not self.caught_up:
             self.caught_up.add(member, write, descriptor)
             self._source.caught_up_changed(self)
@@ -372,7 +372,7 @@ class Group:
             self.caught_up.add(member, write, descriptor)
 
     def drop(self, member: Subscriber) -> Departure | None:
-        """The member is not sent to any more; None if it was not anyway."""
+        """Remove a subscriber from the caught-up ones; None if it was none."""
         if member not in self.caught_up:
             return None
         at, sent = self.flushed, self.sent
@@ -383,7 +383,7 @@ class Group:
         return Departure(at, sent)
 
     def fall_behind(self, member: Subscriber) -> None:
-        """The member's socket is full."""
+        """Backpressure: the subscriber reads by itself, since its socket is full."""
         if self._falling is not None:
             self._falling.append(member)
         elif (left := self.drop(member)) is not None:

@@ -72,7 +72,7 @@ class RecentChanges:
         return found
 
     def forget(self) -> None:
-        """What was kept is of another history."""
+        """Drop everything: the history is another one."""
         self._changes.clear()
         self._bytes = 0
 
@@ -100,7 +100,7 @@ class KnownVersions:
         self._newest = OrderedDict[int, tuple[int, Values | None]]()
 
     def before(self, change: Change, now: Values | None) -> Values | None:
-        """What the version before this change had; it is the newest one from now on."""
+        """Return the values of the version before this change, and note this one."""
         version, values = self._newest.pop(change.id, (0, None))
         self._newest[change.id] = change.version, now
         if len(self._newest) > MOST_KNOWN:
@@ -190,7 +190,7 @@ class Stream:
         return group
 
     def leave(self, group: Group, member: Subscriber) -> None:
-        """Takes the member out; a group that nobody is in vanishes."""
+        """Remove a subscriber; an empty group is dropped."""
         group.members.discard(member)
         group.drop(member)
         self.waiting.discard(member)
@@ -202,7 +202,7 @@ class Stream:
                 self._known.forget()
 
     def caught_up_changed(self, group: Group) -> None:
-        """Somebody of the group keeps up now, or nobody does any more."""
+        """Note whether the group has subscribers that are caught up."""
         bits, bit = self._caught_up.get(group.form, 0), 1 << group.number
         self._caught_up[group.form] = bits | bit if group.caught_up else bits & ~bit
 
@@ -217,7 +217,7 @@ class Stream:
         self._recorders = [each for each in self._recorders if each is not recorder]
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Appends the changes to the log."""
+        """Append the changes to the log and schedule a flush."""
         for change in changes:
             self.seq += 1
             self.recent.append(change)
@@ -228,7 +228,7 @@ class Stream:
         self._changed(self)
 
     def announce(self, message: str) -> None:
-        """Sends a message that is no change to all clients of relay.v1."""
+        """Send a message that is no change to all clients of relay.v1."""
         self.log.append(framed(message), ANNOUNCEMENT)
         self._changed(self)
 
@@ -247,7 +247,7 @@ class Stream:
         return b"" if cursor is None else framed(encoding.cursor(cursor))
 
     def start_anew(self) -> None:
-        """Makes every client of relay.v1 forget what it holds."""
+        """Reset all clients of relay.v1."""
         self.recent.forget()
         self._known.forget()
         self.generation += 1
@@ -256,9 +256,10 @@ class Stream:
                 member.start_anew()
 
     def send(self, most_bytes: int, client_bytes: int) -> Sent | None:
-        """Sends some of what there is to some of those who keep up: what they get, and
-        `client_bytes` for each of them, is `most_bytes` at most, or it is one client. None when a
-        round is over: then everybody has had everything up to `flushed`."""
+        """Send one bounded step of the current round to subscribers that are caught up.
+
+        Its frames and `client_bytes` per client are `most_bytes` at most, or it is one client.
+        None when the round is over: all have had everything up to `flushed`."""
         while True:
             if not self._sending and not self._next_share():
                 return None

@@ -36,7 +36,7 @@ _BYTES_AT: Final = bytes.__basicsize__ - 1  # where the characters of a bytes ob
 
 
 class Unusable(Exception):
-    """There is no io_uring here, or it does not do what is relied on; the text says what."""
+    """io_uring is not available, or does not behave as relied on; the text says why."""
 
 
 class Ring:
@@ -133,12 +133,12 @@ class SocketBatch:
         self._entries = bytearray()
 
     def append(self, descriptor: int) -> None:
-        """One more, at the end."""
+        """Append a socket."""
         place = len(self._entries) // _ENTRY.size
         self._entries += _ENTRY.pack(_SEND, _SKIP_SUCCESS, 0, descriptor, 0, 0, 0, _FLAGS, place)
 
     def swap(self, one: int, other: int) -> None:
-        """Exchanges the two at these places."""
+        """Swap two sockets."""
         entries, first, second = self._entries, one * _ENTRY.size, other * _ENTRY.size
         kept = entries[first : first + _ENTRY.size]
         entries[first : first + _ENTRY.size] = entries[second : second + _ENTRY.size]
@@ -147,11 +147,11 @@ class SocketBatch:
         struct.pack_into("Q", entries, second + _NUMBER, other)
 
     def pop(self) -> None:
-        """Takes the last one out."""
+        """Remove the last socket."""
         del self._entries[-_ENTRY.size :]
 
     def extend(self, sockets: "SocketBatch") -> None:
-        """Those of another batch, at the end."""
+        """Append the sockets of another batch."""
         first = len(self._entries) // _ENTRY.size
         self._entries += sockets._entries
         for place in range(first, len(self._entries) // _ENTRY.size):

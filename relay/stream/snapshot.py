@@ -97,7 +97,7 @@ class SnapshotHistory:
         return len(self._marks)
 
     def remember(self, snapshot: Snapshot, seq: int) -> None:
-        """A catch-up completed whose request was sent when the log was at `seq`."""
+        """Note a completed catch-up whose request was sent when the log was at `seq`."""
         if self._marks and self._marks[-1].seq == seq:
             return  # the earlier one stands for the same changes and serves more cursors
         self._marks.append(Mark(snapshot, seq))
@@ -116,5 +116,5 @@ class SnapshotHistory:
         return self._marks[low - 1] if low else None
 
     def forget(self) -> None:
-        """Another epoch: snapshots of before mean nothing."""
+        """Drop everything: the epoch is another one."""
         self._marks.clear()

@@ -39,7 +39,7 @@ QUIET_SECONDS: Final = 20.0
 
 
 class CatchUpListener(Protocol):
-    """What the rest of the relay does because of what catch-up found."""
+    """Callbacks of catch-up into the rest of the relay."""
 
     def snapshot_moved(self) -> None:
         """A run completed whose snapshot is newer."""
@@ -80,11 +80,11 @@ class CatchUp:
         self._told_busy: set[int] = set()
 
     def request(self) -> None:
-        """Runs at once, or once more when a run is under way."""
+        """Trigger a run at once, or one more when one is under way."""
         self._requested.set()
 
     async def run(self) -> NoReturn:
-        """Catches up until cancelled."""
+        """Run until cancelled."""
         while True:
             self._requested.clear()
             began_at = self._now()
@@ -100,7 +100,7 @@ class CatchUp:
                         break
 
     async def once(self) -> None:
-        """One complete run.
+        """Do one complete run.
 
         Raises:
             Unavailable: a request failed or was answered by something else than the primary.

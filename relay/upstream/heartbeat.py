@@ -59,7 +59,7 @@ class Heartbeat:
         self.went_back = False
 
     def request(self) -> None:
-        """Beats at once."""
+        """Write a beat at once."""
         self._waiting_since = None
         self._requested.set()
 
@@ -68,7 +68,7 @@ class Heartbeat:
         self._requested.set()
 
     def came_back(self) -> None:
-        """The live lane delivered something."""
+        """Note that the live lane delivered something."""
         self._waiting_since = None
 
     def overdue_seconds(self) -> float:
@@ -78,7 +78,7 @@ class Heartbeat:
         return 0.0 if self._waiting_since is None else awake - self._waiting_since
 
     async def run(self) -> NoReturn:
-        """Beats until cancelled."""
+        """Write beats until cancelled."""
         while True:
             self._requested.clear()
             pause = BEAT_SECONDS if await self._beat() else RETRY_SECONDS
@@ -96,7 +96,7 @@ class Heartbeat:
             return False
 
     def disown(self) -> None:
-        """What was read last is vouched for by no beat yet: no cursors until the next one."""
+        """Withhold cursors until the next beat: none vouches for what was read last."""
         self._identity.beat = 0
 
     async def _beat(self) -> bool:

@@ -52,7 +52,7 @@ class Inbox:
         self.room.set()
 
     def put(self, lane: Lane, rows: Rows) -> bool:
-        """Takes the rows of a frame; false when there is no room for them."""
+        """Enqueue the rows of a frame; false when there is no room."""
         if self._rows + len(rows) > self._most_rows and self._rows:
             return False
         self._frames.append((lane, rows))
@@ -61,7 +61,7 @@ class Inbox:
         return True
 
     async def take(self, wanted: int) -> list[tuple[Lane, Rows]]:
-        """Waits for a frame, and takes as many as there are until `wanted` rows are reached."""
+        """Wait for a frame and dequeue frames until `wanted` rows are reached."""
         await self._filled.wait()
         taken, count = [self._frames.popleft()], 0
         while (count := count + len(taken[-1][1])) < wanted and self._frames:
@@ -93,7 +93,7 @@ Put = Callable[[Lane, Rows], None]
 
 
 class LaneLost(Exception):
-    """The attempt is over; the text says why. `lane`: another lane may do better."""
+    """The attempt ended; the text says why. `lane`: another lane may do better."""
 
     def __init__(self, text: str, *, lane: bool = False) -> None:
         super().__init__(text)
@@ -257,11 +257,11 @@ class LiveLane:
         self.reread = 0
 
     def rebuild(self, reason: str, *, lane: bool) -> None:
-        """Begins with a fresh client, within a second; `lane`: on another lane if there is one."""
+        """Replace the client within a second; `lane`: on another lane if there is one."""
         self._rebuilding = LaneLost(reason, lane=lane)
 
     async def run(self) -> NoReturn:
-        """Connects again and again until cancelled."""
+        """Connect, and reconnect, until cancelled."""
         while True:
             self._upstream.live.attempts += 1
             self._rebuilding = None
@@ -279,7 +279,7 @@ class LiveLane:
             self._failures += 1
 
     async def pump(self) -> NoReturn:
-        """Works off the rows that arrive until cancelled, as many at once as there are."""
+        """Process rows from the inbox until cancelled, in batches."""
         while True:
             self._take(await self._inbox.take(BATCH_ROWS))
             if not self._inbox.room.is_set():

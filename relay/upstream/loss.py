@@ -34,7 +34,7 @@ class ActiveClock:
         return self._seconds
 
     def excuse(self, now: float) -> None:
-        """What has gone by since the last call does not count."""
+        """Leave out the time since the last call."""
         self._asked_at = now
 
 
@@ -55,7 +55,7 @@ class LossDetector:
         self.total = 0
 
     def caught(self, changes: Iterable[Change], now: float) -> None:
-        """Catch-up brought these, which were committed while the live lane was subscribed."""
+        """Expect these of the live lane: they were committed after its subscription."""
         at = self._active_clock.seconds(now)
         for change in changes:
             key = (change.endpoint.number, change.id)
@@ -68,14 +68,14 @@ class LossDetector:
                 self._owed[key] = (change.version, at)
 
     def lived(self, number: int, row_id: int, version: int | None) -> None:
-        """The live lane brought that version; None: some version, such as a deletion."""
+        """Note a version that the live lane delivered; None for an unknown one."""
         key = (number, row_id)
         owed = self._owed.get(key)
         if owed is not None and (version is None or version >= owed[0]):
             del self._owed[key]
 
     def glimpsed(self, number: int, row_id: int, version: int | None) -> None:
-        """The live lane brought it, but not whole: catch-up will be the one to bring it."""
+        """Note a version that the live lane delivered incomplete: catch-up will bring it."""
         self.lived(number, row_id, version)
         self._seen[number, row_id] = version
         if len(self._seen) > MOST_KEPT:
@@ -101,7 +101,7 @@ class LossDetector:
         return healed
 
     def forget(self) -> None:
-        """The subscription ended: what it owed it will not bring."""
+        """Drop expectations: the subscription ended."""
         self._owed.clear()
         self._seen.clear()
 
@@ -141,7 +141,7 @@ class LossReport:
         self._told_at: float | None = None
 
     def to_tell(self, healed: int, now: float) -> int:
-        """So many more are lost; how many to tell of now, 0 for nothing."""
+        """Add losses; return how many to log now, 0 for none."""
         self._untold += healed
         if not self._untold or (self._told_at is not None and now - self._told_at < self.SECONDS):
             return 0
@@ -161,7 +161,7 @@ class LoadMeter:
         self._past: deque[tuple[float, int]] = deque()
 
     def note(self, now: float, total: int) -> None:
-        """So many changes have been sent on until now."""
+        """Note the number of changes sent so far."""
         self._past.append((now, total))
         while now - self._past[0][0] > self.SECONDS:
             self._past.popleft()

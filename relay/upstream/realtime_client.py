@@ -1,4 +1,4 @@
-"""What has to be changed in the official Realtime client, and only in the version that was read.
+"""Patches of the official Realtime client, for the one version that was read.
 
 As shipped it notices a dead link after 50 s, takes proxies from the environment, refuses frames
 over 1 MiB, reads faster than rows can be worked off, tries nine models on each message, and writes

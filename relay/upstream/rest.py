@@ -51,7 +51,7 @@ class Query(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Broadcasting:
-    """What the database says about its broadcasts.
+    """Whether the broadcasts of the database can be used.
 
     Attributes:
         lacks: What keeps them from being used; None when nothing does.
@@ -143,7 +143,7 @@ class Rest:
         return Broadcasting(_lacks(answer), inherited)
 
     async def access(self) -> Mapping[str, Any]:
-        """What relay_access() says of every role and table.
+        """Call relay_access(): grants and policies by role and table.
 
         Raises:
             Unavailable: no answer, or an error.
@@ -151,7 +151,7 @@ class Rest:
         return await self._call("relay_access", {})
 
     async def worker_status(self) -> Mapping[str, Any]:
-        """What worker_status() says.
+        """Call worker_status().
 
         Raises:
             Unavailable: no answer, or an error.

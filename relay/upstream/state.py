@@ -35,7 +35,7 @@ class LaneSelector:
         self._broadcast_from = 0.0  # until then it is not tried
 
     def wanted(self, now: float) -> Lane:
-        """The one to listen on."""
+        """Return the lane to subscribe to."""
         if self._only is not None:
             return self._only
         return Lane.BROADCAST if now >= self._broadcast_from else Lane.POSTGRES_CHANGES
@@ -50,7 +50,7 @@ class LaneSelector:
             self._broadcast_from = now
 
     def proven(self, lane: Lane) -> None:
-        """The lane works."""
+        """Note that the lane works."""
         if lane is Lane.BROADCAST:
             self._pause = FIRST_PAUSE_SECONDS
 
@@ -69,7 +69,7 @@ FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 2.0, 60.0
 
 
 class UpstreamState(enum.StrEnum):
-    """What clients are told in `status`."""
+    """State that clients are told in `status`."""
 
     LIVE = "live"
     CATCHING_UP = "catching_up"
@@ -98,7 +98,7 @@ class AnnouncedState:
         self._improved_at: float | None = None
 
     def look(self, state: UpstreamState, now: float) -> bool:
-        """Takes in the state of `now`; whether another one is to be told."""
+        """Update with the current state; true when another one has to be announced."""
         better = GOODNESS.index(state) - GOODNESS.index(self.state)
         if better <= 0:
             self._better_since = None
@@ -134,13 +134,13 @@ class LiveStatus:
     trouble: str | None = "not connected yet"
 
     def subscribed(self, now: float) -> None:
-        """The server said that the subscription is ready; that proves nothing yet."""
+        """Note the server's word that the subscription is ready, which proves nothing yet."""
         self.subscribed_at = now
         self.refused = False
         self.trouble = "subscribed, waiting for the heartbeat row to come back"
 
     def proved(self, now: float) -> None:
-        """A live row or the own heartbeat row arrived."""
+        """Note that a live row or the own heartbeat row arrived."""
         if self.subscribed_at is not None:
             self.proven_until = now + PROVEN_SECONDS
             self.ever_proven = True
@@ -148,7 +148,7 @@ class LiveStatus:
                 self.trouble = None
 
     def unproven(self, trouble: str) -> None:
-        """It may have lost changes, so that it has to prove itself again."""
+        """Withdraw the proof: it may have lost changes."""
         self.proven_until = 0.0
         self.trouble = trouble
 
@@ -251,7 +251,7 @@ class UpstreamStatus:
     catch_up: CatchUpStatus = field(default_factory=CatchUpStatus)
 
     def state(self, now: float) -> UpstreamState:
-        """One word for clients."""
+        """Return the state that clients are told."""
         proven, works = self.live.proven(now), self.catch_up.works(now)
         if proven and works and not self.catch_up.held_back(now):
             return (
@@ -282,7 +282,7 @@ class UpstreamStatus:
         return self.live.refused or self.catch_up.refused
 
     def troubles(self, now: float) -> list[str]:
-        """What is wrong, for people."""
+        """Return the reasons for `/readyz`, for people."""
         found = []
         if self.refused:
             found.append("Supabase does not accept the relay's key: see SUPABASE_SECRET_KEY")

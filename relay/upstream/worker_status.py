@@ -1,4 +1,4 @@
-"""What the database knows of the worker: whether one lives, and what waits for it.
+"""Status of the worker as the database knows it: last heartbeat, pending events.
 
 Read over REST and not over Realtime: a table that a project has not published would end the
 channel that all changes come through. Nothing of the relay depends on it.
@@ -30,7 +30,7 @@ class WorkerStatus:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "WorkerStatus":
-        """What worker_status() answered. Raises KeyError."""
+        """Parse the answer of worker_status(). Raises KeyError."""
         return cls(
             answer["age_seconds"],
             answer["last_scan_seconds"],
