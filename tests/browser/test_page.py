@@ -157,6 +157,10 @@ async def test_advice_is_approved_and_rejected_in_its_episode(page: Page, db: Da
     await expect(page.locator(".pair button", has_text="Advice")).to_contain_text("0", timeout=SOON)
     decided = db.execute("select status from public.recommendations order by id").fetchall()
     assert decided == [("approved",), ("rejected",)]
+    await page.keyboard.press("u")
+    card = page.locator(f".advice[data-id='{unwanted}']")
+    await expect(card.get_by_role("button", name="Reject")).to_be_visible(timeout=SOON)
+    await expect(page.locator(".toast")).to_contain_text("Undone: Fly less", timeout=SOON)
 
 
 async def test_advice_whose_decision_fails_says_so_and_can_be_decided_again(

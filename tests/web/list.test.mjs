@@ -183,3 +183,15 @@ test("who signs out leaves nothing behind", () => {
   tell(hotspot(2));
   assert.deepEqual(shown(), [2]);
 });
+
+test("what was said of advice is undone like any decision", async () => {
+  const asked = [];
+  const { decisions } = scene("", async (method, path, body) => {
+    asked.push([path, body]);
+    return { done: [7], refused: [] };
+  });
+  await decisions.advise("approve", { id: 7, action: "Drive slower" });
+  assert.equal(decisions.last.value.text, "Approved: Drive slower");
+  await decisions.undo();
+  assert.deepEqual(asked, [["recommendations/7/approve", undefined], ["undo", { kind: "recommendation", ids: [7] }]]);
+});

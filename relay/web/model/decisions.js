@@ -65,6 +65,14 @@ export class Decisions {
     }
   }
 
+  // Approve or reject a recommendation; throws what the relay says against it.
+  async advise(verb, { id, action }) {
+    await this.#send("POST", `recommendations/${id}/${verb}`);
+    const undo = { kind: "recommendation", ids: [id], rows: [], subject: action };
+    const text = `${verb === "approve" ? "Approved" : "Rejected"}: ${action}`;
+    this.last.value = { text, error: false, undo, until: this.#now() + UNDO_MS };
+  }
+
   // Take the newest decision back, within a minute.
   async undo() {
     const { undo, until } = this.last.value ?? {};

@@ -97,7 +97,7 @@ function Recommendation({ page, row }) {
     send(decision);
     fail("");
     try {
-      await page.send("POST", `recommendations/${row.id}/${decision}`);
+      await page.decisions.advise(decision, row);
     } catch (problem) {
       fail(problem.message);
     } finally {
