@@ -81,7 +81,7 @@ class Forecast:
         for name in ("route_id", "warehouse_id", "factory_id"):
             given.pop(name, None)
         event = Event(id=0, occurred_at=moment, **given)
-        zeros = (name for name, value in given.items() if not value)
+        zeros = [name for name, value in given.items() if not value] if 0 in given.values() else ()
         settings = self._settings.get(event.supplier_id)
         kind = (*map(values.get, NAMES), settings, *given, None, *zeros)
         # What a mini truck is counted as depends on its load.

@@ -21,6 +21,7 @@ from worker.ingest.header import (
     listed,
     read_header,
 )
+from worker.ingest.meanings import EMPTY
 from worker.ingest.numbers import Mark, Numbers
 from worker.ingest.times import Times
 from worker.ingest.units import converted
@@ -209,7 +210,7 @@ class EventRows:
             values["timestamp"] = when
         for place, column, read in self._readers:
             text = cells[place].strip()
-            if not text or text in meanings.EMPTY:
+            if not text or text in EMPTY:
                 continue
             if text[0] in "#E" or not text.isascii():
                 text = self._looked_at(column, place, text, record)
@@ -233,6 +234,9 @@ class EventRows:
         return values
 
     def _time(self, record: Record) -> str | None:
+        text = record.cells[self._when[0]].strip()
+        if len(self._when) == 1 and text[:1].isdigit() and text.isascii():
+            return self._times.utc(text)
         parts = []
         for place in self._when:
             text = record.cells[place].strip()

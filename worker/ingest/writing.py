@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from worker.detection.series import Identity
 from worker.ingest.files import BadRow
@@ -98,6 +98,8 @@ class Zeros:
         if kind not in self._zeros:
             self._zeros[kind], self._others[kind] = set(), set(ZERO_IS_A_VALUE)
         others = self._others[kind]
+        if others.issuperset(values):
+            return
         for name in values.keys() - others:
             value = values[name]
             if value == 0 and isinstance(value, float):
@@ -131,8 +133,7 @@ def read(rows: Iterable[GoodRow | BadRow], order: EventOrder, report: Report) ->
     return done
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """A row as it is stored, and the detector that will learn from it."""
 
     row: dict[str, Any]
