@@ -263,7 +263,12 @@ def _backtest(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _rules(settings: Settings) -> Rules:
-    return Rules(settings.thresholds, settings.least_kg)
+    return Rules(
+        settings.thresholds,
+        settings.least_kg,
+        calm=settings.calm,
+        cooldown_seconds=settings.cooldown_hours * 3600,
+    )
 
 
 async def _rebuild(settings: Settings, suppliers: list[str] | None) -> int:

@@ -190,7 +190,7 @@ def run(
             _note(seen, finding.verdict, finding.period is not None)
             if finding.period is not None and finding.verdict.change is Found.OPENED:
                 seen.covers_since = finding.period.since * DAY - at.offset
-        seen.opened = any(change.value == "opened" for _, change in result.changes)
+        seen.opened = any(transition.change.opens for transition in result.changes)
     return judged, notices
 
 

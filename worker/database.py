@@ -205,9 +205,16 @@ class Database:
         arguments = {"lease_seconds": lease_seconds, "clock": clock, "size": size}
         return await self._call("due_keys", lease.parameters() | arguments)
 
-    async def announce_open_episodes(self, lease: Lease) -> dict[str, int]:
-        """Tell of episodes from the past that are still open; their number."""
-        return await self._call("announce_open_episodes", lease.parameters())
+    async def announce_open_episodes(
+        self, lease: Lease, now: float | None, cooldown_seconds: float
+    ) -> dict[str, int]:
+        """Tell of open episodes that were kept back and are not any more; their number.
+
+        `now` in epoch seconds says which silences are in force, None the database's clock.
+        """
+        clock = None if now is None else datetime.fromtimestamp(now, UTC).isoformat()
+        arguments = {"clock": clock, "cooldown_seconds": cooldown_seconds}
+        return await self._call("announce_open_episodes", lease.parameters() | arguments)
 
     async def request_rebuilds(self, entities: Sequence[str] | None, reason: str) -> int:
         """Queue the folding anew of the past of these entities' keys, of all for None."""

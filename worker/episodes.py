@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.detection.observation import Driver, Rule, Standing
 from worker.detection.reason import repeated, sentence
@@ -20,9 +20,25 @@ class Change(enum.Enum):
     """What happened to an episode; `value` is the kind of the alert, where there is one."""
 
     OPENED = "opened"
+    REOPENED = "reopened"
     UPDATED = "updated"
     ESCALATED = "escalated"
+    DEESCALATED = "deescalated"
     RESOLVED = "resolved"
+
+    @property
+    def opens(self) -> bool:
+        """Say whether the episode begins with it."""
+        return self in (Change.OPENED, Change.REOPENED)
+
+
+class Transition(NamedTuple):
+    """What happened to an episode, when in event time (epoch seconds), and whether to tell."""
+
+    episode: Episode
+    change: Change
+    time: float
+    told: bool
 
 
 class Resolution(enum.StrEnum):
@@ -38,7 +54,9 @@ class Episode:
     """An episode with the figures of its worst event or period; kg CO2e, times in epoch seconds.
 
     For a slow opening the figures are those of the event's work at the level of the whole run.
-    `announced`: its opening has been told by an alert. `id` and `version` once it is stored.
+    `severity` is the present one, `peak_severity` that of the figures. `announced`: its opening has
+    been told by an alert. `reopens`: a former episode of the key had ended shortly before. `id` and
+    `version` once it is stored.
     """
 
     key: Key
@@ -53,9 +71,11 @@ class Episode:
     reason: str
     occurred_at: float
     last_seen_at: float
+    peak_severity: Severity = Severity.INFO
     drivers: tuple[Driver, ...] = ()
     recovering: bool = False
     announced: bool = True
+    reopens: bool = False
     status: str = "active"
     resolution: Resolution | None = None
     id: int | None = None
@@ -81,6 +101,7 @@ class Episode:
                 Driver(driver["input"], driver["log_ratio"], driver["kg"])
                 for driver in row["drivers"]
             ),
+            peak_severity=Severity.from_wire(row["peak_severity"]),
             recovering=row["phase"] == "recovering",
             announced=row["announced"],
             status=row["status"],
@@ -98,6 +119,7 @@ class Episode:
             "baseline_co2": self.baseline_co2,
             "percent_above": self.percent_above,
             "severity": self.severity.wire,
+            "peak_severity": self.peak_severity.wire,
             "status": self.status,
             "event_id": self.event_id,
             "phase": "recovering" if self.recovering else "firing",
@@ -112,13 +134,14 @@ class Episode:
                 for driver in self.drivers
             ],
             "announced": self.announced,
+            "reopens": self.reopens,
             "resolution": self.resolution,
         }
 
     @property
     def rank(self) -> tuple[Severity, float]:
-        """Order episodes, and figures of one, by how bad they are."""
-        return self.severity, self.percent_above
+        """Order the figures of one episode by how bad they are."""
+        return self.peak_severity, self.percent_above
 
     def resolved(self, why: Resolution) -> Episode:
         """Give the episode at its end."""
@@ -155,7 +178,8 @@ def shown(
         predicted_co2=predicted,
         baseline_co2=verdict.expected_kg,
         percent_above=percent_above(predicted, verdict.expected_kg),
-        severity=thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO,
+        severity=standing.severity,
+        peak_severity=thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO,
         series=finding.identity.series,
         rule="period" if in_periods and spike else standing.rule.value,
         excess_kg=standing.excess_kg,

@@ -9,7 +9,7 @@ from typing import Any
 from worker.detection.observation import Rules, Status
 from worker.detection.periods import Period, PeriodSeries
 from worker.detection.series import Finding, Identity, Reading
-from worker.episodes import Change, Episode, Resolution
+from worker.episodes import Change, Episode, Resolution, Transition
 from worker.events import Key
 from worker.readings import day_of
 from worker.recommend import recommend
@@ -38,6 +38,7 @@ class Findings:
         self._wall = wall
         self._held = held or {}
         self._stored = _by_key(answer)
+        self._rebuilding = set(keys_of(answer.get("rebuilds", ())))
         self._watched: dict[Key, WatchedKey] = {}
         self._outcomes = _Rows()
         self._rebuilds: dict[Key, str] = {}
@@ -77,7 +78,8 @@ class Findings:
             for word in stored.inputs:
                 self._outcomes.add(key, watched.hear(word["kind"]))
                 self._outcomes.heard.append(word["id"])
-            self._outcomes.add(key, watched.reconcile())
+            if key not in self._rebuilding:  # detectors and episode may disagree until then
+                self._outcomes.add(key, watched.reconcile())
         return watched
 
     def watched(self) -> dict[Key, WatchedKey]:
@@ -89,7 +91,7 @@ class Findings:
         self._watched[key] = folded
         self._outcomes.add(key, rows)
 
-    def rows(self) -> dict[str, list[Any]]:
+    def rows(self) -> dict[str, Any]:
         """Give the parts of the argument of `commit_batch` and `commit_pass` that are found."""
         keys = list(self._watched.values())
         wanted = {w.key: reason for w in keys if (reason := w.wants_rebuild())} | self._rebuilds
@@ -99,6 +101,8 @@ class Findings:
             "detectors": [row for watched in keys for row in _detector_rows(watched)],
             "periods": self.periods,
             "rebuilds": [{**key._asdict(), "reason": reason} for key, reason in wanted.items()],
+            "now": text(self._wall),
+            "cooldown_seconds": self._rules.cooldown_seconds,
             **self._outcomes.parts(),
         }
 
@@ -117,8 +121,8 @@ class _Rows:
 
     def add(self, key: Key, outcome: Outcome) -> None:
         """Take what one step of a key led to."""
-        for episode, change in outcome.changes:
-            self._change(episode, change)
+        for transition in outcome.changes:
+            self._change(transition)
         self._notices += [
             {
                 **key._asdict(),
@@ -130,7 +134,8 @@ class _Rows:
             for notice in outcome.notices
         ]
 
-    def _change(self, episode: Episode, change: Change) -> None:
+    def _change(self, transition: Transition) -> None:
+        episode, change = transition.episode, transition.change
         ref = self._refs.get(episode.key)
         if ref is None:
             ref = self._refs[episode.key] = len(self._episodes)
@@ -139,13 +144,18 @@ class _Rows:
             self._episodes[ref] = episode
         if change is Change.RESOLVED:
             del self._refs[episode.key]
-        if change is not Change.UPDATED and episode.announced:
-            level = "info" if change is Change.RESOLVED else episode.severity.wire
-            message = _message(episode, change)
+        if change is not Change.UPDATED and transition.told:
             self._alerts.append(
-                {"ref": ref, "kind": change.value, "level": level, "message": message}
+                {
+                    "ref": ref,
+                    "kind": change.value,
+                    "level": "info" if change is Change.RESOLVED else episode.severity.wire,
+                    "message": _message(episode, change),
+                    "reason": _reason(episode, change),
+                    "occurred_at": text(transition.time),
+                }
             )
-        if change is Change.OPENED:
+        if change.opens:
             self._recommendations += [{"ref": ref, **advice.row()} for advice in recommend(episode)]
 
     def parts(self) -> dict[str, list[Any]]:
@@ -268,12 +278,34 @@ def _message(episode: Episode, change: Change) -> str:
         case Change.RESOLVED if episode.resolution is Resolution.SUPERSEDED:
             return f"{entity}: its {kind} hotspot is not pursued any more"
         case Change.RESOLVED:
-            above = f"{episode.percent_above:.0f} %"
-            return f"{entity} is back to its usual {kind}; the peak was {above} above"
+            return f"{entity} is back to its usual {kind}; {_peak(episode)}"
         case Change.ESCALATED:
             return f"{entity} is now {episode.severity.wire}: {episode.reason}"
+        case Change.DEESCALATED:
+            return f"{entity} is down to {episode.severity.wire}; {_peak(episode)}"
+        case Change.REOPENED:
+            return f"{entity} again: {episode.reason}"
         case _:
             return f"{entity}: {episode.reason}"
+
+
+def _reason(episode: Episode, change: Change) -> str:
+    """Say why, without the name of the entity."""
+    match change:
+        case Change.RESOLVED if episode.resolution is Resolution.NEW_NORMAL:
+            return "it has lasted and is the new normal"
+        case Change.RESOLVED if episode.resolution is Resolution.SUPERSEDED:
+            return "it is not pursued any more"
+        case Change.RESOLVED:
+            return f"back to usual; {_peak(episode)}"
+        case Change.DEESCALATED:
+            return f"its level has fallen; {_peak(episode)}"
+        case _:
+            return episode.reason
+
+
+def _peak(episode: Episode) -> str:
+    return f"the peak was {episode.percent_above:.0f} % above"
 
 
 def key_of(row: Mapping[str, Any]) -> Key:

@@ -16,7 +16,7 @@ from typing import Any
 from worker.database import Database, Lease
 from worker.detection.observation import Rules
 from worker.detection.series import Finding, Reading
-from worker.episodes import Change, Episode, Resolution
+from worker.episodes import Change, Episode, Resolution, Transition
 from worker.errors import EpisodeChanged
 from worker.events import Event, Implausible, Key, UnusableEvent
 from worker.findings import Findings, compared, key_of, period_rows, seconds
@@ -93,6 +93,7 @@ class Passes:
         findings.periods += fold.periods
         rows = findings.rows()
         rows["heard"] += [word["id"] for word in state["inputs"]]
+        rows["replayed"] = fold.replayed
         return rows
 
     def _read(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Moment, Reading]]:
@@ -157,6 +158,7 @@ class Fold:
         for said in inputs:
             self._inputs[said["after_event"] or 0].append(said)
         self._newest = 0.0
+        self.replayed = [said["id"] for said in inputs]
         self.periods: list[dict[str, Any]] = []  # as rows
 
     def take(
@@ -202,12 +204,19 @@ def settled(folded: WatchedKey, stored: Episode | None, clock: float) -> Outcome
     found = folded.episode
     if found is not None and stored is not None:
         folded.episode = found.with_id_of(stored)
-        outcome.changes.append((folded.episode, Change.UPDATED))
+        outcome.changes.append(
+            Transition(folded.episode, Change.UPDATED, found.last_seen_at, False)
+        )
     elif stored is not None:
-        outcome.changes.append((stored.resolved(Resolution.SUPERSEDED), Change.RESOLVED))
+        ended = stored.resolved(Resolution.SUPERSEDED)
+        outcome.changes.append(
+            Transition(ended, Change.RESOLVED, stored.last_seen_at, stored.announced)
+        )
         text = "its past, folded anew, does not show it any more"
         outcome.notices.append(Notice("superseded", text, stored.event_id, stored.occurred_at))
     elif found is not None:
-        folded.episode = found.as_new(recent=found.last_seen_at >= clock - RECENT_DAYS * 86_400)
-        outcome.changes.append((folded.episode, Change.OPENED))
+        recent = found.last_seen_at >= clock - RECENT_DAYS * 86_400
+        folded.episode = found.as_new(recent=recent)
+        change = Change.REOPENED if found.reopens else Change.OPENED
+        outcome.changes.append(Transition(folded.episode, change, found.last_seen_at, recent))
     return outcome

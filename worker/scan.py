@@ -208,7 +208,8 @@ async def _settle(
         if stop.is_set():
             return "stopped"
     await passes.look_after_silence(lease, counts)
-    counts.update(await database.announce_open_episodes(lease))
+    cooldown = passes.rules.cooldown_seconds
+    counts.update(await database.announce_open_episodes(lease, passes.now(), cooldown))
     return "done"
 
 

@@ -53,6 +53,8 @@ class Settings:
     keep_days: float
     thresholds: Thresholds
     least_kg: float
+    calm: bool
+    cooldown_hours: float
     clock: str
     timezone: tzinfo
     grid_country: str | None
@@ -88,6 +90,8 @@ class Settings:
             keep_days=values["WORKER_KEEP_DAYS"],
             thresholds=thresholds,
             least_kg=values["WORKER_LEAST_KG"],
+            calm=values["WORKER_CALM"],
+            cooldown_hours=values["WORKER_COOLDOWN_HOURS"],
             clock=values["WORKER_CLOCK"],
             timezone=values["WORKER_TIMEZONE"],
             grid_country=values["GRID_COUNTRY"],
@@ -219,6 +223,16 @@ def _kilograms(text: str) -> float:
     return _number(text, 0, 1e9)
 
 
+def _hours(text: str) -> float:
+    return _number(text, 0, 8760)
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
 def _clock(text: str) -> str:
     if text not in ("wall", "events"):
         raise ValueError("must be wall or events")
@@ -303,6 +317,18 @@ VARIABLES = (
         "WORKER_CRITICAL_RATIO", "1.5", "predicted / baseline from which on it is critical", _ratio
     ),
     Variable("WORKER_LEAST_KG", "0", "excess in kg CO2e below which no event is hot", _kilograms),
+    Variable(
+        "WORKER_CALM",
+        "no",
+        "yes: info and warn open when two of the last three events are hot, critical at once",
+        _yes,
+    ),
+    Variable(
+        "WORKER_COOLDOWN_HOURS",
+        "24",
+        "hours of event time in which a key is not told of the same severity again",
+        _hours,
+    ),
     Variable(
         "WORKER_CLOCK",
         "wall",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from worker.detection import observation as detected
-from worker.detection.observation import DAY, Rules, Status
+from worker.detection.observation import DAY, Rules, Standing, Status
 from worker.detection.reason import unit_of
 from worker.detection.series import (
     ABANDONED_DAYS,
@@ -22,10 +22,13 @@ from worker.detection.series import (
     Identity,
     Reading,
 )
-from worker.episodes import Change, Episode, Resolution, shown
+from worker.episodes import Change, Episode, Resolution, Transition, shown
 from worker.events import Key
 
 RECENT_DAYS = 7  # an opening that is older than this is history and told only if it lasts
+REOPENED_DAYS = 30  # after the end of an episode, within which the next one is the same problem
+ACCEPTED_DAYS = 60  # within which a period that shows the accepted level is accepted as well
+ACCEPTED_MARGIN = 0.1  # in logarithm, by which it may lie above
 GAPS = 15  # of event time between events that are remembered
 REGULAR_FROM = 8  # gaps from which on a key counts as reporting regularly
 SILENT_GAPS, SILENT_DAYS = 5, 3.0  # median gaps, and days at least, after which it is silent
@@ -55,7 +58,7 @@ class Outcome:
     """What one step of the fold led to; `unit_fault` is told when the event is in another unit."""
 
     findings: list[Finding] = field(default_factory=list)
-    changes: list[tuple[Episode, Change]] = field(default_factory=list)
+    changes: list[Transition] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     unit_fault: str | None = None
 
@@ -88,6 +91,12 @@ class WatchedKey:
         # Of the newest event that was part of a hotspot, on the tenant's clock.
         self.marked_at: float = state.get("marked_at", 0.0)
         self.withheld: bool = state.get("withheld", False)  # a period that events had told
+        self.ended_at: float = state.get("ended_at", 0.0)  # event time of the last end
+        # When a person has accepted what, as the logarithm of its level.
+        self.accepted: tuple[float, float] | None = state.get("accepted") and (
+            state["accepted"][0],
+            state["accepted"][1],
+        )
 
     def state(self) -> dict[str, Any]:
         """Give what the constructor takes, beside the detectors and the episode."""
@@ -98,6 +107,8 @@ class WatchedKey:
             "silent": self.silent,
             "marked_at": self.marked_at,
             "withheld": self.withheld,
+            "ended_at": self.ended_at,
+            "accepted": None if self.accepted is None else list(self.accepted),
         }
 
     def stored(self) -> None:
@@ -122,13 +133,18 @@ class WatchedKey:
         outcome = Outcome()
         if word == "reset":
             self.detectors.reset()
-            self._end(Resolution.SUPERSEDED, outcome)
+            self.accepted = None
+            self._end(Resolution.SUPERSEDED, outcome, self.newest)
             return outcome
+        if word == "accepted":
+            levels = [standing.level for standing in self.detectors.holding().values()]
+            self.accepted = (self.newest, max(levels)) if levels else self.accepted
         self.detectors.hear(word)
         if word == "accepted":
-            self._end(Resolution.NEW_NORMAL, outcome)
+            self._end(Resolution.NEW_NORMAL, outcome, self.newest)
         elif word in ("ignored", "resolved"):
             self.episode = None  # its row says so already
+            self.ended_at = self.newest
         return outcome
 
     def reconcile(self) -> Outcome:
@@ -138,7 +154,7 @@ class WatchedKey:
         if holding and self.episode is None and not self.withheld:
             self.detectors.hear("resolved")
         elif self.episode is not None and not holding:
-            self._end(Resolution.SUPERSEDED, outcome)
+            self._end(Resolution.SUPERSEDED, outcome, self.newest)
         return outcome
 
     def wants_rebuild(self) -> str:
@@ -177,6 +193,8 @@ class WatchedKey:
         self, finding: Finding, moment: Moment, rules: Rules, clock: float, outcome: Outcome
     ) -> None:
         verdict = finding.verdict
+        if verdict.silent and verdict.marked and finding.period is None:
+            self.marked_at = max(self.marked_at, finding.time)
         if verdict.change is None and verdict.standing is None and verdict.why is None:
             return  # as nearly always
         if verdict.status is Status.UNUSABLE:
@@ -201,26 +219,47 @@ class WatchedKey:
             self.marked_at = max(self.marked_at, finding.time)
         if self.episode is None:
             opens = finding.verdict.change is detected.Change.OPENED
+            if opens and self._was_accepted(finding, standing, time):
+                self.detectors.judge_of(finding.identity).accept()
+                return
             if self._was_told(finding) or not (opens or finding.verdict.marked):
                 self.withheld = True
                 return
             self.withheld = False
-            self.episode = shown(self.key, finding, standing, time, rules.thresholds)
             recent = time >= clock - RECENT_DAYS * DAY
-            self.episode = replace(self.episode, announced=recent)
-            outcome.changes.append((self.episode, Change.OPENED))
+            self.episode = shown(self.key, finding, standing, time, rules.thresholds)
+            again = bool(self.ended_at) and time - self.ended_at <= REOPENED_DAYS * DAY
+            self.episode = replace(self.episode, announced=recent, reopens=again)
+            change = Change.REOPENED if again else Change.OPENED
+            outcome.changes.append(Transition(self.episode, change, time, recent))
             return
         former = self.episode
-        change = Change.UPDATED
         if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
             found = shown(self.key, finding, standing, time, rules.thresholds)
             self.episode = self._merged(former, found)
-            if self.episode.severity > former.severity:
-                change = Change.ESCALATED
         elif finding.identity.series == former.series:
             self.episode = replace(former, recovering=standing.recovering)
-        if self.episode != former:
-            outcome.changes.append((self.episode, change))
+        severity = standing.severity
+        if severity < former.severity:  # unless another detector sees it worse
+            severity = max(each.severity for each in self.detectors.holding().values())
+        self.episode = replace(self.episode, severity=severity)
+        if self.episode == former:
+            return
+        told = former.announced
+        change = Change.UPDATED
+        if severity > former.severity:
+            change = Change.ESCALATED
+            told = told or time >= clock - RECENT_DAYS * DAY
+        elif severity < former.severity:
+            change = Change.DEESCALATED
+        outcome.changes.append(Transition(self.episode, change, time, told))
+
+    def _was_accepted(self, finding: Finding, standing: Standing, time: float) -> bool:
+        """Say whether a period shows what a person has accepted of the events."""
+        if finding.period is None or self.accepted is None:
+            return False
+        since, level = self.accepted
+        return time - since <= ACCEPTED_DAYS * DAY and standing.level <= level + ACCEPTED_MARGIN
 
     def _was_told(self, finding: Finding) -> bool:
         """Say whether a period shows what a hotspot of its events has told already.
@@ -241,6 +280,7 @@ class WatchedKey:
             rule=found.rule if same_series and worse is former else worse.rule,
             recovering=found.recovering if same_series else worse.recovering and other.recovering,
             announced=former.announced,
+            reopens=former.reopens,
             id=former.id,
             version=former.version,
         )
@@ -255,14 +295,24 @@ class WatchedKey:
             usual = self.detectors.judge_of(finding.identity).usual() or 0.0
             text = f"{usual:.3g} kg per {unit} has lasted and is the new normal"
             outcome.notices.append(Notice("new_normal", text, finding.event_id, time))
-        if not self.detectors.holding():
+        holding = self.detectors.holding()
+        if not holding:
             self.withheld = False
             why = Resolution.NEW_NORMAL if new_normal else Resolution.RECOVERED
-            self._end(why, outcome)
+            self._end(why, outcome, time)
+        elif self.episode is not None:  # what is left may be less bad
+            former = self.episode
+            severity = max(each.severity for each in holding.values())
+            if severity < former.severity:
+                self.episode = replace(former, severity=severity)
+                told = former.announced
+                outcome.changes.append(Transition(self.episode, Change.DEESCALATED, time, told))
 
-    def _end(self, why: Resolution, outcome: Outcome) -> None:
+    def _end(self, why: Resolution, outcome: Outcome, time: float) -> None:
+        self.ended_at = time if why is Resolution.RECOVERED else 0.0
         if self.episode is not None:
-            outcome.changes.append((self.episode.resolved(why), Change.RESOLVED))
+            ended = self.episode.resolved(why)
+            outcome.changes.append(Transition(ended, Change.RESOLVED, time, ended.announced))
             self.episode = None
 
     def _abandon(self, time: float, outcome: Outcome) -> None:
@@ -273,7 +323,7 @@ class WatchedKey:
             return
         text = f"no event of the same kind for {_days(self._abandoned_seconds())}: not pursued"
         outcome.notices.append(Notice("superseded", text, self.episode.event_id, time))
-        self._end(Resolution.SUPERSEDED, outcome)
+        self._end(Resolution.SUPERSEDED, outcome, time)
 
     def _unusable(self, finding: Finding, moment: Moment, outcome: Outcome) -> None:
         why = finding.verdict.why or "value"

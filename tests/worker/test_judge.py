@@ -24,7 +24,7 @@ from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load
 from worker.predictions import FactorPredictor, Outcome, predict
 from worker.readings import Reader
-from worker.severity import Thresholds
+from worker.severity import Severity, Thresholds
 from worker.suppliers import Suppliers
 from worker.watched import WatchedKey
 
@@ -292,7 +292,8 @@ def test_severity_and_percent_of_every_episode_agree_and_its_drivers_add_up(
         assert row["percent_above"] == pytest.approx((ratio - 1) * 100)
         found = Thresholds().of_ratio(ratio)
         assert found is not None
-        assert found.wire == row["severity"]
+        assert found.wire == row["peak_severity"]
+        assert Severity.from_wire(row["severity"]) <= found
         assert row["reason"]
         excess = row["predicted_co2"] - row["baseline_co2"]
         assert sum(driver["kg"] for driver in row["drivers"]) == pytest.approx(excess)
@@ -337,7 +338,7 @@ def test_a_longer_trip_that_was_planned_so_is_no_hotspot() -> None:
     assert judged([*trips(*quiet()), long])["episodes"] == []
 
 
-def test_an_episode_escalates_resolves_and_another_opens() -> None:
+def test_an_episode_escalates_resolves_and_is_opened_again() -> None:
     rows = trips(*quiet(80), 125, *quiet(6), 125, 160, *quiet(8))
     tables = scanned(rows, [5] * 30)
     assert [row["status"] for row in tables.hotspots] == ["resolved", "resolved"]
@@ -345,10 +346,119 @@ def test_an_episode_escalates_resolves_and_another_opens() -> None:
     assert [(a["hotspot_id"], a["kind"]) for a in tables.alerts] == [
         (1, "opened"),
         (1, "resolved"),
-        (2, "opened"),
+        (2, "reopened"),
         (2, "escalated"),
         (2, "resolved"),
     ]
+    for row in tables.alerts:
+        assert row["reason"]
+        assert not row["reason"].startswith("A")
+    day = BEGIN + timedelta(days=81)
+    assert datetime.fromisoformat(tables.alerts[0]["occurred_at"]) == day
+
+
+def test_after_a_month_an_episode_is_a_new_one() -> None:
+    apart = 30  # days of quiet work beside the three that resolve it
+    for more, kind in ((0, "reopened"), (5, "opened")):
+        rows = trips(*quiet(80), 160, *quiet(apart + more), 160)
+        tables = scanned(rows, [50] * 30)
+        assert [a["kind"] for a in tables.alerts] == ["opened", "resolved", kind], more
+
+
+def test_severity_falls_when_the_level_has_fallen_and_that_is_told() -> None:
+    chance = random.Random(3)
+
+    def level(ratio: float, count: int) -> list[float]:
+        return [round(100 * ratio * (1 + chance.gauss(0, 0.02)), 2) for _ in range(count)]
+
+    tables = scanned(trips(*quiet(40), *level(1.7, 6), *level(1.2, 16)), [9] * 30)
+    (episode,) = tables.hotspots
+    assert (episode["severity"], episode["peak_severity"]) == ("info", "critical")
+    assert episode["percent_above"] > 60
+    told = [(a["kind"], a["level"]) for a in tables.alerts]
+    assert told[0] == ("opened", "critical")
+    assert {kind for kind, _ in told[1:]} == {"deescalated"}
+    assert told[-1] == ("deescalated", "info")
+
+
+def test_calm_waits_for_two_of_three_below_critical() -> None:
+    calm = Rules(calm=True)
+
+    def opened(*kilometres: float, rules: Rules = calm) -> list[int]:
+        events, set_aside = read_events(trips(*quiet(80), *kilometres))
+        findings = Findings(NOTHING, rules, wall=None)
+        result = judge(events, outcomes_of(events), set_aside, findings, READER)
+        return [row["event_id"] for row in result["episodes"]]
+
+    assert opened(125, rules=Rules()) == [81]
+    assert opened(125) == []
+    assert opened(125, 100, 100, 125) == []
+    assert opened(125, 100, 125) == [83]
+    assert opened(135, 125) in ([81], [82])  # the worse of both is shown
+    assert opened(170) == [81]
+
+
+def test_what_was_accepted_does_not_open_with_the_next_event() -> None:
+    """A single bad event has no level yet: the next three say what the new normal is."""
+    shifted = trips(*quiet(80), 160)
+    tables = scanned(shifted)
+    (episode,) = tables.hotspots
+    episode.update(status="resolved", resolution="new_normal", version=2)
+    state = tables.state() | {
+        "inputs": [{"id": 1, "kind": "accepted", **{name: episode[name] for name in KEY}}]
+    }
+    chance = random.Random(5)
+    later = [trip(82 + n, round(160 * (1 + chance.gauss(0, 0.02)), 2)) for n in range(40)]
+    result = judged(later, state)
+    assert result["episodes"] == []
+    assert result["heard"] == [1]
+    (row,) = (row for row in result["detectors"] if row["series"] == "event")
+    assert row["usual"] == pytest.approx(1.6 * tables_usual(tables), rel=0.05)
+
+
+def test_a_single_event_that_was_accepted_leaves_no_trace_when_it_stays_alone() -> None:
+    tables = scanned(trips(*quiet(80), 160))
+    (episode,) = tables.hotspots
+    before = tables_usual(tables)
+    episode.update(status="resolved", resolution="new_normal", version=2)
+    state = tables.state() | {
+        "inputs": [{"id": 1, "kind": "accepted", **{name: episode[name] for name in KEY}}]
+    }
+    later = [trip(82 + n, km) for n, km in enumerate(quiet(10))]
+    result = judged(later, state)
+    assert result["episodes"] == []
+    (row,) = (row for row in result["detectors"] if row["series"] == "event")
+    assert row["usual"] == pytest.approx(before, rel=0.01)
+    assert row["learned"] == 91
+
+
+def tables_usual(tables: Tables) -> float:
+    (row,) = (row for row in tables.detectors.values() if row["series"] == "event")
+    return float(row["usual"])
+
+
+@pytest.mark.parametrize("word", ["ignored", "accepted"])
+def test_a_decision_on_single_jobs_holds_for_the_periods_that_show_the_same(word: str) -> None:
+    """Five trips a day, so that days are judged as well, some time after the jobs themselves."""
+    chance = random.Random(7)
+
+    def days(first: int, count: int, ratio: float) -> list[dict[str, Any]]:
+        rows = []
+        for day in range(first, first + count):
+            for number in range(5):
+                km = round(100 * ratio * (1 + chance.gauss(0, 0.02)), 2)
+                at = BEGIN + timedelta(days=day, hours=number)
+                rows.append(trip(day * 5 + number + 1, km, timestamp=at.isoformat()))
+        return rows
+
+    tables = scanned([*days(0, 30, 1.0), *days(30, 1, 1.5)])
+    (episode,) = tables.hotspots
+    assert episode["series"] == "event"
+    episode.update(status="ignored" if word == "ignored" else "resolved", version=2)
+    state = tables.state() | {
+        "inputs": [{"id": 1, "kind": word, **{name: episode[name] for name in KEY}}]
+    }
+    assert judged(days(31, 12, 1.5), state)["episodes"] == []
 
 
 def test_an_episode_of_the_past_is_recorded_without_an_alert() -> None:

@@ -67,6 +67,7 @@ class Detector:
         self.up = Sum()
         self.down = Sum()
         self.episode: Episode | None = None
+        self.hot_before = [False, False]  # of the two observations before
 
     @property
     def ready(self) -> bool:
@@ -160,9 +161,13 @@ class Detector:
     # What a person says of the open hotspot. Without one it is said too late and changes nothing.
 
     def accept(self) -> None:
-        """Hear that this is the new normal."""
-        if self.episode is not None and len(self.episode.residuals) >= 3:
+        """Hear that this is the new normal, from now on or as soon as there is enough of it."""
+        if self.episode is None:
+            return
+        if self.episode.acceptable:
             self.rebase(self.episode.residuals[-NEW_NORMAL:])
+        else:
+            self.episode.heard = "accepted"
 
     def hear(self, word: str) -> None:
         """Hear "rejected", "ignored" or "resolved", see `Episode`."""
@@ -188,6 +193,7 @@ class Detector:
             "up": self.up.state(),
             "down": self.down.state(),
             "ep": None if self.episode is None else self.episode.state(),
+            "hot": self.hot_before,
         }
 
     @classmethod
@@ -206,6 +212,7 @@ class Detector:
         detector.down.restore(state["down"])
         if state["ep"] is not None:
             detector.episode = Episode.restored(state["ep"])
+        detector.hot_before = list(state.get("hot", detector.hot_before))
         return detector
 
 
@@ -290,13 +297,14 @@ class _Judging:
         else:
             self._within(detector.episode)
         verdict = self.verdict
+        detector.hot_before = [detector.hot_before[1], verdict.hot]
         if verdict.marked or verdict.change is not None:
             parts = freed(self.seen.parts, self.explained)
             verdict.drivers = detector.typical.drivers(parts, self.excess, verdict.excess_kg)
 
     def _without_episode(self) -> None:
         detector, verdict = self.detector, self.verdict
-        if verdict.hot or detector.up.total >= self.limits.alarm:
+        if self._opens() or detector.up.total >= self.limits.alarm:
             detector.episode = episode = self._opened()
             verdict.change = Change.OPENED
             self._tell(episode)
@@ -305,6 +313,14 @@ class _Judging:
             kept = max(fewest, min(detector.down.run, most))
             detector.rebase(detector.reference.values[-kept:])
             verdict.change = Change.IMPROVED
+
+    def _opens(self) -> bool:
+        """Say whether this observation is hot enough to open a hotspot by itself."""
+        severity = self.verdict.severity
+        if severity is None:
+            return False
+        patient = self.rules.calm and severity < Severity.CRITICAL
+        return not patient or any(self.detector.hot_before)
 
     def _opened(self) -> Episode:
         rule, level = Rule.SPIKE, self.excess
@@ -325,14 +341,18 @@ class _Judging:
         if episode.rule is Rule.SPIKE and strong:
             episode.rule = Rule.SHIFT
         worse = verdict.severity is not None and verdict.severity > episode.severity
+        episode.grade(verdict.severity, self.scale, self.rules.thresholds)
         if worse and verdict.severity is not None:
             episode.severity = verdict.severity
-            verdict.change = None if episode.heard == "ignored" else Change.ESCALATED
+            verdict.change = None if episode.heard in ("ignored", "accepted") else Change.ESCALATED
         if episode.over:
             verdict.change = None if episode.silent else Change.RESOLVED
             self._tell(episode)
             detector.up.clear()
             detector.episode = None
+        elif episode.heard == "accepted" and episode.acceptable:
+            self._tell(episode)
+            detector.rebase(episode.residuals[-NEW_NORMAL:])
         elif episode.is_new_normal(self.seen.time, self.scale):
             verdict.change = Change.NEW_NORMAL
             self._tell(episode)
@@ -351,5 +371,6 @@ class _Judging:
         verdict.member = not verdict.hot and episode.rule is not Rule.SPIKE and belongs
         if verdict.marked:
             episode.excess_kg += verdict.excess_kg
+        verdict.silent = episode.silent
         if not episode.silent:
             verdict.standing = episode.standing()

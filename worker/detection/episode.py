@@ -8,17 +8,20 @@ that is shown the one against the state before.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from worker.detection.observation import DAY, Rule, Standing
 from worker.detection.spread import Scale
 from worker.detection.window import STEP, packed, unpacked
-from worker.severity import Severity
+from worker.severity import Severity, Thresholds
 
 SPIKE_RUN = 3  # a hot event without so long a run of evidence is a spike
 BEFORE = 30  # reference values before the run, whose median tells a drift
 OVER_EVIDENCE = 3.0  # evidence of return
 OVER_CALM = 3  # and so many in a row that are not hot
+LOWER_RUN = 3  # so many in a row at a lower level, before the severity falls
+ACCEPTED_FROM = 3  # residuals that an accepted level is taken from
 STEADY = 60  # observations that a new normal takes
 STEADY_DAYS, STEADY_DAYS_OF_DRIFT = 30, 90
 
@@ -27,7 +30,8 @@ class Episode:
     """A hotspot that this detector holds open.
 
     `heard` is what a person has said of it: "rejected" holds it open until it is over; "ignored"
-    keeps it silent until it is over; "resolved" keeps it silent until there is new evidence.
+    keeps it silent until it is over; "resolved" keeps it silent until there is new evidence;
+    "accepted" keeps it silent until there are enough observations to take its level from.
     """
 
     __slots__ = (
@@ -36,6 +40,8 @@ class Episode:
         "excess_kg",
         "heard",
         "level",
+        "lower",
+        "present",
         "residuals",
         "return_evidence",
         "rule",
@@ -50,12 +56,14 @@ class Episode:
         self.rule = rule
         self.since = since
         self.level = level
-        self.severity = severity
+        self.severity = severity  # the worst so far
+        self.present = severity
         self.events = events  # those of the run that opened it, and all since
         self.times = 1
         self.excess_kg = 0.0  # of what belongs to it, so far
         self.return_evidence = 0.0
         self.calm = 0
+        self.lower = 0
         self.residuals: list[int] = []
         self.heard = ""
 
@@ -66,7 +74,7 @@ class Episode:
             self.since,
             self.events,
             self.times,
-            self.severity,
+            self.present,
             self.level,
             self.excess_kg,
             recovering=self.calm > 0 and self.return_evidence >= 1,
@@ -85,10 +93,33 @@ class Episode:
         self.calm = 0 if hot else self.calm + 1
         self.residuals = [*self.residuals[1 - STEADY :], round(residual / STEP)]
 
+    def grade(self, hot: Severity | None, scale: Scale, thresholds: Thresholds) -> None:
+        """Let the present severity follow: up at once, down when the level was lower for a while.
+
+        `hot` is the severity of the observation. A spike has no level to follow: it ends, or
+        becomes a shift. On the way down the level has to be lower by a usual spread, so that noise
+        does not change the severity.
+        """
+        if hot is not None and hot >= self.present:
+            self.present, self.lower = hot, 0
+        if self.rule is Rule.SPIKE:
+            return
+        reached = thresholds.of_ratio(math.exp(self.level)) or Severity.INFO
+        left = thresholds.of_ratio(math.exp(self.level + scale.body)) or Severity.INFO
+        self.present = max(self.present, reached)
+        self.lower = self.lower + 1 if left < self.present else 0
+        if self.lower >= LOWER_RUN:
+            self.present, self.lower = left, 0
+
     @property
     def silent(self) -> bool:
         """Say whether a person does not want to hear of it."""
-        return self.heard in ("ignored", "resolved")
+        return self.heard in ("ignored", "resolved", "accepted")
+
+    @property
+    def acceptable(self) -> bool:
+        """Say whether there is enough to take its level as the new normal."""
+        return len(self.residuals) >= ACCEPTED_FROM
 
     @property
     def over(self) -> bool:
@@ -125,6 +156,8 @@ class Episode:
             self.excess_kg,
             self.heard,
             packed(self.residuals),
+            self.present.wire,
+            self.lower,
         ]
 
     @classmethod
@@ -134,6 +167,8 @@ class Episode:
         episode = cls(Rule(rule), since, level, Severity.from_wire(severity))
         episode.events, episode.times, episode.return_evidence, episode.calm = rest[:4]
         episode.excess_kg, episode.heard, episode.residuals = rest[4], rest[5], unpacked(rest[6])
+        if len(rest) > 7:  # not in what an earlier version stored
+            episode.present, episode.lower = Severity.from_wire(rest[7]), rest[8]
         return episode
 
 

@@ -71,6 +71,7 @@ class Standing(NamedTuple):
 
     `level` is the logarithm of the episode's present ratio to what is usual; `times` counts the hot
     observations since `since` (epoch seconds), `events` all of them with the run that opened it;
+    `severity` is the present one, which falls with the level;
     `excess_kg` is the sum over those that belong to it.
     """
 
@@ -102,7 +103,8 @@ class Verdict:
 
     `ratio` is kg to expected kg, `z` its distance in usual spreads, `usual` the expected kg per
     unit of activity for such a job, `spread` the usual scatter as a share, `excess_kg` = kg -
-    expected kg. `member` says that the observation belongs to the open episode without being hot.
+    expected kg. `member` says that the observation belongs to the open episode without being hot,
+    `silent` that a person does not want to hear of that episode.
     """
 
     status: Status
@@ -118,6 +120,7 @@ class Verdict:
     change: Change | None = None
     standing: Standing | None = None
     member: bool = False
+    silent: bool = False
     drivers: tuple[Driver, ...] = ()
 
     @property
@@ -130,9 +133,13 @@ class Verdict:
 class Rules:
     """What a tenant sets: severities by ratio, and the least excess in kg that is worth a word.
 
-    Below `least_ratio` no single observation is hot, whatever its severity were.
+    Below `least_ratio` no single observation is hot, whatever its severity were. When `calm`, a
+    hot observation below critical opens nothing unless one of the two before it was hot as well.
+    Within `cooldown_seconds` of event time a key is not told of the same severity again.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     least_kg: float = 0.0
     least_ratio: float = 1.0
+    calm: bool = False
+    cooldown_seconds: float = DAY
