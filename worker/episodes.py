@@ -104,6 +104,7 @@ class Episode:
             peak_severity=Severity.from_wire(row["peak_severity"]),
             recovering=row["phase"] == "recovering",
             announced=row["announced"],
+            reopens=row["previous_id"] is not None,
             status=row["status"],
             id=row["id"],
             version=row["version"],

@@ -102,7 +102,12 @@ class Tables:
         changed: list[int] = []
         for row in result["episodes"]:
             if row["id"] is None:
-                stored = row | {"id": len(self.hotspots) + 1, "version": 1}
+                former = [h["id"] for h in self.hotspots if _key(h) == _key(row)]
+                stored = row | {
+                    "id": len(self.hotspots) + 1,
+                    "version": 1,
+                    "previous_id": max(former) if row["reopens"] else None,
+                }
                 self.hotspots.append(stored)
             else:
                 stored = self.hotspots[row["id"] - 1]
