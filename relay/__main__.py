@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -16,6 +15,7 @@ from relay import server, supervisor
 from relay.cli import check, disconnect, migrations, tail
 from relay.cli.terminal import while_read
 from relay.errors import SettingsError
+from relay.logs import configure
 from relay.settings import VARIABLES, Settings, Variable, misspelt
 
 PROGRAM: Final = "hotspot-relay"
@@ -36,10 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(disconnect.run(options, os.environ))
         if options.command == "migrations":
             return migrations.run(options)
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
         settings = Settings.from_env(os.environ, host=options.host, port=options.port)
+        configure(settings.log_format)
         if options.listener is None:
             return server.run(settings, options.workers)
         supervisor.end_with_parent()

@@ -7,7 +7,7 @@ import signal
 from fastapi import FastAPI
 
 from relay.app import create_app
-from relay.logs import quieten
+from relay.logs import configure, quieten
 from relay.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -19,9 +19,10 @@ def create() -> FastAPI:
     Raises:
         SettingsError: a variable is missing or has a bad value.
     """
-    logging.basicConfig(level=logging.INFO)
+    settings = Settings.from_env(os.environ)
+    configure(settings.log_format)
     quieten()
-    return create_app(Settings.from_env(os.environ), on_failure=_stop)
+    return create_app(settings, on_failure=_stop)
 
 
 def _stop(failure: str) -> None:

@@ -1,4 +1,4 @@
-"""Filters for the loggers of libraries: no secrets, no line per failed attempt."""
+"""Log format, and filters for the loggers of libraries: no secrets, no line per failed attempt."""
 
 import logging
 import re
@@ -9,6 +9,21 @@ _QUERY: Final = re.compile(r"\?\S*")
 _TELL_ADDRESSES: Final = ("uvicorn.access", "uvicorn.error")
 # What uvicorn 0.54 says, as an error, of each handshake that was refused by an HTTP answer.
 _AFTER_REFUSAL: Final = "ASGI callable returned without completing handshake."
+
+
+_TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def configure(format: str) -> None:
+    """Write log lines to standard error: as `text`, or a JSON object each as `json`."""
+    formatter = logging.Formatter(_TEXT)
+    if format == "json":
+        from pythonjsonlogger.json import JsonFormatter  # not at every start
+
+        formatter = JsonFormatter(_TEXT, rename_fields={"asctime": "time", "levelname": "level"})
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def quieten() -> None:

@@ -246,6 +246,7 @@ VARIABLES: Final = (
         "how changes arrive live: auto, broadcast, postgres_changes",
         one_of("auto", "broadcast", "postgres_changes"),
     ),
+    Variable("LOG_FORMAT", "text", "format of log lines: text, json", one_of("text", "json")),
     Variable("HOST", "127.0.0.1", "the address to listen on"),
     Variable("PORT", "8003", "the port to listen on; 0 takes a free one", whole(0, 65535)),
     Variable(
@@ -418,6 +419,7 @@ class Settings:
     log_bytes: int = 32 * 1024 * 1024
     compression: bool = False
     io_uring: bool = True
+    log_format: str = "text"
 
     @classmethod
     def from_env(
@@ -462,6 +464,7 @@ class Settings:
             log_bytes=_log_bytes(values),
             compression=values["RELAY_COMPRESSION"] == "on",
             io_uring=values["RELAY_IO_URING"] == "auto",
+            log_format=values["LOG_FORMAT"],
         )
 
 

@@ -60,6 +60,7 @@ class Settings:
     grid_country: str | None
     factor_files: tuple[Path, ...]
     log_level: str
+    log_format: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -97,6 +98,7 @@ class Settings:
             grid_country=values["GRID_COUNTRY"],
             factor_files=values["FACTORS_FILE"],
             log_level=values["WORKER_LOG_LEVEL"],
+            log_format=values["LOG_FORMAT"],
         )
 
 
@@ -256,6 +258,12 @@ def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part) for part in text.split(os.pathsep) if part)
 
 
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise ValueError("has to be text or json")
+    return text
+
+
 def _log_level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
@@ -349,4 +357,5 @@ VARIABLES = (
         _paths,
     ),
     Variable("WORKER_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", _log_level),
+    Variable("LOG_FORMAT", "text", "format of log lines: text or json", _log_format),
 )
