@@ -28,7 +28,7 @@ from relay.resume.state_reader import InitialStates
 from relay.stream import encoding
 from relay.stream.counters import Counters
 from relay.stream.encoding import PIECE_BYTES, Piece, framed
-from relay.stream.group import Departure, Format, Group, Subscriber
+from relay.stream.group import Departure, Format, Group
 from relay.stream.hub import Hub, Stream
 from relay.stream.log import Overflow
 from relay.upstream.state import UpstreamState
@@ -111,41 +111,6 @@ RETRY_SECONDS: Final = 1.0
 GREETING_SECONDS: Final = 3.0
 
 
-class Begun(Subscriber, Protocol):
-    """The session as its initial sync sees it."""
-
-    @property
-    def group(self) -> Group:
-        """The group of the session."""
-
-    @property
-    def user(self) -> str:
-        """On whose account something is read for it."""
-
-    @property
-    def initial_sync(self) -> "InitialSync | None":
-        """The initial sync in progress."""
-
-    def send(self, frame: bytes) -> None:
-        """Sends a frame now."""
-
-    def play(self, script: Iterator[Piece], position: int) -> None:
-        """Sends the script piece by piece, and then the log from `position` on."""
-
-    def changes(self, until: int) -> Iterator[Piece]:
-        """A part of a script: the log up to `until` but for announcements, which are of the past.
-
-        Raises:
-            Overflow: some of it has left the log.
-        """
-
-    def restart(self, reason: str) -> None:
-        """Tells the client to discard everything, and begins anew."""
-
-    def fail(self, error: BaseException) -> None:
-        """Ends the session because of a fault of the relay."""
-
-
 class InitialSync:
     """Sends the greeting, then the initial state or the missed changes.
 
@@ -154,7 +119,7 @@ class InitialSync:
 
     def __init__(
         self,
-        session: Begun,
+        session: "Session",
         shared: SessionContext,
         told: UpstreamState | None = UpstreamState.LIVE,
     ) -> None:
