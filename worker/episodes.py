@@ -169,6 +169,7 @@ def shown(
         level = max(standing.level, math.log(thresholds.info))
         predicted = verdict.expected_kg * math.exp(level)
         drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
+    peak = thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO
     in_periods = finding.identity.series == PERIOD
     spike = standing.rule is Rule.SPIKE
     reason = sentence(finding.identity, verdict, standing, period)
@@ -179,8 +180,8 @@ def shown(
         predicted_co2=predicted,
         baseline_co2=verdict.expected_kg,
         percent_above=percent_above(predicted, verdict.expected_kg),
-        severity=standing.severity,
-        peak_severity=thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO,
+        severity=min(standing.severity, peak),
+        peak_severity=peak,
         series=finding.identity.series,
         rule="period" if in_periods and spike else standing.rule.value,
         excess_kg=standing.excess_kg,

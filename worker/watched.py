@@ -242,6 +242,8 @@ class WatchedKey:
         severity = standing.severity
         if severity < former.severity:  # unless another detector sees it worse
             severity = max(each.severity for each in self.detectors.holding().values())
+        # What was held back before the figures that are shown does not make them worse.
+        severity = min(severity, self.episode.peak_severity)
         self.episode = replace(self.episode, severity=severity)
         if self.episode == former:
             return
