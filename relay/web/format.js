@@ -2,6 +2,7 @@
 const WHOLE = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const SIGNED = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0, signDisplay: "exceptZero" });
 const TENTHS = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3, signDisplay: "exceptZero" });
 const SHORT = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
 const HUGE = new Intl.NumberFormat("en-GB", { notation: "scientific", maximumSignificantDigits: 3, signDisplay: "auto" });
 const LARGEST = 1e12; // beyond it a figure has an exponent, so that it stays in its box
@@ -19,6 +20,8 @@ const TONNES_FROM = 1e6; // kg: beyond it the digits of a kilogram say nothing
 export const amount = (kg) => (Math.abs(kg) >= TONNES_FROM ? [whole(kg / 1000), "t"] : [whole(kg), "kg"]);
 export const signedAmount = (kg) => (Math.abs(kg) >= TONNES_FROM ? `${signed(kg / 1000)} t` : signed(kg));
 export const signed = (value) => figure(value, SIGNED);
+// For narrow cells: from ten thousand on rounded to three digits, so that nothing is cut off.
+export const brief = (value) => (Math.abs(value) < 1e4 ? signed(value) : Math.abs(value) < LARGEST ? minus(COMPACT.format(value)) : `${value > 0 ? "+" : ""}${figure(value, HUGE)}`);
 export const short = (value) => figure(value, SHORT);
 export const percent = (value) => (Number.isFinite(value) ? `${figure(value, TENTHS)} %` : "–");
 

@@ -56,7 +56,7 @@ class Page {
     this.hotspots = new Rows();
     this.recommendations = new Rows();
     this.list = new HotspotList(this.hotspots, this.decisions, this.view.value);
-    this.insights = new Insights((path) => this.send("GET", path));
+    this.insights = new Insights((path) => this.send("GET", path), () => this.session.user);
     this.series = new SeriesCache(async (ids) => sparksOf(await this.send("GET", `hotspots/sparks?ids=${ids}`)));
     this.worstOf = computed(() => this.#severities(this.list.counts.value));
   }
@@ -75,6 +75,9 @@ class Page {
     this.insights.begin(this.#stop.signal);
     setInterval(() => this.#loadSilences(), TICK_MS); // which lets time pass too
     addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("click", (event) => { // a menu closes when something else is chosen
+      for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    }, true);
     addEventListener("popstate", () => this.#shown(viewOf(location.search)));
     // A page that is kept in the browser's back-forward cache holds no connections.
     addEventListener("pagehide", () => this.client.disconnect());
@@ -214,14 +217,17 @@ class Page {
   }
 
   #countAdvice(changed) {
+    const hotspots = new Set();
     for (const id of changed) {
       const row = this.recommendations.get(id);
+      if (row !== undefined) hotspots.add(row.hotspot_id);
       if (row === undefined) for (const held of this.#adviceBy.values()) held.delete(id);
       else {
         if (!this.#adviceBy.has(row.hotspot_id)) this.#adviceBy.set(row.hotspot_id, new Map());
         this.#adviceBy.get(row.hotspot_id).set(id, row);
       }
     }
+    this.insights.changed(hotspots); // their history
     this.advice.value = this.#pending().length;
     this.adviceTick.value += 1;
   }
@@ -249,7 +255,10 @@ class Page {
 
   decide(kind, ids, words) {
     const open = ids.map((id) => this.list.row(id)).filter((row) => row?.status === "active");
-    if (open.length === 0) return;
+    if (open.length === 0) {
+      if (ids.length > 0) this.decisions.last.value = { text: "Not done: what is closed cannot be decided", error: true, undo: null };
+      return;
+    }
     this.selection.value = new Set();
     this.decisions.decide(kind, open, words).then(() => kind === "silence" && this.#loadSilences());
   }
@@ -267,8 +276,11 @@ class Page {
     }
   }
 
+  // The form opens beside the buttons that decide: those of the selection or of the open episode.
   askSilence(ids) {
-    if (ids.length > 0) this.silencing.value = ids;
+    if (ids.length === 0) return;
+    if (this.selection.value.size === 0 && this.view.value.episode === null) this.select(ids, true);
+    this.silencing.value = ids;
   }
 
   async scan() {
@@ -352,6 +364,15 @@ class Page {
     this.asksToSignIn.value = { reason: refused, byPassword };
   }
 
+  // Whether a menu was open; the focus goes back to what opened it.
+  #closeMenu() {
+    const menu = document.querySelector("details.menu[open]");
+    if (menu === null) return false;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+    return true;
+  }
+
   // ---- keys, never while somebody types
 
   #key(event) {
@@ -360,6 +381,7 @@ class Page {
     if (event.key === "Escape") {
       if (this.dialog.value !== null) return;
       if (typing) typing.blur();
+      else if (this.#closeMenu()) return;
       else if (this.silencing.value !== null) this.silencing.value = null;
       else if (this.view.value.episode !== null) this.close();
       else this.selection.value = new Set();

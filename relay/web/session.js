@@ -36,6 +36,16 @@ export class Session {
     return this.#held?.email ?? null;
   }
 
+  // The id of who is signed in, as the token says it; null where it says none.
+  get user() {
+    try {
+      const claims = this.#held.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+      return JSON.parse(atob(claims)).sub ?? null;
+    } catch {
+      return null;
+    }
+  }
+
   get renewable() {
     return this.#held?.refresh_token !== undefined;
   }

@@ -92,3 +92,15 @@ def recommendation(db: Database, hotspot_id: int, action: str) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def rolled_up(db: Database, entity: str, event_type: str, excess_kg: float) -> None:
+    """One judged event of today that cost three times the excess above its usual."""
+    db.execute(
+        "insert into public.rollups (entity, entity_type, event_type, day, method, basis, country,"
+        " dq, events, hot, estimated, judged, kg, kg_ttw, kg_wtt, judged_kg, expected_kg, activity,"
+        " activity_kg, scope_1, scope_2, scope_3_1, scope_3_3, scope_3_4, scope_3_9)"
+        " values (%(entity)s, 'supplier', %(type)s, current_date, 'primary', 'none', '', 1, 1, 1,"
+        " 0, 1, 3 * %(kg)s, 0, 0, 3 * %(kg)s, 2 * %(kg)s, 0, 0, 0, 0, 0, 0, 0, 0)",
+        {"entity": entity, "type": event_type, "kg": excess_kg},
+    )

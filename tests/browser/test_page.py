@@ -23,6 +23,7 @@ from tests.browser.pages import (
     listed,
     recommendation,
     relay_is,
+    rolled_up,
     row_of,
 )
 
@@ -161,6 +162,10 @@ async def test_advice_is_approved_and_rejected_in_its_episode(page: Page, db: Da
     card = page.locator(f".advice[data-id='{unwanted}']")
     await expect(card.get_by_role("button", name="Reject")).to_be_visible(timeout=SOON)
     await expect(page.locator(".toast")).to_contain_text("Undone: Fly less", timeout=SOON)
+    await expect(page.locator(".timeline")).to_contain_text(
+        "Recommendation approved you", timeout=SOON
+    )
+    await expect(card.locator(".save")).to_have_text("\u221211.5 kg each event")
 
 
 async def test_advice_whose_decision_fails_says_so_and_can_be_decided_again(
@@ -233,6 +238,70 @@ async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: 
     await page.reload()
     await relay_is(page, "Live")
     await expect(row_of(page, ids[0]).locator(".c8")).to_contain_text("silenced", timeout=SOON)
+
+
+async def test_the_key_of_a_silence_asks_for_its_reason_without_an_open_episode(
+    page: Page, db: Database
+) -> None:
+    id = hotspot(db, "Roof_Works")
+    await expect(row_of(page, id)).to_be_visible(timeout=SOON)
+    await page.keyboard.press("j")
+    await expect(page.locator(f"[data-row='{id}']")).to_be_focused()
+    await page.keyboard.press("s")
+    form = page.get_by_role("form", name="Silence")
+    await form.get_by_label("Why").fill("roof works until Friday")
+    await page.keyboard.press("Enter")
+    await expect(row_of(page, id).locator(".c8")).to_contain_text("silenced", timeout=SOON)
+
+
+async def test_a_menu_closes_by_a_click_beside_it_and_by_its_key(page: Page, db: Database) -> None:
+    await row_of(page, hotspot(db, "Own_Fleet")).click(timeout=SOON)
+    menu = page.locator("#panel details.menu")
+    await menu.locator("summary").click()
+    await page.locator("#panel-title").click()
+    await expect(menu).not_to_have_attribute("open", "")
+    await menu.locator("summary").click()
+    await page.keyboard.press("Escape")
+    await expect(menu).not_to_have_attribute("open", "")
+    await expect(page.locator("#panel")).to_be_visible()
+
+
+async def test_what_is_closed_says_that_it_cannot_be_decided(page: Page, db: Database) -> None:
+    id = hotspot(db, "Own_Fleet")
+    await row_of(page, id).click(timeout=SOON)
+    db.execute("update public.hotspots set status = 'resolved', resolved_at = now()")
+    await expect(row_of(page, id).locator(".c8")).to_have_text("resolved", timeout=SOON)
+    await page.keyboard.press("a")
+    await expect(page.locator(".toast")).to_contain_text("Not done: what is closed")
+
+
+async def test_figures_are_never_cut_however_narrow_their_cells_are(
+    page: Page, db: Database
+) -> None:
+    hotspot(db, "Delta_Mills", event_type="factory", excess_kg=9_876_543)
+    kinds = ("factory", "logistics", "delivery", "warehouse")
+    for kind, kg in zip(kinds, (41_498, 3_974_123, 2_355, 900_000), strict=True):
+        rolled_up(db, "Delta_Mills", kind, kg)
+    await page.reload()
+    for width in (390, 1024, 1440):
+        await page.set_viewport_size({"width": width, "height": 900})
+        cells = page.locator("#matrix td button > span:last-child, #matrix .total")
+        await expect(cells).to_have_count(5, timeout=SOON)
+        cut = "all => all.filter((one) => one.scrollWidth > one.parentElement.clientWidth + 1)"
+        beside = (
+            "all => all.filter((one) => { const cell = one.closest('td');"
+            " const [a, b] = [one.getBoundingClientRect(), cell.getBoundingClientRect()];"
+            " return a.left < b.left - 1 || a.right > b.right + 1 ||"
+            " cell.scrollWidth > cell.clientWidth; })"
+        )
+        for wrong in (cut, beside):
+            found = f"all => ({wrong})(all).map((one) => one.outerHTML)"
+            assert await cells.evaluate_all(found) == [], width
+        outside = "(one) => one.getBoundingClientRect().right > list.getBoundingClientRect().right"
+        assert not await page.evaluate(
+            "() => { const list = document.querySelector('#list'); return"
+            f" [...list.querySelectorAll('.c4, .choice')].some({outside}); }}"
+        ), width
 
 
 async def test_the_address_holds_the_view_and_the_episode(page: Page, db: Database) -> None:

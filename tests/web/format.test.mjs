@@ -7,6 +7,8 @@ test("figures have separated thousands, a true minus, and no digits that say not
   assert.equal(format.signed(-1234.4), "−1,234");
   assert.equal(format.excess(342.4), "+342");
   assert.equal(format.excess(0.01234), "+0.0123");
+  // In narrow cells a large figure is rounded, never cut.
+  assert.deepEqual([9_999, 37_236, -482_000, 1.5e6, 3e14].map(format.brief), ["+9,999", "+37.2K", "−482K", "+1.5M", "+3E14"]);
   assert.equal(format.percent(30.84), "+30.8 %");
   assert.equal(format.ratio(1.522), "×1.52");
   assert.deepEqual(format.amount(445_875), ["445,875", "kg"]);

@@ -14,6 +14,12 @@ test("windows are found by their length, with the excess of each of their days",
   assert.deepEqual(windows["24h"].bars, []);
 });
 
+test("whether anything was judged is told, so that a start is not taken for calm", () => {
+  const told = (judged) => summaryOf({ as_of: "2026-03-12", windows: [{ days: 30, kg: 1, excess_kg: 0, events: 5, judged }], by_day: [] });
+  assert.equal(told(0).judged, 0);
+  assert.equal(told(4).judged, 4);
+});
+
 test("a database without events is told from one without excess", () => {
   assert.equal(summaryOf({ as_of: null, windows: [], by_day: null }).events, 0);
   assert.equal(summaryOf({ as_of: "2026-03-12", windows: [], by_day: [] }).events, 1);
@@ -46,8 +52,8 @@ test("a history reads newest first, with who said what", () => {
     { at: "4", kind: "hotspot", what: "acknowledged", text: "booked", level: null, by: "user-1", id: 1 },
     { at: "5", kind: "recommendation", what: "approved", text: null, level: null, by: "user-2", id: 3 },
   ];
-  assert.deepEqual(timelineOf(history).map(({ text, who, note }) => [text, who, note ?? null]), [
-    ["Recommendation approved", "user-2", null],
+  assert.deepEqual(timelineOf(history, "user-2").map(({ text, who, note }) => [text, who, note ?? null]), [
+    ["Recommendation approved", "you", null],
     ["Acknowledged", "user-1", "booked"],
     ["Advice: Check the burner", "rules", null],
     ["Alert, opened: A: 50 % more", "", null],
@@ -93,10 +99,23 @@ test("the worker's age goes on while the relay tells nothing new", async () => {
   await health.ask();
   health.connection({ state: "open", upstream: "live" });
   assert.equal(health.worker.value.tone, "good");
-  assert.match(health.relay.value.detail, /^lag 0\.4 s/);
-  now = 90_000;
+  assert.match(health.relay.value.detail, /^complete until \d\d:\d\d:\d\d$/);
+  answer.worker.age_seconds = 50;
+  await health.ask();
+  now = 15_000;
   health.tick();
   assert.deepEqual([health.worker.value.text, health.worker.value.tone], ["Worker silent", "bad"]);
-  health.connection({ state: "waiting", retryAt: 92_500 });
+  health.connection({ state: "waiting", retryAt: 17_500 });
   assert.equal(health.relay.value.text, "Relay lost, again in 3 s");
+});
+
+test("a relay that does not answer is no sign that the worker is silent", async () => {
+  let now = 0;
+  let answers = async () => ({ json: async () => ({ worker: { age_seconds: 1, last_scan_seconds: 2, pending: 0 } }) });
+  const health = new Health(() => answers(), () => now);
+  await health.ask();
+  answers = () => Promise.reject(new TypeError("Failed to fetch"));
+  now = 90_000;
+  await health.ask();
+  assert.deepEqual(health.worker.value, { text: "Worker", detail: "not known: the relay does not answer", tone: "idle" });
 });

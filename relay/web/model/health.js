@@ -5,6 +5,8 @@ import { clockSeconds, connection, duration, worker } from "../format.js";
 
 const ASK_MS = 5_000;
 const TICK_MS = 1_000;
+const DEADLINE_MS = 10_000;
+const UNKNOWN_MS = 20_000; // after that the relay's last word of the worker says nothing of it any more
 
 export class Health {
   relay = signal(connection({ state: "connecting" }));
@@ -37,12 +39,12 @@ export class Health {
 
   async ask() {
     try {
-      const told = await (await this.#fetch("readyz", { cache: "no-store" })).json();
+      const told = await (await this.#fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(DEADLINE_MS) })).json();
       this.told = told.worker;
       this.#lag = told.endpoints?.hotspots?.lag_seconds ?? null;
       this.#toldAt = this.#now();
     } catch {
-      this.#lag = null; // the connection tells that the relay is away
+      this.#lag = null;
     }
     this.tick();
   }
@@ -51,9 +53,11 @@ export class Health {
     const { state, retryAt } = this.#status;
     const retrySeconds = Math.max(0, ((retryAt ?? 0) - this.#now()) / 1000);
     const said = connection(state === "waiting" ? { ...this.#status, retrySeconds } : this.#status);
-    const detail = said.tone === "good" && this.#lag !== null ? `lag ${this.#lag.toFixed(1)} s · as of ${clockSeconds(this.#toldAt)}` : "";
+    const detail = said.tone === "good" && this.#lag !== null ? `complete until ${clockSeconds(this.#toldAt - 1000 * this.#lag)}` : "";
     change(this.relay, { ...said, detail });
-    change(this.worker, worker(this.told, (this.#now() - this.#toldAt) / 1000));
+    const age = this.#now() - this.#toldAt;
+    const unknown = this.told !== null && age > UNKNOWN_MS;
+    change(this.worker, unknown ? { text: "Worker", detail: "not known: the relay does not answer", tone: "idle" } : worker(this.told, age / 1000));
   }
 }
 

@@ -14,14 +14,16 @@ export class Insights {
   trouble = signal("");
   #get;
   #window = "7d";
+  #reader;
   #followed = null;
   #timer = null;
   #busy = false;
   #again = false;
 
-  // `get(path)` resolves to the relay's answer.
-  constructor(get) {
+  // `get(path)` resolves to the relay's answer, `reader()` is the id of who reads.
+  constructor(get, reader = () => null) {
     this.#get = get;
+    this.#reader = reader;
   }
 
   begin(stop) {
@@ -88,7 +90,7 @@ export class Insights {
         this.#get(`hotspots/${id}/series?points=100`),
         this.#get(`hotspots/${id}/history`),
       ]);
-      if (id === this.#followed) this.episode.value = { id, series: seriesOf(series), timeline: timelineOf(history) };
+      if (id === this.#followed) this.episode.value = { id, series: seriesOf(series), timeline: timelineOf(history, this.#reader()) };
     } catch (error) {
       if (id === this.#followed && this.episode.value === null) {
         this.episode.value = { id, series: null, timeline: null, trouble: error.message };
@@ -106,7 +108,8 @@ export function summaryOf({ as_of: asOf, windows, by_day: days }) {
     const bars = length === 1 ? [] : (days ?? []).slice(-length).map(({ excess_kg: kg }) => Number(kg));
     named[name] = { kg: Number(told.kg), excess: Number(told.excess_kg), events: told.events, judged: told.judged, bars };
   }
-  return { asOf, windows: named, events: asOf === null ? 0 : 1 };
+  const judged = Math.max(0, ...Object.values(named).map((window) => window.judged));
+  return { asOf, windows: named, events: asOf === null ? 0 : 1, judged };
 }
 
 const NEEDED = 12; // events before one is judged
@@ -163,13 +166,13 @@ const SAID = {
   notice: ({ text }) => text,
 };
 
-// What happened, in words, the newest first.
-export function timelineOf(history) {
+// What happened, in words, the newest first; `reader` is the id of who reads.
+export function timelineOf(history, reader = null) {
   return (history ?? []).toReversed().map((entry) => {
     const { at, kind, what, text, by, level } = entry;
     const person = kind !== "notice" && by && !(kind === "recommendation" && what === "proposed");
     if (kind === "hotspot" && what === "found") return { at, kind: level ?? kind, text: "Found", who: "engine" };
     if (SAID[kind] && !person) return { at, kind: level ?? kind, text: SAID[kind](entry), who: kind === "recommendation" ? by : "" };
-    return { at, kind, text: `${kind === "hotspot" ? "" : `${kind} `}${what}`.replace(/^./, (first) => first.toUpperCase()), who: by ?? "", note: person ? text : "" };
+    return { at, kind, text: `${kind === "hotspot" ? "" : `${kind} `}${what}`.replace(/^./, (first) => first.toUpperCase()), who: by === reader ? "you" : (by ?? ""), note: person ? text : "" };
   });
 }

@@ -27,7 +27,10 @@ export function Chart({ series, opened, severity }) {
       plot.redraw();
     };
     scheme.addEventListener("change", recolour);
+    const chosen = new MutationObserver(recolour); // the reader's own choice
+    chosen.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     return () => {
+      chosen.disconnect();
       scheme.removeEventListener("change", recolour);
       resized.disconnect();
       plot.destroy();
@@ -72,8 +75,7 @@ const shown = (value) => (Number.isFinite(value) ? value : null);
 
 function options(series, { opened, severity }, colours, width, point) {
   const { points, low, high, usual } = series;
-  const values = points.map(({ value }) => value);
-  const finite = [...values, low, high].filter(Number.isFinite); // nothing may be usual yet
+  const finite = [low, high, ...points.flatMap((each) => [each.value, each.usual, each.low, each.high])].filter(Number.isFinite); // nothing may be usual yet
   const most = Math.max(...finite) * 1.05 || 1;
   const least = Math.max(0, Math.min(...finite) * 0.95);
   const line = (stroke, more) => ({ stroke, points: { show: false }, ...more });

@@ -14,7 +14,7 @@ const KEYS = [
   [["u"], "Undo the last decision"],
   [["n"], "Take in the new rows"],
   [["/"], "Search"],
-  [["1", "2", "3"], "24 h, 7 d, 30 d"],
+  [["1", "2", "3"], "Day, 7 days, 30 days"],
   [["?"], "This help"],
 ];
 

@@ -45,13 +45,13 @@ export function Episode({ page, id }) {
         <div><dt>Excess since opened</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
         <div><dt>Ratio</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
         <div><dt>At this rate</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
-        <div><dt>Open since</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
+        <div><dt>${row.status === "active" ? "Open since" : "Opened"}</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
       </dl>
       ${told?.series?.points.length > 0
         ? html`<${Chart} series=${told.series} opened=${row.occurred_at} severity=${row.severity} />`
         : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
       <${Drivers} row=${row} />
-      <${Advice} page=${page} id=${id} />
+      <${Advice} page=${page} id=${id} span=${spanOf(row)} />
       <${Timeline} entries=${told?.timeline} />
     </div>
     ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
@@ -68,29 +68,33 @@ function Drivers({ row }) {
   const drivers = (row.drivers ?? []).filter(({ kg }) => Number.isFinite(kg));
   if (drivers.length === 0) return null;
   const sum = drivers.reduce((all, { kg }) => all + kg, 0);
+  const shown = (kg) => (Math.abs(kg) < Math.abs(sum) / 1000 ? 0 : kg); // what is a rounding of another
   const ends = [0];
   for (const { kg } of drivers) ends.push(ends.at(-1) + kg);
   const [least, most] = [Math.min(...ends, sum), Math.max(...ends, sum)];
   const x = (kg) => ((kg - least) / (most - least || 1)) * 100;
   const bar = (from, to, kind) => html`<svg class="bar2" viewBox="0 0 100 14" preserveAspectRatio="none" height="14" aria-hidden="true">
     <path d="M0 7H100" /><rect class=${kind} x=${Math.min(x(from), x(to)).toFixed(2)} width=${Math.max(0.8, Math.abs(x(to) - x(from))).toFixed(2)} height="14" /></svg>`;
-  return html`<div class="sect"><h3>Where the excess comes from<span class="dim">the worst event</span></h3>
+  return html`<div class="sect"><h3>Where the excess comes from<span class="dim">the worst ${spanOf(row)}</span></h3>
     <div class="drivers">
       ${drivers.map(({ input, kg }, index) => html`<${Cut} key=${input} text=${input.replaceAll("_", " ")} />
-        ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(kg)} kg</span>`)}
+        ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(shown(kg))} kg</span>`)}
       <b>Excess</b>${bar(0, sum, "all")}<b class="num">${format.excess(sum)} kg</b>
     </div></div>`;
 }
 
-function Advice({ page, id }) {
+// What one observation of the hotspot is, of which the advice saves a part.
+const spanOf = (row) => (row.series === "period" ? "period" : "event");
+
+function Advice({ page, id, span }) {
   page.adviceTick.value; // drawn again when a recommendation changes
   const advice = page.adviceOf(id);
   if (advice.length === 0) return null;
   return html`<div class="sect"><h3>Advice</h3>
-    ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} />`)}</div>`;
+    ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} span=${span} />`)}</div>`;
 }
 
-function Recommendation({ page, row }) {
+function Recommendation({ page, row, span }) {
   const [sending, send] = useState(null);
   const [error, fail] = useState("");
   const decide = async (decision) => {
@@ -107,7 +111,7 @@ function Recommendation({ page, row }) {
   const pending = row.status === "pending";
   const shown = sending === null ? row.status : { approve: "approved", reject: "rejected" }[sending];
   return html`<div class="advice" data-id=${row.id}>
-    <p>${row.action}</p><span class="save">${Number.isFinite(row.co2_reduction) ? `−${format.whole(row.co2_reduction)} kg/month` : ""}</span>
+    <p>${row.action}</p><span class="save">${Number.isFinite(row.co2_reduction) ? `−${format.short(row.co2_reduction)} kg each ${span}` : ""}</span>
     <span class="dim">${row.root_cause ?? row.source}</span>
     <span class="acts">${pending && sending === null
       ? html`<button type="button" class="btn" onClick=${() => decide("approve")}>Approve</button><button type="button" class="btn" onClick=${() => decide("reject")}>Reject</button>`

@@ -45,5 +45,5 @@ function advice(page, relay, worker) {
     const waits = relay.text.startsWith("Relay lost");
     return html`What is shown is as of the last change.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
   }
-  return worker.text === "No worker" ? "Nothing is judged: no worker has run yet." : "Nothing new is judged until it is back.";
+  return worker.text === "No worker" ? "Nothing is judged: no worker has run yet. Start it: python -m worker run" : "Nothing new is judged until it is back. Is it running? Its log says why not.";
 }

@@ -2,6 +2,7 @@
 import { html } from "../dom.js";
 import * as format from "../format.js";
 import { Cut, Severity } from "./marks.js";
+import { LABELS } from "./overview.js";
 
 const MOST_ROWS = 40;
 const MOST_CONTRIBUTORS = 8;
@@ -10,11 +11,11 @@ export function Context({ page }) {
   const cells = page.insights.cells.value;
   return html`<div id="context">
     <section class="card" id="matrix" aria-labelledby="matrix-title">
-      <header><h2 id="matrix-title">Excess by supplier and activity</h2><span class="dim">kg over the usual, ${page.view.value.window}</span></header>
+      <header><h2 id="matrix-title">Excess by supplier and activity</h2><span class="dim">kg over the usual, ${LABELS[page.view.value.window].toLowerCase()}</span></header>
       ${cells === null || cells.length === 0 ? html`<p class="dim">${page.insights.trouble.value || "Appears with the first judged events."}</p>` : html`<${Matrix} page=${page} cells=${cells} />`}
     </section>
     <section class="card" id="contributors" aria-labelledby="contributors-title">
-      <header><h2 id="contributors-title">Contributors</h2><span class="dim">kg CO₂e, ${page.view.value.window}</span></header>
+      <header><h2 id="contributors-title">Contributors</h2><span class="dim">kg CO₂e, ${LABELS[page.view.value.window].toLowerCase()}</span></header>
       ${cells === null || cells.length === 0 ? html`<p class="dim">Appears with the first events.</p>` : html`<${Contributors} page=${page} cells=${cells} />`}
     </section>
   </div>`;
@@ -42,10 +43,10 @@ function Matrix({ page, cells }) {
         onClick=${() => page.show(view.supplier === entity && view.activity === "" ? { supplier: "" } : { supplier: entity, activity: "" })}><${Cut} text=${entity} /></button></th>
       ${activities.map((activity) => html`<${Cell} key=${activity} page=${page} entity=${entity} activity=${activity} most=${most}
         cell=${own.find((each) => each.activity === activity)} severity=${open.get(`${entity}\n${activity}`)} />`)}
-      <td class="total">${format.signed(excess)}</td></tr>`)}</tbody>
+      <td class="total" title=${`${format.signed(excess)} kg`}>${format.brief(excess)}</td></tr>`)}</tbody>
     <tfoot><tr><th scope="row">All${rows.length > MOST_ROWS ? `, ${format.whole(rows.length - MOST_ROWS)} more suppliers` : ""}</th>
-      ${activities.map((activity) => html`<td key=${activity}>${format.signed(total(cells.filter((cell) => cell.activity === activity), "excess"))}</td>`)}
-      <td>${format.signed(total(cells, "excess"))}</td></tr></tfoot>
+      ${activities.map((activity) => html`<td key=${activity}>${format.brief(total(cells.filter((cell) => cell.activity === activity), "excess"))}</td>`)}
+      <td>${format.brief(total(cells, "excess"))}</td></tr></tfoot>
   </table></div>`;
 }
 
@@ -66,10 +67,10 @@ function Cell({ page, entity, activity, cell, most, severity }) {
   const view = page.view.value;
   const pressed = view.supplier === entity && view.activity === activity;
   const usual = cell.kg - cell.excess;
-  const title = `${entity}, ${activity}: ${format.whole(cell.kg)} kg, ${format.percent((100 * cell.excess) / usual)}${severity ? `, open ${severity}` : ""}`;
+  const title = `${entity}, ${activity}: ${format.whole(cell.kg)} kg, ${format.signed(cell.excess)} kg over the usual, ${format.percent((100 * cell.excess) / usual)}${severity ? `, open ${severity}` : ""}`;
   return html`<td class=${shade(cell.excess, most)}><button type="button" title=${title} aria-pressed=${String(pressed)}
     onClick=${() => page.show(pressed ? { supplier: "", activity: "" } : { supplier: entity, activity })}>
-    ${severity && html`<${Severity} of=${severity} label=${false} />`}<span>${format.signed(cell.excess)}</span></button></td>`;
+    ${severity && html`<${Severity} of=${severity} label=${false} />`}<span>${format.brief(cell.excess)}</span></button></td>`;
 }
 
 // The fewest suppliers that make most of the kilograms, the usual and the excess in one bar.

@@ -7,14 +7,15 @@ import * as format from "../format.js";
 import { Cut, Severity } from "./marks.js";
 import { Spark } from "./spark.js";
 
-const LABELS = { "24h": "24 h", "7d": "7 d", "30d": "30 d" };
+// Windows are of whole days in the time zone of the worker, the newest of which may not be over.
+export const LABELS = { "24h": "Day", "7d": "7 d", "30d": "30 d" };
 
 export function Overview({ page }) {
   const { summary } = page.insights;
   const told = summary.value;
   const counts = page.list.counts.value;
   return html`<section class=${`overview ${page.stale.value ? "stale" : ""}`} id="overview" aria-label="Overview">
-    ${Object.keys(WINDOWS).map((name) => html`<${Window} key=${name} name=${name} told=${told?.windows[name]} page=${page} />`)}
+    ${Object.keys(WINDOWS).map((name) => html`<${Window} key=${name} name=${name} told=${told?.windows[name]} asOf=${told?.asOf} page=${page} />`)}
     <div class="tile severities">
       <span class="k"><b>Open by severity</b></span>
       <div class="split">${SEVERITIES.map((severity) => {
@@ -33,13 +34,13 @@ export function Overview({ page }) {
   </section>`;
 }
 
-function Window({ name, told, page }) {
+function Window({ name, told, asOf, page }) {
   const pressed = page.view.value.window === name;
   const usual = told ? told.kg - told.excess : NaN;
   const [figure, unit] = told ? format.amount(told.kg) : ["–", "kg"];
   const share = usual > 0 ? (100 * told.excess) / usual : NaN;
   return html`<button type="button" class="tile window" aria-pressed=${String(pressed)} onClick=${() => page.show({ window: name })}>
-    <span class="k"><b>${LABELS[name]}</b><small>${unit} CO₂e</small></span>
+    <span class="k"><b>${LABELS[name]}${name === "24h" && asOf ? html`, ${format.date(`${asOf}T12:00`)}` : ""}</b><small>${unit} CO₂e</small></span>
     <span class=${`v ${told ? "" : "nil"}`}>${told ? figure : "–"}</span>
     <span class="d">${told
       ? told.events === 0
@@ -78,7 +79,7 @@ function Worst({ page, row }) {
     <span class="v"><${Severity} of=${row.severity} /><${Cut} text=${row.entity} /> <small>${row.event_type}</small></span>
     <span class="d"><b>${format.excess(row.excess_kg)} kg</b> in ${format.duration((Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / 1000)}, ${
       trend ? html`<span class=${trend === "growing" ? "up" : ""}>${trend === "growing" ? "▲ " : ""}${trend}, </span>` : ""
-    }${format.excess(monthlyKg(row))} kg a month</span>
+    }${format.excess(monthlyKg(row))} kg/month</span>
     <${Spark} series=${series} severity=${row.severity} width=${96} height=${26} />
   </a>`;
 }
