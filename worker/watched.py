@@ -122,7 +122,7 @@ class WatchedKey:
         outcome = Outcome()
         if self.episode is not None:
             self._abandon(moment.time, outcome)
-        self._note_time(moment, outcome)
+        self._note_time(moment, outcome, clock)
         outcome.findings = self.detectors.take(reading, rules)
         for finding in outcome.findings:
             self._follow(finding, moment, rules, clock, outcome)
@@ -345,18 +345,21 @@ class WatchedKey:
 
     # How regularly it reports
 
-    def _note_time(self, moment: Moment, outcome: Outcome) -> None:
-        if self.silent:
-            self.silent = False
-            text = f"{self.key.event_type} events are there again"
-            outcome.notices.append(Notice("data_again", text, moment.event_id, moment.time))
-        if moment.time <= self.newest:
+    def _note_time(self, moment: Moment, outcome: Outcome, clock: float) -> None:
+        if moment.time > self.newest:
+            if self.newest:
+                self.gaps.append(round(moment.time - self.newest))
+                if len(self.gaps) > GAPS:
+                    del self.gaps[0]
+            self.newest, self.offset = moment.time, moment.offset
+        if not self.silent:
             return
-        if self.newest:
-            self.gaps.append(round(moment.time - self.newest))
-            if len(self.gaps) > GAPS:
-                del self.gaps[0]
-        self.newest, self.offset = moment.time, moment.offset
+        self.silent = False
+        if (silent_at := self._silent_at()) is not None and clock >= silent_at:
+            self.silent = True  # late events of the past do not end a silence that goes on
+            return
+        text = f"{self.key.event_type} events are there again"
+        outcome.notices.append(Notice("data_again", text, moment.event_id, moment.time))
 
     def _gap(self) -> float:
         return statistics.median(self.gaps) if self.gaps else 0.0

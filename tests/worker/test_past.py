@@ -301,6 +301,18 @@ async def test_a_key_that_falls_silent_is_told_once_and_again_when_it_is_back(
     assert [row["kind"] for row in kinds] == ["no_data", "data_again"]
 
 
+async def test_late_events_of_the_past_do_not_end_a_silence_that_goes_on(
+    emulator: Emulator, tables: Table
+) -> None:
+    now = BEGIN + timedelta(days=60)
+    tables.insert(work(30))
+    await scanned(emulator, wall=lambda: now.timestamp())
+    for day in (30, 31, 32):
+        tables.insert(work(day + 1)[day:])
+        await scanned(emulator, wall=lambda: now.timestamp())
+    assert tables.rows("select kind from notices") == [{"kind": "no_data"}]
+
+
 async def test_an_episode_is_not_pursued_when_nothing_comes_for_a_month(
     emulator: Emulator, tables: Table
 ) -> None:
