@@ -215,6 +215,7 @@ async def test_a_decision_by_key_shows_at_once_and_is_undone(
 async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: Database) -> None:
     ids = [hotspot(db, name) for name in ("Roof_Works", "Roof_Works_2", "Loud")]
     await expect(row_of(page, ids[0])).to_be_visible(timeout=SOON)
+    await expect(page.locator(".count")).to_contain_text("3 open", timeout=SOON)
     await page.keyboard.press("n")
     for id in ids[:2]:
         await row_of(page, id).get_by_role("checkbox").check()
@@ -352,6 +353,7 @@ async def test_the_keys_walk_through_episodes_and_give_the_focus_back(
 ) -> None:
     first, second = hotspot(db, "First", excess_kg=200), hotspot(db, "Second", excess_kg=100)
     await expect(row_of(page, first)).to_be_visible(timeout=SOON)
+    await expect(page.locator(".count")).to_contain_text("2 open", timeout=SOON)
     await page.keyboard.press("n")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
