@@ -153,7 +153,7 @@ def test_only_wrong_units_are_implausible(made: list[list[MadeUp]]) -> None:
         for each in found:
             values = {"timestamp": each.moment.isoformat(), **each.event}
             assert Judged.from_row({"id": 1, **values}).supplier_id == each.event["supplier_id"]
-            if reason := forecast(values):
+            if reason := forecast(values).reason:
                 assert each.problem is not None, reason
                 assert each.problem.kind == "unit"
     assert forecast.without_country == 0
