@@ -109,6 +109,13 @@ test("the worker's age goes on while the relay tells nothing new", async () => {
   assert.equal(health.relay.value.text, "Relay lost, again in 3 s");
 });
 
+test("a relay that is cut off from the database cannot tell that the worker is silent", async () => {
+  const worker = { age_seconds: 90, last_scan_seconds: 91, pending: 0 };
+  const health = new Health(async () => ({ json: async () => ({ upstream: "down", worker }) }), () => 0);
+  await health.ask();
+  assert.deepEqual(health.worker.value, { text: "Worker", detail: "not known: the relay is cut off", tone: "idle" });
+});
+
 test("a relay that does not answer is no sign that the worker is silent", async () => {
   let now = 0;
   let answers = async () => ({ json: async () => ({ worker: { age_seconds: 1, last_scan_seconds: 2, pending: 0 } }) });

@@ -16,6 +16,7 @@ export class Health {
   #now;
   #status = { state: "connecting" };
   #lag = null;
+  #upstream = null;
   #toldAt = 0;
 
   constructor(fetch = (...of) => globalThis.fetch(...of), now = Date.now) {
@@ -41,6 +42,7 @@ export class Health {
     try {
       const told = await (await this.#fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(DEADLINE_MS) })).json();
       this.told = told.worker;
+      this.#upstream = told.upstream;
       this.#lag = told.endpoints?.hotspots?.lag_seconds ?? null;
       this.#toldAt = this.#now();
     } catch {
@@ -56,8 +58,8 @@ export class Health {
     const detail = said.tone === "good" && this.#lag !== null ? `complete until ${clockSeconds(this.#toldAt - 1000 * this.#lag)}` : "";
     change(this.relay, { ...said, detail });
     const age = this.#now() - this.#toldAt;
-    const unknown = this.told !== null && age > UNKNOWN_MS;
-    change(this.worker, unknown ? { text: "Worker", detail: "not known: the relay does not answer", tone: "idle" } : worker(this.told, age / 1000));
+    const away = age > UNKNOWN_MS ? "the relay does not answer" : this.#upstream === "down" ? "the relay is cut off" : null;
+    change(this.worker, this.told !== null && away ? { text: "Worker", detail: `not known: ${away}`, tone: "idle" } : worker(this.told, age / 1000));
   }
 }
 

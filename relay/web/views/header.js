@@ -43,7 +43,8 @@ function Chip({ id, part }) {
 function advice(page, relay, worker) {
   if (relay?.tone === "bad") {
     const waits = relay.text.startsWith("Relay lost");
-    return html`What is shown is as of the last change.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
+    const why = relay.text === "Relay cut off" ? "The relay does not reach Supabase; its /readyz says why. " : "";
+    return html`${why}What is shown is as of the last change.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
   }
   return worker.text === "No worker" ? "Nothing is judged: no worker has run yet. Start it: python -m worker run" : "Nothing new is judged until it is back. Is it running? Its log says why not.";
 }
