@@ -15,14 +15,13 @@ import random
 import ssl
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -181,10 +180,9 @@ def _row(frame: Frame) -> Mapping[str, Any]:
     return row
 
 
-@asynccontextmanager
-async def connect(
+def connect(
     url: str, endpoint: str, parameters: Parameters = (), token: str | None = None
-) -> AsyncIterator[Connection]:
+) -> AbstractAsyncContextManager[Connection]:
     """Open one connection in the format relay.v1.
 
     Args:
@@ -196,13 +194,30 @@ async def connect(
     Raises:
         ConnectionLost: The relay cannot be reached, or answers otherwise than a relay.
     """
-    address = _address(url, endpoint)
     query = f"?{urlencode(parameters)}" if parameters else ""
-    socket = await _open(address, query, token)
-    try:
-        yield Connection(socket, address)
-    finally:
-        await socket.close()
+    return _Opening(_address(url, endpoint), query, token)
+
+
+class _Opening:
+    """A connection for the length of an `async with`.
+
+    A class, since asyncio.run() closes the generators that a program has left all at once, and two
+    of them, one within the other, cannot be.
+    """
+
+    def __init__(self, address: str, query: str, token: str | None) -> None:
+        self._address = address
+        self._query = query
+        self._token = token
+        self._socket: ClientConnection | None = None
+
+    async def __aenter__(self) -> Connection:
+        self._socket = await _open(self._address, self._query, self._token)
+        return Connection(self._socket, self._address)
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._socket is not None:
+            await self._socket.close()
 
 
 async def follow(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -49,6 +50,29 @@ async def test_an_interruption_costs_no_change_and_repeats_none(
         changes = [each["type"] for each in missed if "version" in each]
         assert sorted(changes) == ["DELETE", "INSERT"]
         assert sorted(replica.rows) == [second, third]
+
+
+async def test_a_program_that_has_seen_enough_ends_in_silence(emulator: Emulator) -> None:
+    program = """
+import asyncio, sys
+from relay.client import follow
+
+async def first_frame():
+    async for frame in follow(sys.argv[1], "hotspots"):
+        print(frame["type"])
+        break
+
+asyncio.run(first_frame())
+"""
+    async with live_relay(emulator) as relay:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program, f"ws://{relay.host}"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(SECONDS):
+            said, complained = await process.communicate()
+    assert (said, complained, process.returncode) == (b"hello\n", b"", 0)
 
 
 @each_server
