@@ -171,6 +171,7 @@ def _plan(settings: Settings, basis: Basis, progress: Progress = ignore) -> Scan
         truck_classes=basis.factors.truck_classes,
         recomputer=Recomputer(basis, progress),
         reader=Reader(basis.factors, settings.timezone),
+        basis=basis,
         wall=time.time if settings.clock == "wall" else None,
     )
 

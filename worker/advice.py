@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from worker.detection.observation import Driver
+from worker.detection.observation import DAY, Driver
+from worker.detection.observation import Rule as Shape
 from worker.detection.reason import NAMES, change
 from worker.episodes import Episode
 from worker.events import Event, Implausible
@@ -22,6 +23,7 @@ from worker.kilograms.energy import Basis
 from worker.kilograms.explain import as_of
 from worker.kilograms.plausible import TRANSPORTS, kilometres
 from worker.suppliers import Supplier
+from worker.watched import Outcome, WatchedKey
 
 DAYS_OF_MONTH = 30
 # What is measured instead of modelled; without it distance, class and load decide.
@@ -98,6 +100,50 @@ class Advice:
     def row(self) -> dict[str, Any]:
         """Give the columns of `recommendations`."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Advisor:
+    """The rules of now, and what kilograms are computed with."""
+
+    rules: tuple[Rule, ...] = ()
+    basis: Basis | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]], basis: Basis) -> Advisor:
+        """Read rows of `advice_rules`."""
+        return cls(tuple(Rule.from_row(row) for row in rows), basis)
+
+    def advise(
+        self,
+        episode: Episode,
+        computed: tuple[Event, Prediction] | None,
+        times_a_month: float | None,
+    ) -> list[Advice]:
+        """Propose actions; `computed` is the event that has just been judged, with its kg."""
+        job = None if computed is None or self.basis is None else Job(*computed, self.basis)
+        return advise(episode, self.rules, job, times_a_month)
+
+
+def times_a_month(watched: WatchedKey, outcome: Outcome, series: str) -> float | None:
+    """Say how often in 30 days of event time what an episode shows happens, at the present rate.
+
+    A spike counts as often as it has happened since the episode opened, a lasting rise as often as
+    there are events, or periods. None when no finding tells.
+    """
+    for finding in outcome.findings:
+        standing = finding.verdict.standing
+        if standing is None or finding.identity.series != series:
+            continue
+        if standing.rule is Shape.SPIKE:
+            since = (finding.time - standing.since) / DAY
+            return standing.times * DAYS_OF_MONTH / max(DAYS_OF_MONTH, since)
+        if finding.period is not None:
+            return DAYS_OF_MONTH / (finding.period.until - finding.period.since + 1)
+        judge = watched.detectors.judge_of(finding.identity)
+        if judge.first is not None and judge.newest - judge.first >= DAY:
+            return judge.learned * DAYS_OF_MONTH / ((judge.newest - judge.first) / DAY)
+    return None
 
 
 def advise(

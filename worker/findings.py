@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.advice import Advisor, times_a_month
 from worker.detection.observation import Rules, Status
 from worker.detection.periods import Period, PeriodSeries
 from worker.detection.series import Finding, Identity, Reading
 from worker.episodes import Change, Episode, Resolution, Transition
-from worker.events import Key
+from worker.events import Event, Key
+from worker.kilograms.calculate import Prediction
 from worker.readings import day_of
-from worker.recommend import recommend
 from worker.watched import Moment, Outcome, WatchedKey
 
 Row = dict[str, Any]
+NO_ADVICE = Advisor()
 IDENTITY = ("series", "method", "basis", "country")
 
 
@@ -33,6 +35,7 @@ class Findings:
         rules: Rules,
         wall: float | None,
         held: Mapping[Key, WatchedKey] | None = None,
+        advisor: Advisor = NO_ADVICE,
     ) -> None:
         self._rules = rules
         self._wall = wall
@@ -40,17 +43,24 @@ class Findings:
         self._stored = _by_key(answer)
         self._rebuilding = set(keys_of(answer.get("rebuilds", ())))
         self._watched: dict[Key, WatchedKey] = {}
-        self._outcomes = _Rows()
+        self._outcomes = _Rows(advisor)
         self._rebuilds: dict[Key, str] = {}
         self.periods: list[Row] = []
 
-    def take(self, key: Key, moment: Moment, reading: Reading) -> Outcome:
-        """Judge an event of a key."""
+    def take(
+        self,
+        key: Key,
+        moment: Moment,
+        reading: Reading,
+        computed: tuple[Event, Prediction] | None = None,
+    ) -> Outcome:
+        """Judge an event of a key; `computed` is what advice recomputes it from."""
         watched = self.key(key)
         clock = max(watched.newest, moment.time) if self._wall is None else self._wall
+        former = watched.episode
         outcome = watched.take(moment, reading, self._rules, clock)
         if outcome.changes or outcome.notices:
-            self._outcomes.add(key, outcome)
+            self._outcomes.add(key, outcome, former, watched, computed)
         self.periods += period_rows(key, outcome.findings)
         return outcome
 
@@ -63,8 +73,9 @@ class Findings:
         watched = self.key(key)
         due = watched.due_at()
         if due is not None and due <= now:
+            former = watched.episode
             outcome = watched.pass_silence(now, self._rules)
-            self._outcomes.add(key, outcome)
+            self._outcomes.add(key, outcome, former, watched)
             self.periods += period_rows(key, outcome.findings)
             self._outcomes.inputs.append({**key._asdict(), "at": text(now)})
 
@@ -76,10 +87,10 @@ class Findings:
             watched = self._watched[key] = self._held.get(key) or stored.watched(key)
             watched.episode = stored.episode
             for word in stored.inputs:
-                self._outcomes.add(key, watched.hear(word["kind"]))
+                self._outcomes.add(key, watched.hear(word["kind"]), stored.episode)
                 self._outcomes.heard.append(word["id"])
             if key not in self._rebuilding:  # detectors and episode may disagree until then
-                self._outcomes.add(key, watched.reconcile())
+                self._outcomes.add(key, watched.reconcile(), stored.episode)
         return watched
 
     def watched(self) -> dict[Key, WatchedKey]:
@@ -89,7 +100,8 @@ class Findings:
     def replace(self, key: Key, folded: WatchedKey, rows: Outcome) -> None:
         """Put a key that was folded anew in the place of the stored one."""
         self._watched[key] = folded
-        self._outcomes.add(key, rows)
+        stored = self._stored.get(key) or _Stored()
+        self._outcomes.add(key, rows, stored.episode)
 
     def rows(self) -> dict[str, Any]:
         """Give the parts of the argument of `commit_batch` and `commit_pass` that are found."""
@@ -110,19 +122,40 @@ class Findings:
 class _Rows:
     """Episodes, alerts and notices of one commit, by the refs that tie them together."""
 
-    def __init__(self) -> None:
+    def __init__(self, advisor: Advisor) -> None:
+        self._advisor = advisor
         self._episodes: list[Episode] = []
         self._refs: dict[Key, int] = {}  # open episodes that are in _episodes
         self._alerts: list[Row] = []
-        self._recommendations: list[Row] = []
+        self._advice: dict[int, list[Row]] = {}  # by ref, of episodes whose figures changed
         self._notices: list[Row] = []
         self.inputs: list[Row] = []
         self.heard: list[int] = []
 
-    def add(self, key: Key, outcome: Outcome) -> None:
-        """Take what one step of a key led to."""
+    def add(
+        self,
+        key: Key,
+        outcome: Outcome,
+        former: Episode | None,
+        watched: WatchedKey | None = None,
+        computed: tuple[Event, Prediction] | None = None,
+    ) -> None:
+        """Take what one step of a key led to, by an event where one is given.
+
+        `former` is the open episode of before. Advice is given anew when the figures change.
+        """
         for transition in outcome.changes:
-            self._change(transition)
+            ref = self._change(transition)
+            episode, change = transition.episode, transition.change
+            if change is Change.RESOLVED:
+                former = None
+                continue
+            if change.opens or _figures(episode) != _figures(former):
+                series = episode.series
+                times = None if watched is None else times_a_month(watched, outcome, series)
+                advice = self._advisor.advise(episode, computed, times)
+                self._advice[ref] = [{"ref": ref, **each.row()} for each in advice]
+            former = episode
         self._notices += [
             {
                 **key._asdict(),
@@ -134,7 +167,7 @@ class _Rows:
             for notice in outcome.notices
         ]
 
-    def _change(self, transition: Transition) -> None:
+    def _change(self, transition: Transition) -> int:
         episode, change = transition.episode, transition.change
         ref = self._refs.get(episode.key)
         if ref is None:
@@ -155,8 +188,7 @@ class _Rows:
                     "occurred_at": text(transition.time),
                 }
             )
-        if change.opens:
-            self._recommendations += [{"ref": ref, **advice.row()} for advice in recommend(episode)]
+        return ref
 
     def parts(self) -> dict[str, list[Any]]:
         """Give them as the commit takes them."""
@@ -168,8 +200,16 @@ class _Rows:
                 {"ref": ref, **episode.row()} for ref, episode in enumerate(self._episodes)
             ],
             "alerts": self._alerts,
-            "recommendations": self._recommendations,
+            "advised": list(self._advice),
+            "recommendations": [row for rows in self._advice.values() for row in rows],
         }
+
+
+def _figures(episode: Episode | None) -> tuple[Any, ...]:
+    """Give what the savings of an episode follow from."""
+    if episode is None:
+        return ()
+    return episode.event_id, episode.predicted_co2, episode.baseline_co2, episode.drivers
 
 
 class _Stored:

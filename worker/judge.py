@@ -114,7 +114,7 @@ class _Result:
             self.set_aside(Failure(event.id, str(exc), dead=True))
             return
         reading = self._reader.reading(event, Kilograms.of(prediction), moment)
-        judged = self._findings.take(event.key, moment, reading)
+        judged = self._findings.take(event.key, moment, reading, (event, prediction))
         if event.released:
             self._findings.want_rebuild(event.key, "an event was released from quarantine")
         elif judged.unit_fault is not None:

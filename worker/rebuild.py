@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker.advice import Advisor
 from worker.database import Database, Lease
 from worker.detection.observation import Rules
 from worker.detection.series import Finding, Reading
@@ -41,6 +42,7 @@ class Passes:
     wall: Callable[[], float] | None
     reader: Reader
     held: HeldKeys
+    advisor: Advisor
 
     def now(self) -> float | None:
         """Give the wall clock's time in epoch seconds, None when event time is the clock."""
@@ -86,7 +88,7 @@ class Passes:
             await self.database.store_expectations(lease, self.lease_seconds, usual)
         if fold is None:
             raise RuntimeError("there is always a first page")
-        findings = Findings(state, self.rules, self.now())
+        findings = Findings(state, self.rules, self.now(), advisor=self.advisor)
         stored = next((Episode.from_row(row) for row in state["episodes"]), None)
         clock = self.now() or seconds(state["clock"]) or 0.0
         findings.replace(key, fold.finished(), settled(fold.watched, stored, clock))
@@ -132,7 +134,7 @@ class Passes:
             now = seconds(state["now"])
             if not due or now is None:
                 return
-            findings = Findings(state, self.rules, self.now())
+            findings = Findings(state, self.rules, self.now(), advisor=self.advisor)
             for key in due:
                 findings.pass_silence(key, now)
             try:

@@ -7,11 +7,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from worker.advice import Advisor
 from worker.database import Database, Lease
 from worker.detection.observation import Rules
 from worker.errors import BatchGone, EpisodeChanged, LeaseLost, WorkerError
@@ -19,6 +20,7 @@ from worker.findings import Findings
 from worker.held import HeldKeys
 from worker.judge import judge, read_events
 from worker.kilograms.calculate import Prediction
+from worker.kilograms.energy import Basis
 from worker.predictions import Outcome, Predictor
 from worker.readings import Reader
 from worker.rebuild import Passes
@@ -45,7 +47,9 @@ class ScanOptions:
     truck_classes: Sequence[tuple[str, Decimal]]
     recomputer: Recomputer
     reader: Reader
+    basis: Basis
     wall: Callable[[], float] | None  # epoch seconds; None: the newest event time is the clock
+    advisor: Advisor = field(default_factory=Advisor)  # read at the start of each scan
 
     def passes(self, database: Database, held: HeldKeys) -> Passes:
         """Give the passes that a scan makes beside its batches."""
@@ -56,6 +60,7 @@ class ScanOptions:
             wall=self.wall,
             reader=self.reader,
             held=held,
+            advisor=self.advisor,
         )
 
 
@@ -132,6 +137,8 @@ async def scan(database: Database, plan: ScanOptions, reason: str, stop: asyncio
     lease = Lease(plan.holder, answer["token"])
     summary = Summary("done", answer["scan"], Counter(dict.fromkeys(COUNTED, 0)))
     try:
+        rules = await database.select("advice_rules", "id", enabled=True)
+        plan = replace(plan, advisor=Advisor.of(rules, plan.basis))
         if await plan.recomputer.run(database, lease, plan.lease_seconds, summary.counts, stop):
             summary.outcome = await _work_off(database, plan, lease, summary.counts, stop)
         else:
@@ -224,7 +231,8 @@ async def _commit(
     if known is None:
         state = await database.batch_state(claimed["batch"])
     for _ in range(CONFLICTS_IN_A_ROW):
-        findings = Findings(state, plan.rules, None if plan.wall is None else plan.wall(), known)
+        now = None if plan.wall is None else plan.wall()
+        findings = Findings(state, plan.rules, now, known, plan.advisor)
         result = judge(events, outcomes, set_aside, findings, plan.reader)
         result["suppliers"] = suppliers.rows()
         try:

@@ -21,6 +21,7 @@ TABLES: Matrix = {
     "predictions": {"authenticated": _READ, "service_role": _WRITE},  # but not inputs and factors
     "rollups": dict.fromkeys(("authenticated", "service_role"), _READ),  # a trigger alone writes it
     "periods": {"authenticated": _READ, "service_role": _WRITE},
+    "advice_rules": {"authenticated": _READ, "service_role": _WRITE},
     "daily_emissions": dict.fromkeys(("authenticated", "service_role"), _READ),
     "quarantine": {"authenticated": _READ, "service_role": _WRITE},  # but not what the file said
     "recomputes": {"service_role": _WRITE},
@@ -120,6 +121,7 @@ FUNCTIONS: Matrix = {
     "write_findings(jsonb)": _SERVICE,
     "write_predictions(jsonb)": _SERVICE,
     "write_periods(jsonb)": _SERVICE,
+    "write_advice(jsonb,jsonb,jsonb)": _SERVICE,
     "forget_periods(jsonb)": _SERVICE,
     "store_expectations(uuid,bigint,integer,jsonb)": _SERVICE,
     "write_computed(jsonb)": _SERVICE,
@@ -172,6 +174,7 @@ POLICIES = {
     ("quarantine", "SELECT", "authenticated"),
     ("rollups", "SELECT", "authenticated"),
     ("periods", "SELECT", "authenticated"),
+    ("advice_rules", "SELECT", "authenticated"),
     ("audit_log", "SELECT", "authenticated"),
     ("hotspots", "SELECT", "relay_reader"),
     ("alerts", "SELECT", "relay_reader"),

@@ -140,6 +140,36 @@ def test_a_known_episode_is_updated_and_resolved(worker: Worker) -> None:
     assert (found[1]["status"], found[1]["version"]) == ("active", 1)
 
 
+def test_pending_advice_follows_the_figures_and_decided_advice_stays(worker: Worker) -> None:
+    first = [recommendation(0, action) | {"rule": action} for action in ("a", "b", "c")]
+    events = add(worker.connection)
+    sent = result(events, episodes=[episode(0)], advised=[0], recommendations=first)
+    worker.commit(worker.claim()["batch"], sent)
+    hotspot = one(worker.connection, "select id from public.hotspots")
+    worker.connection.execute(
+        "update public.recommendations set status = 'approved' where rule = 'a'"
+    )
+    worker.connection.execute(
+        "insert into public.recommendations (hotspot_id, action, co2_reduction, source)"
+        " values (%s, 'of another service', 1, 'other')",
+        [hotspot],
+    )
+    events = add(worker.connection)
+    newer = {"ref": 7, "co2_reduction": 20.5, "co2_reduction_month": 41.0}
+    worse = episode(7, id=hotspot, version=1, event_id=events[0])
+    again = [each | newer for each in first[:2]]
+    sent = result(events, episodes=[worse], advised=[7], recommendations=again)
+    worker.commit(worker.claim()["batch"], sent)
+    found = worker.connection.execute(
+        "select action, co2_reduction, co2_reduction_month from public.recommendations order by id"
+    ).fetchall()
+    assert [tuple(each.values()) for each in found] == [
+        ("a", 11.5, None),
+        ("b", 20.5, 41.0),
+        ("of another service", 1, None),
+    ]
+
+
 def everything(events: list[int], episodes: list[Any]) -> dict[str, Any]:
     return result(
         events[1:],

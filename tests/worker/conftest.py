@@ -203,5 +203,6 @@ def plan(
         truck_classes=BASIS.factors.truck_classes,
         recomputer=Recomputer(BASIS),
         reader=Reader(BASIS.factors),
+        basis=BASIS,
         wall=wall,
     )

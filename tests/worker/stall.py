@@ -32,9 +32,15 @@ class Stall:
         class Request(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                self._forward()
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = stall.carry(self.path, dict(self.headers), body)
+                self._forward()
+
+            def _forward(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answer = stall.carry(self.command, self.path, dict(self.headers), body)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -57,14 +63,16 @@ class Stall:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
+    def carry(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> httpx.Response | None:
         """Forward one request and give its answer, None when it is to be lost."""
         if path == self._commit and self._where == "before":
             self.reached.set()
             self._released.wait(60)
             return None
         kept = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
-        answer = httpx.post(self._target + path, headers=kept, content=body, timeout=60)
+        answer = httpx.request(method, self._target + path, headers=kept, content=body, timeout=60)
         if path == self._commit and self._where == "after":
             self.reached.set()
             self._released.wait(60)

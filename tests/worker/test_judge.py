@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.worker.test_advice import RULES as ADVICE
+from worker.advice import Advisor
 from worker.detection.observation import Rules
 from worker.events import Event, Key, UnusableEvent
 from worker.findings import Findings
@@ -50,6 +52,7 @@ def next_years_basis() -> Basis:
 BASIS, NEXT_BASIS = Basis(load()), next_years_basis()
 READER = Reader(BASIS.factors)
 RULES = Rules()
+ADVISOR = Advisor(tuple(ADVICE), BASIS)
 NOTHING: dict[str, Any] = {
     "clock": None, "keys": [], "detectors": [], "inputs": [], "episodes": [], "suppliers": [],
 }  # fmt: skip
@@ -119,13 +122,21 @@ class Tables:
         assert len(changed) == len(set(changed))
         open_keys = [_key(row) for row in self.hotspots if row["status"] == "active"]
         assert len(open_keys) == len(set(open_keys))
+        advised = {ids[ref] for ref in result["advised"]}
+        self.recommendations = [
+            row for row in self.recommendations if row["hotspot_id"] not in advised
+        ]
         for name in ("alerts", "recommendations"):
-            getattr(self, name).extend(
-                {**row, "hotspot_id": ids[row["ref"]], "ref": None} for row in result[name]
-            )
+            for row in result[name]:
+                getattr(self, name).append({**row, "hotspot_id": ids[row["ref"]], "ref": None})
         self.notices += result["notices"]
         self.predictions += predictions(result)
         self.quarantined += result["quarantined"]
+
+    def savings(self, hotspot: int) -> list[float]:
+        return [
+            row["co2_reduction"] for row in self.recommendations if row["hotspot_id"] == hotspot
+        ]
 
     def contents(self) -> dict[str, Any]:
         hidden = {"version", "ref"}
@@ -133,7 +144,8 @@ class Tables:
             {name: value for name, value in row.items() if name not in hidden}
             for row in self.hotspots
         ]
-        return {**vars(self), "hotspots": hotspots}
+        advice = sorted(self.recommendations, key=lambda row: (row["hotspot_id"], row["rule"]))
+        return {**vars(self), "hotspots": hotspots, "recommendations": advice}
 
 
 def predictions(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -187,7 +199,7 @@ def quiet(count: int = 20) -> list[float]:
 
 def judged(rows: Sequence[dict[str, Any]], state: dict[str, Any] | None = None) -> dict[str, Any]:
     events, set_aside = read_events(rows)
-    findings = Findings(state or NOTHING, RULES, wall=None)
+    findings = Findings(state or NOTHING, RULES, wall=None, advisor=ADVISOR)
     return judge(events, outcomes_of(events), set_aside, findings, READER)
 
 
@@ -208,7 +220,7 @@ def scanned(
         if known:
             # A claim leaves out what the lease has written.
             state |= {"keys": [], "detectors": []}
-        findings = Findings(state, RULES, None, known)
+        findings = Findings(state, RULES, None, known, ADVISOR)
         tables.commit(judge(events, outcomes_of(events), set_aside, findings, READER))
         if held is not None:
             held.put(findings.watched())
@@ -302,6 +314,7 @@ def test_severity_and_percent_of_every_episode_agree_and_its_drivers_add_up(
         assert row["reason"]
         excess = row["predicted_co2"] - row["baseline_co2"]
         assert sum(driver["kg"] for driver in row["drivers"]) == pytest.approx(excess)
+        assert sum(tables.savings(row["id"])) <= excess + 1e-6
         assert row["occurred_at"] <= row["last_seen_at"]
     late = {q["event_id"] for q in tables.quarantined}
     assert late.isdisjoint(row["event_id"] for row in tables.hotspots)
@@ -336,6 +349,18 @@ def test_a_detour_opens_an_episode_that_says_so_with_alert_and_advice() -> None:
     excess = episode["predicted_co2"] - episode["baseline_co2"]
     assert 0 < sum(row["co2_reduction"] for row in advice) <= excess
     assert [row["hotspot"] for row in predictions(result)] == [False] * 20 + [True]
+
+
+@pytest.mark.parametrize("cuts", [[22], [21, 1]])
+def test_advice_follows_the_event_that_a_hotspot_shows(cuts: list[int]) -> None:
+    """A shorter trip with a relatively larger detour takes the place of the first one."""
+    rows = [*trips(*quiet(), 160), trip(22, 80, planned_distance_km=30.0)]
+    tables = scanned(rows, cuts)
+    (hotspot,) = tables.hotspots
+    assert hotspot["event_id"] == 22
+    excess = hotspot["predicted_co2"] - hotspot["baseline_co2"]
+    assert 0 < sum(tables.savings(hotspot["id"])) <= excess
+    assert {row["actual"] for row in tables.recommendations} == {80}
 
 
 def test_a_longer_trip_that_was_planned_so_is_no_hotspot() -> None:

@@ -263,11 +263,32 @@ export interface Recommendation {
   hotspot_id: Id;
   action: string;
   /**
-   * kg CO2e that the action is expected to save.
+   * kg CO2e that it is expected to save of the event, or period, that the hotspot shows.
    */
   co2_reduction: number | null;
   root_cause: string | null;
   source: string;
+  /**
+   * Row of advice_rules that it follows; null where another service proposed it.
+   */
+  rule: string | null;
+  /**
+   * Input that it is about: distance, load, vehicle, fuel, energy or carbon.
+   */
+  driver: string | null;
+  /**
+   * Value of that input, in unit.
+   */
+  actual: number | null;
+  /**
+   * What it usually is, in unit.
+   */
+  usual: number | null;
+  unit: string | null;
+  /**
+   * kg CO2e that it is expected to save in 30 days at the present rate.
+   */
+  co2_reduction_month: number | null;
   status: "pending" | "approved" | "rejected" | "implemented";
   created_at: Time;
 }
