@@ -238,7 +238,8 @@ def test_without_a_feed_the_field_is_the_users_own(
                 assert result.returncode == 0, result.stderr
                 row = json.loads(socket.recv(timeout=40))
         assert (row["entity"], row["severity"]) == ("Acme Haulage", "critical")
-        assert "Acme Haulage  logistics         20  yes" in result.stdout
+        learned = "Acme Haulage  logistics  primary, per t_km_planned     20 events  yes"
+        assert learned in result.stdout
     finally:
         shutil.rmtree(directory)
 
