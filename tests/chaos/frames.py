@@ -31,7 +31,7 @@ COLUMNS = {
     },
     "recommendations": {
         *("id", "hotspot_id", "action", "co2_reduction", "root_cause", "source", "status"),
-        "created_at",
+        *("rule", "driver", "actual", "usual", "unit", "co2_reduction_month", "created_at"),
     },
 }
 

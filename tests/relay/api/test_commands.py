@@ -162,7 +162,8 @@ async def test_lists_show_the_newest_first_without_stamps(
     reply = await client.get("/recommendations")
     assert [row["id"] for row in reply.json()] == [new, old]
     columns = {"id", "hotspot_id", "action", "co2_reduction", "root_cause", "source", "status"}
-    assert reply.json()[0].keys() == columns | {"created_at"}
+    of_advice = {"rule", "driver", "actual", "usual", "unit", "co2_reduction_month"}
+    assert reply.json()[0].keys() == columns | of_advice | {"created_at"}
     assert len((await client.get("/recommendations?limit=1")).json()) == 1
 
 
