@@ -51,14 +51,12 @@ export function since(time, now) {
 }
 
 const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const SECONDS = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 const time = (value) => (typeof value === "number" ? value : Date.parse(value));
 const formatted = (value, format) => (Number.isFinite(time(value)) ? format.format(time(value)) : "–");
 export const date = (value) => formatted(value, DATE);
-export const year = (value) => formatted(value, YEAR);
 export const clock = (value) => formatted(value, CLOCK);
 export const clockSeconds = (value) => formatted(value, SECONDS);
 export const moment = (value) => `${date(value)} ${clock(value)}`;

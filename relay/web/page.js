@@ -24,6 +24,8 @@ const SCAN_MS = 1_000;
 const UNAUTHORIZED = 401;
 const FINAL = ["done", "failed"];
 
+const bySaving = (a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0);
+
 class Page {
   view = signal(viewOf(location.search));
   selection = signal(new Set());
@@ -44,7 +46,6 @@ class Page {
   #stop = new AbortController();
   #following = {}; // channel -> how to end its subscription
   #adviceBy = new Map(); // hotspot -> Map of recommendations
-  #openedFrom = null;
   #scans = 0;
 
   constructor() {
@@ -138,7 +139,6 @@ class Page {
   }
 
   open(id) {
-    this.#openedFrom = id;
     this.current.value = id;
     this.takesFocus = true;
     this.show({ episode: id });
@@ -147,7 +147,7 @@ class Page {
   close() {
     const id = this.view.value.episode;
     this.show({ episode: null });
-    this.#focusRow(id ?? this.#openedFrom);
+    this.#focusRow(id);
   }
 
   // The next hotspot of the list, or the one before; an open episode goes along.
@@ -192,7 +192,7 @@ class Page {
   async openQueue(name) {
     this.dialog.value = name;
     if (name === "advice") {
-      this.queue.value = { rows: this.#pending().slice(0, 200).map((row) => ({
+      this.queue.value = { rows: this.#pending().sort(bySaving).slice(0, 200).map((row) => ({
         id: row.id, at: row.created_at, who: this.hotspots.get(row.hotspot_id)?.entity ?? `Hotspot #${row.hotspot_id}`, text: row.action, hotspot: row.hotspot_id,
       })), trouble: "" };
       return;
@@ -209,11 +209,11 @@ class Page {
   }
 
   adviceOf(id) {
-    return [...(this.#adviceBy.get(id)?.values() ?? [])].sort((a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0));
+    return [...(this.#adviceBy.get(id)?.values() ?? [])].sort(bySaving);
   }
 
   #pending() {
-    return [...this.recommendations.values()].filter(({ status }) => status === "pending").sort((a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0));
+    return [...this.recommendations.values()].filter(({ status }) => status === "pending");
   }
 
   #countAdvice(changed) {

@@ -45,10 +45,6 @@ export class Rows {
     return this.#rows.values();
   }
 
-  get size() {
-    return this.#rows.size;
-  }
-
   // Whether the relay has told the whole state, so that nothing means nothing.
   get synced() {
     return this.#synced;
