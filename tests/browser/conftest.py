@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from emulator.running import Emulator
 from tests import built
-from tests.browser.pages import Database, relay_is, sign_in
+from tests.browser.pages import SOON, Database, relay_is, sign_in
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -34,6 +34,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SECONDS = 60.0
+expect.set_options(timeout=SOON)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ async def sign_in(page: Page, email: str, password: str) -> None:
 async def use_token(page: Page, token: str) -> None:
     """As `sign_in`, with a token instead."""
     unfold = page.get_by_text("Use an access token")
-    await expect(unfold).to_be_visible(timeout=SOON)
+    await expect(unfold).to_be_visible()
     if not await page.get_by_label("Access token").is_visible():  # open for who came by a token
         await unfold.click()
     await page.get_by_label("Access token").fill(token)
@@ -31,7 +31,7 @@ async def use_token(page: Page, token: str) -> None:
 
 async def relay_is(page: Page, text: str) -> None:
     """Waits until the page says that of its connection."""
-    await expect(page.locator("#relay b")).to_have_text(text, timeout=SOON)
+    await expect(page.locator("#relay b")).to_have_text(text)
 
 
 def row_of(page: Page, id: int) -> Locator:

@@ -72,7 +72,7 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
         await relay_is(tab, "Not signed in")
         await sign_in(tab, user.email, "a wrong one")
         error = tab.locator("#sign-in .error")
-        await expect(error).to_contain_text("Invalid login credentials", timeout=SOON)
+        await expect(error).to_contain_text("Invalid login credentials")
         await sign_in(tab, user.email, user.password)
         await relay_is(tab, "Live")
         await expect(tab.locator("#sign-in")).to_have_count(0)
@@ -80,7 +80,7 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
         await tab.reload()
         await relay_is(tab, "Live")
         await choose(tab, "Sign out")
-        await expect(tab.get_by_label("E-mail")).to_be_visible(timeout=SOON)
+        await expect(tab.get_by_label("E-mail")).to_be_visible()
         assert await tab.evaluate("sessionStorage.length") == 0
 
 
@@ -94,9 +94,9 @@ async def test_nothing_of_a_user_is_left_on_the_page_after_signing_out(
         for _ in range(2):  # the rows come back with the next user
             await sign_in(tab, user.email, user.password)
             await row_of(tab, hot).click(timeout=SOON)
-            await expect(tab.locator(".advice")).to_be_visible(timeout=SOON)
+            await expect(tab.locator(".advice")).to_be_visible()
             await choose(tab, "Scan now")
-            await expect(tab.locator("#scan-result")).to_contain_text("Scan", timeout=SOON)
+            await expect(tab.locator("#scan-result")).to_contain_text("Scan")
             await choose(tab, "Sign out")
             await relay_is(tab, "Not signed in")
             await expect(tab.get_by_text("Own_Fleet")).to_have_count(0)
@@ -109,14 +109,14 @@ async def test_nothing_of_a_user_is_left_on_the_page_after_being_cut_off(
 ) -> None:
     hot = hotspot(db, "Own_Fleet")
     async with signed_in(tab, relaying, token_of(emulator)) as address:
-        await expect(row_of(tab, hot)).to_be_visible(timeout=SOON)
+        await expect(row_of(tab, hot)).to_be_visible()
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             headers = {"Authorization": f"Bearer {emulator.keys.secret}"}
             await client.post("admin/disconnect", json={"user": USER}, headers=headers)
-        await expect(tab.locator("#sign-in")).to_be_visible(timeout=SOON)
+        await expect(tab.locator("#sign-in")).to_be_visible()
         await expect(tab.get_by_text("Own_Fleet")).to_have_count(0)
         await use_token(tab, token_of(emulator))
-        await expect(row_of(tab, hot)).to_be_visible(timeout=SOON)
+        await expect(row_of(tab, hot)).to_be_visible()
 
 
 async def test_nobody_can_ask_for_a_scan_before_signing_in(tab: Page, relaying: Relaying) -> None:
@@ -132,7 +132,7 @@ async def test_a_long_refusal_does_not_squeeze_the_header(page: Page) -> None:
     await page.route("**/hotspots/scan", lambda route: route.fulfill(status=503, body=detail))
     before = await page.locator(".brand").bounding_box()
     await choose(page, "Scan now")
-    await expect(page.locator("#scan-result")).to_contain_text("does not answer", timeout=SOON)
+    await expect(page.locator("#scan-result")).to_contain_text("does not answer")
     assert await page.locator(".brand").bounding_box() == before
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -145,13 +145,13 @@ async def test_a_worker_that_dies_stops_looking_well_on_the_open_page(
     db.execute("update public.worker_heartbeats set last_scan_at = now()")
     worker = tab.locator("#worker")
     async with signed_in(tab, relaying, token_of(emulator)):
-        await expect(worker).to_have_class(re.compile("good"), timeout=SOON)
+        await expect(worker).to_have_class(re.compile("good"))
         await expect(worker).to_contain_text("Worker silent", timeout=3 * SOON)
         db.execute(
             "insert into public.events_normalized (event_type, supplier_id, timestamp)"
             " values ('factory', 'A', now()), ('factory', 'B', now())"
         )
-        await expect(worker).to_contain_text("queue 2", timeout=SOON)
+        await expect(worker).to_contain_text("queue 2")
         await expect(worker).to_have_class(re.compile("bad"), timeout=3 * SOON)
         await expect(tab.locator(".top")).to_have_class(re.compile("alarm"))
 
@@ -165,7 +165,7 @@ async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(
         await tab.goto(address)
         await use_token(tab, wrong)
         error = tab.locator("#sign-in .error")
-        await expect(error).to_contain_text("the token is of another issuer", timeout=SOON)
+        await expect(error).to_contain_text("the token is of another issuer")
         await relay_is(tab, "Refused: the token is of another issuer")
         await tab.get_by_label("Access token").fill(token_of(emulator))
         await tab.get_by_role("button", name="Use it in this tab").click()
@@ -213,10 +213,10 @@ async def test_every_button_works_for_who_signed_in_by_token(
                 await panel.get_by_text("More", exact=True).click()
             await panel.get_by_role("button", name=button).click()
             toast = tab.locator(".toast")
-            await expect(toast).to_contain_text(f"Supplier of {button}", timeout=SOON)
-            await expect(toast.get_by_role("button", name="Undo")).to_be_visible(timeout=SOON)
+            await expect(toast).to_contain_text(f"Supplier of {button}")
+            await expect(toast.get_by_role("button", name="Undo")).to_be_visible()
         await choose(tab, "Scan now")
-        await expect(tab.locator("#scan-result")).to_contain_text("is queued", timeout=SOON)
+        await expect(tab.locator("#scan-result")).to_contain_text("is queued")
     rows = db.execute("select status, resolution, held from public.hotspots order by id").fetchall()
     assert rows == [
         ("active", None, False),
@@ -263,7 +263,7 @@ async def test_a_token_in_its_last_seconds_is_shown_once_and_makes_no_storm(
         await use_token(tab, token)
         await relay_is(tab, "Live")
         await expect(tab.locator("#sign-in")).to_be_visible(timeout=2 * SOON)
-        await expect(tab.locator("#relay")).to_contain_text("Relay lost", timeout=SOON)
+        await expect(tab.locator("#relay")).to_contain_text("Relay lost")
         await tab.wait_for_timeout(3_000)  # in which the former client opened dozens
     assert [shown for shown in traffic.shown if shown] == [[token]] * SOCKETS
     assert len(traffic.shown) == 2 * SOCKETS  # without a token, and with it
@@ -276,11 +276,11 @@ async def test_an_empty_list_is_good_news_only_with_a_worker(
     empty, worker = tab.locator(".nothing"), tab.locator("#worker")
     async with signed_in(tab, relaying, token_of(emulator)) as address:
         await relay_is(tab, "Live")
-        await expect(worker).to_contain_text("No worker", timeout=SOON)
-        await expect(empty).to_contain_text("No worker is running", timeout=SOON)
+        await expect(worker).to_contain_text("No worker")
+        await expect(empty).to_contain_text("No worker is running")
         await choose(tab, "Scan now")
         scan = tab.locator("#scan-result")
-        await expect(scan).to_contain_text("but no worker is running", timeout=SOON)
+        await expect(scan).to_contain_text("but no worker is running")
         holder = "00000000-0000-4000-8000-000000000001"
         db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
         db.execute("update public.worker_heartbeats set last_scan_at = now(), pending = 0")
@@ -336,7 +336,7 @@ async def test_a_page_of_a_relay_without_access_control_asks_nobody(
         await expect(tab.locator("#sign-in")).to_have_count(0)
         await row_of(tab, hot).click(timeout=SOON)
         await tab.locator("#panel").get_by_role("button", name="Acknowledge").click()
-        await expect(row_of(tab, hot)).to_contain_text("acknowledged", timeout=SOON)
+        await expect(row_of(tab, hot)).to_contain_text("acknowledged")
 
 
 async def empty_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

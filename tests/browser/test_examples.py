@@ -73,16 +73,16 @@ async def test_the_react_example_is_live_over_one_socket_under_strict_mode(
                 await tab.goto(page)
                 await tab.get_by_label("Access token").fill(token_of(emulator), timeout=SOON)
                 await tab.get_by_role("button", name="Sign in").click()
-                await expect(tab.locator("output")).to_have_text("2", timeout=SOON)
+                await expect(tab.locator("output")).to_have_text("2")
                 sockets.clear()
                 await tab.reload()
-                await expect(tab.locator("output")).to_have_text("2", timeout=SOON)
+                await expect(tab.locator("output")).to_have_text("2")
                 hotspot(db, "Fabrikam")
-                await expect(tab.get_by_text("Fabrikam")).to_be_visible(timeout=SOON)
+                await expect(tab.get_by_text("Fabrikam")).to_be_visible()
                 item = tab.get_by_role("listitem").filter(has_text="Northwind")
                 await item.get_by_role("button", name="Resolve").click()
-                await expect(item).to_have_count(0, timeout=SOON)
-                await expect(tab.locator("p[role=status]")).to_have_text("open", timeout=SOON)
+                await expect(item).to_have_count(0)
+                await expect(tab.locator("p[role=status]")).to_have_text("open")
                 assert [between.open_to(f"/ws/{channel}") for channel in CHANNELS] == [1, 0, 0]
                 assert sum(sockets.values()) == 1
 
@@ -97,16 +97,14 @@ async def test_the_plain_example_shows_rows_and_connects_again_after_three_secon
         async with network() as between, relaying(RELAY_ALLOWED_ORIGINS=page) as relay:
             between.lead_to(relay)
             await tab.goto(f"{page}/plain.html?relay={between.url}#{token_of(emulator)}")
-            await expect(tab_list.filter(has_text="Northwind")).to_be_visible(timeout=SOON)
-            await expect(tab_list.filter(has_text="Too much").last).to_be_visible(timeout=SOON)
+            await expect(tab_list.filter(has_text="Northwind")).to_be_visible()
+            await expect(tab_list.filter(has_text="Too much").last).to_be_visible()
             db.execute("delete from public.alerts where id = %s", (gone,))
-            await expect(tab.locator("#alerts li")).to_have_count(0, timeout=SOON)
+            await expect(tab.locator("#alerts li")).to_have_count(0)
             between.cut()
             recommendation(db, hotspot(db, "Contoso Freight"), "Drive slower")
             between.lead_to(relay)
-            await expect(tab.locator("#recommendations li")).to_contain_text(
-                "Drive slower", timeout=SOON
-            )
+            await expect(tab.locator("#recommendations li")).to_contain_text("Drive slower")
 
 
 @pytest.mark.timeout(400)  # a first run installs packages
@@ -128,10 +126,10 @@ async def test_the_direct_example_closes_the_gaps_of_realtime(
         with served(tmp_path / "direct") as page:
             await tab.goto(page)
             await sign_in(tab, user.email, user.password)
-            await expect(items.filter(has_text="Northwind")).to_be_visible(timeout=SOON)
-            await expect(tab.get_by_role("status")).to_have_text("live", timeout=SOON)
+            await expect(items.filter(has_text="Northwind")).to_be_visible()
+            await expect(tab.get_by_role("status")).to_have_text("live")
             gone = alert(db, "Too much")
-            await expect(tab.locator("#alerts li")).to_have_text("Too much", timeout=SOON)
+            await expect(tab.locator("#alerts li")).to_have_text("Too much")
             between.cut()
             recommendation(db, hotspot(db, "Contoso Freight"), "Drive slower")
             db.execute("delete from public.alerts where id = %s", (gone,))
@@ -139,4 +137,4 @@ async def test_the_direct_example_closes_the_gaps_of_realtime(
             await expect(tab.locator("#recommendations li")).to_contain_text(
                 "Drive slower", timeout=2 * SOON
             )
-            await expect(tab.locator("#alerts li")).to_have_count(0, timeout=SOON)
+            await expect(tab.locator("#alerts li")).to_have_count(0)

@@ -59,18 +59,18 @@ async def test_a_row_that_is_written_waits_behind_new_and_is_counted_at_once(
 ) -> None:
     first = hotspot(db, "Northwind_Freight")
     row = row_of(page, first)
-    await expect(row).to_contain_text("Northwind_Freight", timeout=SOON)
+    await expect(row).to_contain_text("Northwind_Freight")
     for text in ("+34", "1.56", "56 % more kg", "open"):
         await expect(row).to_contain_text(text)
     second = hotspot(db, "Tessaly_Haulage", excess_kg=9000)
-    await expect(page.locator(".count")).to_have_text("1 shown, 2 open", timeout=SOON)
+    await expect(page.locator(".count")).to_have_text("1 shown, 2 open")
     await expect(page).to_have_title("2 critical · Hotspot Relay")
     assert await listed(page) == [first]
     await page.get_by_role("button", name="1 new").click()
     await expect(row_of(page, second)).to_be_visible()
     assert await listed(page) == [second, first]  # the worst first
     db.execute("delete from public.hotspots where id = %s", (second,))
-    await expect(row_of(page, second)).to_have_class(re.compile("faint"), timeout=SOON)
+    await expect(row_of(page, second)).to_have_class(re.compile("faint"))
     await page.keyboard.press("n")
     await expect(row_of(page, second)).to_have_count(0)
 
@@ -79,10 +79,10 @@ async def test_a_click_during_a_burst_hits_the_row_that_was_aimed_at(
     page: Page, db: Database
 ) -> None:
     aimed = hotspot(db, "Aimed_At", excess_kg=10)
-    await expect(row_of(page, aimed)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, aimed)).to_be_visible()
     others = [hotspot(db, f"Other_{number}", excess_kg=20 + number) for number in range(6)]
     await page.keyboard.press("n")
-    await expect(row_of(page, aimed)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, aimed)).to_be_visible()
     place = await row_of(page, aimed).bounding_box()
     assert place is not None
 
@@ -96,9 +96,7 @@ async def test_a_click_during_a_burst_hits_the_row_that_was_aimed_at(
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(burst())
-        await expect(page.get_by_role("button", name=re.compile(r"^\d+ new$"))).to_be_visible(
-            timeout=SOON
-        )
+        await expect(page.get_by_role("button", name=re.compile(r"^\d+ new$"))).to_be_visible()
         await page.mouse.click(place["x"] + 300, place["y"] + place["height"] / 2)
         await expect(page.locator("#panel-title")).to_contain_text("Aimed_At")
     assert await row_of(page, aimed).bounding_box() == place
@@ -123,16 +121,16 @@ async def test_the_events_of_a_file_become_hotspots_on_the_page(
     if running:
         async with worker(emulator, "run"):
             await done(emulator, "ingest", str(file))
-            await expect(row).to_contain_text("Own_Fleet", timeout=SOON)
+            await expect(row).to_contain_text("Own_Fleet")
     else:
         await done(emulator, "ingest", str(file))
         await done(emulator, "scan")
-        await expect(row).to_contain_text("Own_Fleet", timeout=SOON)
+        await expect(row).to_contain_text("Own_Fleet")
     await expect(row.locator(".sev")).to_have_attribute("aria-label", "critical")
     await row.click()
     panel = page.locator("#panel")
     await expect(panel.locator(".reason")).to_contain_text("distance")
-    await expect(panel.locator(".chart canvas")).to_be_visible(timeout=SOON)
+    await expect(panel.locator(".chart canvas")).to_be_visible()
     await expect(panel.locator(".values tbody tr")).to_have_count(61)
     await expect(panel.locator(".drivers")).to_contain_text("distance")
     await expect(panel.locator(".timeline")).to_contain_text("Found")
@@ -155,16 +153,14 @@ async def test_advice_is_approved_and_rejected_in_its_episode(page: Page, db: Da
         await card.get_by_role("button", name=button).click(timeout=SOON)
         await expect(card).to_contain_text(text)
         await expect(card.get_by_role("button")).to_have_count(0)
-    await expect(page.locator(".pair button", has_text="Advice")).to_contain_text("0", timeout=SOON)
+    await expect(page.locator(".pair button", has_text="Advice")).to_contain_text("0")
     decided = db.execute("select status from public.recommendations order by id").fetchall()
     assert decided == [("approved",), ("rejected",)]
     await page.keyboard.press("u")
     card = page.locator(f".advice[data-id='{unwanted}']")
-    await expect(card.get_by_role("button", name="Reject")).to_be_visible(timeout=SOON)
-    await expect(page.locator(".toast")).to_contain_text("Undone: Fly less", timeout=SOON)
-    await expect(page.locator(".timeline")).to_contain_text(
-        "Recommendation approved you", timeout=SOON
-    )
+    await expect(card.get_by_role("button", name="Reject")).to_be_visible()
+    await expect(page.locator(".toast")).to_contain_text("Undone: Fly less")
+    await expect(page.locator(".timeline")).to_contain_text("Recommendation approved you")
     await expect(card.locator(".save")).to_have_text("\u221211.5 kg each event")
 
 
@@ -181,7 +177,7 @@ async def test_advice_whose_decision_fails_says_so_and_can_be_decided_again(
     await expect(card.get_by_role("alert")).to_have_text("The relay cannot be reached.")
     await page.unroute(path)
     await card.get_by_role("button", name="Reject").click()
-    await expect(card).to_contain_text("rejected", timeout=SOON)
+    await expect(card).to_contain_text("rejected")
 
 
 @pytest.mark.parametrize(
@@ -195,27 +191,25 @@ async def test_a_decision_by_key_shows_at_once_and_is_undone(
     page: Page, db: Database, key: str, told: str, decided: tuple[str, bool]
 ) -> None:
     id = hotspot(db, "Own_Fleet")
-    await expect(row_of(page, id)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, id)).to_be_visible()
     query = "select status, acknowledged_at is not null from public.hotspots"
     await page.keyboard.press("j")
     await expect(page.locator(f"[data-row='{id}']")).to_be_focused()
     await page.keyboard.press(key)
     await expect(page.locator(".toast")).to_contain_text(told)
-    await expect(page.locator(".toast").get_by_role("button", name="Undo")).to_be_visible(
-        timeout=SOON
-    )
+    await expect(page.locator(".toast").get_by_role("button", name="Undo")).to_be_visible()
     assert db.execute(query).fetchone() == decided
     await expect(page.locator(f"[data-row='{id}']")).to_be_focused()
     await page.keyboard.press("u")
-    await expect(page.locator(".toast")).to_contain_text("Undone: Own_Fleet", timeout=SOON)
+    await expect(page.locator(".toast")).to_contain_text("Undone: Own_Fleet")
     assert db.execute(query).fetchone() == ("active", False)
-    await expect(row_of(page, id).locator(".c8")).to_have_text("open", timeout=SOON)
+    await expect(row_of(page, id).locator(".c8")).to_have_text("open")
 
 
 async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: Database) -> None:
     ids = [hotspot(db, name) for name in ("Roof_Works", "Roof_Works_2", "Loud")]
-    await expect(row_of(page, ids[0])).to_be_visible(timeout=SOON)
-    await expect(page.locator(".count")).to_contain_text("3 open", timeout=SOON)
+    await expect(row_of(page, ids[0])).to_be_visible()
+    await expect(page.locator(".count")).to_contain_text("3 open")
     await page.keyboard.press("n")
     for id in ids[:2]:
         await row_of(page, id).get_by_role("checkbox").check()
@@ -228,31 +222,29 @@ async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: 
     await form.get_by_label("Why").fill("roof works until Friday")
     await form.get_by_role("button", name="Silence").click()
     for id in ids[:2]:
-        await expect(row_of(page, id).locator(".c8")).to_contain_text("silenced", timeout=SOON)
+        await expect(row_of(page, id).locator(".c8")).to_contain_text("silenced")
     await expect(row_of(page, ids[2]).locator(".c8")).to_have_text("open")
-    await expect(page.locator(".toast").get_by_role("button", name="Undo")).to_be_visible(
-        timeout=SOON
-    )
+    await expect(page.locator(".toast").get_by_role("button", name="Undo")).to_be_visible()
     found = db.execute("select entity, event_type, why from public.silences order by 1").fetchall()
     why = "roof works until Friday"
     assert found == [("Roof_Works", "logistics", why), ("Roof_Works_2", "logistics", why)]
     await page.reload()
     await relay_is(page, "Live")
-    await expect(row_of(page, ids[0]).locator(".c8")).to_contain_text("silenced", timeout=SOON)
+    await expect(row_of(page, ids[0]).locator(".c8")).to_contain_text("silenced")
 
 
 async def test_the_key_of_a_silence_asks_for_its_reason_without_an_open_episode(
     page: Page, db: Database
 ) -> None:
     id = hotspot(db, "Roof_Works")
-    await expect(row_of(page, id)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, id)).to_be_visible()
     await page.keyboard.press("j")
     await expect(page.locator(f"[data-row='{id}']")).to_be_focused()
     await page.keyboard.press("s")
     form = page.get_by_role("form", name="Silence")
     await form.get_by_label("Why").fill("roof works until Friday")
     await page.keyboard.press("Enter")
-    await expect(row_of(page, id).locator(".c8")).to_contain_text("silenced", timeout=SOON)
+    await expect(row_of(page, id).locator(".c8")).to_contain_text("silenced")
 
 
 async def test_a_menu_closes_by_a_click_beside_it_and_by_its_key(page: Page, db: Database) -> None:
@@ -271,7 +263,7 @@ async def test_what_is_closed_says_that_it_cannot_be_decided(page: Page, db: Dat
     id = hotspot(db, "Own_Fleet")
     await row_of(page, id).click(timeout=SOON)
     db.execute("update public.hotspots set status = 'resolved', resolved_at = now()")
-    await expect(row_of(page, id).locator(".c8")).to_have_text("resolved", timeout=SOON)
+    await expect(row_of(page, id).locator(".c8")).to_have_text("resolved")
     await page.keyboard.press("a")
     await expect(page.locator(".toast")).to_contain_text("Not done: what is closed")
 
@@ -287,7 +279,7 @@ async def test_figures_are_never_cut_however_narrow_their_cells_are(
     for width in (390, 1024, 1440):
         await page.set_viewport_size({"width": width, "height": 900})
         cells = page.locator("#matrix td button > span:last-child, #matrix .total")
-        await expect(cells).to_have_count(5, timeout=SOON)
+        await expect(cells).to_have_count(5)
         cut = "all => all.filter((one) => one.scrollWidth > one.parentElement.clientWidth + 1)"
         beside = (
             "all => all.filter((one) => { const cell = one.closest('td');"
@@ -309,7 +301,7 @@ async def test_the_address_holds_the_view_and_the_episode(page: Page, db: Databa
     factory = hotspot(db, "Delta_Mills", event_type="factory", severity="warn", excess_kg=1)
     other = hotspot(db, "Alpine_Foundry", event_type="factory", severity="warn", excess_kg=2)
     hotspot(db, "Own_Fleet")
-    await expect(row_of(page, factory)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, factory)).to_be_visible()
     await page.locator(".severities button", has_text="warn").click()
     await page.get_by_label("Sort").select_option("ratio")
     await page.locator(".tile.window").nth(2).click()
@@ -318,8 +310,8 @@ async def test_the_address_holds_the_view_and_the_episode(page: Page, db: Databa
     await expect(page.locator(".count")).to_have_text("1 shown, 3 open")
     await row_of(page, factory).click()
     await page.reload()
-    await expect(page.locator("#panel-title")).to_contain_text("Delta_Mills", timeout=SOON)
-    await expect(page.locator(".count")).to_have_text("1 shown, 3 open", timeout=SOON)
+    await expect(page.locator("#panel-title")).to_contain_text("Delta_Mills")
+    await expect(page.locator(".count")).to_have_text("1 shown, 3 open")
     await expect(page.get_by_role("searchbox")).to_have_value("mills")
     await expect(page.locator(".tile.window").nth(2)).to_have_attribute("aria-pressed", "true")
     await expect(page.get_by_label("Sort")).to_have_value("ratio")
@@ -340,7 +332,7 @@ async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Datab
     assert await page.locator("*").count() < 1500
     await page.locator(".scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
     last = page.locator(".rows .row", has_text="Supplier_10000")
-    await expect(last).to_be_visible(timeout=SOON)
+    await expect(last).to_be_visible()
     await expect(last).to_have_attribute("aria-rowindex", "10001")
     await last.click()
     await expect(page.locator("#panel-title")).to_contain_text("Supplier_10000")
@@ -352,8 +344,8 @@ async def test_the_keys_walk_through_episodes_and_give_the_focus_back(
     page: Page, db: Database
 ) -> None:
     first, second = hotspot(db, "First", excess_kg=200), hotspot(db, "Second", excess_kg=100)
-    await expect(row_of(page, first)).to_be_visible(timeout=SOON)
-    await expect(page.locator(".count")).to_contain_text("2 open", timeout=SOON)
+    await expect(row_of(page, first)).to_be_visible()
+    await expect(page.locator(".count")).to_contain_text("2 open")
     await page.keyboard.press("n")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
@@ -373,9 +365,9 @@ async def test_the_keys_walk_through_episodes_and_give_the_focus_back(
 async def test_rows_cannot_bring_markup_into_the_page(page: Page, db: Database) -> None:
     text = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
     id = hotspot(db, text, reason=text)
-    await expect(row_of(page, id).locator(".why")).to_have_text(text, timeout=SOON)
+    await expect(row_of(page, id).locator(".why")).to_have_text(text)
     assert await page.locator(".rows img, .why b").count() == 0
-    await expect(page).to_have_title("1 critical · Hotspot Relay", timeout=SOON)
+    await expect(page).to_have_title("1 critical · Hotspot Relay")
 
 
 async def test_long_and_odd_values_stay_in_their_boxes(page: Page, db: Database) -> None:
@@ -387,7 +379,7 @@ async def test_long_and_odd_values_stay_in_their_boxes(page: Page, db: Database)
         await page.set_viewport_size({"width": width, "height": 800})
         await page.keyboard.press("n")
         await row_of(page, ids[0]).click(timeout=SOON)
-        await expect(page.locator(".advice")).to_be_visible(timeout=SOON)
+        await expect(page.locator(".advice")).to_be_visible()
         wide = "element => element.scrollWidth > innerWidth"
         assert not await page.evaluate(f"({wide})(document.documentElement)")
         assert not await page.locator("#panel .body").evaluate(
@@ -399,10 +391,10 @@ async def test_long_and_odd_values_stay_in_their_boxes(page: Page, db: Database)
 async def test_a_scan_is_followed_to_its_end(page: Page, emulator: Emulator, db: Database) -> None:
     result = page.locator("#scan-result")
     await choose(page, "Scan now")
-    await expect(result).to_contain_text("Scan 1 is queued", timeout=SOON)
+    await expect(result).to_contain_text("Scan 1 is queued")
     assert db.execute("select id, status from public.scans").fetchall() == [(1, "queued")]
     await done(emulator, "scan")
-    await expect(result).to_have_text("Scan 1 is done: 0 events", timeout=SOON)
+    await expect(result).to_have_text("Scan 1 is done: 0 events")
 
 
 async def test_a_database_without_events_says_how_they_come_in(
@@ -425,11 +417,9 @@ async def test_what_is_held_back_can_be_read(page: Page, db: Database) -> None:
         event,
     )
     await page.reload()
-    await expect(page.locator(".pair button", has_text="Quarantine")).to_contain_text(
-        "1", timeout=SOON
-    )
+    await expect(page.locator(".pair button", has_text="Quarantine")).to_contain_text("1")
     await page.locator(".pair button", has_text="Quarantine").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("Odd_Meter", timeout=SOON)
+    await expect(page.get_by_role("dialog")).to_contain_text("Odd_Meter")
     await expect(page.get_by_role("dialog")).to_contain_text("1 km with 40 l of fuel")
 
 

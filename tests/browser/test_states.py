@@ -53,13 +53,13 @@ async def test_axe_finds_nothing(
             await context.add_init_script(path=AXE)
             page = await context.new_page()
             await page.goto(address)
-            await expect(page.get_by_label("E-mail")).to_be_visible(timeout=SOON)
+            await expect(page.get_by_label("E-mail")).to_be_visible()
             assert await complaints(page) == []
             await sign_in(page, user.email, user.password)
-            await expect(row_of(page, hot)).to_be_visible(timeout=SOON)
+            await expect(row_of(page, hot)).to_be_visible()
             assert await complaints(page) == []
             await row_of(page, hot).click()
-            await expect(page.locator(".advice")).to_be_visible(timeout=SOON)
+            await expect(page.locator(".advice")).to_be_visible()
             assert await complaints(page) == []
             await page.keyboard.press("s")
             await expect(page.get_by_role("form", name="Silence")).to_be_visible()
@@ -78,13 +78,13 @@ async def test_a_phone_lists_and_opens_and_decides(
     async with relaying() as address:
         await page.goto(address)
         await use_token(page, token_of(emulator))
-        await expect(row_of(page, hot)).to_be_visible(timeout=SOON)
+        await expect(row_of(page, hot)).to_be_visible()
         await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        await expect(page.locator(".rows [data-id]").last).to_be_visible(timeout=SOON)
+        await expect(page.locator(".rows [data-id]").last).to_be_visible()
         await page.evaluate("scrollTo(0, 0)")
         await row_of(page, hot).tap()
         panel = page.locator("#panel")
-        await expect(panel).to_contain_text("56 % more kg", timeout=SOON)
+        await expect(panel).to_contain_text("56 % more kg")
         for button in await panel.get_by_role("button").all():
             box = await button.bounding_box()
             assert box is None or box["height"] >= 44
@@ -100,7 +100,7 @@ async def test_a_relay_that_is_away_greys_the_figures_and_comes_back_by_itself(
     page: Page, emulator: Emulator, db: Database
 ) -> None:
     hot = hotspot(db, "Own_Fleet")
-    await expect(row_of(page, hot)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, hot)).to_be_visible()
     with emulator.faults.during("rest-error"), emulator.faults.during("refuse"):
         emulator.faults.start("reset", count=1)
         await relay_is(page, "Relay cut off")
@@ -117,10 +117,10 @@ async def test_two_tabs_show_the_same_decision(
     other = await page.context.new_page()
     await other.goto(address)
     await use_token(other, token_of(emulator))
-    await expect(row_of(other, hot)).to_be_visible(timeout=SOON)
+    await expect(row_of(other, hot)).to_be_visible()
     await row_of(page, hot).click(timeout=SOON)
     await page.keyboard.press("r")
-    await expect(row_of(other, hot)).to_have_class(re.compile("faint"), timeout=SOON)
+    await expect(row_of(other, hot)).to_have_class(re.compile("faint"))
     await other.keyboard.press("n")
     await expect(row_of(other, hot)).to_have_count(0)
 
@@ -140,9 +140,9 @@ async def test_a_command_of_somebody_whose_session_is_over_leads_to_the_form(
     page: Page, db: Database
 ) -> None:
     hot = hotspot(db, "Own_Fleet")
-    await expect(row_of(page, hot)).to_be_visible(timeout=SOON)
+    await expect(row_of(page, hot)).to_be_visible()
     await page.route(
         "**/hotspots/scan", lambda route: route.fulfill(status=401, body='{"detail": "expired"}')
     )
     await choose(page, "Scan now")
-    await expect(page.get_by_label("E-mail")).to_be_visible(timeout=SOON)
+    await expect(page.get_by_label("E-mail")).to_be_visible()

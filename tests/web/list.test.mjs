@@ -195,3 +195,35 @@ test("what was said of advice is undone like any decision", async () => {
   await decisions.undo();
   assert.deepEqual(asked, [["recommendations/7/approve", undefined], ["undo", { kind: "recommendation", ids: [7] }]]);
 });
+
+test("what was decided last is undone, whichever answer came first", async () => {
+  const asked = [];
+  const answers = new Map();
+  const { decisions } = scene("", (method, path, body) => {
+    asked.push([path, body]);
+    if (path === "undo") return Promise.resolve({ done: body.ids, refused: [] });
+    return new Promise((resolve) => answers.set(path, resolve));
+  });
+  const first = decisions.advise("approve", { id: 1, action: "Fill the trucks" });
+  const second = decisions.advise("reject", { id: 2, action: "Fly less" });
+  const undone = decisions.undo();
+  answers.get("recommendations/2/reject")();
+  await second;
+  answers.get("recommendations/1/approve")();
+  await Promise.all([first, undone]);
+  assert.deepEqual(asked.at(-1), ["undo", { kind: "recommendation", ids: [2] }]);
+  assert.equal(decisions.last.value.text, "Undone: Fly less");
+});
+
+test("an earlier decision that fails is told, and the later one can still be undone", async () => {
+  const answers = new Map();
+  const { decisions } = scene("", (method, path) => new Promise((resolve, reject) => answers.set(path, { resolve, reject })));
+  const first = decisions.advise("approve", { id: 1, action: "Fill the trucks" });
+  const second = decisions.advise("reject", { id: 2, action: "Fly less" });
+  answers.get("recommendations/2/reject").resolve();
+  await second;
+  answers.get("recommendations/1/approve").reject(new Error("The relay cannot be reached."));
+  await assert.rejects(first, /cannot be reached/);
+  assert.equal(decisions.last.value.text, "Not done: The relay cannot be reached.");
+  assert.deepEqual(decisions.last.value.undo.ids, [2]);
+});

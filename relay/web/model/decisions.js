@@ -22,6 +22,7 @@ export class Decisions {
   #now;
   #patches = new Map(); // id -> { patch, until, made }
   #listeners = new Set();
+  #newest = Promise.resolve(); // settles once the newest decision is answered
 
   // `send(method, path, body)` resolves to the relay's answer.
   constructor(send, now = Date.now) {
@@ -47,45 +48,66 @@ export class Decisions {
 
   // Decide on rows; throws nothing: what is refused is told by `last`.
   async decide(kind, rows, words = {}) {
-    const { done, patch } = DECISIONS[kind];
+    const { name, done, patch } = DECISIONS[kind];
     const ids = rows.map(({ id }) => id);
     const subject = rows.length === 1 ? rows[0].entity : `${rows.length} hotspots`;
     this.#show(ids, patch(new Date(this.#now()).toISOString(), words));
-    this.last.value = { text: `${done}: ${subject}`, error: false, undo: null };
-    try {
-      const { undo, refused } = await (kind === "silence" ? this.#silence(rows, words) : this.#say(kind, ids));
-      this.#hide(refused.map(({ id }) => id));
-      const why = refused.length > 0 ? `; not ${refused.length}: ${refused[0].reason}` : "";
-      const text = refused.length === ids.length ? `Not done: ${refused[0].reason}` : `${done}: ${subject}${why}`;
-      const back = undo.ids.length > 0 ? { ...undo, rows: ids, subject } : null;
-      this.last.value = { text, error: refused.length > 0, undo: back, until: this.#now() + UNDO_MS };
-    } catch (error) {
-      this.#hide(ids);
-      this.last.value = { text: `Not done: ${error.message}`, error: true, undo: null };
-    }
+    await this.#make(`${name}: ${subject}…`, async () => {
+      try {
+        const { undo, refused } = await (kind === "silence" ? this.#silence(rows, words) : this.#say(kind, ids));
+        this.#hide(refused.map(({ id }) => id));
+        const why = refused.length > 0 ? `; not ${refused.length}: ${refused[0].reason}` : "";
+        const text = refused.length === ids.length ? `Not done: ${refused[0].reason}` : `${done}: ${subject}${why}`;
+        return { text, error: refused.length > 0, undo: undo.ids.length > 0 ? { ...undo, rows: ids, subject } : null };
+      } catch (error) {
+        this.#hide(ids);
+        return { text: `Not done: ${error.message}`, error: true, undo: null };
+      }
+    });
   }
 
   // Approve or reject a recommendation; throws what the relay says against it.
   async advise(verb, { id, action }) {
-    await this.#send("POST", `recommendations/${id}/${verb}`);
-    const undo = { kind: "recommendation", ids: [id], rows: [], subject: action };
-    const text = `${verb === "approve" ? "Approved" : "Rejected"}: ${action}`;
-    this.last.value = { text, error: false, undo, until: this.#now() + UNDO_MS };
+    const [name, done] = verb === "approve" ? ["Approve", "Approved"] : ["Reject", "Rejected"];
+    let refusal = null;
+    await this.#make(`${name}: ${action}…`, async () => {
+      try {
+        await this.#send("POST", `recommendations/${id}/${verb}`);
+        return { text: `${done}: ${action}`, error: false, undo: { kind: "recommendation", ids: [id], rows: [], subject: action } };
+      } catch (error) {
+        refusal = error;
+        return { text: `Not done: ${error.message}`, error: true, undo: null };
+      }
+    });
+    if (refusal !== null) throw refusal;
   }
 
-  // Take the newest decision back, within a minute.
+  // Take the newest decision back, within a minute; one that is still on its way is waited for.
   async undo() {
+    await this.#newest;
     const { undo, until } = this.last.value ?? {};
     if (!undo || this.#now() > until) return;
-    this.last.value = { text: "Undoing…", error: false, undo: null };
-    try {
-      const { refused } = await this.#send("POST", "undo", { kind: undo.kind, ids: undo.ids });
-      this.#hide(undo.rows);
-      const failed = refused.length > 0;
-      this.last.value = { text: failed ? `Not undone: ${refused[0].reason}` : `Undone: ${undo.subject}`, error: failed, undo: null };
-    } catch (error) {
-      this.last.value = { text: `Not undone: ${error.message}`, error: true, undo: null };
-    }
+    await this.#make("Undoing…", async () => {
+      try {
+        const { refused } = await this.#send("POST", "undo", { kind: undo.kind, ids: undo.ids });
+        this.#hide(undo.rows);
+        const failed = refused.length > 0;
+        return { text: failed ? `Not undone: ${refused[0].reason}` : `Undone: ${undo.subject}`, error: failed, undo: null };
+      } catch (error) {
+        return { text: `Not undone: ${error.message}`, error: true, undo: null };
+      }
+    });
+  }
+
+  // Answers arrive in any order; what is undone is what was decided last. An earlier decision that
+  // fails is told all the same.
+  async #make(pending, answer) {
+    this.last.value = { text: pending, error: false, undo: null };
+    const made = answer();
+    this.#newest = made;
+    const outcome = await made;
+    if (this.#newest === made) this.last.value = { ...outcome, until: this.#now() + UNDO_MS };
+    else if (outcome.error) this.last.value = { ...this.last.value, text: outcome.text, error: true };
   }
 
   async #say(kind, ids) {
