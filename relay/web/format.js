@@ -62,13 +62,14 @@ export const clockSeconds = (value) => formatted(value, SECONDS);
 export const moment = (value) => `${date(value)} ${clock(value)}`;
 
 // What to say about the connection to the relay, and how good that is: good, busy, bad or idle.
-// `signedOut`: the relay asks for a token, and nobody is signed in.
-export function connection({ state, upstream, reason, code, retrySeconds, signedOut }) {
+// `lost`: the attempt before this one failed. `signedOut`: the relay asks for a token, and nobody is
+// signed in.
+export function connection({ state, upstream, reason, code, retrySeconds, lost, signedOut }) {
   switch (state) {
     case "open":
       return UPSTREAM[upstream] ?? UPSTREAM.live;
     case "connecting":
-      return { text: "Connecting", tone: "busy" };
+      return lost ? { text: "Relay lost, trying again", tone: "bad" } : { text: "Connecting", tone: "busy" };
     case "syncing":
       return upstream === "down" ? UPSTREAM.down : { text: "Loading", tone: "busy" };
     case "waiting":

@@ -109,6 +109,21 @@ test("the worker's age goes on while the relay tells nothing new", async () => {
   assert.equal(health.relay.value.text, "Relay lost, again in 3 s");
 });
 
+test("a relay that lets attempts time out stays lost while the next one is under way", () => {
+  const health = new Health(async () => ({}), () => 0);
+  const said = (status) => {
+    health.connection(status);
+    return health.relay.value.text;
+  };
+  assert.equal(said({ state: "connecting" }), "Connecting");
+  said({ state: "waiting", retryAt: 1000 });
+  assert.equal(said({ state: "connecting" }), "Relay lost, trying again");
+  assert.equal(health.relay.value.tone, "bad");
+  said({ state: "syncing", upstream: "live" });
+  said({ state: "open", upstream: "live" });
+  assert.equal(said({ state: "connecting" }), "Connecting");
+});
+
 test("a relay that is cut off from the database cannot tell that the worker is silent", async () => {
   const worker = { age_seconds: 90, last_scan_seconds: 91, pending: 0 };
   const health = new Health(async () => ({ json: async () => ({ upstream: "down", worker }) }), () => 0);

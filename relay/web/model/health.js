@@ -15,6 +15,7 @@ export class Health {
   #fetch;
   #now;
   #status = { state: "connecting" };
+  #lost = false; // an attempt to connect has failed, and none has succeeded since
   #lag = null;
   #upstream = null;
   #toldAt = 0;
@@ -34,6 +35,7 @@ export class Health {
 
   // The state of the connection that tells hotspots.
   connection(status) {
+    this.#lost = status.state === "waiting" || (status.state === "connecting" && this.#lost);
     this.#status = status;
     this.tick();
   }
@@ -54,7 +56,7 @@ export class Health {
   tick() {
     const { state, retryAt } = this.#status;
     const retrySeconds = Math.max(0, ((retryAt ?? 0) - this.#now()) / 1000);
-    const said = connection(state === "waiting" ? { ...this.#status, retrySeconds } : this.#status);
+    const said = connection({ ...this.#status, retrySeconds, lost: this.#lost });
     const detail = said.tone === "good" && this.#lag !== null ? `complete until ${clockSeconds(this.#toldAt - 1000 * this.#lag)}` : "";
     change(this.relay, { ...said, detail });
     const age = this.#now() - this.#toldAt;

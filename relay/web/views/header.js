@@ -42,7 +42,7 @@ function Chip({ id, part }) {
 
 function advice(page, relay, worker) {
   if (relay?.tone === "bad") {
-    const waits = relay.text.startsWith("Relay lost");
+    const waits = relay.text.startsWith("Relay lost, again");
     const why = relay.text === "Relay cut off" ? "The relay does not reach Supabase; its /readyz says why. " : "";
     return html`${why}What is shown is as of the last change.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
   }
