@@ -53,7 +53,7 @@ tabs: .venv
 
 SECONDS ?= 120
 chaos: .venv
-	@exec $(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	@exec $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	  --output .chaos $(ARGS)
 
 lint: .venv

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.application import Taken
-from tests.chaos.arrivals import Arrivals
-from tests.chaos.holdings import lost_events, lost_rows
-from tests.chaos.ledger import Ledger, Version
-from tests.chaos.outages import Outages
-from tests.chaos.wanted import Wanted
+from chaos.application import Taken
+from chaos.arrivals import Arrivals, Outages
+from chaos.holdings import lost_events, lost_rows
+from chaos.ledger import Ledger, Version
+from chaos.subscriptions import Subscription
 
-PENDING = Wanted("recommendations", (("status", ("pending",)),))
+PENDING = Subscription("recommendations", (("status", ("pending",)),))
 BOUND, RECOVERY = 6.0, 2.0
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.application import Application, Taken
-from tests.chaos.bare_rows import BareRows
-from tests.chaos.frames import COLUMNS
-from tests.chaos.wanted import Wanted
+from chaos.application import Application, BareRows, Taken
+from chaos.frames import COLUMNS
+from chaos.subscriptions import Subscription
 
-ALL = Wanted("recommendations")
-PENDING = Wanted("recommendations", (("status", ("pending",)),))
+ALL = Subscription("recommendations")
+PENDING = Subscription("recommendations", (("status", ("pending",)),))
 
 
 def record(row_id: int, version: int, status: str = "pending") -> dict[str, Any]:
@@ -25,7 +24,7 @@ def record(row_id: int, version: int, status: str = "pending") -> dict[str, Any]
 class Seen:
     """One application, and what it noted."""
 
-    def __init__(self, wanted: Wanted = ALL) -> None:
+    def __init__(self, wanted: Subscription = ALL) -> None:
         self.notes: list[str] = []
         self.application = Application(wanted, lambda kind, what: self.notes.append(kind))
         self.connect()

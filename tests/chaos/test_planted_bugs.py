@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tests.chaos.faults import ACTS
-from tests.chaos.run import Run
-from tests.chaos.stage import Size, Stage, staged
-from tests.chaos.verdict import Verdict
+from chaos.faults import ACTS
+from chaos.run import Run
+from chaos.stage import Size, Stage, staged
+from chaos.verdict import Verdict
 
 SEED = 4
 SECONDS = 45.0  # at most, to find a bug: seconds, where others leave the processors alone
@@ -29,7 +29,7 @@ def size(bug: str, live: str = "auto", catch_up_seconds: float = 0.5) -> Size:
         drain=4.0,
         plain=False,
         live=live,
-        bug=bug,
+        program=("tests.chaos.planted", bug),
     )
 
 

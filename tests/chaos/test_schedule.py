@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.catalog import KINDS
-from tests.chaos.schedule import SETTLE_SECONDS, plan, uses
+from chaos.catalog import KINDS
+from chaos.schedule import SETTLE_SECONDS, plan, uses
 
 SEEDS = st.integers(0, 2**32)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.catalog import KINDS
-from tests.chaos.run import Run
-from tests.chaos.schedule import Planned
-from tests.chaos.stage import Size, staged
+from chaos.catalog import KINDS
+from chaos.run import Run
+from chaos.schedule import Planned
+from chaos.stage import Size, staged
 
 SEED = 20261123
 # Speed is not judged here: a bound that only a relay misses which lost something for good.
@@ -60,7 +60,7 @@ async def test_nothing_is_lost_or_comes_twice_whatever_happens() -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tests.chaos", "--clients", "6", *arguments]
+    return [sys.executable, "-m", "chaos", "--clients", "6", *arguments]
 
 
 @pytest.mark.timeout(120)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from emulator.parent_death import die_with_us
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 STOP_SECONDS = 8.0
 
 

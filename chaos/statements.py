@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
-from tests.chaos.frames import FILTERABLE
-from tests.chaos.ledger import Row
+from chaos.frames import FILTERABLE
+from chaos.ledger import Row
 
 INSERT: Mapping[str, LiteralString] = {
     "hotspots": """

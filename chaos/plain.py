@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterable
 from typing import NoReturn
 
+from chaos.children import PROJECT
+from chaos.ledger import Identity, Ledger, Version
+from chaos.subscriber import LANES, READY
 from emulator.parent_death import die_with_us
-from tests.chaos.children import PROJECT
-from tests.chaos.ledger import Identity, Ledger, Version
-from tests.chaos.subscriber import LANES, READY
 
 SILENT_SECONDS = 3.0
 LOOK_SECONDS = 0.5
@@ -38,7 +38,7 @@ class Subscriber:
         while True:
             self.ready, self.started_at = False, time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.chaos.subscriber", self.lane),
+                *(sys.executable, "-m", "chaos.subscriber", self.lane),
                 cwd=PROJECT,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,

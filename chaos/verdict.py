@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.chaos.arrivals import Arrivals
-from tests.chaos.catalog import KINDS, Kind
-from tests.chaos.holdings import Lost
-from tests.chaos.incidents import Incidents
-from tests.chaos.ledger import Ledger, Version
-from tests.chaos.uses import Use
+from chaos.arrivals import Arrivals
+from chaos.catalog import KINDS, Kind
+from chaos.holdings import Lost
+from chaos.incidents import Incidents
+from chaos.ledger import Ledger, Version
+from chaos.schedule import Use
 
 TWICE = ("duplicate", "stale")
 MOST_RESETS = 0.01  # of the resumes

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: a run of the fault harness, from a seed that is printed first."""
+"""Command line of the chaos harness: `python -m chaos`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.chaos import report
-from tests.chaos.catalog import KINDS, Kind
-from tests.chaos.planted import BUGS
-from tests.chaos.relays import FAKETIME, Form, can_jump
-from tests.chaos.run import Run
-from tests.chaos.schedule import alone, plan, uses
-from tests.chaos.stage import Size, staged
-from tests.chaos.verdict import Verdict
+from chaos import report
+from chaos.catalog import KINDS, Kind
+from chaos.relays import FAKETIME, Form, can_jump
+from chaos.run import Run
+from chaos.schedule import alone, plan, uses
+from chaos.stage import Size, staged
+from chaos.verdict import Verdict
 
 WHOLE_SECONDS = 1800.0  # from then on every fault has to come
 LEAST_USES = 3
@@ -61,7 +60,7 @@ async def _run(options: argparse.Namespace, seed: int) -> Verdict:
         changes_per_second=options.rate,
         bound=options.bound,
         form=Form(options.form),
-        bug=options.bug,
+        program=tuple(options.program.split()),
     )
     async with staged(size, seed) as stage:
         print(f"{len(planned)} uses of {len(counts)} faults, logs in {stage.directory}", flush=True)
@@ -76,7 +75,7 @@ def _kinds(only: str | None) -> Mapping[str, Kind]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, help="unless given, a random one")
     parser.add_argument("--clients", type=int, default=200)
@@ -84,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=80.0, help="changes a second, on average")
     parser.add_argument("--bound", type=float, default=6.0, help="seconds that a change may take")
     parser.add_argument("--form", choices=[*Form], default=Form.SHIPPED, help="how relays serve")
-    parser.add_argument("--bug", choices=[*BUGS], help="relays that have this bug")
+    parser.add_argument(
+        "--program",
+        metavar="'MODULE [ARGUMENT...]'",
+        default="relay",
+        help="run as a relay by `python -m`, such as 'tests.chaos.planted no-dedup'",
+    )
     parser.add_argument("--only", metavar="FAULT,...", help="no other faults than these")
     parser.add_argument("--output", type=Path, help="directory for chaos.json and chaos.md")
     return parser

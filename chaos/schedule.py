@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.catalog import KINDS, Kind, Options
+from chaos.catalog import KINDS, Kind, Options
 
 LEAD_SECONDS = 4.0
 PAUSE_SECONDS = 4.0  # after each one that is alone
@@ -111,3 +111,21 @@ def uses(planned: Sequence[Planned]) -> dict[str, int]:
     for use in planned:
         found[use.kind.name] = found.get(use.kind.name, 0) + 1
     return found
+
+
+AFTER_SECONDS = 2.0  # what comes of a fault may come as long after its end
+
+
+@dataclass
+class Use:
+    """One use; times in seconds of the run's clock. `done`: it met something."""
+
+    planned: Planned
+    start: float
+    end: float = float("inf")
+    done: bool = False
+
+    @property
+    def until(self) -> float:
+        """Up to when things are counted as of this fault."""
+        return self.end + AFTER_SECONDS

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from tests.chaos.clients import Rows
-from tests.chaos.faults import ACTS
-from tests.chaos.holdings import Lost, lost_events, lost_rows
-from tests.chaos.pressure import Pressure
-from tests.chaos.schedule import Planned
-from tests.chaos.stage import Stage
-from tests.chaos.uses import Use
-from tests.chaos.verdict import Evidence, Verdict, judge
-from tests.chaos.watching import watched
+from chaos.clients import Rows
+from chaos.faults import ACTS
+from chaos.holdings import Lost, lost_events, lost_rows
+from chaos.schedule import Planned, Use
+from chaos.stage import Stage, watched
+from chaos.verdict import Evidence, Verdict, judge
 
 READY_SECONDS = 90.0  # three times the longest pause before a client reconnects
 QUIET_SECONDS = 2.0  # the writers go on so long after the last fault
@@ -158,3 +157,30 @@ def _use_in_words(use: Use, committed: int) -> str:
     options = "".join(f" {name}={value}" for name, value in planned.options.items())
     effect = "" if use.done else ", without effect"
     return f"{planned.kind.name}{options}: {use.end - use.start:.1f} s, {committed} changes{effect}"
+
+
+SOURCE = Path("/proc/pressure/cpu")
+
+
+class Pressure:
+    """Since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._before = _waited()
+
+    def share(self) -> float | None:
+        """Of the time, in which somebody waited for a processor; None if the system does not
+        tell."""
+        now = _waited()
+        if now is None or self._before is None:
+            return None
+        return min(1.0, (now - self._before) / (time.monotonic() - self._began))
+
+
+def _waited() -> float | None:
+    try:
+        found = re.search(r"some .*total=(\d+)", SOURCE.read_text())
+    except OSError:
+        return None
+    return int(found[1]) / 1_000_000 if found else None

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import psycopg
 
-from tests.chaos.ledger import Ledger
-from tests.chaos.transactions import Connection, Transaction, was_committed
+from chaos.ledger import Ledger
+from chaos.transactions import Connection, Transaction, was_committed
 
 WRITERS = 5
 SIZES = (1, 1, 1, 2, 3, 5, 8)

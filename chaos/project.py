@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
+from chaos.children import Child
+from chaos.serving import READY
 from emulator import keys_file
 from emulator.faults.control import PATH
-from tests.chaos.children import Child
-from tests.chaos.serving import READY
 
 START_SECONDS = 40.0
 LOOK_SECONDS = 0.05
@@ -49,7 +49,7 @@ class Project:
 
     async def start(self, data: Path, *, rate_limit: float | None = None) -> None:
         """Serve; returns when it does."""
-        arguments = ["-m", "tests.chaos.serving", "--data", str(data), "--keys", str(self._keys)]
+        arguments = ["-m", "chaos.serving", "--data", str(data), "--keys", str(self._keys)]
         arguments += ["--port", str(self._port)]
         arguments += [] if rate_limit is None else ["--rate-limit", str(rate_limit)]
         self._child = Child(tuple(arguments), {}, self._log)

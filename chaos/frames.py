@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tests.chaos.ledger import Row
+from chaos.ledger import Row
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
 FILTERABLE = {

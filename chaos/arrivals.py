@@ -7,10 +7,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from tests.chaos.application import Taken
-from tests.chaos.ledger import Identity, Ledger, Version
-from tests.chaos.outages import Outages
-from tests.chaos.wanted import Wanted
+from chaos.application import Taken
+from chaos.ledger import Identity, Ledger, Version
+from chaos.subscriptions import Subscription
+
+
+@dataclass
+class Outages:
+    """When a change has to arrive at the latest, given the times at which changes cannot be read.
+
+    A fault that takes the database or its REST interface away covers what was committed before it
+    is over: the bound counts from its end, and from the end of the next one that began within the
+    bound. Faults of Realtime cover nothing.
+
+    Args:
+        bound: Seconds that a change may take otherwise.
+        recovery: Seconds that the relays need in addition after an outage.
+    """
+
+    bound: float
+    recovery: float
+    _windows: list[list[float]] = field(default_factory=list)
+
+    def begin(self, now: float) -> list[float]:
+        """An outage begins; pass what is returned to `end`."""
+        window = [now, float("inf")]
+        self._windows.append(window)
+        return window
+
+    def end(self, window: list[float], now: float) -> None:
+        """It is over."""
+        window[1] = now
+
+    def counts_from(self, since: float) -> float:
+        """From when on the time of a change counts that could have been sent at `since`."""
+        found = since
+        for start, end in self._windows:
+            if end >= since and start <= found + self.bound and end + self.recovery > found:
+                found = end + self.recovery
+        return found
+
 
 KEPT = 2000
 SLOW_SECONDS = 0.5  # quicker ones are counted and not looked at more closely
@@ -40,7 +76,7 @@ class Arrivals:
     def took(
         self,
         client: str,
-        wanted: Wanted,
+        wanted: Subscription,
         taken: Taken,
         ready_at: float,
         now: float,
@@ -82,7 +118,7 @@ class Arrivals:
 
 
 def owed(
-    versions: Sequence[Version], wanted: Wanted, ready_at: float, *, held: bool, ends: bool
+    versions: Sequence[Version], wanted: Subscription, ready_at: float, *, held: bool, ends: bool
 ) -> Iterator[Version]:
     """Those of a row's versions that a client has to get: what matches, and what ends that.
 
@@ -103,9 +139,9 @@ def owed(
         held = matches
 
 
-def _last_matching(versions: Sequence[Version], wanted: Wanted) -> Iterator[Version]:
+def _last_matching(versions: Sequence[Version], wanted: Subscription) -> Iterator[Version]:
     return takewhile(lambda version: _matches(version, wanted), reversed(versions))
 
 
-def _matches(version: Version, wanted: Wanted) -> bool:
+def _matches(version: Version, wanted: Subscription) -> bool:
     return version.row is not None and wanted.matches(version.row)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.ledger import TABLES
+from chaos.ledger import TABLES
 
 Options = Mapping[str, Any]
 Choose = Callable[[random.Random], Options]

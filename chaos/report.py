@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.chaos.verdict import Line, Verdict
+from chaos.verdict import Line, Verdict
 
 COLUMNS = (
     "fault",

@@ -10,10 +10,10 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tests.chaos import statements
-from tests.chaos.frames import FILTERABLE
-from tests.chaos.ledger import TABLES, Identity, Ledger, Row, Version
-from tests.chaos.population import ENTITIES
+from chaos import statements
+from chaos.frames import FILTERABLE
+from chaos.ledger import TABLES, Identity, Ledger, Row, Version
+from chaos.subscriptions import ENTITIES
 
 Connection = psycopg.AsyncConnection[Any]
 Copies = Sequence[Mapping[str, Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.chaos.ledger import Ledger, Row, Version
-from tests.chaos.wanted import Wanted
+from chaos.ledger import Ledger, Row, Version
+from chaos.subscriptions import Subscription
 
 Held = Mapping[int, tuple[int, Row]]
 
@@ -21,7 +21,7 @@ class Lost:
     what: str
 
 
-def lost_events(client: str, wanted: Wanted, held: Held, ledger: Ledger) -> Iterator[Lost]:
+def lost_events(client: str, wanted: Subscription, held: Held, ledger: Ledger) -> Iterator[Lost]:
     """What a client of relay.v1 lacks or holds in excess: nothing, if all is well."""
     newest = ledger.newest(wanted.table)
     expected = _matching(wanted, ledger)
@@ -34,7 +34,7 @@ def lost_events(client: str, wanted: Wanted, held: Held, ledger: Ledger) -> Iter
 
 
 def lost_rows(
-    client: str, wanted: Wanted, held: Held, ledger: Ledger, since: float
+    client: str, wanted: Subscription, held: Held, ledger: Ledger, since: float
 ) -> Iterator[Lost]:
     """The same for a client of bare rows, which was promised what was committed after `since`, and
     is not told when a row leaves its filter."""
@@ -51,7 +51,7 @@ def lost_rows(
             yield Lost(client, now, holds, "holds what is gone")
 
 
-def _matching(wanted: Wanted, ledger: Ledger) -> dict[int, Version]:
+def _matching(wanted: Subscription, ledger: Ledger) -> dict[int, Version]:
     return {
         row_id: version
         for row_id, version in ledger.live(wanted.table).items()

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.subscriber LANE`: an application that follows Realtime by the official
+"""`python -m chaos.subscriber LANE`: an application that follows Realtime by the official
 client and nothing else. Prints `table id version` for each row that it is told of.
 
 What it misses is what Realtime withheld: it comes back as the client does by itself, and trusts
@@ -19,7 +19,7 @@ from realtime import (
     RealtimeSubscribeStates,
 )
 
-from tests.chaos.ledger import TABLES
+from chaos.ledger import TABLES
 
 READY = "ready"
 LANES = ("postgres_changes", "broadcast")

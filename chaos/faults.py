@@ -11,10 +11,10 @@ from typing import Any
 
 from psycopg import sql
 
+from chaos.catalog import TOLD, Options
+from chaos.stage import Stage
 from emulator import migrations
 from emulator.cluster import SUPERUSER
-from tests.chaos.catalog import TOLD, Options
-from tests.chaos.stage import Stage
 
 Act = Callable[[Stage, float, Options], Awaitable[bool]]  # false when it could not be done
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.children import Child
+from chaos.children import Child
 
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.02
@@ -30,14 +30,14 @@ def can_jump() -> bool:
 
 @dataclass
 class Relay:
-    """One relay on a port that stays the same; `bug` names one of `tests.chaos.planted`."""
+    """One relay on a fixed port; `program` is the module, with arguments, that `python -m` runs."""
 
     name: str
     port: int
     environment: Mapping[str, str] = field(repr=False)
     directory: Path
     form: Form = Form.SHIPPED
-    bug: str | None = None
+    program: Sequence[str] = ("relay",)
     _child: Child | None = field(default=None, init=False, repr=False)
 
     @property
@@ -104,9 +104,7 @@ class Relay:
         }
 
     def _arguments(self) -> tuple[str, ...]:
-        if self.bug is not None:
-            return "-m", "tests.chaos.planted", self.bug, "--port", str(self.port)
         if self.form is Form.ASGI:
             address = ("--host", "127.0.0.1", "--port", str(self.port))
             return "-m", "uvicorn", "--factory", "relay.asgi:create", *address
-        return "-m", "relay", "--port", str(self.port)
+        return "-m", *self.program, "--port", str(self.port)

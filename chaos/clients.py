@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 from urllib.parse import quote
 
-from tests.chaos.application import Application, Taken
-from tests.chaos.arrivals import Arrivals
-from tests.chaos.bare_rows import BareRows
-from tests.chaos.connection import Connection, connect
-from tests.chaos.frames import Message
-from tests.chaos.incidents import Incidents
-from tests.chaos.relays import Relay
-from tests.chaos.wanted import Wanted
+from chaos.application import Application, BareRows, Taken
+from chaos.arrivals import Arrivals
+from chaos.connection import Connection, connect
+from chaos.frames import Message
+from chaos.incidents import Incidents
+from chaos.relays import Relay
+from chaos.subscriptions import Subscription
 
 SUBPROTOCOL = "relay.v1"
 FIRST_PAUSE_SECONDS = 0.5
@@ -60,7 +59,7 @@ class Events:
     subprotocol: str | None = SUBPROTOCOL
     ends = True
 
-    def __init__(self, wanted: Wanted, incidents: Incidents, name: str) -> None:
+    def __init__(self, wanted: Subscription, incidents: Incidents, name: str) -> None:
         self.application = Application(
             wanted, lambda kind, what: incidents.note(kind, _who(name, kind, what))
         )
@@ -107,7 +106,7 @@ class Rows:
     subprotocol: str | None = None
     ends = False
 
-    def __init__(self, wanted: Wanted, incidents: Incidents, name: str) -> None:
+    def __init__(self, wanted: Subscription, incidents: Incidents, name: str) -> None:
         self.application = BareRows(
             wanted, lambda kind, what: incidents.note(kind, _who(name, kind, what))
         )
@@ -145,7 +144,7 @@ class Client:
     def __init__(
         self,
         name: str,
-        wanted: Wanted,
+        wanted: Subscription,
         format: Events | Rows,
         relays: Sequence[Relay],
         home: int,

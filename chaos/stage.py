@@ -8,24 +8,23 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from chaos.arrivals import Arrivals, Outages
+from chaos.clients import Client, Events, Rows
+from chaos.incidents import Incidents
+from chaos.ledger import Ledger
+from chaos.plain import Plain
+from chaos.project import Project
+from chaos.relays import Form, Relay
+from chaos.servers import Servers
+from chaos.subscriptions import mixture
+from chaos.writers import Writers
 from emulator.account import make_private, unprivileged
-from tests.chaos.arrivals import Arrivals
-from tests.chaos.clients import Client, Events, Rows
-from tests.chaos.incidents import Incidents
-from tests.chaos.ledger import Ledger
-from tests.chaos.outages import Outages
-from tests.chaos.plain import Plain
-from tests.chaos.population import wishes
-from tests.chaos.project import Project
-from tests.chaos.relays import Form, Relay
-from tests.chaos.servers import Servers
-from tests.chaos.watching import watched
-from tests.chaos.writers import Writers
 
 LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000  # below those that connections of clients get
 
@@ -34,7 +33,8 @@ LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000  # below those that connections of cl
 class Size:
     """How large a run is, in seconds where it is time. `bound` and `recovery`: see `Outages`;
     `longest_pause`: what a client waits at most before it reconnects; `drain`: how long they have
-    in the end, connected, to get what is missing. `live` is the relays' RELAY_LIVE."""
+    in the end, connected, to get what is missing. `live` is the relays' RELAY_LIVE, `program` what
+    `python -m` runs as a relay."""
 
     clients: int = 200
     relays: int = 2
@@ -47,7 +47,7 @@ class Size:
     plain: bool = True
     live: str = "auto"
     form: Form = Form.SHIPPED
-    bug: str | None = None
+    program: Sequence[str] = ("relay",)
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _assembled(size: Size, directory: Path, seed: int) -> Stage:
         "RELAY_LIVE": size.live,
     }
     relays = [
-        Relay(f"relay-{number + 1}", port, settings, directory, size.form, size.bug)
+        Relay(f"relay-{number + 1}", port, settings, directory, size.form, size.program)
         for number, port in enumerate(ports[1:])
     ]
     clients = [
@@ -145,7 +145,7 @@ def _assembled(size: Size, directory: Path, seed: int) -> Stage:
             incidents,
             size.longest_pause,
         )
-        for number, (wanted, rows) in enumerate(wishes(size.clients))
+        for number, (wanted, rows) in enumerate(mixture(size.clients))
     ]
     return Stage(
         size,
@@ -172,3 +172,15 @@ def _free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise RuntimeError(f"no {count} free ports below {HIGHEST_PORT}")
+
+
+@asynccontextmanager
+async def watched(parts: Mapping[str, Coroutine[Any, Any, object]]) -> AsyncIterator[None]:
+    """The parts go on while the block is entered, and are cancelled at its end."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.serving`: serves the emulated Supabase on a database that somebody else
+"""`python -m chaos.serving`: serves the emulated Supabase on a database that somebody else
 runs, so that it can be killed and started again, or put on another database, by itself."""
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import signal
 import threading
 from pathlib import Path
 
+from chaos.servers import DATABASE
 from emulator import keys_file, launch
 from emulator.database import Database
 from emulator.realtime.settings import RealtimeSettings
 from emulator.running import Emulator, listen
 from emulator.settings import Settings
-from tests.chaos.servers import DATABASE
 
 READY = "serving on"
 # Half of what the real one waits for: a server that is stopped for 15 s makes its subscriptions

@@ -1,9 +1,9 @@
-"""What an application holds that follows relay.v1, and what it notices. Pure.
+"""What applications hold that follow relay.v1 or bare rows, and the violations they notice. Pure.
 
-Its rule is the one that every consumer has: compare (table, id, version), take what is newer,
-deletions included, forget everything at a reset. Beside the rule stands what the relay owes on one
-connection: the versions of each row only grow, none comes twice, and cursors come only after all
-that was missed.
+The rule of relay.v1 is the one that every consumer has: compare (table, id, version), take what is
+newer, deletions included, forget everything at a reset. Beside the rule stands what the relay owes
+on one connection: the versions of each row only grow, none comes twice, and cursors come only after
+all that was missed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.chaos.frames import BadFrame, Change, Message, event
-from tests.chaos.ledger import Row
-from tests.chaos.wanted import Wanted
+from chaos.frames import BadFrame, Change, Message, bare, event
+from chaos.ledger import Row
+from chaos.subscriptions import Subscription
 
 Note = Callable[[str, str], None]  # a kind of incident, and what it was
 
@@ -31,7 +31,7 @@ class Taken:
 class Application:
     """One client of relay.v1; `note` is told of resumes, resets, and of all that should not be."""
 
-    wanted: Wanted
+    wanted: Subscription
     note: Note = field(repr=False)
     held: dict[int, tuple[int, Row]] = field(default_factory=dict)
     cursor: str | None = None
@@ -126,3 +126,39 @@ class Application:
 
     def _keep(self, cursor: str | None) -> None:
         self.cursor = cursor
+
+
+@dataclass
+class BareRows:
+    """One client of the rows format. A new connection begins anew with the newest rows."""
+
+    wanted: Subscription
+    note: Note = field(repr=False)
+    held: dict[int, tuple[int, Row]] = field(default_factory=dict)
+    _gone: dict[int, int] = field(default_factory=dict)  # the version that was deleted, at least
+
+    def connected(self) -> None:
+        """A connection begins."""
+        self.held.clear()
+        self._gone.clear()
+
+    def take(self, text: str) -> Taken | None:
+        """A frame, and what was taken of it; deletions have no version."""
+        try:
+            change = bare(self.wanted.table, text)
+        except (BadFrame, KeyError, ValueError) as error:
+            self.note("bad frame", str(error))
+            return None
+        if change.row is None:
+            before, _ = self.held.pop(change.id, (self._gone.get(change.id, 0), None))
+            self._gone[change.id] = before + 1
+            return None
+        before, _ = self.held.get(change.id, (self._gone.get(change.id, 0), None))
+        if change.version <= before:
+            kind = "duplicate" if change.version == before else "stale"
+            self.note(kind, f"{change} after version {before}, which may be its deletion")
+            return None
+        if not self.wanted.matches(change.row):
+            self.note("filter", f"{change} does not match {self.wanted.query}")
+        self.held[change.id] = change.version, change.row
+        return Taken(change.id, before, change.version)
