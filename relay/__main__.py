@@ -16,7 +16,8 @@ from relay.cli import check, disconnect, migrations, tail
 from relay.cli.terminal import while_read
 from relay.errors import SettingsError
 from relay.logs import configure
-from relay.settings import VARIABLES, Settings, Variable, misspelt
+from relay.settings import GROUPS, NAMES, Settings
+from relay.variables import Group, Variable, misspelt
 
 PROGRAM: Final = "hotspot-relay"
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser(os.environ).parse_args(arguments)
         if options.listener is None:  # else the parent has said it
-            for warning in misspelt(os.environ):
+            for warning in misspelt(os.environ, NAMES):
                 print(f"relay: warning: {warning}", file=sys.stderr)
         if options.command in ("tail", "check"):
             follow = tail.run if options.command == "tail" else check.run
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "migrations":
             return migrations.run(options)
         settings = Settings.from_env(os.environ, host=options.host, port=options.port)
-        configure(settings.log_format)
+        configure(settings.server.log_format)
         if options.listener is None:
             return server.run(settings, options.workers)
         supervisor.end_with_parent()
@@ -56,7 +57,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM if Path(sys.argv[0]).name == PROGRAM else "python -m relay",
         description="Relays every change to WebSocket clients.",
-        epilog="\n".join(["variables:", *map(_described, VARIABLES)]),
+        epilog="\n\n".join(map(_described_group, GROUPS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
@@ -81,6 +82,10 @@ def _version() -> str:
         return version("hotspot-relay")
     except PackageNotFoundError:  # its files lie somewhere and were not installed
         return "(not installed)"
+
+
+def _described_group(group: type[Group]) -> str:
+    return "\n".join([f"variables, {group.title}:", *map(_described, group.variables().values())])
 
 
 def _described(variable: Variable) -> str:

@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> FastAPI:
     """An application that opens nothing until it starts; calls `on_failure` when a part died."""
-    allows = allowing(settings.allowed_origins)
+    allows = allowing(settings.server.allowed_origins)
     relay = Relay(settings, allows)
-    behalf = UserClient(settings.supabase_url, settings.publishable_key)
+    behalf = UserClient(settings.project.url, settings.project.publishable_key)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -49,9 +49,9 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
         )
     app.router.routes.append(WebSocketRoute("/{path:path}", NoEndpoint(), name="no endpoint"))
     app.add_route("/ws/{name}", _not_upgraded, include_in_schema=False)
-    local_token = None if settings.access.required else settings.local_token
+    local_token = None if settings.access.required else settings.access.local_token
     app.include_router(router(behalf, local_token=local_token, allows=allows))
-    app.include_router(admin.router(relay.sockets.register, settings.supabase_key, allows))
+    app.include_router(admin.router(relay.sockets.register, settings.project.key, allows))
     _add_health(app, relay)
     add_pages(app, settings, allows)
     return app

@@ -20,7 +20,7 @@ def create() -> FastAPI:
         SettingsError: a variable is missing or has a bad value.
     """
     settings = Settings.from_env(os.environ)
-    configure(settings.log_format)
+    configure(settings.server.log_format)
     quieten()
     return create_app(settings, on_failure=_stop)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from relay.access.gate import AccessControl, OpenGate
 from relay.access.limits import ConnectionLimiter
 from relay.access.origins import Allows
+from relay.access.tokens import Rules
 from relay.connections.admission import Admission
 from relay.connections.registry import ConnectionRegistry
 from relay.connections.scheduling import Pacer
@@ -49,9 +50,10 @@ class Relay:
 
     def __init__(self, settings: Settings, allows: Allows) -> None:
         self._now = now = time.monotonic
-        self._key = settings.supabase_key
+        project, delivery = settings.project, settings.delivery
+        self._key = project.key
         self._identity = Identity(str(uuid.uuid4()))
-        self._may_use_ring = settings.io_uring
+        self._may_use_ring = delivery.io_uring
         self._ring: io_uring.Ring | None = None
         self._counters = Counters()
         self._hub = self._make_hub(settings)
@@ -59,9 +61,9 @@ class Relay:
             self._hub,
             lambda source, changes: self._counters.arrived(source, changes, time.time()),
         )
-        self._rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
+        self._rest = Rest(project.url, project.key, project.gateway_key)
         self._upstream = UpstreamStatus(started_at=now())
-        self._upstream.catch_up.stale_seconds = max(STALE_SECONDS, 2 * settings.catch_up_seconds)
+        self._upstream.catch_up.stale_seconds = max(STALE_SECONDS, 2 * delivery.catch_up_seconds)
         self._loss_detector = LossDetector()
         self._rebuilds = RebuildBackoff()
         self._load = LoadMeter()
@@ -75,21 +77,24 @@ class Relay:
             self._loss_detector,
             self._heartbeat,
             self,
-            period=settings.catch_up_seconds,
+            period=delivery.catch_up_seconds,
             now=now,
         )
         self._live = self._make_live_lane(settings)
         self._worker = WorkerMonitor(self._rest, now)
         self._issuer = CursorIssuer(
-            settings.cursor_key or settings.supabase_key,
+            delivery.cursor_key or project.key,
             self._identity,
             self._broker,
             clock=time.time,
-            seconds=settings.resume_seconds,
+            seconds=delivery.resume_seconds,
         )
         self._resumer = self._make_resumer(settings)
         self._states = InitialStates(
-            self._rest, self._broker, self._issuer, max_bytes_since=settings.max_behind_bytes // 4
+            self._rest,
+            self._broker,
+            self._issuer,
+            max_bytes_since=delivery.max_behind_bytes // 4,
         )
         self._access_control = self._make_access_control(settings)
         self.sockets: Final = self._make_registry(settings, allows)
@@ -138,7 +143,7 @@ class Relay:
         flusher = Flusher(self._counters, schedule=_later, now=self._now, clock=time.time)
         scoping = settings.access.scoping
         return Hub(
-            LogLimits(max_bytes=settings.log_bytes),
+            LogLimits(max_bytes=settings.delivery.log_bytes),
             # What another relay, or another run, called by the same seq must not look like ours.
             random.SystemRandom().randrange(2**32, 2**51),
             flusher.changed,
@@ -147,11 +152,15 @@ class Relay:
         )
 
     def _make_live_lane(self, settings: Settings) -> LiveLane:
+        project = settings.project
         return LiveLane(
             Address(
-                settings.realtime_url, settings.gateway_key, settings.supabase_key, self._identity
+                project.realtime_url,
+                project.gateway_key,
+                project.key,
+                self._identity,
             ),
-            LaneSelector(settings.live),
+            LaneSelector(project.live),
             rest=self._rest,
             broker=self._broker,
             upstream=self._upstream,
@@ -166,11 +175,13 @@ class Relay:
             self._broker,
             self._issuer,
             PeerBeats(self._rest, self._issuer, self._now),
-            Backfills(self._rest, self._broker, now=self._now, most_rows=settings.resume_rows),
+            Backfills(
+                self._rest, self._broker, now=self._now, most_rows=settings.delivery.resume_rows
+            ),
         )
 
     def _make_registry(self, settings: Settings, allows: Allows) -> ConnectionRegistry:
-        now, access = self._now, settings.access
+        now, limits = self._now, settings.clients.limits
         gate = None if self._access_control is None else self._access_control.gate
         return ConnectionRegistry(
             SessionContext(
@@ -182,16 +193,16 @@ class Relay:
                 counts=self._counters,
                 now=now,
                 clock=time.time,
-                max_behind_bytes=settings.max_behind_bytes,
-                limits=access.limits,
+                max_behind_bytes=settings.delivery.max_behind_bytes,
+                limits=limits,
             ),
             Admission(
-                allows, gate or OpenGate(), ConnectionLimiter(access.limits), now, access.proxies
+                allows, gate or OpenGate(), ConnectionLimiter(limits), now, settings.server.proxies
             ),
             gate,
-            access.auth_seconds,
+            settings.clients.auth_seconds,
             Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
-            compression=settings.compression,
+            compression=settings.delivery.compression,
         )
 
     def _make_metrics(self) -> Metrics:
@@ -213,8 +224,10 @@ class Relay:
         if not settings.access.required:
             return None
         return AccessControl(
-            settings.access,
-            settings.supabase_url,
+            settings.project.url,
+            secret=settings.access.jwt_secret,
+            rules=Rules(settings.issuer, settings.access.audience),
+            scoping=settings.access.scoping,
             read=self._rest.access,
             changed=lambda: self.sockets.access_changed(),
             now=self._now,

@@ -37,11 +37,11 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(
 
 def add_pages(app: FastAPI, settings: Settings, allows: Allows) -> None:
     """Adds `/`, `/web/` and what they need to the application."""
-    page_headers = {**_HEADERS, "Content-Security-Policy": content_policy(settings.supabase_url)}
+    page_headers = {**_HEADERS, "Content-Security-Policy": content_policy(settings.project.url)}
     config = {
         "auth": "required" if settings.access.required else "off",
-        "supabase_url": settings.supabase_url,
-        "publishable_key": settings.publishable_key or None,  # public by its nature
+        "supabase_url": settings.project.url,
+        "publishable_key": settings.project.publishable_key or None,  # public by its nature
     }
 
     @app.head("/", include_in_schema=False)

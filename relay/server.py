@@ -39,7 +39,7 @@ SCHEMA_SECONDS: Final = 5.0
 async def missing_schema(settings: Settings) -> str | None:
     """Why the relay cannot work with this project as it is; None also when it cannot be asked,
     which may pass."""
-    rest = Rest(settings.supabase_url, settings.supabase_key, settings.gateway_key)
+    rest = Rest(settings.project.url, settings.project.key, settings.project.gateway_key)
     try:
         async with asyncio.timeout(SCHEMA_SECONDS):
             await rest.changes_since(None, epoch=None, page=1)
@@ -203,8 +203,8 @@ def run(settings: Settings, count: int = 1) -> int:
     listeners: list[socket.socket] = []
     try:
         for _ in range(count):
-            port = listeners[0].getsockname()[1] if listeners else settings.port
-            listeners.append(_listen(settings.host, port, shared=count > 1))
+            port = listeners[0].getsockname()[1] if listeners else settings.server.port
+            listeners.append(_listen(settings.server.host, port, shared=count > 1))
     except OSError as error:
         logger.critical("%s", _refusal(settings, error))
         return 1
@@ -241,7 +241,6 @@ def server_of(
     With `through_asgi` it serves WebSockets as any other server would.
     """
     app = create_app(settings, on_failure=on_failure)
-    certificate, private_key = settings.certificate or (None, None)
     http, ws = _classes(app.state.sockets, settings, through_asgi=through_asgi)
     return Server(
         app.state.sockets,
@@ -255,8 +254,8 @@ def server_of(
             ws_ping_timeout=HEARTBEAT_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=BACKLOG,
-            ssl_certfile=certificate,
-            ssl_keyfile=private_key,
+            ssl_certfile=settings.server.tls_certificate or None,
+            ssl_keyfile=settings.server.tls_key or None,
             proxy_headers=False,  # the relay decides itself which proxy it believes
             log_config=None,
             log_level="warning",
@@ -305,7 +304,7 @@ def _classes(
         logger.warning("%s", trouble)
     if troubles:
         return "httptools", "websockets-sansio"
-    most = settings.access.limits.connections
+    most = settings.clients.connections
     http = partial(ProtocolDetector, sockets, most, straight=not through_asgi)
     ws = "websockets-sansio" if through_asgi else partial(WebSocketConnection, sockets)
     return cast(Http, http), cast(WebSocket, ws)
@@ -314,12 +313,13 @@ def _classes(
 def _say_hello(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    secure = "s" if settings.certificate else ""
+    secure = "s" if settings.server.tls_certificate else ""
     logger.info("listening on http%s://%s", secure, address)
     for endpoint in ENDPOINTS:
         logger.info("endpoint ws%s://%s/ws/%s", secure, address, endpoint.name)
-    logger.info("live lane: %s of %s", settings.live, settings.realtime_url)
-    logger.info("catch-up: every %g s from %s", settings.catch_up_seconds, settings.supabase_url)
+    project, period = settings.project, settings.delivery.catch_up_seconds
+    logger.info("live lane: %s of %s", project.live, project.realtime_url)
+    logger.info("catch-up: every %g s from %s", period, project.url)
     logger.info("access control: %s", _access(settings))
 
 
@@ -327,7 +327,7 @@ def _access(settings: Settings) -> str:
     if not settings.access.required:
         return "off, everybody who reaches the port may read everything"
     accepted = "ES256 and RS256" if settings.access.jwt_secret is None else "HS256, ES256, RS256"
-    return f"tokens of {settings.access.issuer}, signed with {accepted}"
+    return f"tokens of {settings.issuer}, signed with {accepted}"
 
 
 def _allow_descriptors() -> None:
@@ -362,7 +362,7 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 def _refusal(settings: Settings, error: OSError) -> str:
-    where = f"{settings.host}:{settings.port}"
+    where = f"{settings.server.host}:{settings.server.port}"
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use: stop the other program, or choose another --port or PORT"
     if error.errno == errno.EACCES:

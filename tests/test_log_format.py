@@ -12,7 +12,7 @@ ENVIRONMENT = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "sb_
 SETTINGS = f"Settings.from_env({ENVIRONMENT} | {{'LOG_FORMAT': sys.argv[1]}})"
 CONFIGURE = {
     "relay": f"from relay.logs import configure; from relay.settings import Settings;"
-    f" configure({SETTINGS}.log_format)",
+    f" configure({SETTINGS}.server.log_format)",
     "worker": f"from worker.__main__ import _configure_logs; from worker.settings import Settings;"
     f" _configure_logs({SETTINGS})",
 }

@@ -46,8 +46,8 @@ class Recording(Mapping[str, str]):
 def variables_of_the_code() -> set[str]:
     environment = Recording()
     emulator.settings.Settings.from_env(environment)
-    listed = (*relay.settings.VARIABLES, *worker.settings.VARIABLES)
-    return environment.asked | {variable.name for variable in listed}
+    of_worker = {variable.name for variable in worker.settings.VARIABLES}
+    return environment.asked | of_worker | {each.name for each in relay.settings.VARIABLES}
 
 
 def variables_of_the_example() -> dict[str, str]:

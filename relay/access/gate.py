@@ -1,55 +1,14 @@
 """Decides what the holder of a token may receive, and keeps keys and policies up to date."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, Self
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from relay.access.addresses import Proxies
 from relay.access.jwks import Jwks
-from relay.access.limits import Limits
 from relay.access.policies import Access, NotServed, PolicyMonitor, Scoping, scope_of
 from relay.access.tokens import BadToken, Claims, Key, NotCurrent, Rules, UnknownKey, shared, verify
 from relay.stream.change import Endpoint
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccessSettings:
-    """Settings of access control."""
-
-    required: bool = True
-    jwt_secret: str | None = field(default=None, repr=False)
-    issuer: str
-    audience: str = "authenticated"
-    scoping: Scoping | None = None
-    proxies: Proxies = field(default_factory=Proxies)
-    auth_seconds: float = 10.0
-    limits: Limits = field(default_factory=Limits)
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """The settings in the parsed values of the variables."""
-        column = values["RELAY_SCOPE_COLUMN"]
-        each_second = values["RELAY_CONNECTS_PER_SECOND"]
-        messages = values["RELAY_MESSAGES_PER_SECOND"]
-        return cls(
-            required=values["RELAY_AUTH"] == "required",
-            jwt_secret=values["SUPABASE_JWT_SECRET"] or None,
-            issuer=values["RELAY_JWT_ISSUER"] or f"{values['SUPABASE_URL']}/auth/v1",
-            audience=values["RELAY_JWT_AUDIENCE"],
-            scoping=Scoping(column, values["RELAY_SCOPE_CLAIM"] or column) if column else None,
-            proxies=Proxies(values["RELAY_TRUSTED_PROXIES"], values["RELAY_CLIENT_ADDRESS_HEADER"]),
-            auth_seconds=values["RELAY_AUTH_SECONDS"],
-            limits=Limits(
-                connections=values["RELAY_MAX_CONNECTIONS"],
-                per_address=values["RELAY_MAX_PER_ADDRESS"],
-                per_user=values["RELAY_MAX_PER_USER"],
-                rate_per_address=each_second,
-                burst_per_address=max(1, round(5 * each_second)),
-                messages_per_second=messages,
-                message_burst=max(1, round(10 * messages)),
-            ),
-        )
 
 
 class NotReady(Exception):
@@ -172,22 +131,24 @@ class AccessControl:
 
     def __init__(
         self,
-        settings: AccessSettings,
         supabase_url: str,
         *,
+        secret: str | None,
+        rules: Rules,
+        scoping: Scoping | None,
         read: Callable[[], Awaitable[Access]],
         changed: Callable[[], None],
         now: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self._jwks = Jwks(supabase_url, now)
-        self._watch = PolicyMonitor(read, settings.scoping, changed)
+        self._watch = PolicyMonitor(read, scoping, changed)
         self.gate = TokenGate(
-            secret=None if settings.jwt_secret is None else shared(settings.jwt_secret),
+            secret=None if secret is None else shared(secret),
             jwks=self._jwks,
             watch=self._watch,
-            rules=Rules(settings.issuer, settings.audience),
-            scoping=settings.scoping,
+            rules=rules,
+            scoping=scoping,
             clock=clock,
         )
 

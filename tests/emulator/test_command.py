@@ -280,8 +280,8 @@ def test_token_is_one_that_a_relay_with_default_settings_accepts(plain: Path) ->
     with emulator(plain) as served:
         jwks = httpx.get(f"{served.url}/auth/v1/.well-known/jwks.json", trust_env=False).json()
     keys = {"SUPABASE_URL": served.url, "SUPABASE_SECRET_KEY": "sb_secret_x"}
-    access = Settings.from_env(keys).access
-    rules = Rules(access.issuer, access.audience)
+    settings = Settings.from_env(keys)
+    rules = Rules(settings.issuer, settings.access.audience)
     for arguments in ((), ("--subject", USER)):
         status, token = run(plain, "token", *arguments)
         claims = verify(token.strip(), published(jwks), rules, time.time())

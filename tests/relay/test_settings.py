@@ -8,17 +8,18 @@ import pytest
 from relay.access.limits import Limits
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
-from relay.settings import VARIABLES, Settings, misspelt
+from relay.settings import GROUPS, NAMES, VARIABLES, Settings
+from relay.variables import misspelt
 
 ENV = {"SUPABASE_URL": "http://127.0.0.1:8010/", "SUPABASE_SECRET_KEY": "sb_secret_x"}
 
 
 def test_two_variables_are_enough() -> None:
     settings = Settings.from_env(ENV)
-    assert settings.supabase_url == "http://127.0.0.1:8010"
-    assert settings.realtime_url == "http://127.0.0.1:8010/realtime/v1"
-    assert (settings.host, settings.port) == ("127.0.0.1", 8003)
-    assert settings.catch_up_seconds == 5
+    assert settings.project.url == "http://127.0.0.1:8010"
+    assert settings.project.realtime_url == "http://127.0.0.1:8010/realtime/v1"
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8003)
+    assert settings.delivery.catch_up_seconds == 5
 
 
 def test_keys_and_tokens_stay_out_of_the_repr() -> None:
@@ -31,12 +32,12 @@ def test_keys_and_tokens_stay_out_of_the_repr() -> None:
 
 
 def test_a_key_of_its_own_outranks_the_secret_key() -> None:
-    assert Settings.from_env(ENV | {"RELAY_SUPABASE_KEY": "own"}).supabase_key == "own"
+    assert Settings.from_env(ENV | {"RELAY_SUPABASE_KEY": "own"}).project.key == "own"
 
 
 def test_arguments_outrank_the_environment() -> None:
     settings = Settings.from_env(ENV | {"HOST": "::1", "PORT": "1"}, host="127.0.0.2", port=0)
-    assert (settings.host, settings.port) == ("127.0.0.2", 0)
+    assert (settings.server.host, settings.server.port) == ("127.0.0.2", 0)
 
 
 @pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SECRET_KEY"])
@@ -106,10 +107,13 @@ def test_with_tokens_or_on_demand_it_may_listen_anywhere(host: str) -> None:
 
 
 def test_tokens_are_those_of_the_project_unless_said_otherwise() -> None:
-    access = Settings.from_env(ENV).access
-    assert (access.issuer, access.audience) == ("http://127.0.0.1:8010/auth/v1", "authenticated")
+    settings = Settings.from_env(ENV)
+    assert (settings.issuer, settings.access.audience) == (
+        "http://127.0.0.1:8010/auth/v1",
+        "authenticated",
+    )
     other = Settings.from_env(ENV | {"RELAY_JWT_ISSUER": "https://a", "RELAY_JWT_AUDIENCE": "b"})
-    assert (other.access.issuer, other.access.audience) == ("https://a", "b")
+    assert (other.issuer, other.access.audience) == ("https://a", "b")
 
 
 def test_the_claim_of_a_scope_is_named_like_its_column_unless_said_otherwise() -> None:
@@ -123,7 +127,7 @@ def test_the_claim_of_a_scope_is_named_like_its_column_unless_said_otherwise() -
 def test_pages_are_listed_by_patterns_that_are_understood() -> None:
     listed = "https://app.example/, https://*.example.net,capacitor://localhost"
     settings = Settings.from_env(ENV | {"RELAY_ALLOWED_ORIGINS": f"{listed}, null"})
-    assert settings.allowed_origins == (*listed.replace(" ", "").split(","), "null")
+    assert settings.server.allowed_origins == (*listed.replace(" ", "").split(","), "null")
     for bad in ("app.example", "https://a.example/path"):
         with pytest.raises(SettingsError, match=r"RELAY_ALLOWED_ORIGINS .* without a path"):
             Settings.from_env(ENV | {"RELAY_ALLOWED_ORIGINS": bad})
@@ -132,7 +136,7 @@ def test_pages_are_listed_by_patterns_that_are_understood() -> None:
 @pytest.mark.parametrize("everywhere", ["*", "https://a.example, null"])
 def test_without_access_control_no_page_is_allowed_unseen(everywhere: str) -> None:
     variables = ENV | {"RELAY_ALLOWED_ORIGINS": everywhere}
-    assert Settings.from_env(variables).allowed_origins
+    assert Settings.from_env(variables).server.allowed_origins
     with pytest.raises(SettingsError, match="name the origins"):
         Settings.from_env(variables | {"RELAY_AUTH": "off"})
 
@@ -171,8 +175,8 @@ def test_a_name_that_is_nearly_a_variables_is_refused(name: str, meant: str) -> 
 def test_a_name_that_is_read_by_nothing_is_told_with_the_one_that_is_meant(
     name: str, meant: str
 ) -> None:
-    assert misspelt({name: "9000"}) == [f"nothing reads {name}: is {meant} meant?"]
-    assert misspelt({name: "9000", meant: "given"}) == []  # then it is for something else
+    assert misspelt({name: "9000"}, NAMES) == [f"nothing reads {name}: is {meant} meant?"]
+    assert misspelt({name: "9000", meant: "given"}, NAMES) == []  # then it is for something else
 
 
 def test_names_of_ours_and_of_others_are_no_misspelling() -> None:
@@ -182,7 +186,7 @@ def test_names_of_ours_and_of_others_are_no_misspelling() -> None:
         "SUPABASE_ACCESS_TOKEN": "g", "SUPABASE_DB_PASSWORD": "h", "SUPABASE_PROJECT_ID": "i",
         "RELAY_VERSION": "j", "RELAY_IMAGE": "k", "WORKER_LEASE_SECONDS": "60",
     }  # fmt: skip
-    assert misspelt(ours | others) == []
+    assert misspelt(ours | others, NAMES) == []
 
 
 @pytest.mark.parametrize("service", ["RELAY", "RELAY_AUTH", "RELAY_LIVE", "RELAY_TLS"])
@@ -199,7 +203,7 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours(service: str) -> None:
         "RELAY_TOKEN": "of a user, for tail and check",
     }
     assert Settings.from_env(ENV | found) == Settings.from_env(ENV)
-    assert misspelt(found) == []
+    assert misspelt(found, NAMES) == []
 
 
 def jwt_of(role: str) -> str:
@@ -234,12 +238,28 @@ def test_keys_of_both_kinds_in_their_places_are_taken() -> None:
 
 
 def test_bursts_follow_the_rates() -> None:
-    limits = Settings.from_env(ENV | {"RELAY_CONNECTS_PER_SECOND": "0.1"}).access.limits
+    limits = Settings.from_env(ENV | {"RELAY_CONNECTS_PER_SECOND": "0.1"}).clients.limits
     assert (limits.rate_per_address, limits.burst_per_address) == (0.1, 1)
-    assert Settings.from_env(ENV).access.limits == Limits()
+    assert Settings.from_env(ENV).clients.limits == Limits()
 
 
 @pytest.mark.parametrize("name", ["RELAY_TLS_CERT", "RELAY_TLS_KEY"])
 def test_tls_needs_both_files(name: str) -> None:
     with pytest.raises(SettingsError, match="is not set: TLS needs"):
         Settings.from_env(ENV | {name: "file.pem"})
+
+
+def test_every_variable_has_one_place_a_type_and_a_help() -> None:
+    names = [variable.name for variable in VARIABLES]
+    assert len(names) == len(set(names)) > 30
+    assert all(variable.type.name and variable.help for variable in VARIABLES)
+    titles = [group.title for group in GROUPS]
+    assert len(titles) == len(set(titles))
+
+
+def test_defaults_are_of_the_type_that_they_are_shown_with() -> None:
+    for variable in VARIABLES:
+        if variable.default:
+            assert str(variable.type.parse(variable.default)) in (
+                variable.default, f"{variable.default}.0", variable.default.lower(), "True", "False"
+            )  # fmt: skip

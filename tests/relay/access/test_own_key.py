@@ -75,7 +75,7 @@ def test_such_a_key_needs_the_publishable_one_beside_it() -> None:
     with pytest.raises(SettingsError, match="SUPABASE_PUBLISHABLE_KEY is not set"):
         Settings.from_env(env)
     found = Settings.from_env(env | {"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x"})
-    assert (found.supabase_key, found.gateway_key) == (JWT, "sb_publishable_x")
+    assert (found.project.key, found.project.gateway_key) == (JWT, "sb_publishable_x")
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_such_a_key_needs_the_publishable_one_beside_it() -> None:
 def test_other_keys_pass_the_gateway_by_themselves(key: dict[str, str]) -> None:
     env = {"SUPABASE_URL": "http://127.0.0.1:8010", "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x"}
     found = Settings.from_env(env | key)
-    assert found.gateway_key == found.supabase_key == next(iter(key.values()))
+    assert found.project.gateway_key == found.project.key == next(iter(key.values()))
