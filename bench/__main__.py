@@ -31,11 +31,11 @@ def main() -> int:
         machine.raise_descriptor_limit()
         build.programs()
         steps, skipped = _steps(options)
-    except (build.NoCompiler, KeyError) as problem:
-        print(f"bench: {problem.args[0]}", file=sys.stderr)
+    except (build.NoCompiler, KeyError) as exc:
+        print(f"bench: {exc.args[0]}", file=sys.stderr)
         return 2
-    except subprocess.CalledProcessError as refused:
-        print(f"bench: {' '.join(refused.cmd)}: {refused.stderr}", file=sys.stderr)
+    except subprocess.CalledProcessError as exc:
+        print(f"bench: {' '.join(exc.cmd)}: {exc.stderr}", file=sys.stderr)
         return 2
     if options.list:
         print(*steps, sep="\n")

@@ -72,8 +72,8 @@ def libraries() -> str:
 def _failure(command: list[str], cwd: Path) -> str | None:
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{command[0]}: {error}"
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return f"{command[0]}: {exc}"
     if done.returncode == 0:
         return None
     lines = (done.stderr.strip() or done.stdout.strip() or "failed").splitlines()

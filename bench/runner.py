@@ -33,8 +33,8 @@ async def run(steps: Sequence[Step], results: Results, limit: float | None) -> N
 async def _take(step: Step, results: Results) -> None:
     try:
         figures = {"clients": step.clients, **await step.measure()}
-    except TROUBLE as failure:
-        reason = str(failure)[:600] or type(failure).__name__
+    except TROUBLE as exc:
+        reason = str(exc)[:600] or type(exc).__name__
         print(f"FAILED {step}: {reason}", flush=True)
         if step.contestant.name.startswith(RELAY.name):
             results.failures.append(f"{step}: {reason}")

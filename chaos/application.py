@@ -53,8 +53,8 @@ class Application:
         """A frame: what the application took of it, or what it says about the stream."""
         try:
             found = event(self.wanted.table, text)
-        except (BadFrame, KeyError, ValueError) as error:
-            self.note("bad frame", str(error))
+        except (BadFrame, KeyError, ValueError) as exc:
+            self.note("bad frame", str(exc))
             return None
         if isinstance(found, Change):
             return self._change(found)
@@ -146,8 +146,8 @@ class BareRows:
         """A frame, and what was taken of it; deletions have no version."""
         try:
             change = bare(self.wanted.table, text)
-        except (BadFrame, KeyError, ValueError) as error:
-            self.note("bad frame", str(error))
+        except (BadFrame, KeyError, ValueError) as exc:
+            self.note("bad frame", str(exc))
             return None
         if change.row is None:
             before, _ = self.held.pop(change.id, (self._gone.get(change.id, 0), None))

@@ -93,8 +93,8 @@ def _whole(table: str, record: Mapping[str, Any], text: str) -> Change:
     try:
         row = {column: record[column] for column in FILTERABLE[table]}
         return Change("ROW", record["id"], _version(table, record), row)
-    except (TypeError, ValueError) as error:
-        raise BadFrame(f"not a row of {table}: {text[:200]}") from error
+    except (TypeError, ValueError) as exc:
+        raise BadFrame(f"not a row of {table}: {text[:200]}") from exc
 
 
 def _version(table: str, record: Mapping[str, Any]) -> int:

@@ -177,8 +177,8 @@ async def insert(client: AsyncClient, rows: Sequence[Event]) -> None:
     """
     try:
         await _insert(client, rows)
-    except APIError as error:
-        if error.code != ALREADY_THERE:
+    except APIError as exc:
+        if exc.code != ALREADY_THERE:
             raise
         if len(rows) > 1:
             for each in rows:

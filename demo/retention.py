@@ -22,6 +22,6 @@ async def prune_for_ever(url: str, key: str) -> None:
     while True:
         try:
             await client.rpc("prune", {"keep": KEEP}).execute()
-        except (httpx.TransportError, APIError) as error:
-            logger.warning("pruning failed, next try in %d s: %s", EVERY_SECONDS, error)
+        except (httpx.TransportError, APIError) as exc:
+            logger.warning("pruning failed, next try in %d s: %s", EVERY_SECONDS, exc)
         await asyncio.sleep(EVERY_SECONDS)

@@ -213,8 +213,8 @@ def refuse_taken(ports: Ports) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                why = "is in use" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
+            except OSError as exc:
+                why = "is in use" if exc.errno == errno.EADDRINUSE else f"fails: {exc.strerror}"
                 raise StageError(
                     f"127.0.0.1:{port} {why}; stop the other program or choose another port"
                     f" with --{name}-port"

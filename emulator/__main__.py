@@ -62,8 +62,8 @@ def main() -> int:
         if options.command == "fault":
             return fault(options)
         return serve(options, settings)
-    except EXPECTED as error:
-        print(f"emulator: {told(error)}", file=sys.stderr)
+    except EXPECTED as exc:
+        print(f"emulator: {told(exc)}", file=sys.stderr)
         return 1
 
 
@@ -202,9 +202,9 @@ def kept_keys(options: argparse.Namespace) -> Keys:
     path = options.data / instance.KEYS
     try:
         return keys_file.load(path)
-    except FileNotFoundError as error:
+    except FileNotFoundError as exc:
         remedy = "start it once, or name its --data"
-        raise keys_file.KeysUnreadable(f"no keys in {path}; {remedy}") from error
+        raise keys_file.KeysUnreadable(f"no keys in {path}; {remedy}") from exc
 
 
 def fault(options: argparse.Namespace) -> int:

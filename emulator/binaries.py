@@ -77,8 +77,8 @@ def _version(postgres: Path) -> int:
     command = [str(postgres), "--version"]
     try:
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BinariesMissing(f"{postgres} does not run: {error}") from error
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise BinariesMissing(f"{postgres} does not run: {exc}") from exc
     found = re.search(r"\) (\d+)", output)
     version = int(found[1]) if found else 0
     if version < OLDEST:

@@ -114,8 +114,8 @@ class Keys:
     def _verified(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as error:
-            raise InvalidToken("The token provided is not a valid JWT", "malformed") from error
+        except jwt.InvalidTokenError as exc:
+            raise InvalidToken("The token provided is not a valid JWT", "malformed") from exc
         # The header only picks among our keys; each key accepts its own algorithm alone.
         if header.get("alg") == "HS256":
             return _decoded(token, self.jwt_secret, "HS256")
@@ -123,8 +123,8 @@ class Keys:
         for key in self.signing.candidates(header.get("kid")):
             try:
                 return _decoded(token, key.pair.public_key(), "ES256")
-            except InvalidToken as error:
-                refusal = error
+            except InvalidToken as exc:
+                refusal = exc
         raise refusal
 
     def _check_time(self, expires: float, not_before: object) -> None:
@@ -147,10 +147,10 @@ def _decoded(token: str, key: str | ec.EllipticCurvePublicKey, algorithm: str) -
     }
     try:
         return jwt.decode(token, key, algorithms=[algorithm], options=options)
-    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
-        raise InvalidToken("Failed to validate JWT signature", "signature") from error
-    except jwt.InvalidTokenError as error:
-        raise InvalidToken("The token provided is not a valid JWT", "malformed") from error
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as exc:
+        raise InvalidToken("Failed to validate JWT signature", "signature") from exc
+    except jwt.InvalidTokenError as exc:
+        raise InvalidToken("The token provided is not a valid JWT", "malformed") from exc
 
 
 def _same(given: str, key: str) -> bool:

@@ -55,12 +55,12 @@ def locked(data: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except BlockingIOError as exc:
             holder = os.read(descriptor, 32).decode(errors="replace").strip()
             raise InUse(
                 f"{data} is in use by another emulator (process {holder or 'unknown'});"
                 " stop it or choose another --data"
-            ) from error
+            ) from exc
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield

@@ -42,8 +42,8 @@ def load(path: Path) -> Keys:
     content = _read(path)
     try:
         fields = {name: content[name] for name in FIELDS}
-    except KeyError as error:
-        raise _unreadable(path) from error
+    except KeyError as exc:
+        raise _unreadable(path) from exc
     return Keys(**fields, signing=SigningKeys(store.newer() or (), store))
 
 
@@ -67,8 +67,8 @@ class SigningFile:
             keys = tuple(SigningKey(key["id"], key["private"]) for key in listed)
             if not all(key.published() for key in keys) or not keys:
                 raise ValueError("no key")
-        except (KeyError, TypeError, ValueError) as error:
-            raise _unreadable(self._path) from error
+        except (KeyError, TypeError, ValueError) as exc:
+            raise _unreadable(self._path) from exc
         self._seen = now
         return keys
 
@@ -85,8 +85,8 @@ class SigningFile:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
-        raise _unreadable(path) from error
+    except ValueError as exc:
+        raise _unreadable(path) from exc
     if not isinstance(content, dict):
         raise _unreadable(path)
     return content

@@ -153,8 +153,8 @@ def _run(connection: psycopg.Connection, path: Path) -> list[str]:
     for statement in statements:
         try:
             connection.execute(statement.text.encode())
-        except psycopg.Error as error:
-            raise MigrationFailed(_explain(path, statement, error)) from error
+        except psycopg.Error as exc:
+            raise MigrationFailed(_explain(path, statement, exc)) from exc
     return [statement.text for statement in statements]
 
 

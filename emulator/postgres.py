@@ -131,16 +131,16 @@ class Postgres:
         try:
             process = self._spawn()
             self._wait_ready(process)
-        except (OSError, StartFailed) as error:
-            errors.append(error)
+        except (OSError, StartFailed) as exc:
+            errors.append(exc)
             return
         finally:
             started.set()
         try:
             self._keep_running(process)
-        except (OSError, StartFailed, leftovers.StillRunning) as error:
+        except (OSError, StartFailed, leftovers.StillRunning) as exc:
             if not self._stopping.is_set():
-                self.on_failure(f"PostgreSQL died and cannot be brought back: {error}")
+                self.on_failure(f"PostgreSQL died and cannot be brought back: {exc}")
 
     def _keep_running(self, process: subprocess.Popen[bytes]) -> None:
         deaths: deque[float] = deque(maxlen=RESTARTS)
@@ -191,10 +191,10 @@ class Postgres:
                 raise StartFailed(f"PostgreSQL ended at once:\n{self._log_tail()}")
             try:
                 psycopg.connect(self.dsn(cluster.SUPERUSER), connect_timeout=5).close()
-            except psycopg.OperationalError as error:
+            except psycopg.OperationalError as exc:
                 if time.monotonic() > deadline:
                     self._end(process)
-                    raise StartFailed(f"PostgreSQL is not ready: {error}") from error
+                    raise StartFailed(f"PostgreSQL is not ready: {exc}") from exc
                 time.sleep(POLL_SECONDS)
             else:
                 return

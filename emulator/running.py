@@ -161,9 +161,9 @@ class Emulator:
             asyncio.run(self._serve(ready))
         except asyncio.CancelledError:
             logger.debug("stopped before it served")
-        except Exception as error:  # last resort: whoever waits has to be told
+        except Exception as exc:  # last resort: whoever waits has to be told
             logger.debug("serving ended", exc_info=True)
-            self._failures.append("; ".join(_reasons(error)))
+            self._failures.append("; ".join(_reasons(exc)))
         finally:
             self.listener.close()
             self.ended.set()
@@ -218,8 +218,8 @@ def require(database: Database) -> None:
     """Raise ServingFailed unless `database` can be connected to: the parts would try for ever."""
     try:
         psycopg.connect(database.dsn("authenticator"), connect_timeout=5).close()
-    except psycopg.OperationalError as error:
-        raise ServingFailed(f"no connection to the database: {str(error).strip()}") from error
+    except psycopg.OperationalError as exc:
+        raise ServingFailed(f"no connection to the database: {str(exc).strip()}") from exc
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -227,10 +227,10 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"
+    except OSError as exc:
+        message = f"cannot listen on {host} port {port}: {os.strerror(exc.errno or 0)}"
         remedy = "choose another port with --port or EMULATOR_PORT"
-        raise ServingFailed(f"{message}; {remedy}") from error
+        raise ServingFailed(f"{message}; {remedy}") from exc
     # Connections inherit it; without it answers in two writes wait 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return server.run(settings, options.workers)
         supervisor.end_with_parent()
         return server.run_on(settings, socket.socket(fileno=options.listener))
-    except SettingsError as error:
-        print(f"relay: {error}", file=sys.stderr)
+    except SettingsError as exc:
+        print(f"relay: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -83,12 +83,12 @@ class Connection:
         """
         try:
             text = await self._socket.recv(decode=True)
-        except ConnectionClosed as error:
-            code = error.rcvd.code if error.rcvd else 1006
-            reason = error.rcvd.reason if error.rcvd else "the connection broke off"
+        except ConnectionClosed as exc:
+            code = exc.rcvd.code if exc.rcvd else 1006
+            reason = exc.rcvd.reason if exc.rcvd else "the connection broke off"
             remedy = f"; {TOKEN_REMEDY}" if code in TOKEN_CODES else ""
             text = f"{self._address} {ending(code, reason)}{remedy}"
-            raise ConnectionLost(text, retry=_may_come_back(code), code=code) from error
+            raise ConnectionLost(text, retry=_may_come_back(code), code=code) from exc
         if text == _TOKEN_REQUIRED:
             raise ConnectionLost(f"{self._address} asks for a user's token; {TOKEN_REMEDY}")
         return text
@@ -102,9 +102,9 @@ class Connection:
         text = await self.receive_text()
         try:
             frame = json.loads(text)
-        except ValueError as error:
+        except ValueError as exc:
             problem = f"{self._address} sent a frame that is not JSON: {text[:80]!r}"
-            raise ConnectionLost(problem) from error
+            raise ConnectionLost(problem) from exc
         if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
             raise ConnectionLost(f"{self._address} sent a frame without a type: {text[:80]!r}")
         return frame
@@ -118,8 +118,8 @@ class Connection:
         try:
             async with asyncio.timeout(GREETING_SECONDS):
                 frame = await self.receive()
-        except TimeoutError as error:
-            raise ConnectionLost(f"no greeting within {GREETING_SECONDS} s", retry=True) from error
+        except TimeoutError as exc:
+            raise ConnectionLost(f"no greeting within {GREETING_SECONDS} s", retry=True) from exc
         if frame["type"] != "hello":
             raise ConnectionLost(f"greeted with {frame['type']!r} instead of hello")
         return frame
@@ -256,9 +256,9 @@ async def follow(
                     if frame["type"] == "synced":
                         failures = 0
                     yield frame
-        except ConnectionLost as lost:
-            same_token = lost.code == CloseCode.TOKEN_EXPIRED and not callable(token)
-            if same_token or not lost.retry:
+        except ConnectionLost as exc:
+            same_token = exc.code == CloseCode.TOKEN_EXPIRED and not callable(token)
+            if same_token or not exc.retry:
                 raise
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
         failures += 1
@@ -297,16 +297,16 @@ async def _open(address: str, query: str, token: str | None) -> ClientConnection
             proxy=None,
             max_size=MAX_FRAME_BYTES,
         )
-    except InvalidStatus as error:
-        raise await _refused(address, error) from error
-    except TimeoutError as error:
+    except InvalidStatus as exc:
+        raise await _refused(address, exc) from exc
+    except TimeoutError as exc:
         text = f"{address} does not answer within {GREETING_SECONDS} s"
-        raise ConnectionLost(text, retry=True) from error
-    except (InvalidHandshake, EOFError, OSError) as error:
-        trouble = await explain(address, error)
-        raise ConnectionLost(f"{address} {trouble.text}", retry=trouble.passes) from error
-    except (InvalidURI, ValueError) as error:  # a port that is no number; last, as some of TLS are
-        raise ConnectionLost(f"{address} is no WebSocket address") from error
+        raise ConnectionLost(text, retry=True) from exc
+    except (InvalidHandshake, EOFError, OSError) as exc:
+        trouble = await explain(address, exc)
+        raise ConnectionLost(f"{address} {trouble.text}", retry=trouble.passes) from exc
+    except (InvalidURI, ValueError) as exc:  # a port that is no number; last, as some of TLS are
+        raise ConnectionLost(f"{address} is no WebSocket address") from exc
     if socket.subprotocol != PROTOCOL:
         await socket.close()
         raise ConnectionLost(f"{address} does not speak {PROTOCOL}")

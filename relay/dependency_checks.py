@@ -43,8 +43,8 @@ class DependencyCheck:
         """Run the check; return a message with the remedy where it fails, else None."""
         try:
             found = self.check()
-        except Exception as error:  # noqa: BLE001 whatever another version raises
-            found = f"{type(error).__name__}: {error}"
+        except Exception as exc:  # noqa: BLE001 whatever another version raises
+            found = f"{type(exc).__name__}: {exc}"
         if found is None:
             return None
         return (
@@ -250,8 +250,8 @@ def _loop() -> str | None:
     def run() -> None:
         try:
             found.append(_run(factory, within_time()))
-        except Exception as error:  # noqa: BLE001 told by who started the thread
-            found.append(f"{type(error).__name__}: {error}")
+        except Exception as exc:  # noqa: BLE001 told by who started the thread
+            found.append(f"{type(exc).__name__}: {exc}")
 
     thread = threading.Thread(target=run, name="trying the event loop")
     thread.start()

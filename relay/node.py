@@ -133,8 +133,8 @@ class Relay:
         if self._may_use_ring:
             try:
                 self._ring = io_uring.opened()
-            except io_uring.Unusable as reason:
-                logger.info("each client costs a system call: no io_uring (%s)", reason)
+            except io_uring.Unusable as exc:
+                logger.info("each client costs a system call: no io_uring (%s)", exc)
 
     def _batch(self) -> Batch | None:
         return None if self._ring is None else io_uring.SocketBatch(self._ring)

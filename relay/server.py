@@ -43,8 +43,8 @@ async def missing_schema(settings: Settings) -> str | None:
     try:
         async with asyncio.timeout(SCHEMA_SECONDS):
             await rest.changes_since(None, epoch=None, page=1)
-    except SchemaMissing as error:
-        return str(error)
+    except SchemaMissing as exc:
+        return str(exc)
     except (Unavailable, TimeoutError):
         return None
     finally:
@@ -138,15 +138,15 @@ class Acceptor:
                 connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:  # no descriptors are left
-                logger.warning("cannot accept connections for now: %s", error)
+            except OSError as exc:  # no descriptors are left
+                logger.warning("cannot accept connections for now: %s", exc)
                 self._stop_listening()
                 self._loop.call_later(PAUSE_SECONDS, self._listen)
                 return
             try:
                 place = self._socket_limiter.come(address[0])
-            except LimitReached as limit:
-                self._refuse(connection, limit)
+            except LimitReached as exc:
+                self._refuse(connection, exc)
                 continue
             counted = _Accepted(connection.detach(), partial(self._socket_limiter.leave, place))
             task = self._loop.create_task(self._hand_over(counted), name="accepting")
@@ -172,8 +172,8 @@ class Acceptor:
                 ssl=self._tls,
                 ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
             )
-        except OSError as error:  # it left, or is no good at TLS
-            logger.debug("a connection could not be opened: %s", error)
+        except OSError as exc:  # it left, or is no good at TLS
+            logger.debug("a connection could not be opened: %s", exc)
             connection.close()
 
     def _opened(self, task: asyncio.Task[None]) -> None:
@@ -205,8 +205,8 @@ def run(settings: Settings, count: int = 1) -> int:
         for _ in range(count):
             port = listeners[0].getsockname()[1] if listeners else settings.server.port
             listeners.append(_listen(settings.server.host, port, shared=count > 1))
-    except OSError as error:
-        logger.critical("%s", _refusal(settings, error))
+    except OSError as exc:
+        logger.critical("%s", _refusal(settings, exc))
         return 1
     if count > 1:
         return supervisor.run(listeners)

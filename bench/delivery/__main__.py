@@ -46,8 +46,8 @@ def main() -> int:
         machine.cores()
         machine.pin_down()
         figures, failures = asyncio.run(_measure(parts))
-    except (build.NoCompiler, subprocess.CalledProcessError) as problem:
-        print(f"bench: {problem}", file=sys.stderr)
+    except (build.NoCompiler, subprocess.CalledProcessError) as exc:
+        print(f"bench: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; nothing is written", file=sys.stderr)
@@ -64,8 +64,8 @@ async def _measure(parts: list[str]) -> tuple[dict[str, Figures], list[str]]:
         print(f"{title}:", flush=True)
         try:
             figures[title] = await measure()
-        except TROUBLE as failure:
-            failures.append(f"{title}: {str(failure)[:600] or type(failure).__name__}")
+        except TROUBLE as exc:
+            failures.append(f"{title}: {str(exc)[:600] or type(exc).__name__}")
             print(f"  FAILED {failures[-1]}", flush=True)
         else:
             for name, value in figures[title].items():

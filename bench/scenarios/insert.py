@@ -30,8 +30,8 @@ async def measure() -> Figures:
                 running.dsn, autocommit=True
             ) as connection:
                 return await _measure(connection)
-        except psycopg.Error as refused:
-            raise Failed(str(refused)) from refused
+        except psycopg.Error as exc:
+            raise Failed(str(exc)) from exc
 
 
 async def _measure(connection: psycopg.AsyncConnection) -> Figures:

@@ -70,12 +70,12 @@ class Endpoints:
                 return await answer(request)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody is there to read it
-            except GatewayError as error:
-                return Response(error.body(), error.status, media_type="application/json")
-            except AuthError as error:
-                return _refusal(request, error)
-            except (psycopg.Error, PoolTimeout) as error:
-                logger.warning("auth: %s", str(error).strip())
+            except GatewayError as exc:
+                return Response(exc.body(), exc.status, media_type="application/json")
+            except AuthError as exc:
+                return _refusal(request, exc)
+            except (psycopg.Error, PoolTimeout) as exc:
+                logger.warning("auth: %s", str(exc).strip())
                 message = "Database error, please check server logs for more information"
                 return _refusal(request, AuthError(500, "unexpected_failure", message))
 
@@ -151,9 +151,9 @@ class Endpoints:
             raise AuthError(401, "no_authorization", message)
         try:
             return self._service.keys.identify(token)
-        except InvalidToken as error:
-            reason = f"unable to parse or verify signature, {str(error)[0].lower()}{str(error)[1:]}"
-            raise errors.bad_token(f"invalid JWT: {reason}") from error
+        except InvalidToken as exc:
+            reason = f"unable to parse or verify signature, {str(exc)[0].lower()}{str(exc)[1:]}"
+            raise errors.bad_token(f"invalid JWT: {reason}") from exc
 
     def _administrator(self, request: Request) -> None:
         if self._identity(request).role not in ADMINISTRATORS:
@@ -167,8 +167,8 @@ def _apikey(request: Request) -> str | None:
 async def _body(request: Request) -> Mapping[str, Any]:
     try:
         body = json.loads(await request.body() or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise errors.bad_json() from error
+    except (ValueError, RecursionError) as exc:
+        raise errors.bad_json() from exc
     if not isinstance(body, dict):
         raise errors.bad_json()
     return body

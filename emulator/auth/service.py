@@ -70,10 +70,10 @@ class Service:
         """The user whom a token names, whose session has to be open still."""
         try:
             user_id = uuid.UUID(str(identity.claims["sub"]))
-        except KeyError as error:
-            raise errors.bad_token("invalid claim: missing sub claim") from error
-        except ValueError as error:
-            raise errors.bad_token("invalid claim: sub claim must be a UUID") from error
+        except KeyError as exc:
+            raise errors.bad_token("invalid claim: missing sub claim") from exc
+        except ValueError as exc:
+            raise errors.bad_token("invalid claim: sub claim must be a UUID") from exc
         session = identity.claims.get("session_id")
         async with self.pool.connection() as connection:
             user = await users.by_id(connection, user_id)
@@ -122,9 +122,9 @@ class Service:
                     user_metadata=_document(wish, "user_metadata"),
                     app_metadata=_document(wish, "app_metadata"),
                 )
-        except users.EmailTaken as error:
+        except users.EmailTaken as exc:
             message = "A user with this email address has already been registered"
-            raise AuthError(422, "email_exists", message) from error
+            raise AuthError(422, "email_exists", message) from exc
         return _found(changed)
 
     async def get(self, user_id: uuid.UUID) -> User:
@@ -158,8 +158,8 @@ class Service:
                     user_id=None if wanted is None else user_id(wanted),
                     role=_plain(str(wish.get("role") or "authenticated")),
                 )
-        except users.EmailTaken as error:
-            raise taken from error
+        except users.EmailTaken as exc:
+            raise taken from exc
 
     async def _signed_in(self, user_id: uuid.UUID, method: str) -> dict[str, Any]:
         async with self.pool.connection() as connection:
@@ -198,8 +198,8 @@ def user_id(text: object) -> uuid.UUID:
     """The id in `text`; raises AuthError when it is none."""
     try:
         return uuid.UUID(str(text))
-    except ValueError as error:
-        raise errors.invalid("user_id must be an UUID", 404) from error
+    except ValueError as exc:
+        raise errors.invalid("user_id must be an UUID", 404) from exc
 
 
 def _found(user: User | None) -> User:

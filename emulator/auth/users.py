@@ -131,8 +131,8 @@ async def create(
     documents = (Jsonb({**provider, **app_metadata}), Jsonb(dict(user_metadata)))
     try:
         created = await _one(connection, query + COLUMNS, *parameters, *documents)
-    except psycopg.errors.UniqueViolation as error:
-        raise EmailTaken from error
+    except psycopg.errors.UniqueViolation as exc:
+        raise EmailTaken from exc
     assert created is not None, "insert returns its row"  # noqa: S101
     return created
 
@@ -163,8 +163,8 @@ async def update(
         return await _one(
             connection, query + COLUMNS, address, password, confirmed, *documents, user_id
         )
-    except psycopg.errors.UniqueViolation as error:
-        raise EmailTaken from error
+    except psycopg.errors.UniqueViolation as exc:
+        raise EmailTaken from exc
 
 
 async def delete(connection: Connection, user_id: uuid.UUID) -> bool:

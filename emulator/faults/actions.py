@@ -57,8 +57,8 @@ async def _do(database: Database, faults: Faults, fault: Fault) -> None:
         case "terminate":
             try:
                 count = await asyncio.to_thread(_terminate, database, fault.options["what"])
-            except psycopg.Error as error:
-                logger.warning("could not terminate: %s", str(error).strip())
+            except psycopg.Error as exc:
+                logger.warning("could not terminate: %s", str(exc).strip())
             else:
                 faults.hit(fault, count)
         case "postgres-kill":
@@ -85,5 +85,5 @@ async def _stop(database: Database, faults: Faults, fault: Fault) -> None:
     finally:
         try:
             await asyncio.to_thread(database.server.start)
-        except StartFailed as error:
-            database.server.on_failure(f"PostgreSQL cannot be started again: {error}")
+        except StartFailed as exc:
+            database.server.on_failure(f"PostgreSQL cannot be started again: {exc}")

@@ -87,8 +87,8 @@ def _ask(
         with opener.open(request, timeout=PATIENCE_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
-    except urllib.error.HTTPError as error:
-        with error:
-            raise CommandFailed(json.load(error)["message"]) from error
-    except OSError as error:
-        raise CommandFailed(f"no emulator answers at {url}: {error}; name its --port") from error
+    except urllib.error.HTTPError as exc:
+        with exc:
+            raise CommandFailed(json.load(exc)["message"]) from exc
+    except OSError as exc:
+        raise CommandFailed(f"no emulator answers at {url}: {exc}; name its --port") from exc

@@ -65,8 +65,8 @@ class _Control:
             return Response(status_code=400)  # which nobody gets
         except (ValueError, RecursionError):
             return JSONResponse({"message": "the body is not JSON"}, 400)
-        except InvalidFault as error:
-            return JSONResponse({"message": str(error)}, 400)
+        except InvalidFault as exc:
+            return JSONResponse({"message": str(exc)}, 400)
         return JSONResponse(fault.shown(), 201)
 
     def _allowed(self, request: Request) -> bool:

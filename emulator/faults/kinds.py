@@ -141,6 +141,6 @@ def options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, option in kind.options.items():
         try:
             chosen[key] = option.check(given[key]) if key in given else option.default
-        except ValueError as error:
-            raise InvalidFault(f"{key} of {name} is {given[key]!r}; it takes {error}") from error
+        except ValueError as exc:
+            raise InvalidFault(f"{key} of {name} is {given[key]!r}; it takes {exc}") from exc
     return chosen

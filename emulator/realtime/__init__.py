@@ -120,8 +120,8 @@ class Realtime:
                 await self._feed.running.wait()
                 if self._settings.cold_broadcast_ms is None:
                     await self._listeners.replicating.wait()
-        except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
+        except BaseException as exc:
+            await self.__aexit__(type(exc), exc, exc.__traceback__)
             raise
         return self
 
@@ -169,8 +169,8 @@ class Realtime:
                     if batch and (isinstance(message, Commit) or len(batch) == SPREAD_ROWS):
                         await self._spread(batch)
                         batch.clear()
-            except psycopg.Error as error:
-                logger.warning("replication of broadcasts interrupted: %s", str(error).strip())
+            except psycopg.Error as exc:
+                logger.warning("replication of broadcasts interrupted: %s", str(exc).strip())
             replicating.clear()
             await asyncio.sleep(self._settings.broadcast_reconnect_ms / 1000)
 
@@ -188,8 +188,8 @@ class Realtime:
             try:
                 async with self._pool.connection() as connection:
                     await connection.execute(PARTITIONS.read_bytes())
-            except (psycopg.Error, PoolTimeout) as error:
-                logger.warning("no upkeep of realtime.messages: %s", str(error).strip())
+            except (psycopg.Error, PoolTimeout) as exc:
+                logger.warning("no upkeep of realtime.messages: %s", str(exc).strip())
             await asyncio.sleep(UPKEEP_SECONDS)
 
     async def _tenant_is_known(self) -> bool:
@@ -218,9 +218,9 @@ class Realtime:
             if key is None:
                 raise InvalidToken("API key is missing", "malformed")
             self._keys.identify(key)
-        except InvalidToken as error:
+        except InvalidToken as exc:
             await asyncio.sleep(self._settings.connect_refusal_ms / 1000)
-            await _deny(websocket, JSONResponse({"error": str(error)}, 401, media_type=JSON))
+            await _deny(websocket, JSONResponse({"error": str(exc)}, 401, media_type=JSON))
             return
         if not await self._tenant_is_known():
             await _deny(websocket, HTMLResponse("Internal Server Error", 500))

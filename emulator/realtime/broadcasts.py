@@ -133,8 +133,8 @@ def _encoded(broadcast: Broadcast, listener: Listener) -> bytes | None:
     try:
         encoded = broadcast.encoded(listener.vsn, PREFIX + listener.topic)
         return None if encoded is None else packed(encoded)
-    except Oversized as error:
-        logger.warning("a broadcast cannot be sent in protocol version 2: %s", error)
+    except Oversized as exc:
+        logger.warning("a broadcast cannot be sent in protocol version 2: %s", exc)
         return None
 
 

@@ -123,10 +123,10 @@ async def _resolve(
             await _check(connection, table, role, binding)
     except psycopg.OperationalError:
         raise
-    except psycopg.Error as error:
-        raise _exception(binding, _named(error)) from error
-    except _Refused as error:
-        raise _exception(binding, f"ERROR P0001 (raise_exception) {error}") from error
+    except psycopg.Error as exc:
+        raise _exception(binding, _named(exc)) from exc
+    except _Refused as exc:
+        raise _exception(binding, f"ERROR P0001 (raise_exception) {exc}") from exc
     return oids
 
 
@@ -196,8 +196,8 @@ async def _check_pattern(connection: Connection, filter_: Filter, column: TableC
         return
     try:
         await connection.execute("select '' ~ %s::text", (filter_.value,))
-    except psycopg.DataError as error:
-        reason = error.diag.message_primary
+    except psycopg.DataError as exc:
+        reason = exc.diag.message_primary
         raise _Refused(
             f"invalid regular expression for {filter_.operator} filter: {reason}"
-        ) from error
+        ) from exc

@@ -126,10 +126,10 @@ class Channels:
         try:
             identity = self.identify(token)
             bindings = _bindings(message.payload)
-        except InvalidToken as error:
-            return _refuse(message, tokens.join_refusal(error))
-        except TypeError as error:
-            return _refuse(message, f"UnknownErrorOnChannel: {error}")
+        except InvalidToken as exc:
+            return _refuse(message, tokens.join_refusal(exc))
+        except TypeError as exc:
+            return _refuse(message, f"UnknownErrorOnChannel: {exc}")
         options = Options.of(message.payload)
         return Channel(message.topic, message.join_ref, token, identity, bindings, options)
 
@@ -187,8 +187,8 @@ class Channels:
             return []
         try:
             identity = self.identify(token)
-        except InvalidToken as error:
-            return self._shut(channel, tokens.push_refusal(error))
+        except InvalidToken as exc:
+            return self._shut(channel, tokens.push_refusal(exc))
         channel.token, channel.identity = token, identity
         if not channel.options.private:
             return self._renewed(channel)

@@ -131,10 +131,10 @@ class Delivery:
                 if await self._serve(batch):
                     factor = 0
                 backoff.reset()
-            except (psycopg.Error, PoolTimeout, PollLost) as error:
+            except (psycopg.Error, PoolTimeout, PollLost) as exc:
                 self._faults.lost["poll"] += sum(c.relation.oid in self._by_table for c in batch)
-                logger.warning("a poll with %d changes is lost: %s", len(batch), error)
-                if isinstance(error, psycopg.OperationalError):  # also when it took too long
+                logger.warning("a poll with %d changes is lost: %s", len(batch), exc)
+                if isinstance(exc, psycopg.OperationalError):  # also when it took too long
                     self._feed.restart()
                 await backoff.pause()
 

@@ -68,8 +68,8 @@ class Feed:
                 await self._stream()
             except TimeoutError:
                 logger.warning("replication begun anew after a broken poll")
-            except psycopg.Error as error:
-                logger.warning("replication interrupted: %s", str(error).strip())
+            except psycopg.Error as exc:
+                logger.warning("replication interrupted: %s", str(exc).strip())
             finally:
                 if self.running.is_set():
                     backoff.reset()

@@ -130,8 +130,8 @@ def decode(frame: bytes) -> Message:
     reader = _Reader(frame)
     try:
         return _decode(reader)
-    except (struct.error, ValueError, IndexError) as error:
-        raise ProtocolError(f"malformed message {frame[:1]!r}: {error}") from error
+    except (struct.error, ValueError, IndexError) as exc:
+        raise ProtocolError(f"malformed message {frame[:1]!r}: {exc}") from exc
 
 
 def _decode(reader: _Reader) -> Message:

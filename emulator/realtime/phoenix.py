@@ -46,8 +46,8 @@ def decode(vsn: Version, frame: str | bytes) -> Message:
         return _decode_binary(frame)
     try:
         content = strict_json.parse(frame)
-    except ValueError as error:
-        raise MalformedFrame("not JSON") from error
+    except ValueError as exc:
+        raise MalformedFrame("not JSON") from exc
     match content:
         case {"topic": str(topic), "event": str(event), **rest} if vsn == "1.0.0":
             join_ref, ref, payload = rest.get("join_ref"), rest.get("ref"), rest.get("payload")
@@ -61,8 +61,8 @@ def decode(vsn: Version, frame: str | bytes) -> Message:
 def _decode_binary(frame: bytes) -> Message:
     try:
         user = userbroadcast.parse(frame)
-    except userbroadcast.MalformedBinary as error:
-        raise MalformedFrame(str(error)) from error
+    except userbroadcast.MalformedBinary as exc:
+        raise MalformedFrame(str(exc)) from exc
     return Message(user.topic, "broadcast", {}, user.ref, user.join_ref, user)
 
 

@@ -66,8 +66,8 @@ class Policies:
                     (list(probes),),
                 )
                 return frozenset(probes[id_] for (id_,) in await cursor.fetchall())
-        except (psycopg.Error, PoolTimeout) as error:
-            return _undecided(error)
+        except (psycopg.Error, PoolTimeout) as exc:
+            return _undecided(exc)
 
     async def writable(self, viewer: Viewer, topic: str) -> Verdict:
         """Whether the viewer may insert a broadcast on `topic`."""
@@ -81,8 +81,8 @@ class Policies:
                 return frozenset(("broadcast",))
         except InsufficientPrivilege:
             return frozenset()
-        except (psycopg.Error, PoolTimeout) as error:
-            return _undecided(error)
+        except (psycopg.Error, PoolTimeout) as exc:
+            return _undecided(exc)
 
     @asynccontextmanager
     async def _undone(self) -> AsyncIterator[Connection]:

@@ -33,8 +33,8 @@ async def watch(pool: Pool, settings: RealtimeSettings, changed: Callable[[], No
             async with pool.connection() as connection:
                 cursor = await connection.execute(_TABLES, (settings.publication,))
                 found = {row[0] for row in await cursor.fetchall()}
-        except (psycopg.Error, PoolTimeout) as error:
-            logger.info("could not look at the publication: %s", str(error).strip())
+        except (psycopg.Error, PoolTimeout) as exc:
+            logger.info("could not look at the publication: %s", str(exc).strip())
         else:
             if known is not None and found != known:
                 changed()

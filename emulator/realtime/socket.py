@@ -114,8 +114,8 @@ class Session:
     async def _take(self, frame: str | bytes) -> None:
         try:
             message = phoenix.decode(self._vsn, frame)
-        except phoenix.MalformedFrame as error:
-            logger.info("ignored a frame: %s", error)  # so does the real server
+        except phoenix.MalformedFrame as exc:
+            logger.info("ignored a frame: %s", exc)  # so does the real server
             return
         for effect in self._channels.receive(message):
             if isinstance(effect, Ask):
@@ -186,8 +186,8 @@ class Session:
         while True:
             try:
                 subscriber = await self._accepted(channel)
-            except filters.InvalidBinding as error:
-                self._apply(self._channels.rejected(channel, str(error)))
+            except filters.InvalidBinding as exc:
+                self._apply(self._channels.rejected(channel, str(exc)))
             except (psycopg.OperationalError, PoolTimeout):
                 self._apply(self._channels.rejected(channel, DATABASE_AWAY))
                 await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - no secret
@@ -255,5 +255,5 @@ class Session:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(code)
-        except (TimeoutError, WebSocketDisconnect) as error:
-            logger.info("could not close a connection in order: %s", error)
+        except (TimeoutError, WebSocketDisconnect) as exc:
+            logger.info("could not close a connection in order: %s", exc)

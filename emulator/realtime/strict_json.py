@@ -11,6 +11,6 @@ def parse(content: str | bytes) -> Any:
     try:
         value = json.loads(content)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
     return value

@@ -52,8 +52,8 @@ def parse(content: bytes) -> UserBroadcast:
     try:
         join_ref, ref, topic, event, metadata = (part.decode() for part in fields)
         body = rest if content[6] == BYTES else rest.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedBinary("not UTF-8") from error
+    except UnicodeDecodeError as exc:
+        raise MalformedBinary("not UTF-8") from exc
     return UserBroadcast(topic, event, body, metadata or None, ref or None, join_ref or None)
 
 

@@ -50,8 +50,8 @@ class SchemaCache:
         async with connection(self._pool) as held:
             try:
                 schema = await introspection.read(held, self._name)
-            except psycopg.Error as error:
-                raise errors.no_schema() from error
+            except psycopg.Error as exc:
+                raise errors.no_schema() from exc
         tables, functions = len(schema.tables), len(schema.functions)
         logger.info("read schema=%s tables=%d functions=%d", self._name, tables, functions)
         return schema

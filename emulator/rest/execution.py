@@ -47,12 +47,12 @@ async def _acquire(pool: Pool) -> Connection:
         return await pool.getconn(PROBE_AFTER_SECONDS)
     except PoolTimeout:
         await _probe(pool)
-    except (PoolClosed, TooManyRequests) as error:
-        raise errors.pool_exhausted() from error
+    except (PoolClosed, TooManyRequests) as exc:
+        raise errors.pool_exhausted() from exc
     try:
         return await pool.getconn(ACQUIRE_SECONDS)
-    except (PoolTimeout, PoolClosed, TooManyRequests) as error:
-        raise errors.pool_exhausted() from error
+    except (PoolTimeout, PoolClosed, TooManyRequests) as exc:
+        raise errors.pool_exhausted() from exc
 
 
 async def _probe(pool: Pool) -> None:
@@ -62,8 +62,8 @@ async def _probe(pool: Pool) -> None:
         if not isinstance(conninfo, str):
             return
         probe = await AsyncConnection.connect(conninfo, connect_timeout=CONNECT_SECONDS)
-    except psycopg.OperationalError as error:
-        raise errors.unreachable(str(error)) from error
+    except psycopg.OperationalError as exc:
+        raise errors.unreachable(str(exc)) from exc
     await probe.close()
 
 
@@ -80,8 +80,8 @@ async def run(
                 response.check(plan, answer)
                 if undo:
                     await held.execute("set constraints all immediate")
-        except psycopg.Error as error:
-            raise sqlstates.answer_to(error, identity.role) from error
+        except psycopg.Error as exc:
+            raise sqlstates.answer_to(exc, identity.role) from exc
     return response.build(plan, answer)
 
 

@@ -52,8 +52,8 @@ def _operation(scanner: Scanner, field: Field, value: Callable[[], str]) -> Comp
         return Comparison(field, "isdistinct", value(), negated=negated)
     try:
         found = _operator(scanner)
-    except ParseFailure as failure:
-        raise scanner.failure(OPERATOR if negated else f'"not" or {OPERATOR}') from failure
+    except ParseFailure as exc:
+        raise scanner.failure(OPERATOR if negated else f'"not" or {OPERATOR}') from exc
     operator, quantifier, language = found
     return Comparison(
         field, operator, value(), negated=negated, quantifier=quantifier, language=language

@@ -33,11 +33,11 @@ def authenticate(keys: Keys, apikey: str | None, authorization: str | None) -> I
         raise _refusal("PGRST301", message if token else f"{message} Authorization header")
     try:
         return keys.identify(token)
-    except InvalidToken as error:
-        code, message = WORDING.get(error.reason, ("PGRST301", "JWT couldn't be decoded"))
-        unknown = error.reason == "signature"
+    except InvalidToken as exc:
+        code, message = WORDING.get(exc.reason, ("PGRST301", "JWT couldn't be decoded"))
+        unknown = exc.reason == "signature"
         details = "None of the keys was able to decode the JWT" if unknown else None
-        raise _refusal(code, message, details) from error
+        raise _refusal(code, message, details) from exc
 
 
 def holder(keys: Keys, apikey: str | None) -> Identity:
@@ -50,8 +50,8 @@ def holder(keys: Keys, apikey: str | None) -> Identity:
         )
     try:
         identity = keys.identify(apikey)
-    except InvalidToken as error:
-        raise _unknown_key() from error
+    except InvalidToken as exc:
+        raise _unknown_key() from exc
     if identity.role not in ROLES or any(claim in identity.claims for claim in PERSONAL):
         raise _unknown_key()
     return identity

@@ -25,8 +25,8 @@ async def listen(dsn: str, cache: SchemaCache) -> NoReturn:
     while True:
         try:
             await _listen_once(dsn, cache)
-        except psycopg.OperationalError as error:
-            logger.debug("not listening for schema changes: %s", error)
+        except psycopg.OperationalError as exc:
+            logger.debug("not listening for schema changes: %s", exc)
         cache.forget()
         await asyncio.sleep(RETRY_SECONDS)
 

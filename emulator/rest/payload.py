@@ -46,8 +46,8 @@ def parse(
 def _text(body: bytes) -> str:
     try:
         text = body.decode()
-    except UnicodeDecodeError as error:
-        raise errors.invalid_body("Empty or invalid json") from error
+    except UnicodeDecodeError as exc:
+        raise errors.invalid_body("Empty or invalid json") from exc
     if "\0" in text:
         raise errors.invalid_body("Empty or invalid json")
     return text
@@ -57,8 +57,8 @@ def _named(text: str) -> Payload:
     try:
         # Numbers stay text: only the keys matter here, and a number may have any size.
         document = json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise errors.invalid_body("Empty or invalid json") from error
+    except (ValueError, RecursionError) as exc:
+        raise errors.invalid_body("Empty or invalid json") from exc
     if isinstance(document, dict):
         return Payload(text, tuple(sorted(document)))
     if not isinstance(document, list) or not document:

@@ -60,10 +60,8 @@ def _last(key: str) -> str:
 def _parsed(what: str, shown: str, parse_text: Callable[[], T]) -> T:
     try:
         return parse_text()
-    except ParseFailure as failure:
-        raise errors.unparsable(
-            what, shown, failure.line, failure.column, failure.details
-        ) from failure
+    except ParseFailure as exc:
+        raise errors.unparsable(what, shown, exc.line, exc.column, exc.details) from exc
 
 
 def _select(text: str) -> Query:

@@ -142,11 +142,11 @@ def _added(text: bytes) -> Headers:
         entries = [pair for entry in json.loads(text) for pair in entry.items()]
         if not all(isinstance(value, str) for _, value in entries):
             raise TypeError
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as exc:
         raise errors.ApiError(
             500,
             "PGRST111",
             "response.headers guc must be a JSON array composed of objects"
             " with a single key and a string value",
-        ) from error
+        ) from exc
     return entries

@@ -56,10 +56,10 @@ class _Endpoint:
             response = await _while_connected(self._respond(request, identity), receive)
         except ClientDisconnect:
             return
-        except ApiError as error:
-            response = Response(error.status, [JSON, *error.all_headers()], error.body())
-        except GatewayError as error:
-            response = Response(error.status, [JSON], error.body())
+        except ApiError as exc:
+            response = Response(exc.status, [JSON, *exc.all_headers()], exc.body())
+        except GatewayError as exc:
+            response = Response(exc.status, [JSON], exc.body())
         await _send(response, send, has_body=http.method != "HEAD")
 
     def _identify(self, http: HttpRequest) -> Identity:
@@ -74,8 +74,8 @@ class _Endpoint:
         schema = await self._cache.current()
         try:
             return schema, plan(request, schema)
-        except ApiError as error:
-            if error.code not in MAYBE_NEWER:
+        except ApiError as exc:
+            if exc.code not in MAYBE_NEWER:
                 raise
         schema = await self._cache.newer_than(schema)
         return schema, plan(request, schema)

@@ -94,8 +94,8 @@ class TokenGate:
             claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
         except (UnknownKey, NotCurrent):
             raise
-        except BadToken as error:
-            raise Denied(str(error)) from None
+        except BadToken as exc:
+            raise Denied(str(exc)) from None
         return self.judge(claims, endpoint)
 
     def judge(self, claims: Claims, endpoint: Endpoint) -> Grant:

@@ -102,10 +102,10 @@ class Jwks:
             document = json.loads(body)
             if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
                 raise ValueError("no list of keys")
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+        except (httpx.HTTPError, ValueError, RecursionError) as exc:
             kept = f"; the {len(self.keys)} known ones stay in force" if self.keys else ""
             logger.warning(
-                "signing keys cannot be fetched (%s %s)%s", type(error).__name__, error, kept
+                "signing keys cannot be fetched (%s %s)%s", type(exc).__name__, exc, kept
             )
             return False
         self.keys = published(document)

@@ -73,8 +73,8 @@ def served(access: Access, scoping: Scoping | None) -> dict[str, str]:
                 table = _table(access, role, endpoint)
                 if not table["bypasses"] and scoping is None:
                     _check_policies(table["policies"], role, endpoint)
-            except NotServed as refused:
-                found.setdefault(role, str(refused))
+            except NotServed as exc:
+                found.setdefault(role, str(exc))
     return found
 
 
@@ -140,9 +140,9 @@ class PolicyMonitor:
         """Read once; a failure is logged and leaves the answer as it is."""
         try:
             access = await self._read()
-        except Unavailable as error:
+        except Unavailable as exc:
             if not self._failing:
-                logger.warning("grants and policies cannot be read, trying on: %s", error)
+                logger.warning("grants and policies cannot be read, trying on: %s", exc)
             self._failing = True
             return
         self._failing = False

@@ -40,8 +40,8 @@ def whom(body: bytes) -> dict[str, str]:
     """
     try:
         content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
+    except (ValueError, RecursionError) as exc:
+        raise Refused(400, f"the body is not JSON: {exc}") from exc
     named = content if isinstance(content, dict) else {}
     if not named or named.keys() - {"user", "session"} or not all(map(_is_id, named.values())):
         raise Refused(422, 'the body must be {"user": "..."} or {"session": "..."}')

@@ -27,8 +27,8 @@ def notes(body: bytes) -> str | None:
         return None
     try:
         content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
+    except (ValueError, RecursionError) as exc:
+        raise Refused(400, f"the body is not JSON: {exc}") from exc
     if not isinstance(content, dict):
         raise Refused(422, 'the body must be a JSON object such as {"notes": "..."}')
     if unknown := sorted(content.keys() - {"notes"}):
@@ -115,8 +115,8 @@ async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
                 body += chunk
                 if len(body) > most:
                     raise Refused(413, f"the body is larger than {most} bytes")
-    except TimeoutError as error:
-        raise Refused(408, f"the body did not come within {BODY_SECONDS} s") from error
+    except TimeoutError as exc:
+        raise Refused(408, f"the body did not come within {BODY_SECONDS} s") from exc
     return bytes(body)
 
 
@@ -128,11 +128,11 @@ def parsed(model: type[M], body: bytes) -> M:
     """
     try:
         return model.model_validate_json(body)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
+    except ValidationError as exc:
+        problems = exc.errors(include_url=False, include_context=False, include_input=False)
         if problems[0]["type"] == "json_invalid":
-            raise Refused(400, f"the body is not JSON: {problems[0]['msg']}") from error
-        raise Refused(422, "; ".join(map(_said, problems))) from error
+            raise Refused(400, f"the body is not JSON: {problems[0]['msg']}") from exc
+        raise Refused(422, "; ".join(map(_said, problems))) from exc
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:

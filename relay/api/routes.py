@@ -158,10 +158,10 @@ def guarded(allows: Allows) -> type[APIRoute]:
                     return _refuse(Refused(403, foreign(request.headers)))
                 try:
                     response = await handle(request)
-                except Refused as error:
-                    response = _refuse(error)
-                except RequestValidationError as error:
-                    response = _refuse(Refused(422, _validation(error)))
+                except Refused as exc:
+                    response = _refuse(exc)
+                except RequestValidationError as exc:
+                    response = _refuse(Refused(422, _validation(exc)))
                 response.headers.update(cors(request.headers.get("origin")))
                 return response
 

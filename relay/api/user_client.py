@@ -74,9 +74,9 @@ class UserClient:
             reply = await self._client.request(
                 method, path, headers=headers, params=params, json=json
             )
-        except httpx.TransportError as error:
-            logger.warning("%s %s failed: %s", method, path, type(error).__name__)
-            raise Refused(503, _UNREACHABLE) from error
+        except httpx.TransportError as exc:
+            logger.warning("%s %s failed: %s", method, path, type(exc).__name__)
+            raise Refused(503, _UNREACHABLE) from exc
         if reply.is_success:
             return _content(reply)
         raise refusal(reply.status_code, reply.content)
@@ -110,5 +110,5 @@ def refusal(status: int, body: bytes) -> Refused:
 def _content(reply: httpx.Response) -> Any:
     try:
         return reply.json()
-    except ValueError as error:
-        raise Refused(502, "Supabase answered something that is not JSON") from error
+    except ValueError as exc:
+        raise Refused(502, "Supabase answered something that is not JSON") from exc

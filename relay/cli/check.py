@@ -41,8 +41,8 @@ async def _works(url: str, endpoint: str, wait: float, token: str | None) -> boo
             if wait:
                 changes = await _show(connection, endpoint, wait)
                 _say(endpoint, f"{changes} changes within {wait:g} s")
-    except ConnectionLost as error:
-        _say(endpoint, f"failed: {error}")
+    except ConnectionLost as exc:
+        _say(endpoint, f"failed: {exc}")
         return False
     return True
 
@@ -55,11 +55,11 @@ async def _state(connection: Connection) -> tuple[int, bool]:
             while (frame := await connection.receive())["type"] != "synced":
                 rows += frame["type"] in ("INSERT", "UPDATE")
                 upstream = frame["upstream"] if frame["type"] == "status" else upstream
-    except TimeoutError as error:
+    except TimeoutError as exc:
         raise ConnectionLost(
             f"no synced within {SYNCED_SECONDS} s, after {rows} rows; upstream is {upstream},"
             " /readyz of the relay says why"
-        ) from error
+        ) from exc
     return rows, bool(frame["complete"])
 
 

@@ -67,10 +67,10 @@ async def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
         [(kind, id)] = body.items()
         nobody = f"nothing was ended: the relay at {args.url} has no connection of {kind} {id}"
         problem = nobody if reply.is_success else str(answer["detail"])
-    except httpx.InvalidURL as error:
-        problem = f"{args.url} is no address: {error}"
-    except httpx.HTTPError as error:
-        problem = f"{args.url} {(await explain(args.url, error)).text}"
+    except httpx.InvalidURL as exc:
+        problem = f"{args.url} is no address: {exc}"
+    except httpx.HTTPError as exc:
+        problem = f"{args.url} {(await explain(args.url, exc)).text}"
     except (ValueError, KeyError, TypeError):
         problem = f"{args.url} does not answer like a relay"
     print(f"relay disconnect: {problem}", file=sys.stderr)

@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
         missing = [file for file in files if not (directory / file.name).exists()]
         for file in missing:
             (directory / file.name).write_bytes(file.read_bytes())
-    except OSError as error:
-        print(f"relay migrations: {directory} cannot be written: {error.strerror}", file=sys.stderr)
+    except OSError as exc:
+        print(f"relay migrations: {directory} cannot be written: {exc.strerror}", file=sys.stderr)
         return 1
     print(f"{len(missing)} of {len(files)} migrations written to {directory}")
     return 0

@@ -39,8 +39,8 @@ async def run(args: argparse.Namespace, token: str | None = None) -> int:
         parameters = [("last", str(args.last)), *args.filter]
         async with connect(args.url, args.endpoint, parameters, token) as connection:
             await (_print_raw(connection) if args.raw else _print_changes(connection))
-    except ConnectionLost as error:
-        _say(str(error))
+    except ConnectionLost as exc:
+        _say(str(exc))
     return 1
 
 

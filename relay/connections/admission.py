@@ -219,8 +219,8 @@ class Admission:
         address = self._proxies.client(request.address, request.headers)
         try:
             place = self.limiter.enter(address, self._now())
-        except LimitReached as limit:
-            return Rejected(HTTPStatus(limit.status), str(limit), limit.retry_seconds)
+        except LimitReached as exc:
+            return Rejected(HTTPStatus(exc.status), str(exc), exc.retry_seconds)
         decision = self._judge(request, place)
         if isinstance(decision, Rejected):
             self.limiter.leave(place)
@@ -246,12 +246,12 @@ class Admission:
             wanted = _parse(request.endpoint, request.query, format is Format.EVENTS)
             token = request.token() or wanted.token
             grant = self._grant(token, request.endpoint)
-        except BadParameter as bad:
-            return ClosedAtOnce(chosen, CloseCode.BAD_PARAMETER, str(bad), place)
-        except NotCurrent as untimely:
-            return ClosedAtOnce(chosen, CloseCode.TOKEN_EXPIRED, str(untimely), place)
-        except Denied as denied:
-            return ClosedAtOnce(chosen, CloseCode.UNAUTHORIZED, str(denied), place)
+        except BadParameter as exc:
+            return ClosedAtOnce(chosen, CloseCode.BAD_PARAMETER, str(exc), place)
+        except NotCurrent as exc:
+            return ClosedAtOnce(chosen, CloseCode.TOKEN_EXPIRED, str(exc), place)
+        except Denied as exc:
+            return ClosedAtOnce(chosen, CloseCode.UNAUTHORIZED, str(exc), place)
         except NotReady:
             not_ready = "the relay does not know yet who may see what; its /readyz says why"
             return Rejected(HTTPStatus.SERVICE_UNAVAILABLE, not_ready, RETRY_SECONDS)

@@ -145,8 +145,8 @@ class AuthenticatedConnection:
             return
         try:
             token = token_in(message)
-        except BadMessage as bad:
-            self.cut(CloseCode.BAD_MESSAGE, str(bad))
+        except BadMessage as exc:
+            self.cut(CloseCode.BAD_MESSAGE, str(exc))
             return
         if token is None and self._session is None:
             self.cut(CloseCode.UNAUTHORIZED, 'the first message has to be {"type":"auth", ...}')
@@ -192,8 +192,8 @@ class AuthenticatedConnection:
             return
         try:
             grant = self._shared.gate.judge(claims, self._endpoint)
-        except Denied as denied:
-            self.revoke(str(denied))
+        except Denied as exc:
+            self.revoke(str(exc))
         except NotReady:
             self.narrow("what the token gets is not known")
         else:
@@ -235,10 +235,8 @@ class AuthenticatedConnection:
             return
         try:
             self._judge(token)
-        except UnknownKey as unknown:
-            self._judging = asyncio.create_task(
-                self._look_for_key(unknown, token), name="signing keys"
-            )
+        except UnknownKey as exc:
+            self._judging = asyncio.create_task(self._look_for_key(exc, token), name="signing keys")
             self._judging.add_done_callback(self._judged)
 
     async def _look_for_key(self, unknown: UnknownKey, token: str) -> None:
@@ -255,10 +253,10 @@ class AuthenticatedConnection:
     def _judge(self, token: str) -> None:
         try:
             grant = self._shared.gate.admit(token, self._endpoint)
-        except NotCurrent as untimely:
-            self.narrow(str(untimely))
-        except Denied as denied:
-            self.revoke(str(denied))
+        except NotCurrent as exc:
+            self.narrow(str(exc))
+        except Denied as exc:
+            self.revoke(str(exc))
         except NotReady:
             self.cut(CloseCode.OVERLOADED, "the relay is not ready")
         else:
@@ -282,8 +280,8 @@ class AuthenticatedConnection:
         if claims is not None and claims.user is not None:
             try:
                 self._shared.limiter.sign_in(claims.user)
-            except LimitReached as limit:
-                self.cut(CloseCode.OVERLOADED, str(limit))
+            except LimitReached as exc:
+                self.cut(CloseCode.OVERLOADED, str(exc))
                 return
         self.grant = grant
         self._admitted = None

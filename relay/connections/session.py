@@ -211,8 +211,8 @@ class InitialSync:
         self._greeted = False
         try:
             replay = self._shared.resumes.at_once(presented, self._group)
-        except Unresumable as refused:
-            self._refuse(refused.reason)
+        except Unresumable as exc:
+            self._refuse(exc.reason)
             return
         except Unavailable:
             replay = None
@@ -232,8 +232,8 @@ class InitialSync:
                     break
                 except Unavailable:
                     await asyncio.sleep(RETRY_SECONDS)
-        except Unresumable as refused:
-            self._refuse(refused.reason)
+        except Unresumable as exc:
+            self._refuse(exc.reason)
         else:
             self._play_replay(replay)
         finally:
@@ -367,8 +367,8 @@ class Session:
                 # Where no token is asked for every one is as good as none: nothing expires.
                 pong = parse(message) is MessageKind.PING
                 self.answer(framed(encoding.PONG if pong else encoding.authenticated(None)))
-        except BadMessage as bad:
-            self.cut(CloseCode.BAD_MESSAGE, str(bad))
+        except BadMessage as exc:
+            self.cut(CloseCode.BAD_MESSAGE, str(exc))
 
     def heard(self, frames: int) -> bool:
         """The client has sent so many frames; false when they were too many, and it is cut."""

@@ -75,8 +75,8 @@ class Signer:
             if len(rest) != {_VERSION: 7, _WITHOUT_SEQ: 6}.get(version):
                 raise InvalidCursor
             return Cursor(Snapshot.parse(snapshot), *rest)
-        except (ValueError, TypeError, binascii.Error) as error:
-            raise InvalidCursor from error
+        except (ValueError, TypeError, binascii.Error) as exc:
+            raise InvalidCursor from exc
 
     def _text(self, cursor: Cursor, snapshot: Snapshot) -> str:
         body = _base64(

@@ -73,8 +73,8 @@ class Ring:
             self._entries = mmap.mmap(
                 self._descriptor, entries * _ENTRY.size, mmap.MAP_SHARED, offset=_QUEUE_ENTRIES
             )
-        except OSError as error:
-            raise Unusable(f"its memory cannot be mapped: {error}") from error
+        except OSError as exc:
+            raise Unusable(f"its memory cannot be mapped: {exc}") from exc
         self._words = memoryview(self._queues)[: size // 4 * 4].cast("I")
         self._head, self._tail = sending[0] // 4, sending[1] // 4
         self._done_head, self._done_tail = done[0] // 4, done[1] // 4
@@ -214,8 +214,8 @@ def _try(ring: Ring) -> None:
             raise Unusable(f"it tells of other sends than were made: {told}")
         try:
             received = b"".join(_received(full_end, sent))
-        except OSError as error:
-            raise Unusable("it sends less than it tells") from error
+        except OSError as exc:
+            raise Unusable("it sends less than it tells") from exc
         if received != data[:sent] or free_end.recv(100) != b"to the second one":
             raise Unusable("it sends something else")
 

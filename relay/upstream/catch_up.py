@@ -259,10 +259,10 @@ class CatchUp:
         before = self._upstream.catch_up.trouble
         try:
             await self.once()
-        except Unavailable as error:
-            self._upstream.catch_up.failed(str(error), refused=isinstance(error, KeyRefused))
+        except Unavailable as exc:
+            self._upstream.catch_up.failed(str(exc), refused=isinstance(exc, KeyRefused))
             if before is None:
-                logger.warning("catch-up fails, trying on: %s", error)
+                logger.warning("catch-up fails, trying on: %s", exc)
         else:
             if before is not None:
                 logger.info("catch-up works again")

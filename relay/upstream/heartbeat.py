@@ -110,10 +110,10 @@ class Heartbeat:
                 self._waiting_since = sent_at
             try:
                 before = await self._rest.heartbeat(instance, beat)
-            except Unavailable as error:
+            except Unavailable as exc:
                 if fresh and self._waiting_since == sent_at:
                     self._waiting_since = None
-                logger.debug("heartbeat not written: %s", error)
+                logger.debug("heartbeat not written: %s", exc)
                 return False
             if instance == self._identity.instance:
                 self.went_back |= before < self._identity.beat

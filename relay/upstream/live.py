@@ -267,13 +267,13 @@ class LiveLane:
             self._rebuilding = None
             try:
                 await self._attempt(await self._choose())
-            except LaneLost as lost:
-                if lost.lane:
+            except LaneLost as exc:
+                if exc.lane:
                     self._lanes.unproven(self._upstream.live.lane, self._now())
-                self._note(str(lost))
+                self._note(str(exc))
             # The official client raises whatever happens to it, and nothing may end this loop.
-            except Exception as error:  # noqa: BLE001
-                self._note(f"{type(error).__name__}: {error}")
+            except Exception as exc:  # noqa: BLE001
+                self._note(f"{type(exc).__name__}: {exc}")
             self._catch_up.request()
             await asyncio.sleep(pause(self._failures, random.random()))  # noqa: S311 jitter
             self._failures += 1
@@ -295,8 +295,8 @@ class LiveLane:
     async def _lacks_broadcast(self) -> bool:
         try:
             found = await self._rest.broadcasting()
-        except Unavailable as error:
-            logger.debug("not known whether the database broadcasts: %s", error)
+        except Unavailable as exc:
+            logger.debug("not known whether the database broadcasts: %s", exc)
             return False
         if found.lacks is not None and found.lacks != self._found.lacks:
             logger.warning("live lane broadcast is not possible: %s", found.lacks)
@@ -368,8 +368,8 @@ class LiveLane:
                     continue
                 try:
                     change = read(row)
-                except Incomplete as incomplete:
-                    self._read_again(row, incomplete)
+                except Incomplete as exc:
+                    self._read_again(row, exc)
                 else:
                     self._loss_detector.lived(change.endpoint.number, change.id, change.version)
                     changes.append(change)

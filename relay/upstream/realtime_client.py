@@ -87,8 +87,8 @@ async def dispose(client: AsyncRealtimeClient) -> None:
     try:
         async with asyncio.timeout(3):
             await client.close()
-    except Exception as error:  # noqa: BLE001 a client that is thrown away may fail as it likes
-        logger.debug("closing the Realtime client: %r", error)
+    except Exception as exc:  # noqa: BLE001 a client that is thrown away may fail as it likes
+        logger.debug("closing the Realtime client: %r", exc)
     finally:
         for channel in client.get_channels():
             channel.rejoin_timer.reset()

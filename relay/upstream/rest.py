@@ -113,8 +113,8 @@ class Rest:
         answer = await self._call("changes_since", asked)
         try:
             return _page(answer, after)
-        except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as error:
-            raise Unavailable(f"changes_since: unexpected answer ({error})") from error
+        except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as exc:
+            raise Unavailable(f"changes_since: unexpected answer ({exc})") from exc
 
     async def heartbeat(self, instance: str, beat: int) -> int:
         """Writes the relay's heartbeat row; the beat that it had before, 0 when there was none,
@@ -127,8 +127,8 @@ class Rest:
         answer = await self._call("relay_heartbeat", asked)
         try:
             return int(answer.get("before", beat) or 0)
-        except (TypeError, ValueError) as error:
-            raise Unavailable(f"relay_heartbeat: unexpected answer ({error})") from error
+        except (TypeError, ValueError) as exc:
+            raise Unavailable(f"relay_heartbeat: unexpected answer ({exc})") from exc
 
     async def broadcasting(self) -> Broadcasting:
         """Whether broadcasts of the database can be used.
@@ -168,8 +168,8 @@ class Rest:
         answer = await _answer(HEARTBEATS, query)
         try:
             return int(answer[0]["beat"]) if answer else None
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise Unavailable(f"{HEARTBEATS}: unexpected answer ({error})") from error
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
+            raise Unavailable(f"{HEARTBEATS}: unexpected answer ({exc})") from exc
 
     async def versions(self, endpoint: Endpoint, ids: Sequence[int]) -> dict[int, int]:
         """The newest version of each of these rows, deletions included; none of a row that never
@@ -190,8 +190,8 @@ class Rest:
             for what, query in ((endpoint.name, rows), ("deletions", deleted)):
                 for row in await _answer(what, query):
                     found[row["id"]] = max(row["version"], found.get(row["id"], 0))
-        except (KeyError, TypeError) as error:
-            raise Unavailable(f"{endpoint.name}: unexpected answer ({error})") from error
+        except (KeyError, TypeError) as exc:
+            raise Unavailable(f"{endpoint.name}: unexpected answer ({exc})") from exc
         return found
 
     async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
@@ -245,20 +245,20 @@ class Rest:
 async def _answer(what: str, query: Query) -> Any:
     try:
         return (await query.execute()).data
-    except APIError as error:
-        code = str(error.code or "")
-        refused = code == "401" or code.startswith("PGRST30") or "API key" in str(error.message)
+    except APIError as exc:
+        code = str(exc.code or "")
+        refused = code == "401" or code.startswith("PGRST30") or "API key" in str(exc.message)
         if refused:
             raise KeyRefused(
-                f"Supabase does not accept the relay's key ({error.message}): check"
+                f"Supabase does not accept the relay's key ({exc.message}): check"
                 " RELAY_SUPABASE_KEY (a JWT goes with SUPABASE_PUBLISHABLE_KEY) or"
                 " SUPABASE_SECRET_KEY, and that SUPABASE_URL is its project"
-            ) from error
+            ) from exc
         if code in _MISSING:
-            raise SchemaMissing(f"{NO_SCHEMA} ({error.message})") from error
-        raise Unavailable(" ".join(filter(None, (f"{what}:", code, error.message)))) from error
-    except httpx.HTTPError as error:
-        raise Unavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+            raise SchemaMissing(f"{NO_SCHEMA} ({exc.message})") from exc
+        raise Unavailable(" ".join(filter(None, (f"{what}:", code, exc.message)))) from exc
+    except httpx.HTTPError as exc:
+        raise Unavailable(f"{what}: {type(exc).__name__} {exc}".rstrip()) from exc
 
 
 def _rows(endpoint: Endpoint, answer: object) -> Sequence[Change]:
@@ -266,8 +266,8 @@ def _rows(endpoint: Endpoint, answer: object) -> Sequence[Change]:
         raise Unavailable(f"{endpoint.name}: unexpected answer")
     try:
         return [from_row(endpoint, row) for row in answer]
-    except (Incomplete, AttributeError) as error:
-        raise Unavailable(f"{endpoint.name}: unexpected row ({error})") from error
+    except (Incomplete, AttributeError) as exc:
+        raise Unavailable(f"{endpoint.name}: unexpected row ({exc})") from exc
 
 
 def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:

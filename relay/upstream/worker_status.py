@@ -73,10 +73,10 @@ class WorkerMonitor:
         while True:
             try:
                 self._read = WorkerStatus.of(await self._rest.worker_status()), self._now()
-            except (Unavailable, KeyError) as error:
+            except (Unavailable, KeyError) as exc:
                 if not self._trouble:
-                    logger.info("nothing is known of the worker: %s", error)
-                self._trouble = str(error)
+                    logger.info("nothing is known of the worker: %s", exc)
+                self._trouble = str(exc)
             else:
                 self._trouble = ""
             await asyncio.sleep(READ_SECONDS)

@@ -14,8 +14,8 @@ def programs() -> None:
     """The C programs, built once for all test workers."""
     try:
         build.compiler()
-    except build.NoCompiler as lacking:
-        pytest.skip(str(lacking))
+    except build.NoCompiler as exc:
+        pytest.skip(str(exc))
     build.FOLDER.mkdir(exist_ok=True)
     with (build.FOLDER / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -25,9 +25,9 @@ def call(connection: Connection, query: LiteralString, *values: Any) -> dict[str
     """The first row that `query` returns. Raises Refused."""
     try:
         row = connection.execute(query, values).fetchone()
-    except psycopg.Error as error:
-        diagnosis = error.diag
-        raise Refused(error.sqlstate, diagnosis.message_primary, diagnosis.message_hint) from error
+    except psycopg.Error as exc:
+        diagnosis = exc.diag
+        raise Refused(exc.sqlstate, diagnosis.message_primary, diagnosis.message_hint) from exc
     assert row is not None
     return row
 

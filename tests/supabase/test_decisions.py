@@ -175,8 +175,8 @@ def test_of_two_opposite_decisions_at_once_one_wins(shared: Database, worker: Co
             gate.wait()
             try:
                 decide(connection, row, decision)
-            except Refused as refusal:
-                return str(refusal.code)
+            except Refused as exc:
+                return str(exc.code)
             return decision
 
         with ThreadPoolExecutor(2) as pool:

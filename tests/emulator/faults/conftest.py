@@ -77,9 +77,9 @@ class Client:
         try:
             while True:
                 self._take(json.loads(await self.connection.recv()))
-        except ConnectionClosed as error:
-            self.reset = getattr(error.__cause__, "errno", None) == errno.ECONNRESET
-            self.closed = 1006 if error.rcvd is None else error.rcvd.code
+        except ConnectionClosed as exc:
+            self.reset = getattr(exc.__cause__, "errno", None) == errno.ECONNRESET
+            self.closed = 1006 if exc.rcvd is None else exc.rcvd.code
 
     def _take(self, frame: dict[str, Any]) -> None:
         payload = frame["payload"]

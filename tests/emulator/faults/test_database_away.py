@@ -74,8 +74,8 @@ async def refusal(ground: Ground) -> Response:
     while True:
         try:
             await ground.client()
-        except InvalidStatus as error:
-            return error.response
+        except InvalidStatus as exc:
+            return exc.response
 
 
 async def test_channels_are_dead_for_good_when_it_was_away_for_too_long(emptied: Database) -> None:

@@ -132,16 +132,16 @@ class Replay:
         try:
             opening = connect(address, additional_headers=headers, max_size=None)
             connection = await self.server.stack.enter_async_context(opening)
-        except InvalidStatus as refusal:
-            response = refusal.response
+        except InvalidStatus as exc:
+            response = exc.response
             found = response.status_code, (response.body or b"").decode()
             if answer is None or found != (answer.content["status"], answer.content["body"]):
-                raise Differs(f"refused: {found}") from refusal
+                raise Differs(f"refused: {found}") from exc
             expected = answer.content["headers"].get(
                 "content-type", response.headers["content-type"]
             )
             if response.headers["content-type"] != expected:
-                raise Differs(f"refused with {response.headers}") from refusal
+                raise Differs(f"refused with {response.headers}") from exc
             return
         if answer is not None:
             raise Differs("not refused")
@@ -249,8 +249,8 @@ class Replay:
     async def _raw(self, client: Client, step: Step) -> str:
         try:
             return await client.raw()
-        except (TimeoutError, ConnectionClosed) as error:
-            raise Differs(f"at {step.at}: nothing came for {step.frame[:300]}") from error
+        except (TimeoutError, ConnectionClosed) as exc:
+            raise Differs(f"at {step.at}: nothing came for {step.frame[:300]}") from exc
 
     async def _terminate(self) -> None:
         """End connections of Realtime's, and write what it then misses."""
@@ -276,8 +276,8 @@ class Replay:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await connection.wait_closed()
-        except TimeoutError as error:
-            raise Differs("not closed") from error
+        except TimeoutError as exc:
+            raise Differs("not closed") from exc
         found = (connection.close_code, connection.close_reason)
         if found != (step.content["code"], step.content["reason"]):
             raise Differs(f"closed with {found}")

@@ -157,8 +157,8 @@ async def outcome(client: ClientConnection, source: str, token: str | None) -> t
             await client.send(json.dumps({"type": "auth", "token": token}))
         while '"synced"' not in read:
             read += str(await client.recv()).replace(REQUEST, "")
-    except ConnectionClosed as closed:
-        return read, closed.rcvd.code if closed.rcvd else 1006
+    except ConnectionClosed as exc:
+        return read, exc.rcvd.code if exc.rcvd else 1006
     return read, 0
 
 
@@ -167,5 +167,5 @@ async def tried(host: str, endpoint: str, source: str, token: str | None) -> tup
     try:
         async with bring(host, endpoint, source, token) as client:
             return await outcome(client, source, token)
-    except InvalidStatus as refused:
-        return "", refused.response.status_code
+    except InvalidStatus as exc:
+        return "", exc.response.status_code

@@ -76,8 +76,8 @@ def of_queries(inputs: Inputs) -> None:
     try:
         wanted = parse_query(inputs.random.choice(ENDPOINTS), text, resumable=True)
         said = str(wanted.filter)
-    except BadParameter as bad:
-        said = str(bad)
+    except BadParameter as exc:
+        said = str(exc)
     assert said.encode() is not None  # it goes into logs and close frames
 
 
@@ -98,8 +98,8 @@ def refusal(read: Callable[[], object]) -> int | None:
     """The status that it is refused with."""
     try:
         read()
-    except Refused as refused:
-        return refused.status
+    except Refused as exc:
+        return exc.status
     return None
 
 
@@ -145,5 +145,5 @@ def test_it_is_read_or_refused(read: Callable[[Inputs], None]) -> None:
     for attempt in range(ATTEMPTS // 10):
         try:
             read(inputs)
-        except Exception as error:
-            raise AssertionError(f"attempt {attempt} of seed {SEED}") from error
+        except Exception as exc:
+            raise AssertionError(f"attempt {attempt} of seed {SEED}") from exc

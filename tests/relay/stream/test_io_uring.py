@@ -23,8 +23,8 @@ ROW = b'{"id":1,"severity":"critical"}' * 12
 def ring() -> Iterator[io_uring.Ring]:
     try:
         ring = io_uring.opened()
-    except io_uring.Unusable as reason:
-        pytest.skip(f"no io_uring: {reason}")
+    except io_uring.Unusable as exc:
+        pytest.skip(f"no io_uring: {exc}")
     yield ring
     if not ring.closed:
         ring.close()
@@ -99,8 +99,8 @@ def test_who_is_gone_has_taken_nothing_and_the_last_one_has_its_place(ring: io_u
 def test_a_closed_ring_sends_nothing_and_says_so() -> None:
     try:
         ring = io_uring.opened()
-    except io_uring.Unusable as reason:
-        pytest.skip(f"no io_uring: {reason}")
+    except io_uring.Unusable as exc:
+        pytest.skip(f"no io_uring: {exc}")
     batch = io_uring.SocketBatch(ring)
     ring.close()
     with pairs(2) as ends:

@@ -235,9 +235,9 @@ def check(made: Made) -> str:
 
     try:
         events = EventRows(records(), reading)
-    except FileError as error:
+    except FileError as exc:
         if made.rows is not None:
-            raise AssertionError("a well-formed file was refused") from error
+            raise AssertionError("a well-formed file was refused") from exc
         return "refused as a whole"
     table, silent = Table(), Silent()
     found = list(events)

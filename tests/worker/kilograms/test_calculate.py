@@ -62,8 +62,8 @@ def maybe(event_type: str, columns: dict[str, Any]) -> Event:
 def outcome(found: Event) -> Prediction | Implausible:
     try:
         return kilograms(found)
-    except Implausible as held:
-        return held
+    except Implausible as exc:
+        return exc
 
 
 @given(TYPES, SETS)
