@@ -154,37 +154,20 @@ comment on column public.predictions.dq is 'Quality of the data: 1 metered or ev
 comment on column public.predictions.estimated is 'Something was assumed that the event does not say.';
 comment on column public.predictions.in_range is 'No input lies outside of its usual range.';
 
-create or replace function public.batch_state(batch uuid) returns jsonb
-language sql stable set search_path = '' as $$
-  with keys as (
-    select distinct e.supplier_id as entity, e.event_type
-    from public.event_queue q join public.events_normalized e on e.id = q.event_id
-    where q.batch = batch_state.batch
-  )
-  select pg_catalog.jsonb_build_object(
-    'baselines', coalesce((
-      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) from public.baselines b
-      join keys k on k.entity = b.entity and k.event_type = b.event_type and b.entity_type = 'supplier'), '[]'),
-    'episodes', coalesce((
-      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(h)) from public.hotspots h
-      join keys k on k.entity = h.entity and k.event_type = h.event_type and h.entity_type = 'supplier'
-      where h.status = 'active'), '[]'),
-    'suppliers', coalesce((
-      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(s)) from public.suppliers s
-      where s.supplier_id in (select k.entity from keys k)), '[]'))
-$$;
-comment on function public.batch_state(uuid) is
-  'What a claimed batch is judged against: baselines and open episodes of its entities, and what is fixed for its suppliers.';
-
--- The length of texts is looked at before anything is serialised: octet_length() reads it from the row without fetching the value.
-create or replace function public.claim_events(holder uuid, token bigint, lease_seconds int, size int, max_bytes int) returns jsonb
+-- The length of texts is looked at before anything is serialised: octet_length() reads it from the row without fetching the value. Most
+-- columns of an event are null and left out; JSON is put together as text, since it is only passed on.
+drop function public.claim_events(uuid, bigint, int, int, int);
+create function public.claim_events(holder uuid, token bigint, lease_seconds int, size int, max_bytes int) returns json
 language plpgsql set search_path = '' as $$
 declare
   widest constant int := 65536;
   new_batch constant uuid := pg_catalog.gen_random_uuid();
   new_until constant timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds);
-  claimed jsonb;
+  claimed text;
+  number int;
+  keys jsonb;
   set_aside int;
+  quarantined int := 0;
 begin
   perform public.hold_lease(holder, token);
   update public.leases l set until = new_until where l.name = 'scan';
@@ -193,7 +176,7 @@ begin
     with pending as (
       select q.event_id from public.event_queue q
       where q.state = 'pending' and (q.claimed_until is null or q.claimed_until <= pg_catalog.clock_timestamp())
-      order by q.event_id limit least(greatest(size, 1), 500)
+      order by q.event_id limit least(greatest(size, 1), 2000)
     ), measured as materialized (
       select e.id, coalesce(pg_catalog.octet_length(e.source_key), 0) + pg_catalog.octet_length(e.supplier_id)
         + coalesce(pg_catalog.octet_length(e.vehicle_type), 0) + coalesce(pg_catalog.octet_length(e.fuel_type), 0)
@@ -215,47 +198,57 @@ begin
         from measured m where m.octets <= widest) running
       where octets <= max_bytes or place = 1
     ), serialised as materialized (
-      select e.id, pg_catalog.to_jsonb(e) || case
-        when exists (select from public.quarantine r where r.event_id = e.id and r.state = 'released') then '{"released": true}'
-        else '{}' end::jsonb as event
+      select e.id, e.supplier_id, e.event_type, pg_catalog.json_strip_nulls(pg_catalog.row_to_json(e))::text as event
       from public.events_normalized e join narrow n on n.id = e.id
     ), sized as (
-      select s.id, s.event, pg_catalog.sum(pg_catalog.octet_length(s.event::text)) over (order by s.id) as bytes,
+      select s.*, pg_catalog.sum(pg_catalog.octet_length(s.event)) over (order by s.id) as bytes,
         pg_catalog.row_number() over (order by s.id) as place
       from serialised s
-    ), taken as (
-      select id, event from sized where bytes <= max_bytes or place = 1
+    ), taken as materialized (
+      select s.id, s.supplier_id, s.event_type, case when r.event_id is null then s.event
+        else pg_catalog.left(s.event, -1) || ',"released":true}' end as event
+      from sized s left join public.quarantine r on r.event_id = s.id and r.state = 'released'
+      where s.bytes <= max_bytes or s.place = 1
     ), marked as (
       update public.event_queue q set batch = new_batch, claimed_until = new_until
       from taken t where q.event_id = t.id
     )
-    select (select pg_catalog.jsonb_agg(event order by id) from taken), (select pg_catalog.count(*) from unqueued)
-    into claimed, set_aside;
+    select pg_catalog.string_agg(t.event, ',' order by t.id), pg_catalog.count(*),
+      (select pg_catalog.count(*) from unqueued),
+      (select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'entity', d.supplier_id, 'entity_type', 'supplier', 'event_type', d.event_type, 'held', k.entity is not null))
+      from (select distinct t.supplier_id, t.event_type from taken t) d
+      left join public.detector_keys k on k.entity = d.supplier_id and k.entity_type = 'supplier' and k.event_type = d.event_type
+        and k.token = claim_events.token)
+    into claimed, number, set_aside, keys from taken t;
+    quarantined := quarantined + set_aside;
     exit when claimed is not null or set_aside = 0;
   end loop;
   if claimed is null then
-    return pg_catalog.jsonb_build_object(
-      'batch', null, 'events', '[]'::jsonb, 'baselines', '[]'::jsonb, 'episodes', '[]'::jsonb, 'suppliers', '[]'::jsonb);
+    return pg_catalog.json_build_object(
+      'batch', null, 'events', '[]'::json, 'baselines', '[]'::json, 'episodes', '[]'::json, 'suppliers', '[]'::json,
+      'quarantined', quarantined);
   end if;
-  insert into public.batches (id, token, events) values (new_batch, claim_events.token, pg_catalog.jsonb_array_length(claimed));
-  return pg_catalog.jsonb_build_object('batch', new_batch, 'events', claimed) || public.batch_state(new_batch);
+  insert into public.batches (id, token, events) values (new_batch, claim_events.token, number);
+  return pg_catalog.concat('{"batch":"', new_batch, '","quarantined":', quarantined, ',"events":[', claimed, '],',
+    pg_catalog.substr(public.keys_state(keys)::text, 2));
 end $$;
 comment on function public.claim_events(uuid, bigint, int, int, int) is
-  'Claims up to 500 pending events in order of arrival, at most max_bytes of JSON (one at least), and renews the lease. Events that were released from quarantine say so; those with too much text are put there.';
+  'Claims up to 2000 pending events in order of arrival, at most max_bytes of JSON (one at least), and renews the lease. Without the state of keys that were written under this lease.';
+revoke execute on function public.claim_events(uuid, bigint, int, int, int) from public, anon, authenticated, service_role;
+grant execute on function public.claim_events(uuid, bigint, int, int, int) to service_role;
 
--- As before, with quarantined events, which complete like any other, with suppliers, and with predictions of a factor set.
+-- Quarantined events complete like any other.
 create or replace function public.commit_batch(holder uuid, token bigint, batch uuid, result jsonb) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '30s' as $$
 declare
-  nothing constant jsonb := '{"events": [], "failed": [], "quarantined": [], "suppliers": [], "predictions": [], "baselines": [], "episodes": [], "alerts": [], "recommendations": []}';
+  nothing constant jsonb := '{"events": [], "failed": [], "quarantined": [], "suppliers": [], "predictions": [], "periods": []}';
   claimed public.batches;
-  refs jsonb;
   counts jsonb;
-  expected int;
   done int;
   failed int;
   quarantined int;
-  changed int;
+  computed int;
 begin
   result := nothing || result;
   perform public.hold_lease(holder, token);
@@ -311,79 +304,13 @@ begin
     vehicle_class = coalesce(old.vehicle_class, excluded.vehicle_class),
     vehicle_class_origin = coalesce(old.vehicle_class_origin, excluded.vehicle_class_origin), updated_at = pg_catalog.clock_timestamp();
 
-  insert into public.predictions (event_id, model_version, factor_set, factors_sha256, entity, entity_type, event_type, predicted_co2,
-    kg_ttw, kg_wtt, kg_model, kg_biogenic, scopes, method, factor_ids, grid_country, grid_year, grid_basis, vehicle_class,
-    activity, activity_basis, inputs, flags, dq, estimated, in_range, hotspot)
-  select p.event_id, p.model_version, coalesce(p.factor_set, p.model_version), p.factors_sha256, p.entity, p.entity_type, p.event_type,
-    p.predicted_co2, p.kg_ttw, p.kg_wtt, p.kg_model, p.kg_biogenic, p.scopes, p.method, coalesce(p.factor_ids, '{}'), p.grid_country,
-    p.grid_year, p.grid_basis, p.vehicle_class, p.activity, p.activity_basis, coalesce(p.inputs, '{}'), coalesce(p.flags, '{}'), p.dq,
-    p.estimated, p.in_range, p.hotspot
-  from pg_catalog.jsonb_populate_recordset(null::public.predictions, result -> 'predictions') p
-  on conflict on constraint predictions_pkey do update set
-    model_version = excluded.model_version, factors_sha256 = excluded.factors_sha256, predicted_co2 = excluded.predicted_co2,
-    kg_ttw = excluded.kg_ttw, kg_wtt = excluded.kg_wtt, kg_model = excluded.kg_model, kg_biogenic = excluded.kg_biogenic,
-    scopes = excluded.scopes, method = excluded.method, factor_ids = excluded.factor_ids, grid_country = excluded.grid_country,
-    grid_year = excluded.grid_year, grid_basis = excluded.grid_basis, vehicle_class = excluded.vehicle_class,
-    activity = excluded.activity, activity_basis = excluded.activity_basis, inputs = excluded.inputs, flags = excluded.flags,
-    dq = excluded.dq, estimated = excluded.estimated, in_range = excluded.in_range, hotspot = excluded.hotspot;
-
-  insert into public.baselines as old (entity, entity_type, event_type, median, mad, sample_size, state, samples, normal_streak)
-  select b.entity, b.entity_type, b.event_type, b.median, b.mad, b.sample_size, b.state, b.samples, b.normal_streak
-  from pg_catalog.jsonb_to_recordset(result -> 'baselines') as b(entity text, entity_type text, event_type text, median double precision,
-    mad double precision, sample_size int, state text, samples double precision[], normal_streak int)
-  on conflict on constraint baselines_pkey do update set
-    median = excluded.median, mad = excluded.mad, sample_size = excluded.sample_size, state = excluded.state,
-    samples = excluded.samples, normal_streak = excluded.normal_streak, updated_at = pg_catalog.clock_timestamp();
-
-  -- Known episodes first: one that resolves makes room for the one that opens after it.
-  update public.hotspots h set
-    predicted_co2 = e.predicted_co2, baseline_co2 = e.baseline_co2, percent_above = e.percent_above, severity = e.severity,
-    status = e.status, event_id = e.event_id,
-    resolved_at = case when e.status = 'resolved' then pg_catalog.clock_timestamp() else h.resolved_at end
-  from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(id bigint, version int, predicted_co2 double precision,
-    baseline_co2 double precision, percent_above double precision, severity text, status text, event_id bigint)
-  where h.id = e.id and h.version = e.version and h.status = 'active';
-  get diagnostics changed = row_count;
-  expected := (select pg_catalog.count(*) from pg_catalog.jsonb_array_elements(result -> 'episodes') e where e ->> 'id' is not null);
-  if changed <> expected then
-    raise sqlstate 'PT409' using
-      message = pg_catalog.format('%s of %s episodes changed since they were read', expected - changed, expected), hint = 'episode';
-  end if;
-  -- Ids of new episodes are drawn first, so that alerts and recommendations find theirs by ref.
-  select coalesce(pg_catalog.jsonb_object_agg(
-    e.ref, coalesce(e.id, pg_catalog.nextval(pg_catalog.pg_get_serial_sequence('public.hotspots', 'id')))), '{}')
-  into refs from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint);
-  insert into public.hotspots (id, entity, entity_type, event_type, predicted_co2, baseline_co2, percent_above, severity, status, event_id, resolved_at)
-  overriding system value
-  select (refs ->> e.ref::text)::bigint, e.entity, e.entity_type, e.event_type, e.predicted_co2, e.baseline_co2, e.percent_above, e.severity,
-    e.status, e.event_id, case when e.status = 'resolved' then pg_catalog.clock_timestamp() end
-  from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint, entity text, entity_type text, event_type text,
-    predicted_co2 double precision, baseline_co2 double precision, percent_above double precision, severity text, status text, event_id bigint)
-  where e.id is null
-  on conflict (entity, entity_type, event_type) where status = 'active' do nothing;
-  get diagnostics changed = row_count;
-  expected := pg_catalog.jsonb_array_length(result -> 'episodes') - expected;
-  if changed <> expected then
-    raise sqlstate 'PT409' using
-      message = pg_catalog.format('%s of %s new episodes are open already', expected - changed, expected), hint = 'episode';
-  end if;
-
-  insert into public.alerts (hotspot_id, kind, level, message)
-  select (refs ->> a.ref::text)::bigint, a.kind, a.level, a.message
-  from pg_catalog.jsonb_to_recordset(result -> 'alerts') as a(ref int, kind text, level text, message text);
-  insert into public.recommendations (hotspot_id, action, co2_reduction, root_cause, source)
-  select (refs ->> r.ref::text)::bigint, r.action, r.co2_reduction, r.root_cause, r.source
-  from pg_catalog.jsonb_to_recordset(result -> 'recommendations') as r(ref int, action text, co2_reduction double precision,
-    root_cause text, source text);
+  perform public.write_predictions(result -> 'predictions');
+  computed := public.write_computed(result -> 'computed');
+  perform public.write_periods(result -> 'periods');
 
   select pg_catalog.jsonb_build_object(
-    'events', done, 'quarantined', quarantined, 'failed', failed, 'predictions', pg_catalog.jsonb_array_length(result -> 'predictions'),
-    'opened', pg_catalog.count(*) filter (where e ->> 'id' is null),
-    'updated', pg_catalog.count(*) filter (where e ->> 'id' is not null),
-    'resolved', pg_catalog.count(*) filter (where e ->> 'status' = 'resolved'),
-    'alerts', pg_catalog.jsonb_array_length(result -> 'alerts'),
-    'recommendations', pg_catalog.jsonb_array_length(result -> 'recommendations'))
-  into counts from pg_catalog.jsonb_array_elements(result -> 'episodes') e;
+    'events', done, 'quarantined', quarantined, 'failed', failed,
+    'predictions', pg_catalog.jsonb_array_length(result -> 'predictions') + computed) || public.write_findings(result) into counts;
   update public.batches b set result = counts, committed_at = pg_catalog.clock_timestamp() where b.id = claimed.id;
   return counts;
 end $$;
@@ -415,7 +342,8 @@ begin
   end if;
   with changed as (
     update public.quarantine r set state = verdict, decided_at = pg_catalog.clock_timestamp()
-    where r.event_id = any (events) and r.state = 'held' and not (r.kind = 'size' and verdict = 'released') returning r.event_id
+    where r.event_id = any (events) and r.state = 'held' and not (r.kind in ('size', 'time') and verdict = 'released')
+    returning r.event_id
   ) select coalesce(pg_catalog.array_agg(event_id), '{}') into decided from changed;
   if verdict = 'released' then
     insert into public.event_queue (event_id) select pg_catalog.unnest(decided) on conflict (event_id) do nothing;
@@ -426,6 +354,6 @@ begin
   return pg_catalog.cardinality(decided);
 end $$;
 comment on function public.decide_quarantine(bigint[], text) is
-  'Releases held events, which are then judged whatever their ranges, or drops them for good; their number. What has too much text cannot be released.';
+  'Releases held events, which are then judged whatever their ranges, or drops them for good; their number. What has too much text or no possible time cannot be released.';
 revoke execute on function public.decide_quarantine(bigint[], text) from public, anon, authenticated, service_role;
 grant execute on function public.decide_quarantine(bigint[], text) to service_role;

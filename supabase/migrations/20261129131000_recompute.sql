@@ -134,9 +134,10 @@ grant execute on function public.set_supplier(text, jsonb, jsonb, jsonb) to serv
 create function public.next_recompute(
   holder uuid, token bigint, lease_seconds int, basis jsonb default null, classes jsonb default null
 ) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set statement_timeout = '30s' as $$
 declare
   newest jsonb;
+  differs text;
   wanted public.recomputes;
 begin
   perform public.hold_lease(holder, token);
@@ -145,8 +146,13 @@ begin
     select r.basis into newest from public.recomputes r where r.supplier_id is null order by r.id desc limit 1;
     if newest is distinct from next_recompute.basis then
       if exists (select from public.predictions) or exists (select from public.quarantine) then
-        perform public.request_recompute(
-          null, 'factors, formulas or the grid country changed', next_recompute.basis, classes, false);
+        select pg_catalog.string_agg(
+          pg_catalog.format('%s was %s and is %s', k.key, coalesce(newest ->> k.key, 'not set'), coalesce(k.value #>> '{}', 'not set')),
+          ', ' order by k.key)
+        into differs from pg_catalog.jsonb_each(next_recompute.basis) k
+        where newest is not null and newest -> k.key is distinct from k.value;
+        perform public.request_recompute(null, pg_catalog.left(coalesce(differs, 'first start of a worker with emission factors'), 500),
+          next_recompute.basis, classes, false);
       else
         insert into public.recomputes (basis, reason, upto, total, state, finished_at)
         values (next_recompute.basis, 'the first start: nothing to compute', 0, 0, 'done', pg_catalog.clock_timestamp());
@@ -213,11 +219,18 @@ begin
     raise sqlstate 'PT409' using message = pg_catalog.format('recomputation %s has moved', recompute), hint = 'events';
   end if;
 
-  -- The verdict on the event stays, whatever its kilograms become. Whole rows, so that columns of later migrations are stored too.
-  select coalesce(pg_catalog.jsonb_agg(p.value || pg_catalog.jsonb_build_object(
-      'hotspot', coalesce((
-        select pg_catalog.bool_or(old.hotspot) from public.predictions old where old.event_id = (p.value ->> 'event_id')::bigint), false),
-      'created_at', pg_catalog.clock_timestamp())), '[]'),
+  -- The verdict on the event stays, whatever its kilograms become, and what is usual moves with them until the past is folded anew. Whole rows, so that columns of later migrations are stored too.
+  select coalesce(pg_catalog.jsonb_agg(p.value || coalesce((
+      select pg_catalog.jsonb_build_object(
+        'hotspot', pg_catalog.bool_or(old.hotspot),
+        'expected_kg', pg_catalog.max(pg_catalog.round(
+          (old.expected_kg * (p.value ->> 'predicted_co2')::double precision / nullif(old.predicted_co2, 0))::numeric, 3))
+          filter (where old.superseded_at is null),
+        'spread', pg_catalog.max(old.spread) filter (where old.superseded_at is null),
+        'day', coalesce(pg_catalog.max(old.day) filter (where old.superseded_at is null), pg_catalog.max(old.day)),
+        'occurred_at', pg_catalog.max(old.occurred_at))
+      from public.predictions old where old.event_id = (p.value ->> 'event_id')::bigint having pg_catalog.count(*) > 0),
+      '{"hotspot": false}') || pg_catalog.jsonb_build_object('created_at', pg_catalog.clock_timestamp())), '[]'),
     pg_catalog.count(*) filter (where not exists (
       select from public.predictions old
       where old.event_id = (p.value ->> 'event_id')::bigint and old.factor_set = p.value ->> 'factor_set'
@@ -239,6 +252,9 @@ begin
   get diagnostics held = row_count;
   delete from public.predictions p using pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
   where p.event_id = r.event_id and p.factor_set = work.basis ->> 'factor_set';
+  update public.predictions p set superseded_at = pg_catalog.clock_timestamp()
+  from pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
+  where p.event_id = r.event_id and p.superseded_at is null;
 
   with mended as (
     delete from public.quarantine q using pg_catalog.jsonb_array_elements_text(result -> 'requeued') m
@@ -264,3 +280,7 @@ comment on function public.commit_recompute(uuid, bigint, bigint, bigint, bigint
   'Stores what a page of a recomputation led to and moves on, once; the last page has the past of its keys folded anew.';
 revoke execute on function public.commit_recompute(uuid, bigint, bigint, bigint, bigint, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.commit_recompute(uuid, bigint, bigint, bigint, bigint, jsonb) to service_role;
+
+-- What looks through all events gets more time than hosted projects give by default.
+alter function public.request_recompute(text, text, jsonb, jsonb, boolean) set statement_timeout = '30s';
+alter function public.set_supplier(text, jsonb, jsonb, jsonb) set statement_timeout = '30s';

@@ -209,21 +209,23 @@ referencing old table as old_rows new table as new_rows for each statement execu
 create function public.keys_state(keys jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   with wanted as (
-    select k.entity, k.entity_type, k.event_type
-    from pg_catalog.jsonb_to_recordset(keys) as k(entity text, entity_type text, event_type text)
+    select k.entity, k.entity_type, k.event_type, coalesce(k.held, false) as held
+    from pg_catalog.jsonb_to_recordset(keys) as k(entity text, entity_type text, event_type text, held boolean)
   )
   select pg_catalog.jsonb_build_object(
     'clock', (select pg_catalog.max(k.newest_at) from public.detector_keys k),
     'keys', coalesce((
-      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(k)) from public.detector_keys k natural join wanted), '[]'),
+      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(k) - 'token') from public.detector_keys k natural join wanted w where not w.held), '[]'),
     'detectors', coalesce((
       select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
         'entity', d.entity, 'entity_type', d.entity_type, 'event_type', d.event_type,
         'series', d.series, 'method', d.method, 'basis', d.basis, 'country', d.country, 'state', d.state))
-      from public.detectors d natural join wanted), '[]'),
+      from public.detectors d natural join wanted w where not w.held), '[]'),
     'inputs', coalesce((
       select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(i) order by i.id)
       from public.detector_inputs i natural join wanted where not i.applied), '[]'),
+    'rebuilds', coalesce((
+      select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(w) - 'held') from wanted w natural join public.rebuilds r where r.state = 'queued'), '[]'),
     'episodes', coalesce((
       select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(h)) from public.hotspots h
       join wanted w on w.entity = h.entity and w.entity_type = h.entity_type and w.event_type = h.event_type
@@ -233,7 +235,7 @@ language sql stable set search_path = '' as $$
       where s.supplier_id in (select w.entity from wanted w)), '[]'))
 $$;
 comment on function public.keys_state(jsonb) is
-  'What keys are judged against: detectors, open episodes, words not heard yet, what is fixed for suppliers, and the newest event time of all.';
+  'What keys are judged against: detectors, open episodes, words not heard yet, rebuilds that wait, what is fixed for suppliers, and the newest event time of all.';
 revoke execute on function public.keys_state(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.keys_state(jsonb) to service_role;
 
@@ -250,16 +252,29 @@ comment on function public.batch_state(uuid) is 'What a claimed batch is judged 
 create function public.write_findings(findings jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  nothing constant jsonb := '{"anew": [], "keys": [], "detectors": [], "inputs": [], "heard": [], "notices": [], "rebuilds": [], "episodes": [], "alerts": [], "recommendations": []}';
+  nothing constant jsonb := '{"anew": [], "keys": [], "detectors": [], "inputs": [], "heard": [], "replayed": [], "notices": [], "rebuilds": [], "episodes": [], "alerts": [], "advised": [], "recommendations": [], "now": null, "cooldown_seconds": 0}';
   result constant jsonb := nothing || findings;
   refs jsonb;
   counts jsonb;
+  proposed record;
   expected int;
   changed int;
+  told int := 0;
 begin
   perform pg_catalog.set_config('hotspots.by_engine', 'on', true);
+  -- A word that was taken back since it was read must not count.
   update public.detector_inputs i set applied = true
-  from pg_catalog.jsonb_array_elements_text(result -> 'heard') h where i.id = h::bigint and not i.applied;
+  from pg_catalog.jsonb_array_elements_text(result -> 'heard') h where i.id = h::bigint;
+  get diagnostics changed = row_count;
+  perform from public.detector_inputs i
+  where i.id in (select r::bigint from pg_catalog.jsonb_array_elements_text(result -> 'replayed') r) for key share;
+  get diagnostics expected = row_count;
+  changed := changed + expected;
+  expected := pg_catalog.jsonb_array_length(result -> 'heard') + pg_catalog.jsonb_array_length(result -> 'replayed');
+  if changed <> expected then
+    raise sqlstate 'PT409' using
+      message = pg_catalog.format('%s of %s words were taken back since they were read', expected - changed, expected), hint = 'episode';
+  end if;
   delete from public.detectors d
   using pg_catalog.jsonb_to_recordset(result -> 'anew') as k(entity text, entity_type text, event_type text)
   where d.entity = k.entity and d.entity_type = k.entity_type and d.event_type = k.event_type;
@@ -288,12 +303,15 @@ begin
   perform public.request_rebuild(r.entity, r.entity_type, r.event_type, r.reason)
   from pg_catalog.jsonb_to_recordset(result -> 'rebuilds') as r(entity text, entity_type text, event_type text, reason text);
 
+  -- In the order in which people's decisions lock them.
+  perform from public.hotspots h
+  where h.id in (select (e ->> 'id')::bigint from pg_catalog.jsonb_array_elements(result -> 'episodes') e) order by h.id for update;
   -- Known episodes first: one that resolves makes room for the one that opens after it.
   update public.hotspots h set
     predicted_co2 = e.predicted_co2, baseline_co2 = e.baseline_co2, percent_above = e.percent_above, severity = e.severity,
-    status = e.status, event_id = e.event_id, phase = e.phase, series = e.series, rule = e.rule, excess_kg = e.excess_kg,
-    reason = pg_catalog.left(e.reason, 1000), occurred_at = e.occurred_at, last_seen_at = e.last_seen_at, drivers = e.drivers,
-    announced = e.announced, resolution = e.resolution,
+    peak_severity = coalesce(e.peak_severity, e.severity), status = e.status, event_id = e.event_id, phase = e.phase, series = e.series,
+    rule = e.rule, excess_kg = e.excess_kg, reason = pg_catalog.left(e.reason, 1000), occurred_at = e.occurred_at,
+    last_seen_at = e.last_seen_at, drivers = e.drivers, announced = e.announced, resolution = e.resolution,
     resolved_at = case when e.status = 'resolved' then pg_catalog.clock_timestamp() else h.resolved_at end
   from pg_catalog.jsonb_populate_recordset(null::public.hotspots, result -> 'episodes') e
   where h.id = e.id and h.version = e.version and h.status = 'active';
@@ -306,13 +324,14 @@ begin
   -- Ids of new episodes are drawn first, so that alerts and recommendations find theirs by ref.
   select coalesce(pg_catalog.jsonb_object_agg(
     e.ref, coalesce(e.id, pg_catalog.nextval(pg_catalog.pg_get_serial_sequence('public.hotspots', 'id')))), '{}')
-  into refs from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint);
-  insert into public.hotspots (id, entity, entity_type, event_type, predicted_co2, baseline_co2, percent_above, severity, status, event_id,
-    phase, series, rule, excess_kg, reason, occurred_at, last_seen_at, drivers, announced, resolution, resolved_at)
+  into refs from (
+    select * from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint) order by ref) e;
+  insert into public.hotspots (id, entity, entity_type, event_type, predicted_co2, baseline_co2, percent_above, severity, peak_severity,
+    status, event_id, phase, series, rule, excess_kg, reason, occurred_at, last_seen_at, drivers, announced, resolution, resolved_at)
   overriding system value
   select (refs ->> (e.part ->> 'ref'))::bigint, r.entity, r.entity_type, r.event_type, r.predicted_co2, r.baseline_co2, r.percent_above,
-    r.severity, r.status, r.event_id, r.phase, r.series, r.rule, r.excess_kg, pg_catalog.left(r.reason, 1000), r.occurred_at,
-    r.last_seen_at, r.drivers, r.announced, r.resolution,
+    r.severity, coalesce(r.peak_severity, r.severity), r.status, r.event_id, r.phase, r.series, r.rule, r.excess_kg,
+    pg_catalog.left(r.reason, 1000), r.occurred_at, r.last_seen_at, r.drivers, r.announced, r.resolution,
     case when r.status = 'resolved' then pg_catalog.clock_timestamp() end
   from pg_catalog.jsonb_array_elements(result -> 'episodes') as e(part),
     lateral pg_catalog.jsonb_populate_record(null::public.hotspots, e.part) r
@@ -324,20 +343,31 @@ begin
     raise sqlstate 'PT409' using
       message = pg_catalog.format('%s of %s new episodes are open already', expected - changed, expected), hint = 'episode';
   end if;
+  update public.hotspots h set previous_id = (
+    select pg_catalog.max(f.id) from public.hotspots f
+    where f.entity = h.entity and f.event_type = h.event_type and f.entity_type = h.entity_type and f.id < h.id)
+  from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint, reopens boolean)
+  where e.id is null and e.reopens and h.id = (refs ->> e.ref::text)::bigint;
 
-  insert into public.alerts (hotspot_id, kind, level, message)
-  select (refs ->> a.ref::text)::bigint, a.kind, a.level, a.message
-  from pg_catalog.jsonb_to_recordset(result -> 'alerts') as a(ref int, kind text, level text, message text);
-  insert into public.recommendations (hotspot_id, action, co2_reduction, root_cause, source)
-  select (refs ->> r.ref::text)::bigint, r.action, r.co2_reduction, r.root_cause, r.source
-  from pg_catalog.jsonb_to_recordset(result -> 'recommendations') as r(ref int, action text, co2_reduction double precision,
-    root_cause text, source text);
+  for proposed in
+    select (refs ->> a.ref::text)::bigint as hotspot, a.* from pg_catalog.jsonb_array_elements(result -> 'alerts') with ordinality as e(part, n),
+      lateral pg_catalog.jsonb_to_record(e.part) as a(ref int, kind text, level text, message text, reason text, occurred_at timestamptz)
+    order by e.n
+  loop
+    if public.write_alert(proposed.hotspot, proposed.kind, proposed.level, proposed.message, coalesce(proposed.reason, ''),
+      coalesce(proposed.occurred_at, pg_catalog.clock_timestamp()), (result ->> 'now')::timestamptz,
+      (result ->> 'cooldown_seconds')::double precision)
+    then
+      told := told + 1;
+    end if;
+  end loop;
+  perform public.write_advice(refs, result -> 'advised', result -> 'recommendations');
 
   select pg_catalog.jsonb_build_object(
     'opened', pg_catalog.count(*) filter (where e ->> 'id' is null),
     'updated', pg_catalog.count(*) filter (where e ->> 'id' is not null),
     'resolved', pg_catalog.count(*) filter (where e ->> 'status' = 'resolved'),
-    'alerts', pg_catalog.jsonb_array_length(result -> 'alerts'),
+    'alerts', told,
     'notices', pg_catalog.jsonb_array_length(result -> 'notices'),
     'rebuilds', pg_catalog.jsonb_array_length(result -> 'rebuilds'),
     'recommendations', pg_catalog.jsonb_array_length(result -> 'recommendations'))
@@ -347,94 +377,6 @@ end $$;
 comment on function public.write_findings(jsonb) is 'Part of commit_batch and commit_pass.';
 revoke execute on function public.write_findings(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.write_findings(jsonb) to service_role;
-
--- As before; what the detectors found is written by write_findings, as that of passes without events is.
-create or replace function public.commit_batch(holder uuid, token bigint, batch uuid, result jsonb) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '30s' as $$
-declare
-  nothing constant jsonb := '{"events": [], "failed": [], "quarantined": [], "suppliers": [], "predictions": []}';
-  claimed public.batches;
-  counts jsonb;
-  done int;
-  failed int;
-  quarantined int;
-begin
-  result := nothing || result;
-  perform public.hold_lease(holder, token);
-  select b.* into claimed from public.batches b where b.id = commit_batch.batch for update;
-  if not found then
-    raise sqlstate 'PT409' using message = pg_catalog.format('batch %s is unknown', commit_batch.batch), hint = 'events';
-  end if;
-  if claimed.result is not null then
-    return claimed.result;
-  end if;
-
-  -- Completion: every event of the batch is done, quarantined or failed, and still belongs to it.
-  delete from public.event_queue q using pg_catalog.jsonb_array_elements_text(result -> 'events') e
-  where q.event_id = e::bigint and q.batch = claimed.id;
-  get diagnostics done = row_count;
-  with held as (
-    delete from public.event_queue q using pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
-    where q.event_id = r.event_id and q.batch = claimed.id returning q.event_id
-  )
-  insert into public.quarantine as old (event_id, entity, event_type, kind, reason, column_name, raw_value)
-  select e.id, e.supplier_id, e.event_type, r.kind, pg_catalog.left(r.reason, 1000), r.column_name, pg_catalog.left(r.raw_value, 1000)
-  from pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint, kind text, reason text, column_name text, raw_value text)
-  join held h on h.event_id = r.event_id join public.events_normalized e on e.id = r.event_id
-  on conflict (event_id) do update set state = 'held', kind = excluded.kind, reason = excluded.reason,
-    column_name = excluded.column_name, raw_value = excluded.raw_value, created_at = pg_catalog.now(), decided_at = null;
-  get diagnostics quarantined = row_count;
-  update public.event_queue q set
-    attempts = q.attempts + 1, last_error = f.error, batch = null,
-    state = case when f.dead or q.attempts >= 2 then 'dead' else 'pending' end,
-    claimed_until = case when f.dead or q.attempts >= 2 then null
-      else pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => 30 * (q.attempts + 1)) end
-  from pg_catalog.jsonb_to_recordset(result -> 'failed') as f(event_id bigint, error text, dead boolean)
-  where q.event_id = f.event_id and q.batch = claimed.id;
-  get diagnostics failed = row_count;
-  if done + quarantined + failed <> claimed.events
-    or done <> pg_catalog.jsonb_array_length(result -> 'events')
-    or quarantined <> pg_catalog.jsonb_array_length(result -> 'quarantined')
-    or failed <> pg_catalog.jsonb_array_length(result -> 'failed')
-  then
-    raise sqlstate 'PT409' using
-      message = pg_catalog.format('batch %s has %s events, %s would be completed, %s quarantined and %s set aside',
-        claimed.id, claimed.events, done, quarantined, failed),
-      hint = 'events';
-  end if;
-
-  -- What a person set meanwhile stays.
-  insert into public.suppliers as old (supplier_id, vehicle_class, vehicle_class_origin, loads, largest_load_kg)
-  select s.supplier_id, s.vehicle_class, s.vehicle_class_origin, s.loads, s.largest_load_kg
-  from pg_catalog.jsonb_to_recordset(result -> 'suppliers') as s(supplier_id text, vehicle_class text, vehicle_class_origin text,
-    loads int, largest_load_kg double precision)
-  on conflict (supplier_id) do update set
-    loads = excluded.loads, largest_load_kg = excluded.largest_load_kg,
-    vehicle_class = coalesce(old.vehicle_class, excluded.vehicle_class),
-    vehicle_class_origin = coalesce(old.vehicle_class_origin, excluded.vehicle_class_origin), updated_at = pg_catalog.clock_timestamp();
-
-  insert into public.predictions (event_id, model_version, factor_set, factors_sha256, entity, entity_type, event_type, predicted_co2,
-    kg_ttw, kg_wtt, kg_model, kg_biogenic, scopes, method, factor_ids, grid_country, grid_year, grid_basis, vehicle_class, kg_per_km,
-    activity, activity_basis, inputs, flags, dq, estimated, in_range, hotspot)
-  select p.event_id, p.model_version, coalesce(p.factor_set, p.model_version), p.factors_sha256, p.entity, p.entity_type, p.event_type,
-    p.predicted_co2, p.kg_ttw, p.kg_wtt, p.kg_model, p.kg_biogenic, p.scopes, p.method, coalesce(p.factor_ids, '{}'), p.grid_country,
-    p.grid_year, p.grid_basis, p.vehicle_class, p.kg_per_km, p.activity, p.activity_basis, coalesce(p.inputs, '{}'), coalesce(p.flags, '{}'), p.dq,
-    p.estimated, p.in_range, p.hotspot
-  from pg_catalog.jsonb_populate_recordset(null::public.predictions, result -> 'predictions') p
-  on conflict on constraint predictions_pkey do update set
-    model_version = excluded.model_version, factors_sha256 = excluded.factors_sha256, predicted_co2 = excluded.predicted_co2,
-    kg_ttw = excluded.kg_ttw, kg_wtt = excluded.kg_wtt, kg_model = excluded.kg_model, kg_biogenic = excluded.kg_biogenic,
-    scopes = excluded.scopes, method = excluded.method, factor_ids = excluded.factor_ids, grid_country = excluded.grid_country,
-    grid_year = excluded.grid_year, grid_basis = excluded.grid_basis, vehicle_class = excluded.vehicle_class, kg_per_km = excluded.kg_per_km,
-    activity = excluded.activity, activity_basis = excluded.activity_basis, inputs = excluded.inputs, flags = excluded.flags,
-    dq = excluded.dq, estimated = excluded.estimated, in_range = excluded.in_range, hotspot = excluded.hotspot;
-
-  select pg_catalog.jsonb_build_object(
-    'events', done, 'quarantined', quarantined, 'failed', failed,
-    'predictions', pg_catalog.jsonb_array_length(result -> 'predictions')) || public.write_findings(result) into counts;
-  update public.batches b set result = counts, committed_at = pg_catalog.clock_timestamp() where b.id = claimed.id;
-  return counts;
-end $$;
 
 -- A pass is work on keys without events of a batch: folding a past anew, looking after silence, hearing words.
 create function public.commit_pass(holder uuid, token bigint, pass uuid, result jsonb) returns jsonb
@@ -448,6 +390,8 @@ begin
     return counts;
   end if;
   counts := public.write_findings(result);
+  perform public.forget_periods(coalesce(result -> 'rebuilt', '[]') || coalesce(result -> 'settled', '[]'));
+  perform public.write_periods(coalesce(result -> 'periods', '[]'));
   -- Before all of the key's events are there, history would have to be folded anew with each batch of it.
   update public.rebuilds r set state = 'settling'
   from pg_catalog.jsonb_to_recordset(result -> 'rebuilt') as k(entity text, entity_type text, event_type text)
@@ -547,26 +491,30 @@ comment on function public.due_keys(uuid, bigint, int, timestamptz, int) is
 revoke execute on function public.due_keys(uuid, bigint, int, timestamptz, int) from public, anon, authenticated, service_role;
 grant execute on function public.due_keys(uuid, bigint, int, timestamptz, int) to service_role;
 
-create function public.announce_open_episodes(holder uuid, token bigint) returns jsonb
+create function public.announce_open_episodes(
+  holder uuid, token bigint, clock timestamptz default null, cooldown_seconds double precision default 0
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  told int;
+  h public.hotspots;
+  told int := 0;
 begin
   perform public.hold_lease(holder, token);
   perform pg_catalog.set_config('hotspots.by_engine', 'on', true);
-  with lasting as (
-    update public.hotspots h set announced = true where h.status = 'active' and not h.announced
-    returning h.id, h.severity, h.entity, h.reason
-  )
-  insert into public.alerts (hotspot_id, kind, level, message)
-  select l.id, 'opened', l.severity, l.entity || ': ' || l.reason from lasting l order by l.id;
-  get diagnostics told = row_count;
+  for h in select * from public.hotspots o where o.status = 'active' and not o.announced order by o.id for update loop
+    -- It has lasted until its newest event: that is where the cool-down is over or not.
+    if public.write_alert(h.id, case when h.previous_id is null then 'opened' else 'reopened' end, h.severity, h.entity || ': ' || h.reason,
+      h.reason, h.last_seen_at, clock, cooldown_seconds)
+    then
+      told := told + 1;
+    end if;
+  end loop;
   return pg_catalog.jsonb_build_object('alerts', told);
 end $$;
-comment on function public.announce_open_episodes(uuid, bigint) is
-  'Tells of episodes from the past that are still open when everything is worked off.';
-revoke execute on function public.announce_open_episodes(uuid, bigint) from public, anon, authenticated, service_role;
-grant execute on function public.announce_open_episodes(uuid, bigint) to service_role;
+comment on function public.announce_open_episodes(uuid, bigint, timestamptz, double precision) is
+  'Tells of episodes that are still open when everything is worked off: of the past, or kept back by a silence or cool-down that is over.';
+revoke execute on function public.announce_open_episodes(uuid, bigint, timestamptz, double precision) from public, anon, authenticated, service_role;
+grant execute on function public.announce_open_episodes(uuid, bigint, timestamptz, double precision) to service_role;
 create index hotspots_unannounced on public.hotspots (id) where status = 'active' and not announced;
 
 -- The first rule compared kg per event, so it measured size. What it held open is closed, what it learned is gone with its table,
@@ -584,57 +532,3 @@ begin
   perform public.request_rebuilds(null, 'new detectors');
   perform pg_catalog.set_config('hotspots.by_engine', 'off', true);
 end $$;
-
--- As before, but the newest 400 events of each detector stay: its past can be folded anew from them.
-create or replace function public.prune(keep interval, keep_decisions interval default null) returns jsonb
-language plpgsql security definer set search_path = '' as $$
-declare
-  horizon constant timestamptz := pg_catalog.now() - keep;
-  running constant bigint := pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint;
-  events bigint;
-  episodes bigint;
-  decisions bigint;
-  forgotten bigint;
-  newest bigint;
-begin
-  if keep < interval '0' or keep_decisions < interval '0' then
-    raise exception 'an age to keep cannot be negative' using errcode = '22023';
-  end if;
-  with kept as materialized (
-    select d.*, coalesce((
-      select p.event_id from public.predictions p
-      where p.entity = d.entity and p.event_type = d.event_type and p.method = d.method
-        and coalesce(p.activity_basis, 'none') = d.basis and coalesce(p.grid_country, '') = d.country
-      order by p.event_id desc offset 399 limit 1), 0) as since
-    from (select distinct entity, event_type, method, basis, country from public.detectors) d
-  ), gone as (
-    delete from public.events_normalized where id in (
-      select e.id from public.events_normalized e where e.created_at < horizon
-        and not exists (select from public.event_queue q where q.event_id = e.id)
-        and not exists (
-          select from public.predictions p join kept k on k.entity = p.entity and k.event_type = p.event_type and k.method = p.method
-            and k.basis = coalesce(p.activity_basis, 'none') and k.country = coalesce(p.grid_country, '')
-          where p.event_id = e.id and p.event_id >= k.since)
-      limit 10000) returning 1
-  ) select pg_catalog.count(*) into events from gone;
-  with gone as (
-    delete from public.hotspots where id in (
-      select h.id from public.hotspots h where h.status <> 'active' and h.resolved_at < horizon limit 2000) returning 1
-  ) select pg_catalog.count(*) into episodes from gone;
-  with gone as (
-    delete from public.deletions where (tx, t, id) in (
-      select d.tx, d.t, d.id from public.deletions d where d.deleted_at < horizon and d.tx < running limit 20000) returning tx
-  ) select pg_catalog.count(*), pg_catalog.max(gone.tx) into forgotten, newest from gone;
-  update public.retention r set pruned_tx = newest where r.pruned_tx < newest;
-  with gone as (
-    delete from public.audit_log a where a.created_at < pg_catalog.now() - keep_decisions returning 1
-  ) select pg_catalog.count(*) into decisions from gone;
-  delete from public.notices n where n.created_at < horizon;
-  delete from public.scans s where s.finished_at < horizon;
-  delete from public.batches b where b.claimed_at < horizon;
-  delete from public.relay_heartbeats r where r.seen_at < least(horizon, pg_catalog.now() - interval '31 days');
-  return pg_catalog.jsonb_build_object(
-    'events', events, 'hotspots', episodes, 'deletions', forgotten, 'decisions', decisions);
-end $$;
-comment on function public.prune(interval, interval) is
-  'Deletes worked-off events but the newest 400 of each detector, resolved episodes with their alerts and recommendations, finished scans, notices and the record of deletions older than keep, so many at once; decisions of people only when keep_decisions says so.';

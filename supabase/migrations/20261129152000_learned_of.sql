@@ -1,7 +1,7 @@
 -- What detectors have learned and what waits for the worker, for the summary of an import: a supplier is judged by detectors that
 -- differ in method, basis and country, so a count of its events says nothing.
 
-drop function public.usable_events(text[]);
+create index events_normalized_by_supplier on public.events_normalized (supplier_id, event_type);
 
 create function public.learned_of(suppliers text[], most int) returns jsonb
 language sql stable set search_path = '' as $$

@@ -173,7 +173,6 @@ referencing old table as old_rows new table as new_rows for each statement execu
 create trigger roll_up_deleted after delete on public.predictions
 referencing old table as old_rows for each statement execute function public.roll_up();
 
-
 -- What is there already.
 update public.predictions p set superseded_at = null where p.superseded_at = 'infinity';
 
@@ -230,187 +229,6 @@ comment on function public.forget_periods(jsonb) is
 revoke execute on function public.forget_periods(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.forget_periods(jsonb) to service_role;
 
--- As before; predictions are written by write_predictions, periods by write_periods.
-create or replace function public.commit_batch(holder uuid, token bigint, batch uuid, result jsonb) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '30s' as $$
-declare
-  nothing constant jsonb := '{"events": [], "failed": [], "quarantined": [], "suppliers": [], "predictions": [], "periods": []}';
-  claimed public.batches;
-  counts jsonb;
-  done int;
-  failed int;
-  quarantined int;
-begin
-  result := nothing || result;
-  perform public.hold_lease(holder, token);
-  select b.* into claimed from public.batches b where b.id = commit_batch.batch for update;
-  if not found then
-    raise sqlstate 'PT409' using message = pg_catalog.format('batch %s is unknown', commit_batch.batch), hint = 'events';
-  end if;
-  if claimed.result is not null then
-    return claimed.result;
-  end if;
-
-  -- Completion: every event of the batch is done, quarantined or failed, and still belongs to it.
-  delete from public.event_queue q using pg_catalog.jsonb_array_elements_text(result -> 'events') e
-  where q.event_id = e::bigint and q.batch = claimed.id;
-  get diagnostics done = row_count;
-  with held as (
-    delete from public.event_queue q using pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
-    where q.event_id = r.event_id and q.batch = claimed.id returning q.event_id
-  )
-  insert into public.quarantine as old (event_id, entity, event_type, kind, reason, column_name, raw_value)
-  select e.id, e.supplier_id, e.event_type, r.kind, pg_catalog.left(r.reason, 1000), r.column_name, pg_catalog.left(r.raw_value, 1000)
-  from pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint, kind text, reason text, column_name text, raw_value text)
-  join held h on h.event_id = r.event_id join public.events_normalized e on e.id = r.event_id
-  on conflict (event_id) do update set state = 'held', kind = excluded.kind, reason = excluded.reason,
-    column_name = excluded.column_name, raw_value = excluded.raw_value, created_at = pg_catalog.now(), decided_at = null;
-  get diagnostics quarantined = row_count;
-  update public.event_queue q set
-    attempts = q.attempts + 1, last_error = f.error, batch = null,
-    state = case when f.dead or q.attempts >= 2 then 'dead' else 'pending' end,
-    claimed_until = case when f.dead or q.attempts >= 2 then null
-      else pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => 30 * (q.attempts + 1)) end
-  from pg_catalog.jsonb_to_recordset(result -> 'failed') as f(event_id bigint, error text, dead boolean)
-  where q.event_id = f.event_id and q.batch = claimed.id;
-  get diagnostics failed = row_count;
-  if done + quarantined + failed <> claimed.events
-    or done <> pg_catalog.jsonb_array_length(result -> 'events')
-    or quarantined <> pg_catalog.jsonb_array_length(result -> 'quarantined')
-    or failed <> pg_catalog.jsonb_array_length(result -> 'failed')
-  then
-    raise sqlstate 'PT409' using
-      message = pg_catalog.format('batch %s has %s events, %s would be completed, %s quarantined and %s set aside',
-        claimed.id, claimed.events, done, quarantined, failed),
-      hint = 'events';
-  end if;
-
-  -- What a person set meanwhile stays.
-  insert into public.suppliers as old (supplier_id, vehicle_class, vehicle_class_origin, loads, largest_load_kg)
-  select s.supplier_id, s.vehicle_class, s.vehicle_class_origin, s.loads, s.largest_load_kg
-  from pg_catalog.jsonb_to_recordset(result -> 'suppliers') as s(supplier_id text, vehicle_class text, vehicle_class_origin text,
-    loads int, largest_load_kg double precision)
-  on conflict (supplier_id) do update set
-    loads = excluded.loads, largest_load_kg = excluded.largest_load_kg,
-    vehicle_class = coalesce(old.vehicle_class, excluded.vehicle_class),
-    vehicle_class_origin = coalesce(old.vehicle_class_origin, excluded.vehicle_class_origin), updated_at = pg_catalog.clock_timestamp();
-
-  perform public.write_predictions(result -> 'predictions');
-  perform public.write_periods(result -> 'periods');
-
-  select pg_catalog.jsonb_build_object(
-    'events', done, 'quarantined', quarantined, 'failed', failed,
-    'predictions', pg_catalog.jsonb_array_length(result -> 'predictions')) || public.write_findings(result) into counts;
-  update public.batches b set result = counts, committed_at = pg_catalog.clock_timestamp() where b.id = claimed.id;
-  return counts;
-end $$;
-
--- As before, with periods.
-create or replace function public.commit_pass(holder uuid, token bigint, pass uuid, result jsonb) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '30s' as $$
-declare
-  counts jsonb;
-begin
-  perform public.hold_lease(holder, token);
-  select b.result into counts from public.batches b where b.id = commit_pass.pass;
-  if found then
-    return counts;
-  end if;
-  counts := public.write_findings(result);
-  perform public.forget_periods(coalesce(result -> 'rebuilt', '[]') || coalesce(result -> 'settled', '[]'));
-  perform public.write_periods(coalesce(result -> 'periods', '[]'));
-  -- Before all of the key's events are there, history would have to be folded anew with each batch of it.
-  update public.rebuilds r set state = 'settling'
-  from pg_catalog.jsonb_to_recordset(result -> 'rebuilt') as k(entity text, entity_type text, event_type text)
-  where r.entity = k.entity and r.entity_type = k.entity_type and r.event_type = k.event_type and r.state = 'queued';
-  delete from public.rebuilds r
-  using pg_catalog.jsonb_to_recordset(result -> 'settled') as k(entity text, entity_type text, event_type text)
-  where r.entity = k.entity and r.entity_type = k.entity_type and r.event_type = k.event_type;
-  insert into public.batches (id, token, events, committed_at, result)
-  values (pass, commit_pass.token, 0, pg_catalog.clock_timestamp(), counts);
-  return counts;
-end $$;
-
--- As before, but what is usual is kept, and what a quarantine takes back does not count.
-create or replace function public.commit_recompute(
-  holder uuid, token bigint, recompute bigint, done_from bigint, done_to bigint, result jsonb
-) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '30s' as $$
-declare
-  work public.recomputes;
-  rows jsonb;
-  computed int;
-  different int;
-  held int;
-  again int;
-begin
-  perform public.hold_lease(holder, token);
-  select r.* into strict work from public.recomputes r where r.id = recompute for update;
-  if work.done_to >= commit_recompute.done_to and work.done_to > done_from then
-    return pg_catalog.to_jsonb(work); -- a repetition whose first answer was lost
-  end if;
-  if work.state <> 'running' or work.done_to <> done_from then
-    raise sqlstate 'PT409' using message = pg_catalog.format('recomputation %s has moved', recompute), hint = 'events';
-  end if;
-
-  -- The verdict on the event stays, whatever its kilograms become, and what is usual moves with them until the past is folded anew. Whole rows, so that columns of later migrations are stored too.
-  select coalesce(pg_catalog.jsonb_agg(p.value || coalesce((
-      select pg_catalog.jsonb_build_object(
-        'hotspot', pg_catalog.bool_or(old.hotspot),
-        'expected_kg', pg_catalog.max(pg_catalog.round(
-          (old.expected_kg * (p.value ->> 'predicted_co2')::double precision / nullif(old.predicted_co2, 0))::numeric, 3))
-          filter (where old.superseded_at is null),
-        'spread', pg_catalog.max(old.spread) filter (where old.superseded_at is null),
-        'day', coalesce(pg_catalog.max(old.day) filter (where old.superseded_at is null), pg_catalog.max(old.day)),
-        'occurred_at', pg_catalog.max(old.occurred_at))
-      from public.predictions old where old.event_id = (p.value ->> 'event_id')::bigint having pg_catalog.count(*) > 0),
-      '{"hotspot": false}') || pg_catalog.jsonb_build_object('created_at', pg_catalog.clock_timestamp())), '[]'),
-    pg_catalog.count(*) filter (where not exists (
-      select from public.predictions old
-      where old.event_id = (p.value ->> 'event_id')::bigint and old.factor_set = p.value ->> 'factor_set'
-        and old.predicted_co2 = (p.value ->> 'predicted_co2')::double precision and old.method = p.value ->> 'method')),
-    pg_catalog.count(*)
-  into rows, different, computed
-  from pg_catalog.jsonb_array_elements(result -> 'predictions') p
-  where exists (select from public.events_normalized e where e.id = (p.value ->> 'event_id')::bigint);
-  delete from public.predictions old using pg_catalog.jsonb_to_recordset(rows) as p(event_id bigint, factor_set text)
-  where old.event_id = p.event_id and old.factor_set = p.factor_set;
-  insert into public.predictions select p.* from pg_catalog.jsonb_populate_recordset(null::public.predictions, rows) p;
-
-  insert into public.quarantine as old (event_id, entity, event_type, kind, reason, column_name, raw_value)
-  select e.id, e.supplier_id, e.event_type, r.kind, pg_catalog.left(r.reason, 1000), r.column_name, pg_catalog.left(r.raw_value, 1000)
-  from pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint, kind text, reason text, column_name text, raw_value text)
-  join public.events_normalized e on e.id = r.event_id
-  on conflict (event_id) do update set state = 'held', kind = excluded.kind, reason = excluded.reason,
-    column_name = excluded.column_name, raw_value = excluded.raw_value, decided_at = null;
-  get diagnostics held = row_count;
-  delete from public.predictions p using pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
-  where p.event_id = r.event_id and p.factor_set = work.basis ->> 'factor_set';
-  update public.predictions p set superseded_at = pg_catalog.clock_timestamp()
-  from pg_catalog.jsonb_to_recordset(result -> 'quarantined') as r(event_id bigint)
-  where p.event_id = r.event_id and p.superseded_at is null;
-
-  with mended as (
-    delete from public.quarantine q using pg_catalog.jsonb_array_elements_text(result -> 'requeued') m
-    where q.event_id = m::bigint and q.state = 'held' returning q.event_id
-  )
-  insert into public.event_queue (event_id) select event_id from mended on conflict (event_id) do nothing;
-  get diagnostics again = row_count;
-
-  update public.recomputes r set
-    done_to = commit_recompute.done_to, events = r.events + computed, changed = r.changed + different,
-    quarantined = r.quarantined + held, requeued = r.requeued + again,
-    state = case when commit_recompute.done_to >= r.upto then 'done' else 'running' end,
-    finished_at = case when commit_recompute.done_to >= r.upto then pg_catalog.clock_timestamp() end
-  where r.id = recompute returning r.* into work;
-  -- What is usual was learned from the former kilograms.
-  if work.state = 'done' and work.changed + work.quarantined > 0
-    and pg_catalog.to_regprocedure('public.request_rebuilds(text[], text)') is not null then
-    perform public.request_rebuilds(case when work.supplier_id is not null then array[work.supplier_id] end, 'recomputed kilograms');
-  end if;
-  return pg_catalog.to_jsonb(work);
-end $$;
-
 create function public.store_expectations(holder uuid, token bigint, lease_seconds int, expectations jsonb) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '30s' as $$
 declare
@@ -429,66 +247,6 @@ comment on function public.store_expectations(uuid, bigint, int, jsonb) is
   'Stores what events usually cost when their past is folded anew, a page at a time, and renews the lease; the number of those that differ.';
 revoke execute on function public.store_expectations(uuid, bigint, int, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.store_expectations(uuid, bigint, int, jsonb) to service_role;
-
--- As before, but rollups and periods stay.
-create or replace function public.prune(keep interval, keep_decisions interval default null) returns jsonb
-language plpgsql security definer set search_path = '' as $$
-declare
-  horizon constant timestamptz := pg_catalog.now() - keep;
-  running constant bigint := pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint;
-  events bigint;
-  episodes bigint;
-  decisions bigint;
-  forgotten bigint;
-  newest bigint;
-begin
-  if keep < interval '0' or keep_decisions < interval '0' then
-    raise exception 'an age to keep cannot be negative' using errcode = '22023';
-  end if;
-  -- What is pruned was emitted all the same: the trigger on predictions lets it stand in rollups.
-  perform pg_catalog.set_config('hotspots.pruning', 'on', true);
-  with kept as materialized (
-    select d.*, coalesce((
-      select p.event_id from public.predictions p
-      where p.entity = d.entity and p.event_type = d.event_type and p.method = d.method
-        and coalesce(p.activity_basis, 'none') = d.basis and coalesce(p.grid_country, '') = d.country
-      order by p.event_id desc offset 399 limit 1), 0) as since
-    from (select distinct entity, event_type, method, basis, country from public.detectors) d
-  ), gone as (
-    delete from public.events_normalized where id in (
-      select e.id from public.events_normalized e where e.created_at < horizon
-        and not exists (select from public.event_queue q where q.event_id = e.id)
-        and not exists (
-          select from public.predictions p join kept k on k.entity = p.entity and k.event_type = p.event_type and k.method = p.method
-            and k.basis = coalesce(p.activity_basis, 'none') and k.country = coalesce(p.grid_country, '')
-          where p.event_id = e.id and p.event_id >= k.since)
-      limit 10000) returning 1
-  ) select pg_catalog.count(*) into events from gone;
-  perform pg_catalog.set_config('hotspots.pruning', 'off', true);
-  with gone as (
-    delete from public.hotspots where id in (
-      select h.id from public.hotspots h where h.status <> 'active' and h.resolved_at < horizon limit 2000) returning 1
-  ) select pg_catalog.count(*) into episodes from gone;
-  with gone as (
-    delete from public.deletions where (tx, t, id) in (
-      select d.tx, d.t, d.id from public.deletions d where d.deleted_at < horizon and d.tx < running limit 20000)
-    returning tx, t, id, version
-  ), raised as (
-    insert into public.version_floors as floor (t, id, version)
-    select gone.t, pg_catalog.max(gone.id), pg_catalog.max(gone.version) from gone group by gone.t
-    on conflict (t) do update set id = greatest(floor.id, excluded.id), version = greatest(floor.version, excluded.version)
-  ) select pg_catalog.count(*), pg_catalog.max(gone.tx) into forgotten, newest from gone;
-  update public.retention r set pruned_tx = newest where r.pruned_tx < newest;
-  with gone as (
-    delete from public.audit_log a where a.created_at < pg_catalog.now() - keep_decisions returning 1
-  ) select pg_catalog.count(*) into decisions from gone;
-  delete from public.notices n where n.created_at < horizon;
-  delete from public.scans s where s.finished_at < horizon;
-  delete from public.batches b where b.claimed_at < horizon;
-  delete from public.relay_heartbeats r where r.seen_at < least(horizon, pg_catalog.now() - interval '31 days');
-  return pg_catalog.jsonb_build_object(
-    'events', events, 'hotspots', episodes, 'deletions', forgotten, 'decisions', decisions);
-end $$;
 
 -- What events of before usually cost is known when their past has been folded anew.
 select public.request_rebuilds(null, 'usual kilograms of each event');
@@ -510,3 +268,9 @@ comment on view public.daily_emissions is
   'Rollups with what the same work usually costs: kg = usual_kg + excess_kg. kg CO2e; unscoped is what is not divided into scopes.';
 revoke all on public.daily_emissions from anon, authenticated, service_role;
 grant select on public.daily_emissions to authenticated, service_role;
+
+-- Plans of triggers are made once, when a young table has no statistics: looking each event's former predictions up by the index is the
+-- only way whose cost does not grow with the table.
+alter function public.roll_up() set enable_seqscan = off;
+alter function public.roll_up() set enable_hashjoin = off;
+alter function public.roll_up() set enable_mergejoin = off;
