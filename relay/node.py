@@ -194,6 +194,7 @@ class Relay:
                 now=now,
                 clock=time.time,
                 max_behind_bytes=settings.delivery.max_behind_bytes,
+                compresses_changes=settings.delivery.compression == "on",
                 limits=limits,
             ),
             Admission(
@@ -202,7 +203,7 @@ class Relay:
             gate,
             settings.clients.auth_seconds,
             Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
-            compression=settings.delivery.compression,
+            compression=settings.delivery.compression != "off",
         )
 
     def _make_metrics(self) -> Metrics:

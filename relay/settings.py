@@ -379,11 +379,12 @@ class DeliverySettings(Group):
         "bytes that the logs of all endpoints take; four times RELAY_MAX_BEHIND_BYTES if empty",
         optional(whole(2**20, 2**40)),
     )
-    compression: bool = variable(
+    compression: str = variable(
         "RELAY_COMPRESSION",
-        "off",
-        "whether messages are compressed for clients that offer permessage-deflate: off, on",
-        flag("off", "on", true="on"),
+        "initial",
+        "what is compressed for clients that offer permessage-deflate: initial (the initial state),"
+        " on (changes too), off",
+        one_of("initial", "on", "off"),
     )
     io_uring: bool = variable(
         "RELAY_IO_URING",

@@ -147,7 +147,8 @@ class Request:
 class Admitted:
     """The client is served what the grant says; without a grant, once its token is verified.
 
-    `token` is one that came with the handshake and could not be judged yet.
+    `token` is one that came with the handshake and could not be judged yet. `compressed`: the
+    client understands compressed messages.
     """
 
     format: Format

@@ -2,7 +2,7 @@
 
 Only plainly correct handshakes are judged here. Whatever else (another version, a bad key, a header
 given twice) is left to the server's own class, which knows how to refuse it. Compression is agreed
-on terms that let all clients share one compressed frame.
+on terms that let all clients share what is compressed.
 """
 
 import base64
@@ -125,10 +125,10 @@ _MAX_WINDOW_BITS: Final = 15
 def agree(offered: str) -> str | None:
     """The answer to what a client offers in `Sec-WebSocket-Extensions`, or None without agreement.
 
-    Neither side keeps a context: the client need not, so that nothing is kept for it here either.
+    The client keeps the context of what it receives, since an initial state is one stream. It must
+    not refer to what it sent before, so that nothing is kept for it here.
     """
     terms = ServerPerMessageDeflateFactory(
-        server_no_context_takeover=True,
         client_no_context_takeover=True,
         server_max_window_bits=WINDOW_BITS,
     )
@@ -161,6 +161,8 @@ def _parsed(offered: str) -> Sequence[ExtensionHeader]:
 
 
 def _allows(parameters: Sequence[tuple[str, str | None]]) -> bool:
-    # The library would agree to a smaller window than the shared frames are made with.
-    bits = dict(parameters).get("server_max_window_bits")
-    return bits is None or (bits.isdigit() and int(bits) >= WINDOW_BITS)
+    # The library would agree to less than what the shared frames are made with.
+    given = dict(parameters)
+    bits = given.get("server_max_window_bits")
+    wide = bits is None or (bits.isdigit() and int(bits) >= WINDOW_BITS)
+    return wide and "server_no_context_takeover" not in given

@@ -38,7 +38,7 @@ class ConnectionRegistry:
         wheel: Timeouts of connections.
         newcomers: Scheduler of connections whose handshake is pending.
         register: Authenticated connections by user.
-        compression: Whether permessage-deflate is offered.
+        compression: Whether permessage-deflate is agreed to.
     """
 
     def __init__(

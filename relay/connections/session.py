@@ -100,6 +100,7 @@ class SessionContext:
     now: Callable[[], float]
     clock: Callable[[], float]  # seconds since 1970
     max_behind_bytes: int
+    compresses_changes: bool = False  # not only initial states
     limits: Limits = field(default_factory=Limits)
     access_log: AccessLog = field(default_factory=AccessLog)
     blocked: "set[Session]" = field(default_factory=set)
@@ -202,7 +203,7 @@ class InitialSync:
         self._session.play(self._state_script(state, cut), cut.position)
 
     def _state_script(self, state: InitialState, cut: Cut) -> Iterator[Piece]:
-        yield from cut.rows
+        yield from cut.rows.compressed() if self._session.compressed else cut.rows
         if self._events:
             yield from self._session.changes(self._group.flushed)
             yield self._synced(state.cursor, complete=cut.complete)
@@ -307,6 +308,7 @@ class Session:
         "_unread",
         "_unsent",
         "_wanted",
+        "compressed",
         "group",
         "initial_sync",
         "queued",
@@ -328,8 +330,12 @@ class Session:
         self._shared = shared
         self._wanted: Parameters | None = wanted
         self.group: Group = shared.hub[filter.endpoint].join(
-            admitted.format, filter, self, compressed=admitted.compressed
+            admitted.format,
+            filter,
+            self,
+            compressed=admitted.compressed and shared.compresses_changes,
         )
+        self.compressed: Final = admitted.compressed
         self.initial_sync: InitialSync | None = None
         self._script: Iterator[Piece] | None = None
         self._position = self.group.flushed

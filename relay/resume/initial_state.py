@@ -9,7 +9,7 @@ from itertools import count, islice
 from typing import Final, NamedTuple
 
 from relay.stream.change import Change
-from relay.stream.encoding import PIECE_BYTES, Piece, apart, pieces
+from relay.stream.encoding import PIECE_BYTES, Piece, StreamCompressor, apart, pieces
 from relay.stream.filters import Filter
 from relay.stream.log import Overflow
 
@@ -31,13 +31,20 @@ class StateRow(NamedTuple):
 
 class Kept:
     """Pieces that count for a budget as long as somebody refers to them, and had to make room for
-    others when they are None."""
+    others when they are None.
 
-    __slots__ = ("__weakref__", "_used", "pieces")
+    Args:
+        pieces: What is kept.
+        used: Called with each use, and with how many bytes more are kept since the last one.
+    """
 
-    def __init__(self, pieces: tuple[Piece, ...], used: Callable[[], None]) -> None:
+    __slots__ = ("__weakref__", "_compressed", "_compressor", "_used", "pieces")
+
+    def __init__(self, pieces: tuple[Piece, ...], used: Callable[[int], None]) -> None:
         self.pieces: tuple[Piece, ...] | None = pieces
         self._used = used
+        self._compressor: StreamCompressor | None = None  # between the first piece and the last
+        self._compressed: list[Piece] = []
 
     def use(self) -> tuple[Piece, ...]:
         """All pieces.
@@ -47,7 +54,7 @@ class Kept:
         """
         if self.pieces is None:
             raise Overflow
-        self._used()
+        self._used(0)
         return self.pieces
 
     def __iter__(self) -> Iterator[Piece]:
@@ -61,6 +68,33 @@ class Kept:
             yield self.use()[number]  # without a reference to the others meanwhile
             number += 1
 
+    def compressed(self) -> Iterator[Piece]:
+        """The same as one compressed stream. Each piece is compressed when it is asked for first,
+        so that no client holds up the others, and once for all of them.
+
+        Raises:
+            Overflow: the rest had to make room.
+        """
+        number = 0
+        while number < len(pieces := self.use()):
+            if number == len(self._compressed):
+                self._compress(pieces[number])
+            if number == len(pieces) - 1:
+                self._compressor = None
+            del pieces
+            yield self._compressed[number]
+            number += 1
+
+    def make_room(self) -> None:
+        """Let go of everything."""
+        self.pieces = self._compressor = None
+        self._compressed.clear()
+
+    def _compress(self, piece: Piece) -> None:
+        self._compressor = self._compressor or StreamCompressor()
+        self._compressed.append(self._compressor.compress(piece))
+        self._used(len(self._compressed[-1].data))
+
 
 class StateBudget:
     """How many bytes are kept in all. Where that is too much, what was used least lately makes
@@ -69,26 +103,37 @@ class StateBudget:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes: Final = most_bytes
         self._serials = count()
-        self._kept = OrderedDict[int, tuple[weakref.ref[Kept], int]]()
+        self._kept = OrderedDict[int, tuple[weakref.ref[Kept], int]]()  # and its bytes
         self.size = 0
 
     def keep(self, pieces: tuple[Piece, ...], more: int = 0) -> Kept:
         """Keeps the pieces, for which something of `more` bytes is kept as well."""
         serial = next(self._serials)
         size = _OVERHEAD_BYTES + more + sum(len(piece.data) for piece in pieces)
-        kept = Kept(pieces, partial(self._kept.move_to_end, serial))
+        kept = Kept(pieces, partial(self._use, serial))
         self._kept[serial] = weakref.ref(kept, lambda _: self._let_go(serial)), size
         self.size += size
+        self._make_room()
+        return kept
+
+    def _use(self, serial: int, more: int) -> None:
+        self._kept.move_to_end(serial)
+        if more:
+            reference, size = self._kept[serial]
+            self._kept[serial] = reference, size + more
+            self.size += more
+            self._make_room()
+
+    def _make_room(self) -> None:
         while self.size > self._most_bytes and len(self._kept) > 1:
             self._let_go(next(iter(self._kept)))
-        return kept
 
     def _let_go(self, serial: int) -> None:
         reference, size = self._kept.pop(serial, (None, 0))
         self.size -= size
         kept = None if reference is None else reference()
         if kept is not None:
-            kept.pieces = None
+            kept.make_room()
 
 
 class Cut(NamedTuple):

@@ -14,7 +14,7 @@ from relay.stream import encoding
 from relay.stream.broker import Broker
 from relay.stream.change import Change
 from relay.stream.dedup import Deduplicator
-from relay.stream.encoding import deflated, framed
+from relay.stream.encoding import framed
 from relay.stream.filters import Filter
 from relay.stream.group import Format, Group
 from relay.stream.hub import Stream
@@ -377,14 +377,9 @@ def _is_newer(change: Change | None, row: OlderRow) -> bool:
 
 def _frame(group: Group, stream: Stream, change: Change) -> bytes:
     events = group.format is Format.EVENTS
-    return _formed(group, encoding.event(change, stream.seq) if events else encoding.row(change))
+    return framed(encoding.event(change, stream.seq) if events else encoding.row(change))
 
 
 def _older_frame(group: Group, stream: Stream, row: OlderRow) -> bytes:
     events = group.format is Format.EVENTS
-    return _formed(group, encoding.with_seq(row.text, stream.seq) if events else row.text)
-
-
-def _formed(group: Group, text: str) -> bytes:
-    frame = framed(text)
-    return deflated(frame) if group.compressed else frame
+    return framed(encoding.with_seq(row.text, stream.seq) if events else row.text)

@@ -2,9 +2,11 @@
 
 `rows` is a bare row and nothing else; `relay.v1` has a type in each message. Each message is one
 WebSocket text frame; what is sent to many clients at once is such frames one after the other.
-Compressed frames are self-contained, as permessage-deflate without context takeover wants them, so
-that one compressed frame serves every client. A window of 4 KB makes rows as small as one of 32 KB
-does (420 bytes become 264, 4.5 KB become 2.3) and costs 12 us where that costs 85.
+Compressed frames serve every client, since no compressor belongs to a connection. A frame by itself
+refers to nothing before it. The frames of an initial state are one stream of DEFLATE, each of which
+refers to the ones before it: rows are alike, and become a sixth of their size where a frame by
+itself becomes two thirds. A window of 4 KB makes both as small as one of 32 KB does, within a
+twentieth, and is the one that all clients accept.
 """
 
 import json
@@ -117,6 +119,23 @@ def deflated(frame: bytes) -> bytes:
         return frame
     data = compressed.removesuffix(_TAIL)
     return header(_COMPRESSED_TEXT, len(data)) + data
+
+
+class StreamCompressor:
+    """Compresses frames as one stream (context takeover of RFC 7692). Whoever gets one of them has
+    to get all from the first one on, in order, and no other compressed frame in between."""
+
+    def __init__(self) -> None:
+        self._compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+
+    def compress(self, piece: Piece) -> Piece:
+        """The next piece, with as many frames."""
+        found: list[bytes] = []
+        for _, begin, end in _bounds(piece.data):
+            data = self._compressor.compress(piece.data[begin:end])
+            data = (data + self._compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
+            found.append(header(_COMPRESSED_TEXT, len(data)) + data)
+        return Piece(b"".join(found), piece.frames)
 
 
 SUBPROTOCOL: Final = "relay.v1"

@@ -1,4 +1,5 @@
-"""Groups of subscribers that get the same frames: one per endpoint, format, filter and compression.
+"""Groups of subscribers that get the same frames: one per endpoint, format, filter and compression
+of changes.
 
 A group holds no frames: what it gets is picked from the log of its endpoint. Subscribers that are
 caught up are sent the same bytes by each flush, in several steps where they are many.

@@ -39,14 +39,19 @@ class Raw:
         self.writer.write(Frame(opcode, data, **bits).serialize(mask=True))
 
     async def frame(self) -> tuple[Opcode, bytes]:
-        """The next frame, which is neither masked nor one of several."""
+        """The next frame, which is neither masked nor one of several, nor compressed."""
+        first, data = await self.any_frame()
+        assert first & 0xF0 == 0x80
+        return Opcode(first & 0x0F), data
+
+    async def any_frame(self) -> tuple[int, bytes]:
+        """The first byte of the next frame, which is not masked, and its data."""
         async with asyncio.timeout(SECONDS):
             first, size = await self.reader.readexactly(2)
             if size >= 126:
                 more = await self.reader.readexactly(2 if size == 126 else 8)
                 size = int.from_bytes(more, "big")
-            assert first & 0xF0 == 0x80
-            return Opcode(first & 0x0F), await self.reader.readexactly(size)
+            return first, await self.reader.readexactly(size)
 
     async def until(self, opcode: Opcode) -> bytes:
         """The data of the next frame of that kind."""

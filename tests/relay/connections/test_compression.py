@@ -2,15 +2,27 @@
 
 import json
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Opcode
 
 from emulator.running import Emulator
 from relay.connections.handshake import agree
 from relay.stream.change import HOTSPOTS
-from relay.stream.encoding import LEAST_BYTES, deflated, framed, payload_of
+from relay.stream.encoding import (
+    LEAST_BYTES,
+    SUBPROTOCOL,
+    StreamCompressor,
+    apart,
+    deflated,
+    event,
+    framed,
+    payload_of,
+    pieces,
+)
 from relay.stream.filters import Filter
 from relay.stream.group import Format
 from relay.stream.hub import Stream
@@ -20,10 +32,7 @@ from tests.relay.rows import change as made
 from tests.relay.stream.test_groups import Reader, flush
 
 DEFLATE = "permessage-deflate"
-AGREED = (
-    "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
-    " server_max_window_bits=12"
-)
+AGREED = "permessage-deflate; client_no_context_takeover; server_max_window_bits=12"
 
 
 @given(st.text(max_size=2000))
@@ -69,6 +78,7 @@ def test_each_form_is_made_once_for_all_groups() -> None:
         (f"{DEFLATE}; server_max_window_bits=15", AGREED),
         (f"{DEFLATE}; server_max_window_bits=11", None),
         (f"{DEFLATE}; server_max_window_bits=9, {DEFLATE}", AGREED),
+        (f"{DEFLATE}; server_no_context_takeover", None),
         (f"{DEFLATE}; unknown=1", None),
         ("x-webkit-deflate-frame", None),
         ("; nonsense", None),
@@ -78,10 +88,68 @@ def test_what_is_agreed_upon(offered: str, answer: str | None) -> None:
     assert agree(offered) == answer
 
 
-async def test_it_is_off_unless_it_is_set(emulator: Emulator) -> None:
-    async with relay_of(emulator) as relay, relay.follow("alerts", events=False) as rows:
+async def test_it_can_be_off(emulator: Emulator) -> None:
+    async with (
+        relay_of(emulator, RELAY_COMPRESSION="off") as relay,
+        relay.follow("alerts", events=False) as rows,
+    ):
         assert rows.response is not None
         assert "Sec-WebSocket-Extensions" not in rows.response.headers
+
+
+def test_a_stream_of_compressed_frames_holds_the_messages_at_a_sixth_of_their_size() -> None:
+    rows = [
+        event(made(number, note=f"{number} % more kg per tonne-km"), 7) for number in range(500)
+    ]
+    compressor, inflate = StreamCompressor(), zlib.decompressobj(-12)
+    plain = [*pieces(map(framed, rows), 16 * 1024)]
+    compressed = [compressor.compress(piece) for piece in plain]
+    assert [piece.frames for piece in compressed] == [piece.frames for piece in plain]
+    found = [
+        inflate.decompress(payload_of(each) + b"\0\0\xff\xff").decode()
+        for piece in compressed
+        for each in apart(piece.data)
+    ]
+    assert found == rows
+    assert 6 * sum(len(piece.data) for piece in compressed) < sum(map(len, rows))
+
+
+async def test_by_default_the_initial_state_alone_is_compressed(
+    emulator: Emulator, tables: Tables
+) -> None:
+    rows = [tables.hotspot() for _ in range(50)]
+    offer = {"Sec-WebSocket-Extensions": DEFLATE, "Sec-WebSocket-Protocol": SUBPROTOCOL}
+    request = head("/ws/hotspots", HEADERS | offer)
+    async with live_relay(emulator) as relay, speaking(relay.host, request) as client:
+        assert AGREED in client.answer
+        inflate = zlib.decompressobj(-12)
+        found: list[dict[str, Any]] = []
+        sizes: list[int] = []
+        while not found or found[-1]["type"] != "synced":
+            first, data = await client.any_frame()
+            if first == 0xC1:
+                sizes.append(len(data))
+                data = inflate.decompress(data + b"\0\0\xff\xff")
+            found.append(json.loads(data))
+        state = [each["record"]["id"] for each in found if "record" in each]
+        assert (state, len(sizes)) == (rows, len(rows))
+        assert sum(sizes) < len(rows) * len(json.dumps(found[-2])) / 4
+        changed = tables.hotspot()
+        while "record" not in (message := json.loads(await client.until(Opcode.TEXT))):
+            pass
+        assert message["record"]["id"] == changed
+
+
+async def test_clients_of_every_sort_get_the_same_initial_state(
+    emulator: Emulator, tables: Tables
+) -> None:
+    rows = [tables.hotspot() for _ in range(50)]
+    async with live_relay(emulator) as relay:
+        for compression in ("deflate", None, "deflate"):  # the second of a sort gets what is kept
+            for path in ("hotspots", "hotspots?last=50"):
+                async with relay.follow(path, compression=compression) as client:
+                    _, *state, _ = await greeted(client)
+                    assert [each["record"]["id"] for each in state] == rows
 
 
 async def test_compressed_and_plain_clients_get_the_same(

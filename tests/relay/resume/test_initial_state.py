@@ -46,6 +46,21 @@ def test_the_newest_and_all_open_rows_oldest_first() -> None:
     assert shown(state(*rows, most=0).all()) == ("14", False)
 
 
+def test_what_is_compressed_counts_for_the_budget_and_makes_room_with_the_rest() -> None:
+    budget = StateBudget(most_bytes=1_540)
+    rows = state((1, True), (2, True), budget=budget).all().rows
+    plain = budget.size
+    compressed = [*rows.compressed()]
+    assert [*rows.compressed()] == compressed
+    assert budget.size == plain + sum(len(piece.data) for piece in compressed)
+    reading = rows.compressed()
+    others = [state((3, True), budget=budget), state((4, True), budget=budget)]
+    with pytest.raises(Overflow):
+        next(reading)
+    assert budget.size <= 1_540
+    assert all(other.kept for other in others)
+
+
 def test_it_is_complete_when_nothing_is_left_out() -> None:
     rows = (1, False), (2, True)
     assert shown(state(*rows, most=2).all()) == ("12", True)
