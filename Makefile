@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tabs chaos lint bench .venv
+.PHONY: help demo test tabs chaos lint docs bench .venv
 
 help:
 	@echo "make demo    embedded Supabase, worker, relay and made-up events; Ctrl-C stops it all; ARGS=--auth, ARGS=--help"
@@ -11,6 +11,7 @@ help:
 	@echo "make tabs    ten browser tabs while relays, network and tabs fail, some twelve minutes; the suite has a short run"
 	@echo "make chaos   everything fails in turn, SECONDS=120 long, from a SEED; counts what is lost"
 	@echo "make lint    ruff, mypy and the layers of imports"
+	@echo "make docs    the documentation, into site/; fails on a page, link or anchor that is not there"
 	@echo "make bench   the relay, the floor and its peers, about an hour; QUICK=1: three minutes, relay and floor alone"
 	@echo "make .venv   the Python environment that the others use"
 
@@ -61,6 +62,9 @@ lint: .venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: .venv
+	$(BIN)/zensical build --clean --strict
 
 # ARGS has further options: make bench ARGS="--only relay,bun --sizes 1000"
 bench: .venv
