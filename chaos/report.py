@@ -1,4 +1,4 @@
-"""The table of a run, for a terminal and for the README. Pure."""
+"""The table of a run, for a terminal and for docs/resilience.md. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text(verdict: Verdict) -> str:
 
 
 def markdown(verdict: Verdict, command: str) -> str:
-    """For the README."""
+    """For docs/resilience.md."""
     lines = [f"`{command}`: " + " ".join(_summary(verdict)), "", _row(COLUMNS)]
     lines.append("|---|" + "---:|" * (len(COLUMNS) - 1))
     return "\n".join([*lines, *(_row(_cells(line)) for line in verdict.lines)]) + "\n"

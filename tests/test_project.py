@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,35 +18,9 @@ import relay.settings
 import relay.upstream.rest
 import worker.database
 import worker.settings
-from relay.close_codes import CloseCode
+from tests.settings import REQUIRED, defaults
 
 PROJECT = Path(__file__).parents[1]
-README = (PROJECT / "README.md").read_text()
-REQUIRED = {"SUPABASE_URL": "http://127.0.0.1:8010", "SUPABASE_SECRET_KEY": "sb_secret_x"}
-
-
-class Recording(Mapping[str, str]):
-    """An environment that remembers which variables were asked for."""
-
-    def __init__(self) -> None:
-        self.asked: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return REQUIRED[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(REQUIRED)
-
-    def __len__(self) -> int:
-        return len(REQUIRED)
-
-
-def variables_of_the_code() -> set[str]:
-    environment = Recording()
-    emulator.settings.Settings.from_env(environment)
-    of_worker = {variable.name for variable in worker.settings.VARIABLES}
-    return environment.asked | of_worker | {each.name for each in relay.settings.VARIABLES}
 
 
 def variables_of_the_example() -> dict[str, str]:
@@ -56,18 +29,13 @@ def variables_of_the_example() -> dict[str, str]:
 
 
 def test_env_example_names_exactly_what_the_settings_read() -> None:
-    assert set(variables_of_the_example()) == variables_of_the_code()
+    assert set(variables_of_the_example()) == set(defaults())
 
 
 def test_env_example_works_as_it_is_once_the_keys_are_filled_in() -> None:
     environment = {n: v for n, v in variables_of_the_example().items() if v} | REQUIRED
     for settings in (relay.settings, worker.settings, emulator.settings):
         assert settings.Settings.from_env(environment) == settings.Settings.from_env(REQUIRED)
-
-
-def test_readme_explains_every_variable() -> None:
-    explained = set(re.findall(r"`([A-Z][A-Z_]+)`", README))
-    assert variables_of_the_code() <= explained
 
 
 @pytest.mark.parametrize(
@@ -101,13 +69,6 @@ def test_the_relays_help_lists_every_variable_that_it_reads() -> None:
     )
     for variable in relay.settings.VARIABLES:
         assert f"  {variable.name} " in done.stdout
-
-
-@pytest.mark.parametrize("code", list(CloseCode))
-def test_readme_lists_every_close_code(code: CloseCode) -> None:
-    row = re.search(rf"^\| {code.value} \|.*$", README, re.MULTILINE)
-    assert row is not None
-    assert ("come back" in row.group()) == code.come_back
 
 
 @pytest.mark.parametrize("path", ["supabase", "tests", "bench", ".ci"])

@@ -13,7 +13,7 @@ from bench.scenarios.fanout import SETTLE_SECONDS, Figures
 CLIENTS = 10_000
 # Each has been pinged once by then, and has answered.
 IDLE_SECONDS = 28.0
-# What security.md says that a connection takes at most.
+# What docs/security.md says that a connection takes at most.
 DOCUMENTED_KIB = 5.0
 
 

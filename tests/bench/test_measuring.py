@@ -67,7 +67,7 @@ async def test_idle_connections_hold_something_and_fail_where_that_is_too_much()
 
 
 def test_what_an_idle_connection_may_hold_is_documented() -> None:
-    assert f"at most {idle.DOCUMENTED_KIB:g} KiB" in (ROOT / "security.md").read_text()
+    assert f"at most {idle.DOCUMENTED_KIB:g} KiB" in (ROOT / "docs/security.md").read_text()
 
 
 async def test_a_count_that_differs_from_the_clients_own_fails() -> None:

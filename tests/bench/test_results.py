@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import plan, readme, table
+from bench import docs, plan, table
 from bench.contestants.all import CONTESTANTS
 from bench.results import DELIVERY, FULL, Results, headline
 from bench.spread import Run, Spread, ratio, spread
@@ -93,28 +93,43 @@ def test_contestants_alternate_and_each_round_has_all_of_them() -> None:
     assert len({names[0] for names in rounds}) == 3
 
 
-def test_the_readme_has_the_figures_of_the_last_whole_run() -> None:
+def test_the_pages_have_the_figures_of_the_last_whole_run() -> None:
     if not FULL.exists():
         pytest.skip("the whole benchmark was not run")
-    text = readme.README.read_text()
+    results = Results.from_json(json.loads(FULL.read_text()))
     delivery = json.loads(DELIVERY.read_text())["figures"] if DELIVERY.exists() else {}
-    shown = readme.figures(Results.from_json(json.loads(FULL.read_text())), delivery)
-    assert readme.filled(text, shown) == text
+    for page, shown in (
+        (docs.FIGURES, docs.figures(results, delivery)),
+        (docs.SIZES, docs.loads(results)),
+    ):
+        text = page.read_text()
+        assert docs.filled(text, shown) == text
+    assert docs.PICTURE.is_file()
+
+
+def test_a_load_takes_its_deliveries_by_what_each_costs() -> None:
+    found = results()
+    found.note("fanout", "relay", 3, {"clients": 1000, "paced_us": 10.0, "paced_p99_ms": 12.4})
+    found.note("idle", "relay-ES256", 0, {"clients": 10_000, "idle_kib": 4.096})
+    shown = docs.loads(found)
+    assert "| 1,000 | 10 | 10,000 | 10% |  | 4.0 |" in shown
+    assert "| 1,000 | 50 | 50,000 | 50% | 12 | 4.0 |" in shown
+    assert "5,000" not in shown  # nothing was measured
 
 
 def test_figures_replace_those_of_before_and_leave_the_rest() -> None:
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
-    filled = readme.filled(text, "new")
+    text = f"before\n{docs.BEGIN}\nold\n{docs.END}\nafter\n"
+    filled = docs.filled(text, "new")
     assert filled == text.replace("old", "new")
-    with pytest.raises(readme.NoPlace):
-        readme.filled("nothing", "new")
+    with pytest.raises(docs.NoPlace):
+        docs.filled("nothing", "new")
 
 
-def test_the_readme_names_what_was_not_measured() -> None:
+def test_the_page_names_what_was_not_measured() -> None:
     found = results()
     found.about["machine"] = {"cores": 2, "processor": "X", "kernel": "6", "python": "3.11"}
     found.skipped["bun"] = "npm is not installed"
-    shown = readme.figures(found, {"takeover": {"clients": 10000, "seconds": 8.5}})
+    shown = docs.figures(found, {"takeover": {"clients": 10000, "seconds": 8.5}})
     assert "Not measured: bun (npm is not installed)." in shown
     assert "- takeover: clients 10,000, seconds 8.50" in shown
     assert "| 1,000 | 1.10 | - | 0.10 |" in shown

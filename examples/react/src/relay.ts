@@ -6,7 +6,7 @@ const TOKEN = "token";
 
 // One client for the whole application, made outside of its components.
 export const client = new RelayClient({
-  url: import.meta.env.VITE_RELAY_URL ?? "http://127.0.0.1:8000",
+  url: import.meta.env.VITE_RELAY_URL ?? "http://127.0.0.1:8003",
   // With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
   token: () => sessionStorage.getItem(TOKEN),
   storage: inSession(),

@@ -1,4 +1,4 @@
-"""The relay behind TLS: its own, and that of the proxies as the README sets them up."""
+"""The relay behind TLS: its own, and that of the proxies as docs/deploy/proxies.md sets them up."""
 
 import argparse
 import asyncio
@@ -31,7 +31,7 @@ from relay.cli import check, disconnect, tail
 from tests.relay.access.admission import USER, token_of
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs/deploy/proxies.md").read_text()
 SECONDS = 30.0
 
 
@@ -80,8 +80,8 @@ def certificate(tmp_path: Path) -> Certificate:
 
 
 def snippet(language: str) -> str:
-    """The README's configuration for that proxy."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    """The page's configuration for that proxy."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     assert found is not None
     return found[1]
 
@@ -90,7 +90,7 @@ Proxy = Callable[[str, int, Certificate, Path], list[str]]
 
 
 def nginx(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
-    """The command that serves as the README says; the snippet alone decides what is forwarded."""
+    """The command that serves as the page says; the snippet alone decides what is forwarded."""
     server = snippet("nginx")
     for written, here in {
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
@@ -114,7 +114,7 @@ def nginx(relay: str, port: int, certificate: Certificate, place: Path) -> list[
 
 
 def caddy(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
-    """The command that serves as the README says."""
+    """The command that serves as the page says."""
     site = snippet("caddy")
     address, tls = f"https://localhost:{port}", f"tls {certificate.file} {certificate.key}"
     for written, here in {
@@ -281,7 +281,7 @@ async def test_silent_connections_of_one_address_do_not_hold_up_a_newcomer(
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])
-async def test_a_proxy_that_is_set_up_as_the_readme_says_carries_the_relay(
+async def test_a_proxy_that_is_set_up_as_documented_carries_the_relay(
     emulator: Emulator,
     tables: Tables,
     certificate: Certificate,

@@ -1,5 +1,5 @@
-"""Puts the figures of results/full.json and results/delivery.json into the project's README:
-`python -m bench.readme`."""
+"""Puts the figures of results/full.json and results/delivery.json into the documentation, and the
+plot beside it: `python -m bench.docs`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from bench.processes import ROOT
 from bench.results import DELIVERY, FULL, RELAY, Results
 from bench.spread import chosen, ratio, spread
 
-README = ROOT / "README.md"
+FIGURES = ROOT / "docs/benchmarks.md"
+SIZES = ROOT / "docs/deploy/scaling.md"
+PICTURE = ROOT / "docs/pictures/fanout.png"
 BEGIN, END = "<!-- figures of make bench -->", "<!-- end of the figures -->"
 MAIN_CLIENTS = 1000
-PLOT = "![CPU, latency and memory of the relay beside others](bench/results/fanout.png)"
+PLOT = "![CPU, latency and memory of the relay beside others](pictures/fanout.png)"
 
 
 class NoPlace(Exception):
@@ -23,11 +25,16 @@ class NoPlace(Exception):
 
 
 def main() -> int:
-    """Rewrites the README."""
+    """Rewrites the pages."""
     results = Results.from_json(json.loads(FULL.read_text()))
     delivery = json.loads(DELIVERY.read_text())["figures"] if DELIVERY.exists() else {}
-    README.write_text(filled(README.read_text(), figures(results, delivery)))
-    print(f"written: {README}")
+    for page, shown in ((FIGURES, figures(results, delivery)), (SIZES, loads(results))):
+        page.write_text(filled(page.read_text(), shown))
+        print(f"written: {page}")
+    drawn = FULL.with_name(PICTURE.name)
+    if drawn.exists():
+        drawn.replace(PICTURE)
+        print(f"written: {PICTURE}")
     return 0
 
 
@@ -78,6 +85,33 @@ def _sizes(results: Results) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(["**The relay by number of clients**", "", *lines])
+
+
+LOADS = ((100, 50), (1000, 10), (1000, 50), (5000, 10), (10_000, 1), (10_000, 10))
+
+
+def loads(results: Results) -> str:
+    """What a load takes, as Markdown: processor time of one core, and memory of the connections."""
+    signed_in = spread(chosen(results.runs, "idle", 10_000), f"{RELAY}-ES256", "idle_kib")
+    head = ("clients", "rows/s", "deliveries/s", "of one core", "p99 ms", "connections MiB")
+    lines = [f"| {' | '.join(head)} |", "|" + " ---: |" * len(head)]
+    for clients, rate in LOADS:
+        runs = chosen(results.runs, "fanout", clients)
+        cost = spread(runs, RELAY, "paced_us")
+        latency = spread(runs, RELAY, "paced_p99_ms")
+        if cost is None or latency is None or signed_in is None:
+            continue
+        measured = rate == (50 if clients <= MAIN_CLIENTS else 10)  # else worked out from that
+        cells = (
+            f"{clients:,}",
+            str(rate),
+            f"{clients * rate:,}",
+            f"{clients * rate * cost.median / 1e6:.0%}",
+            f"{latency.median:.0f}" if measured else "",
+            f"{clients * signed_in.median / 1024:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _listed(found: Mapping[str, float]) -> str:
