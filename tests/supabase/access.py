@@ -20,6 +20,7 @@ TABLES: Matrix = {
     "event_queue": {"service_role": _WRITE},
     "predictions": {"authenticated": _READ, "service_role": _WRITE},  # but not inputs and factors
     "rollups": dict.fromkeys(("authenticated", "service_role"), _READ),  # a trigger alone writes it
+    "daily_totals": dict.fromkeys(("authenticated", "service_role"), _READ),  # likewise
     "periods": {"authenticated": _READ, "service_role": _WRITE},
     "advice_rules": {"authenticated": _READ, "service_role": _WRITE},
     "daily_emissions": dict.fromkeys(("authenticated", "service_role"), _READ),
@@ -100,6 +101,7 @@ FUNCTIONS: Matrix = {
     "emissions_summary(date,text,text)": _SIGNED_IN,
     "emissions_contributors(integer,date,text,text,integer)": _SIGNED_IN,
     "emissions_trend(integer,date,text,text)": _SIGNED_IN,
+    "emissions_by_day(date,date,text,text)": _SIGNED_IN,
     "emissions_report(date,date,text,text,integer)": _SIGNED_IN,
     "observations_of(bigint,integer)": _SIGNED_IN,
     "hotspot_series(bigint,integer)": _SIGNED_IN,
@@ -152,6 +154,9 @@ FUNCTIONS: Matrix = {
     "enqueue_events()": {},
     "date_prediction()": {},
     "roll_up()": {},
+    "roll_up_periods()": {},
+    "total_days()": {},
+    "excess_of(text,text,text,text,text,text,date,numeric,numeric)": {},
     "stamp()": {},
     "announce()": {},
     "bury()": {},
@@ -173,6 +178,7 @@ POLICIES = {
     ("predictions", "SELECT", "authenticated"),
     ("quarantine", "SELECT", "authenticated"),
     ("rollups", "SELECT", "authenticated"),
+    ("daily_totals", "SELECT", "authenticated"),
     ("periods", "SELECT", "authenticated"),
     ("advice_rules", "SELECT", "authenticated"),
     ("audit_log", "SELECT", "authenticated"),

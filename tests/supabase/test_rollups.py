@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, LiteralString
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.supabase.servers import Connection, Database, one
 
@@ -25,6 +27,30 @@ STORED: LiteralString = """
     select entity, event_type, day, method, basis, dq, events, hot, judged, kg, kg_ttw,
       expected_kg, activity, scope_3_4
     from rollups order by 1, 2, 3, 4, 5, 6
+"""
+# The excess is that of the events, but of a day that a period hotspot covers, and always where no
+# activity is known, it is that of the period.
+EXCESS: LiteralString = """
+    select s.entity, s.day, s.method, s.basis, s.dq, case when p.kg is null then s.of_events
+      else round(s.kg * (1 - p.expected_kg / p.kg), 3) end as excess_kg
+    from (
+      select entity, day, coalesce(method, 'unknown') as method,
+        coalesce(activity_basis, 'none') as basis, coalesce(dq, 0) as dq,
+        sum(round(predicted_co2::numeric, 3)) as kg,
+        coalesce(sum(round(predicted_co2::numeric, 3) - round(expected_kg::numeric, 3)), 0)
+          as of_events
+      from predictions where superseded_at is null group by 1, 2, 3, 4, 5) s
+    left join periods p on p.entity = s.entity and p.method = s.method and p.basis = s.basis
+      and s.day between p.since and p.until and (p.hotspot or p.basis = 'none') and p.kg > 0
+      and p.expected_kg is not null
+    order by 1, 2, 3, 4, 5
+"""
+TOTALS: LiteralString = """
+    select day, event_type, basis, sum(events) as events, sum(hot) as hot,
+      sum(estimated) as estimated, sum(judged) as judged, sum(kg) as kg, sum(kg_ttw) as kg_ttw,
+      sum(kg_wtt) as kg_wtt, sum(excess_kg) as excess_kg, sum(activity) as activity,
+      sum(activity_kg) as activity_kg, sum(dq * kg) as quality_kg
+    from rollups group by 1, 2, 3 order by 1, 2, 3
 """
 
 
@@ -56,6 +82,10 @@ def agree(owner: Connection) -> int:
     """Assert that rollups are the sums; their number of rows."""
     stored = owner.execute(STORED).fetchall()
     assert stored == owner.execute(EXPECTED).fetchall()
+    excess = "select entity, day, method, basis, dq, excess_kg from rollups order by 1, 2, 3, 4, 5"
+    assert owner.execute(excess).fetchall() == owner.execute(EXCESS).fetchall()
+    totals = owner.execute("select * from daily_totals order by day, event_type, basis").fetchall()
+    assert totals == owner.execute(TOTALS).fetchall()
     return len(stored)
 
 
@@ -135,3 +165,83 @@ def test_the_excess_of_a_period_hotspot_stands_for_that_of_its_days(owner: Conne
     )
     assert abs(found - kg / 2) <= 2 * one(owner, "select 0.001")
     assert one(owner, "select bool_and(kg = usual_kg + excess_kg) from daily_emissions") is True
+
+
+def judge_period(
+    owner: Connection, since: str, until: str, basis: str = "t_km", **more: Any
+) -> None:
+    """Write a period of Haulier 1 as the worker does, again where it is judged anew."""
+    row = {
+        "entity": "Haulier 1",
+        "entity_type": "supplier",
+        "event_type": "logistics",
+        "method": "modelled",
+        "basis": basis,
+        "country": "",
+        "since": since,
+        "until": until,
+        "events": 5,
+        "kg": 500.0,
+        "expected_kg": 400.0,
+        "hotspot": True,
+    }
+    owner.execute("select write_periods(%s)", (Jsonb([row | more]),))
+
+
+def excess_of(owner: Connection, day: str) -> Any:
+    return one(
+        owner,
+        "select sum(excess_kg) from daily_emissions where entity = 'Haulier 1' and day = %s",
+        day,
+    )
+
+
+def test_a_day_has_the_excess_of_its_period_in_whatever_order_they_come(owner: Connection) -> None:
+    judge_period(owner, "2026-03-03", "2026-03-05")
+    predict(owner)
+    agree(owner)
+    first = excess_of(owner, "2026-03-04")
+    judge_period(owner, "2026-03-03", "2026-03-05", kg=800.0)
+    agree(owner)
+    assert excess_of(owner, "2026-03-04") > first
+    judge_period(owner, "2026-03-06", "2026-03-07", hotspot=False)
+    judge_period(owner, "2026-03-03", "2026-03-05", hotspot=False)
+    agree(owner)
+    without = excess_of(owner, "2026-03-04")
+    owner.execute("update periods set hotspot = true, since = until where until = '2026-03-05'")
+    agree(owner)
+    assert excess_of(owner, "2026-03-04") == without
+    owner.execute("delete from periods where until = '2026-03-05'")
+    agree(owner)
+
+
+def test_an_event_of_a_judged_day_is_added_to_the_excess_of_its_period(owner: Connection) -> None:
+    predict(owner)
+    owner.execute(
+        "update predictions set activity_basis = null, activity = null, expected_kg = null"
+    )
+    judge_period(owner, "2026-03-03", "2026-03-04", basis="none", hotspot=False)
+    agree(owner)
+    before = excess_of(owner, "2026-03-04")
+    owner.execute("update predictions set predicted_co2 = 2 * predicted_co2")
+    agree(owner)
+    assert excess_of(owner, "2026-03-04") == 2 * before
+    owner.execute("delete from predictions where event_id % 2 = 0")
+    agree(owner)
+
+
+def test_a_summary_of_all_is_the_sum_of_those_of_its_entities(owner: Connection) -> None:
+    predict(owner, events=100)
+    judge_period(owner, "2026-03-16", "2026-03-18")
+    asked = "select emissions_summary(entity => %s) -> 'windows' -> 2"
+    whole = one(owner, "select emissions_summary() -> 'windows' -> 2")
+    parts = [one(owner, asked, f"Haulier {n}") for n in range(3)]
+    for name in ("kg", "kg_ttw", "kg_wtt", "usual_kg", "excess_kg", "events", "judged", "hot"):
+        assert exact(whole[name]) == sum(exact(part[name]) for part in parts), name
+    trend = one(owner, "select emissions_trend() -> 'days'")
+    assert sum(exact(day["excess_kg"]) for day in trend) == exact(whole["excess_kg"])
+    assert {day["intensity"] is None for day in trend} == {True, False}
+
+
+def exact(number: Any) -> Decimal:
+    return Decimal(str(number))

@@ -1,0 +1,1 @@
+"""What the dashboard reads, at a size: how long its answers take."""
