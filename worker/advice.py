@@ -23,9 +23,9 @@ from worker.kilograms.energy import Basis
 from worker.kilograms.explain import as_of
 from worker.kilograms.plausible import TRANSPORTS, kilometres
 from worker.suppliers import Supplier
-from worker.watched import Outcome, WatchedKey
 
 DAYS_OF_MONTH = 30
+LEAST_DAYS = 7
 # What is measured instead of modelled; without it distance, class and load decide.
 MEASURED = ("fuel_litres", "fuel_kg", "energy_kwh", "co2e_kg")
 UNMEASURED: dict[str, Any] = dict.fromkeys(MEASURED)
@@ -39,7 +39,7 @@ class Rule:
 
     `share` is the part of the input's saving that the action is good for. The input has to explain
     `least_share` of the excess, lie off its usual value by `least_ratio` in effect, and save
-    `least_month_kg` kg CO2e a month.
+    `least_month_kg` kg CO2e in 30 days at the rate so far.
     """
 
     id: str
@@ -84,7 +84,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A row of `recommendations`, kg CO2e per event or period and per month at the present rate."""
+    """A row of `recommendations`; kg CO2e of the event or period, and of 30 days at its rate."""
 
     action: str
     co2_reduction: float
@@ -95,7 +95,7 @@ class Advice:
     actual: float | None
     usual: float | None
     unit: str | None
-    co2_reduction_month: float | None
+    co2_reduction_month: float
 
     def row(self) -> dict[str, Any]:
         """Give the columns of `recommendations`."""
@@ -118,41 +118,30 @@ class Advisor:
         self,
         episode: Episode,
         computed: tuple[Event, Prediction] | None,
-        times_a_month: float | None,
     ) -> list[Advice]:
         """Propose actions; `computed` is the event that has just been judged, with its kg."""
         job = None if computed is None or self.basis is None else Job(*computed, self.basis)
-        return advise(episode, self.rules, job, times_a_month)
+        return advise(episode, self.rules, job)
 
 
-def times_a_month(watched: WatchedKey, outcome: Outcome, series: str) -> float | None:
-    """Say how often in 30 days of event time what an episode shows happens, at the present rate.
+def monthly_excess(episode: Episode) -> float:
+    """Give the kg CO2e above the usual in 30 days, at the rate of the episode so far.
 
-    A spike counts as often as it has happened since the episode opened, a lasting rise as often as
-    there are events, or periods. None when no finding tells.
+    The excess so far is divided by the days from the opening to the newest hot event or period,
+    both included. What lasts is watched for `LEAST_DAYS` before it is taken for thirty days; hot
+    events or periods that are no run count as often as they have happened, once if once. The SQL
+    function `monthly_excess_kg` and the page say the same.
     """
-    for finding in outcome.findings:
-        standing = finding.verdict.standing
-        if standing is None or finding.identity.series != series:
-            continue
-        if standing.rule is Shape.SPIKE:
-            since = (finding.time - standing.since) / DAY
-            return standing.times * DAYS_OF_MONTH / max(DAYS_OF_MONTH, since)
-        if finding.period is not None:
-            return DAYS_OF_MONTH / (finding.period.until - finding.period.since + 1)
-        judge = watched.detectors.judge_of(finding.identity)
-        if judge.first is not None and judge.newest - judge.first >= DAY:
-            return judge.learned * DAYS_OF_MONTH / ((judge.newest - judge.first) / DAY)
-    return None
+    lasts = episode.rule in (Shape.SHIFT, Shape.DRIFT)
+    days = (episode.last_seen_at - episode.occurred_at) / DAY + 1
+    least = LEAST_DAYS if lasts else DAYS_OF_MONTH
+    return max(0.0, episode.excess_kg) * DAYS_OF_MONTH / max(least, days)
 
 
-def advise(
-    episode: Episode, rules: Sequence[Rule], job: Job | None, times_a_month: float | None
-) -> list[Advice]:
+def advise(episode: Episode, rules: Sequence[Rule], job: Job | None) -> list[Advice]:
     """Propose actions for an episode, those of the most expensive input first.
 
-    `job` is the event that the episode shows, where it is at hand. `times_a_month` is how often it
-    happens at the present rate, None when that is not known.
+    `job` is the event that the episode shows, where it is at hand.
     """
     excess = episode.predicted_co2 - episode.baseline_co2
     if not excess > 0:
@@ -161,21 +150,23 @@ def advise(
     for rule in rules:
         if rule.event_type == episode.key.event_type and rule.series in (None, episode.series):
             by_driver[rule.driver].append(rule)
+    monthly = monthly_excess(episode)
     return [
         advice
         for saving in savings(episode, job)
-        for advice in _proposed(by_driver[saving.driver.name], saving, excess, times_a_month)
+        for advice in _proposed(by_driver[saving.driver.name], saving, excess, monthly)
     ]
 
 
 def _proposed(
-    rules: Sequence[Rule], saving: Saving, excess: float, times_a_month: float | None
+    rules: Sequence[Rule], saving: Saving, excess: float, monthly: float
 ) -> Iterator[Advice]:
+    """Propose what saves a part of `excess`, and the same part of the `monthly` one."""
     driver, left = saving.driver, 1.0
     for rule in rules:
         share = min(rule.share, left)
         kg = share * saving.kg
-        month = kg if times_a_month is None else kg * times_a_month
+        month = kg / excess * monthly
         if (
             share <= 0
             or driver.kg < rule.least_share * excess
@@ -195,7 +186,7 @@ def _proposed(
             _rounded(saving.actual),
             _rounded(saving.usual),
             saving.unit,
-            None if times_a_month is None else _rounded_down(month),
+            _rounded_down(month),
         )
 
 

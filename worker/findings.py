@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.advice import Advisor, times_a_month
+from worker.advice import Advisor
 from worker.detection.observation import Rules, Status
 from worker.detection.periods import Period, PeriodSeries
 from worker.detection.series import Finding, Identity, Reading
@@ -60,7 +60,7 @@ class Findings:
         former = watched.episode
         outcome = watched.take(moment, reading, self._rules, clock)
         if outcome.changes or outcome.notices:
-            self._outcomes.add(key, outcome, former, watched, computed)
+            self._outcomes.add(key, outcome, former, computed)
         self.periods += period_rows(key, outcome.findings)
         return outcome
 
@@ -75,7 +75,7 @@ class Findings:
         if due is not None and due <= now:
             former = watched.episode
             outcome = watched.pass_silence(now, self._rules)
-            self._outcomes.add(key, outcome, former, watched)
+            self._outcomes.add(key, outcome, former)
             self.periods += period_rows(key, outcome.findings)
             self._outcomes.inputs.append({**key._asdict(), "at": text(now)})
 
@@ -137,7 +137,6 @@ class _Rows:
         key: Key,
         outcome: Outcome,
         former: Episode | None,
-        watched: WatchedKey | None = None,
         computed: tuple[Event, Prediction] | None = None,
     ) -> None:
         """Take what one step of a key led to, by an event where one is given.
@@ -151,9 +150,7 @@ class _Rows:
                 former = None
                 continue
             if change.opens or _figures(episode) != _figures(former):
-                series = episode.series
-                times = None if watched is None else times_a_month(watched, outcome, series)
-                advice = self._advisor.advise(episode, computed, times)
+                advice = self._advisor.advise(episode, computed)
                 self._advice[ref] = [{"ref": ref, **each.row()} for each in advice]
             former = episode
         self._notices += [

@@ -107,6 +107,7 @@ FUNCTIONS: Matrix = {
     "hotspot_series(bigint,integer)": _SIGNED_IN,
     "hotspot_sparks(bigint[],integer)": _SIGNED_IN,
     "hotspot_history(bigint)": _SIGNED_IN,
+    "monthly_excess_kg(hotspots)": _SIGNED_IN,
     "waiting()": _SIGNED_IN,
     "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -155,7 +157,7 @@ def test_pending_advice_follows_the_figures_and_decided_advice_stays(worker: Wor
         [hotspot],
     )
     events = add(worker.connection)
-    newer = {"ref": 7, "co2_reduction": 20.5, "co2_reduction_month": 41.0}
+    newer = {"ref": 7, "co2_reduction": 20.5, "co2_reduction_month": 20.5}
     worse = episode(7, id=hotspot, version=1, event_id=events[0])
     again = [each | newer for each in first[:2]]
     sent = result(events, episodes=[worse], advised=[7], recommendations=again)
@@ -165,9 +167,54 @@ def test_pending_advice_follows_the_figures_and_decided_advice_stays(worker: Wor
     ).fetchall()
     assert [tuple(each.values()) for each in found] == [
         ("a", 11.5, None),
-        ("b", 20.5, 41.0),
+        ("b", 20.5, 20.5),
         ("of another service", 1, None),
     ]
+
+
+MONTHLY = json.loads((Path(__file__).parent.parent / "web" / "monthly.json").read_text())
+
+
+@pytest.mark.parametrize("case", MONTHLY, ids=lambda case: case["said"])
+def test_a_month_is_that_of_the_page(worker: Worker, case: dict[str, Any]) -> None:
+    row = open_episode(worker)
+    found = one(
+        worker.connection,
+        "update public.hotspots h set rule = %s, excess_kg = %s, last_seen_at = occurred_at"
+        " + %s * interval '1 day' where id = %s returning monthly_excess_kg(h)",
+        *(case["rule"], case["excess_kg"], case["days"], row["id"]),
+    )
+    assert found == pytest.approx(case["monthly_kg"])
+
+
+def test_an_escalation_without_new_figures_brings_the_rate_of_advice_along(worker: Worker) -> None:
+    """The excess shown is 30 kg, of which the advice saves 11.5."""
+    day = "2026-01-05T09:00:00Z"
+    shown: dict[str, Any] = {
+        "predicted_co2": 130.0,
+        "baseline_co2": 100.0,
+        "rule": "shift",
+        "occurred_at": day,
+    }
+    first = episode(0, **shown, excess_kg=70.0, last_seen_at=day)
+    advice = recommendation(0) | {"rule": "a", "co2_reduction_month": 115.0}
+    events = add(worker.connection)
+    sent = result(events, episodes=[first], advised=[0], recommendations=[advice])
+    worker.commit(worker.claim()["batch"], sent)
+    hotspot = one(worker.connection, "select id from public.hotspots")
+    month = "select co2_reduction_month from public.recommendations"
+
+    def goes_on(version: int, **more: Any) -> Any:
+        events = add(worker.connection)
+        known = first | {"id": hotspot, "version": version} | more
+        worker.commit(worker.claim()["batch"], result(events, episodes=[known]))
+        return one(worker.connection, month)
+
+    assert goes_on(1, excess_kg=75.0) == 115.0  # the same within a tenth
+    escalated = {"severity": "critical", "last_seen_at": "2026-01-14T09:00:00Z"}
+    assert goes_on(2, excess_kg=600.0, **escalated) == 690.0  # 11.5 / 30 * 60 kg a day * 30
+    worker.connection.execute("update public.recommendations set status = 'approved'")
+    assert goes_on(3, excess_kg=9000.0) == 690.0
 
 
 def everything(events: list[int], episodes: list[Any]) -> dict[str, Any]:

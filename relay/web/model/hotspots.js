@@ -3,6 +3,7 @@ import { SEVERITIES } from "./address.js";
 
 const DAY_MS = 86_400_000;
 const DAYS_OF_A_MONTH = 30;
+const LEAST_DAYS = 7;
 
 // open, acknowledged, recovering, silenced, or closed.
 export function stateOf(row, now) {
@@ -16,12 +17,13 @@ export function isSilenced(row, now) {
   return row.silenced_until != null && Date.parse(row.silenced_until) > now;
 }
 
-// kg CO2e above the usual per 30 days at the rate of the episode so far. An episode of less than a
-// day counts as one day, so that one bad trip is not taken for thirty.
+// kg CO2e above the usual in 30 days at the rate of the episode so far. What lasts is watched for a week
+// before it is taken for thirty days; what is no run counts as often as it has happened, so that one bad
+// trip is not taken for thirty. The worker and the SQL function monthly_excess_kg say the same.
 export function monthlyKg(row) {
-  if (Number.isFinite(row.monthly_excess_kg)) return row.monthly_excess_kg;
-  const days = (Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / DAY_MS;
-  return (row.excess_kg / Math.max(1, days || 0)) * DAYS_OF_A_MONTH;
+  const days = (Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / DAY_MS + 1;
+  const least = row.rule === "shift" || row.rule === "drift" ? LEAST_DAYS : DAYS_OF_A_MONTH;
+  return (Math.max(0, row.excess_kg) / Math.max(least, days || 0)) * DAYS_OF_A_MONTH;
 }
 
 export function ratioOf(row) {

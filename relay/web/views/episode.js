@@ -44,7 +44,7 @@ export function Episode({ page, id }) {
       <dl class="facts">
         <div><dt>Excess since opened</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
         <div><dt>Ratio</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
-        <div><dt>At this rate</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
+        <div><dt title="The excess so far by the days it has lasted (7 at least, 30 where it is no run), times 30">At this rate</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
         <div><dt>${row.status === "active" ? "Open since" : "Opened"}</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
       </dl>
       ${told?.series?.points.length > 0
