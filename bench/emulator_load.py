@@ -171,8 +171,8 @@ def main() -> int:
         print(json.dumps(result))
     else:
         memory = cast(list[int], result["memory MB"])
-        said = result | {"memory MB": f"{memory[0]} to {memory[-1]}, at most {max(memory)}"}
-        for name, value in said.items():
+        report = result | {"memory MB": f"{memory[0]} to {memory[-1]}, at most {max(memory)}"}
+        for name, value in report.items():
             print(f"{name:28} {value}")
     return 1 if result["lost"] or result["out of order or twice"] else 0
 

@@ -31,10 +31,10 @@ class Load:
         """Whether every connection got everything within that time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                said = json.loads(await self.program.line(seconds + 1))
-                if said["event"] == "complete":
+                report = json.loads(await self.program.line(seconds + 1))
+                if report["event"] == "complete":
                     return True
-                self.summary = said
+                self.summary = report
         return False
 
     async def end(self) -> dict[str, Any]:
@@ -45,9 +45,9 @@ class Load:
     async def rest(self, seconds: float) -> dict[str, Any]:
         """What the connections got, when it has ended by itself."""
         while not self.summary:
-            said = json.loads(await self.program.line(seconds))
-            if said["event"] == "summary":
-                self.summary = said
+            report = json.loads(await self.program.line(seconds))
+            if report["event"] == "summary":
+                self.summary = report
         return self.summary
 
 

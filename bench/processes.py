@@ -57,9 +57,9 @@ class Program:
             async with asyncio.timeout(seconds):
                 line = await output.readline()
         except TimeoutError:
-            raise Failed(f"{self.name} said nothing for {seconds:g} s{self.said()}") from None
+            raise Failed(f"{self.name} said nothing for {seconds:g} s{self.last_error()}") from None
         if not line:
-            raise Failed(f"{self.name} ended{self.said()}")
+            raise Failed(f"{self.name} ended{self.last_error()}")
         return line.decode().rstrip()
 
     async def listens(self, port: int, seconds: float = START_SECONDS) -> None:
@@ -77,10 +77,10 @@ class Program:
                     await loop.sock_connect(probe, ("127.0.0.1", port))
                 return
             if self.process.returncode is not None or loop.time() > until:
-                raise Failed(f"{self.name} does not listen on {port}{self.said()}")
+                raise Failed(f"{self.name} does not listen on {port}{self.last_error()}")
             await asyncio.sleep(0.02)
 
-    def said(self) -> str:
+    def last_error(self) -> str:
         """The last that it printed as an error."""
         text = self._log.read_text(errors="replace").strip()
         return f": {text[-800:]}" if text else ""

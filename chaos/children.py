@@ -67,14 +67,14 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def said(self, text: str, since: int = 0) -> bool:
+    def logged(self, text: str, since: int = 0) -> bool:
         """Whether the log has the text after byte `since`."""
         return text.encode() in self.log.read_bytes()[since:]
 
     def await_line(self, text: str, seconds: float) -> None:
         """Block until the output has the text. Raises RuntimeError with the end of the log."""
         deadline = time.monotonic() + seconds
-        while not self.said(text):
+        while not self.logged(text):
             if not self.runs or time.monotonic() > deadline:
                 tail = self.log.read_text(errors="replace")[-3000:]
                 raise RuntimeError(f"{self.arguments} did not say {text!r}:\n{tail}")

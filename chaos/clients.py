@@ -43,7 +43,7 @@ class Format(Protocol):
     def opened(self) -> bool:
         """The connection is there; whether that is enough to get everything from now on."""
 
-    def heard(self, text: str) -> tuple[Taken | None, bool | None]:
+    def receive(self, text: str) -> tuple[Taken | None, bool | None]:
         """A frame: what was taken, and whether it makes the client ready, or unready."""
 
     def go_back(self, chance: random.Random) -> None:
@@ -78,7 +78,7 @@ class Events:
         """What was missed comes first."""
         return False
 
-    def heard(self, text: str) -> tuple[Taken | None, bool | None]:
+    def receive(self, text: str) -> tuple[Taken | None, bool | None]:
         """Ready from `synced` to the next reset."""
         found = self.application.take(text)
         if not isinstance(found, Message):
@@ -127,7 +127,7 @@ class Rows:
         self.opened_at = time.monotonic()
         return True
 
-    def heard(self, text: str) -> tuple[Taken | None, bool | None]:
+    def receive(self, text: str) -> tuple[Taken | None, bool | None]:
         """Whatever comes changes nothing about that."""
         return self.application.take(text), None
 
@@ -183,14 +183,14 @@ class Client:
             self._attempt += 1
             await asyncio.sleep(random.random() * longest)
 
-    def cut(self, *, reset: bool) -> None:
+    def disconnect(self, *, reset: bool) -> None:
         """Lose the connection."""
         if self._connection is not None:
-            self._connection.cut(reset=reset)
+            self._connection.abort(reset=reset)
 
     def begin_anew(self) -> None:
         """Lose the connection, and come back as somebody who was never there."""
-        self.cut(reset=True)
+        self.disconnect(reset=True)
         self.format.forget_place()
 
     async def stall(self, seconds: float) -> None:
@@ -212,7 +212,7 @@ class Client:
         """Stay away for a while, and come back to another relay with an old place."""
         self._may_connect.clear()
         try:
-            self.cut(reset=False)
+            self.disconnect(reset=False)
             await asyncio.sleep(seconds)
             self.format.go_back(chance)
             self.home = (self.home + 1) % len(self._relays)
@@ -228,12 +228,12 @@ class Client:
             loop = asyncio.get_running_loop()
             self._greeting = loop.call_later(GREETING_SECONDS, self._unanswered)
 
-    def heard(self, text: str) -> None:
+    def receive(self, text: str) -> None:
         """A frame."""
         if self._greeting is not None:
             self._greeting.cancel()
             self._greeting = None
-        taken, ready = self.format.heard(text)
+        taken, ready = self.format.receive(text)
         now = time.monotonic()
         if ready is False:
             self.ready_at = NEVER
@@ -267,11 +267,11 @@ class Client:
             if self._greeting is not None:
                 self._greeting.cancel()
                 self._greeting = None
-            connection.cut(reset=False)
+            connection.abort(reset=False)
 
     def _unanswered(self) -> None:
         self._incidents.note("unanswered", f"{self.name}: no greeting")
-        self.cut(reset=False)
+        self.disconnect(reset=False)
 
 
 def _who(name: str, kind: str, what: str) -> str:

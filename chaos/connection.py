@@ -23,7 +23,7 @@ class Listener(Protocol):
     def opened(self) -> None:
         """The handshake succeeded."""
 
-    def heard(self, text: str) -> None:
+    def receive(self, text: str) -> None:
         """A text frame."""
 
 
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
                 if self._protocol.handshake_exc is None:
                     self._listener.opened()
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self._listener.heard(bytes(event.data).decode())
+                self._listener.receive(bytes(event.data).decode())
         self._flush()
         if self._protocol.close_expected() and self._transport is not None:
             self._transport.close()
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def cut(self, *, reset: bool) -> None:
+    def abort(self, *, reset: bool) -> None:
         """End it without a close frame, by RST or FIN."""
         if self._transport is None:
             return

@@ -234,7 +234,7 @@ async def _jump_clock(stage: Stage, seconds: float, options: Options) -> bool:
 async def _cut_clients(stage: Stage, seconds: float, options: Options) -> bool:
     chance, some = _some(stage, options)
     for client in some:
-        client.cut(reset=chance.random() < 0.5)
+        client.disconnect(reset=chance.random() < 0.5)
     await asyncio.sleep(seconds)
     return True
 

@@ -53,10 +53,10 @@ class Project:
         arguments += ["--port", str(self._port)]
         arguments += [] if rate_limit is None else ["--rate-limit", str(rate_limit)]
         self._child = Child(tuple(arguments), {}, self._log)
-        said_before = self._log.stat().st_size if self._log.exists() else 0
+        logged_before = self._log.stat().st_size if self._log.exists() else 0
         self._child.start()
         deadline = time.monotonic() + START_SECONDS
-        while not self._child.said(READY, said_before):
+        while not self._child.logged(READY, logged_before):
             if not self._child.runs or time.monotonic() > deadline:
                 raise RuntimeError(f"Supabase does not start, see {self._log}")
             await asyncio.sleep(LOOK_SECONDS)

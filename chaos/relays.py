@@ -47,7 +47,7 @@ class Relay:
 
     @property
     def log(self) -> Path:
-        """What it said."""
+        """The file that its output goes to."""
         return self.directory / f"{self.name}.log"
 
     @property

@@ -1,4 +1,4 @@
-"""What the parts of the emulator are given, and the form they have."""
+"""What an emulated service is mounted on: the project, and the form of a mount point."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ class Project:
 # A part opens what it needs (pools, tasks) when entered, on the server's event loop, yields the
 # routes it serves, with their full paths, and closes everything when left, within a second.
 # A task of it that dies has to end the context with its exception: the emulator then stops.
-Part = Callable[[Project], AbstractAsyncContextManager[Sequence[BaseRoute]]]
+MountPoint = Callable[[Project], AbstractAsyncContextManager[Sequence[BaseRoute]]]

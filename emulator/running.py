@@ -9,23 +9,46 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio.to_thread
 import psycopg
 import uvicorn
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
+from emulator import auth, rest
 from emulator.app import create_app
+from emulator.cluster import SUPERUSER
 from emulator.database import Database
-from emulator.faults import Faults
+from emulator.faults import Faults, actions
 from emulator.identity import Keys
-from emulator.parts import PARTS
 from emulator.postgres import Postgres
-from emulator.project import Part, Project
+from emulator.project import MountPoint, Project
+from emulator.realtime import Realtime
 from emulator.realtime.settings import RealtimeSettings
 from emulator.settings import Settings
 from emulator.wire import HttpConnection, WebSocketConnection
+
+
+@asynccontextmanager
+async def mount_realtime(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Serves /realtime/v1 while it is entered."""
+    database = project.database
+    served = Realtime(
+        database.dsn("postgres"),
+        database.dsn(SUPERUSER),
+        project.keys,
+        project.settings.realtime,
+        project.faults,
+    )
+    async with served:
+        yield [Mount("/realtime/v1", routes=served.routes())]
+
+
+# What every emulated project serves.
+MOUNTS: tuple[MountPoint, ...] = (rest.mount, auth.mount, mount_realtime, actions.mount)
+
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +68,7 @@ class Emulator:
     project: Project
     listener: socket.socket = field(repr=False)
     ended: threading.Event = field(repr=False)
-    parts: Sequence[Part] = field(default=PARTS, repr=False)
+    mounts: Sequence[MountPoint] = field(default=MOUNTS, repr=False)
     _failures: list[str] = field(default_factory=list, init=False, repr=False)
     _server: uvicorn.Server | None = field(default=None, init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
@@ -120,11 +143,11 @@ class Emulator:
         settings: Settings | None = None,
         listener: socket.socket | None = None,
         ended: threading.Event | None = None,
-        parts: Sequence[Part] = PARTS,
+        mounts: Sequence[MountPoint] = MOUNTS,
     ) -> Iterator[Emulator]:
         """Serve `database` until the block ends. Raises ServingFailed when it cannot begin.
 
-        `parts` may be less than all. `ended` is set when serving is over, be it by `fail` or by
+        `mounts` may be less than all. `ended` is set when serving is over, be it by `fail` or by
         the end of the block.
         """
         require(database)
@@ -135,7 +158,7 @@ class Emulator:
             settings=settings or Settings(realtime=RealtimeSettings.prompt()),
             url=address(listener),
         )
-        emulator = cls(project, listener, ended or threading.Event(), parts)
+        emulator = cls(project, listener, ended or threading.Event(), mounts)
         ready = threading.Event()
         thread = threading.Thread(target=emulator._run, args=(ready,), name="emulator", daemon=True)
         thread.start()
@@ -173,8 +196,8 @@ class Emulator:
         self._opening, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
             routes: list[BaseRoute] = []
-            for part in self.parts:
-                routes += await stack.enter_async_context(part(self.project))
+            for mount in self.mounts:
+                routes += await stack.enter_async_context(mount(self.project))
             self._server = server = _Server(configuration(self.keys, routes, self.faults), ready)
             if self._stopping:  # before there was a server to tell
                 server.should_exit = True
@@ -215,7 +238,7 @@ def configuration(keys: Keys, routes: Sequence[BaseRoute], faults: Faults) -> uv
 
 
 def require(database: Database) -> None:
-    """Raise ServingFailed unless `database` can be connected to: the parts would try for ever."""
+    """Raise ServingFailed unless `database` can be connected to: the mounts would try for ever."""
     try:
         psycopg.connect(database.dsn("authenticator"), connect_timeout=5).close()
     except psycopg.OperationalError as exc:

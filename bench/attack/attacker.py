@@ -63,8 +63,8 @@ class Attacker:
             "Authorization": f"Bearer {token}" if token else "",
         }
         async with self.connected(room) as connection:
-            await said(connection, request(f"/ws/hotspots{query}", own))
-            await heard(connection)
+            await send(connection, request(f"/ws/hotspots{query}", own))
+            await receive(connection)
             yield connection
 
     async def cursor(self) -> str:
@@ -75,9 +75,9 @@ class Attacker:
                 "Authorization": f"Bearer {self.random.choice(self._tokens)}",
             }
             async with self.connected() as connection:
-                await said(connection, request("/ws/hotspots?last=0", own))
+                await send(connection, request("/ws/hotspots?last=0", own))
                 found = b""
-                while (more := await heard(connection)) and b'"cursor":"' not in found:
+                while (more := await receive(connection)) and b'"cursor":"' not in found:
                     found += more
             cursor = found.partition(b'"cursor":"')[2].partition(b'"')[0].decode()
             if cursor and cursor not in self.cursors:
@@ -85,12 +85,12 @@ class Attacker:
         return self.random.choice(self.cursors) if self.cursors else ""
 
 
-async def said(connection: socket.socket, data: bytes) -> None:
+async def send(connection: socket.socket, data: bytes) -> None:
     """Sends all of it."""
     await asyncio.get_running_loop().sock_sendall(connection, data)
 
 
-async def heard(connection: socket.socket, seconds: float = PATIENCE_SECONDS) -> bytes:
+async def receive(connection: socket.socket, seconds: float = PATIENCE_SECONDS) -> bytes:
     """What comes next; nothing at the end, or when nothing comes for so long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

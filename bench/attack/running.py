@@ -42,12 +42,12 @@ class Attack:
             Failed: it was none, or not all that was wanted of it.
         """
         self.program.signal(signal.SIGTERM)
-        said = json.loads(await self.program.line(END_SECONDS))
-        begun = sum(said["begun"].values())
-        if not begun or said["unable"] or said["left_out"]:
-            raise Failed(f"the attack did not go as wanted: {said}")
-        found = {kind: count / said["seconds"] for kind, count in said["begun"].items()}
-        return Done(found, said["at_once"])
+        report = json.loads(await self.program.line(END_SECONDS))
+        begun = sum(report["begun"].values())
+        if not begun or report["unable"] or report["left_out"]:
+            raise Failed(f"the attack did not go as wanted: {report}")
+        found = {kind: count / report["seconds"] for kind, count in report["begun"].items()}
+        return Done(found, report["at_once"])
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Final
 
 from bench import rows
 from bench.attack import payloads
-from bench.attack.attacker import PATIENCE_SECONDS, SMALL_ROOM, Attacker, heard, said
+from bench.attack.attacker import PATIENCE_SECONDS, SMALL_ROOM, Attacker, receive, send
 
 UNANSWERED_SECONDS: Final = 1.0
 SLOW_SECONDS: Final = 0.5
@@ -27,48 +27,48 @@ async def drops(attacker: Attacker) -> None:
 async def half_requests(attacker: Attacker) -> None:
     """The beginning of a request or of something else, broken off soon or left as it is."""
     async with attacker.connected() as connection:
-        await said(connection, attacker.random.choice(payloads.BEGINNINGS))
-        await heard(connection, attacker.random.choice((0.0, 0.0, 0.05, PATIENCE_SECONDS)))
+        await send(connection, attacker.random.choice(payloads.BEGINNINGS))
+        await receive(connection, attacker.random.choice((0.0, 0.0, 0.05, PATIENCE_SECONDS)))
 
 
 async def slow_requests(attacker: Attacker) -> None:
     """A byte now and then until the relay has had enough."""
     async with attacker.connected() as connection:
         for byte in payloads.LONG:
-            await said(connection, bytes([byte]))
+            await send(connection, bytes([byte]))
             await asyncio.sleep(SLOW_SECONDS)
 
 
 async def silent(attacker: Attacker) -> None:
     """A handshake without a token, and nothing after it."""
     async with attacker.upgraded(signed_in=False) as connection:
-        while await heard(connection):
+        while await receive(connection):
             pass
 
 
 async def breaches(attacker: Attacker) -> None:
     """A frame that breaks the protocol; the close frame is not answered."""
     async with attacker.upgraded() as connection:
-        await said(connection, attacker.random.choice(payloads.BREACHES))
-        await heard(connection, UNANSWERED_SECONDS)
+        await send(connection, attacker.random.choice(payloads.BREACHES))
+        await receive(connection, UNANSWERED_SECONDS)
 
 
 async def rubbish(attacker: Attacker) -> None:
     """Random bytes instead of a request, and instead of frames."""
     for way in (attacker.connected, attacker.upgraded):
         async with way() as connection:
-            await said(
+            await send(
                 connection, attacker.random.randbytes(attacker.random.randrange(1, MOST_RUBBISH))
             )
-            await heard(connection, UNANSWERED_SECONDS)
+            await receive(connection, UNANSWERED_SECONDS)
 
 
 async def fragments(attacker: Attacker) -> None:
     """A message without an end, in parts that are empty."""
     async with attacker.upgraded() as connection:
-        await said(connection, payloads.EMPTY)
+        await send(connection, payloads.EMPTY)
         while True:  # until the relay ends it
-            await said(connection, payloads.EMPTY_PARTS)
+            await send(connection, payloads.EMPTY_PARTS)
             await asyncio.sleep(0.01)
 
 
@@ -76,15 +76,15 @@ async def floods(attacker: Attacker) -> None:
     """Pings, pongs or messages by the hundred, whose answers are not read."""
     async with attacker.upgraded() as connection:
         for _ in range(WRITES_OF_A_FLOOD):
-            await said(connection, attacker.random.choice(payloads.FLOODS))
+            await send(connection, attacker.random.choice(payloads.FLOODS))
             await asyncio.sleep(0.01)
 
 
 async def request_floods(attacker: Attacker) -> None:
     """Requests without waiting for answers, headers or parts of a body by the thousand."""
     async with attacker.connected() as connection:
-        await said(connection, attacker.random.choice(payloads.REQUEST_FLOODS))
-        await heard(connection, UNANSWERED_SECONDS)
+        await send(connection, attacker.random.choice(payloads.REQUEST_FLOODS))
+        await receive(connection, UNANSWERED_SECONDS)
 
 
 async def unread(attacker: Attacker) -> None:
@@ -96,7 +96,7 @@ async def unread(attacker: Attacker) -> None:
 async def vanishes(attacker: Attacker) -> None:
     """Asks for much or for what there is not, and is gone in the middle of the answer."""
     async with attacker.upgraded(attacker.random.choice(payloads.QUERIES)) as connection:
-        await heard(connection, UNANSWERED_SECONDS)
+        await receive(connection, UNANSWERED_SECONDS)
 
 
 async def made_up_seqs(attacker: Attacker) -> None:
@@ -123,7 +123,7 @@ async def own_filters(attacker: Attacker) -> None:
     last = attacker.random.choice(("", "last=0&", f"last={attacker.random.randrange(1, 1001)}&"))
     async with attacker.upgraded(f"?{last}entity={values}", signed_in=True) as connection:
         async with asyncio.timeout(STAY_SECONDS):
-            while await heard(connection):
+            while await receive(connection):
                 pass
 
 

@@ -186,4 +186,4 @@ async def _ready(program: Program, port: int, lane: str) -> None:
                         return
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise Failed(f"the relay is not ready: {health}{program.said()}") from None
+            raise Failed(f"the relay is not ready: {health}{program.last_error()}") from None

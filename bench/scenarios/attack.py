@@ -14,7 +14,7 @@ from bench.load import Load, load
 from bench.processes import Failed, Program
 from bench.scenarios.fanout import SETTLE_SECONDS, Figures
 
-CLIENTS, FOES = 100, 20
+CLIENTS, ATTACKERS = 100, 20
 ROWS_PER_SECOND = 50
 MOST_SHOWN = 1000  # by `?last=`
 PATIENCE_SECONDS = 60.0
@@ -57,11 +57,11 @@ class Scene:
         await clients.complete(PATIENCE_SECONDS)
         return share
 
-    async def warm_up(self, foes: list[str]) -> None:
+    async def warm_up(self, attackers: list[str]) -> None:
         """Leaves the relay with as many rows as it ever shows, and with all that it keeps for
         clients of any kind once it has seen some."""
         await self.supabase.publish(MOST_SHOWN, 0)
-        async with attacking(self.port, self.course.per_second, foes) as attack:
+        async with attacking(self.port, self.course.per_second, attackers) as attack:
             await asyncio.sleep(self.course.warm_seconds)
             await attack.end()
         await self._left_with(0)
@@ -75,14 +75,14 @@ class Scene:
         left = usage.memory_kib([self.program.pid]) - before
         return latency(await clients.end()) | {"busy": busy, "left_kib": left}
 
-    async def attack(self, clients: Load, foes: list[str]) -> tuple[Figures, Done]:
+    async def attack(self, clients: Load, attackers: list[str]) -> tuple[Figures, Done]:
         """What they get under attack, and what becomes of the relay's memory."""
         await asyncio.sleep(SETTLE_SECONDS)
         pids = (self.program.pid,)
         before = usage.memory_kib(pids)
         async with (
             usage.growth(pids) as memory,
-            attacking(self.port, self.course.per_second, foes) as attack,
+            attacking(self.port, self.course.per_second, attackers) as attack,
         ):
             await asyncio.sleep(self.course.gather_seconds)
             busy = await self.follow(clients)
@@ -114,14 +114,14 @@ async def measure(course: Course | None = None) -> Figures:
         relay(supabase.url, supabase.key, port, tokens="ES256") as program,
     ):
         scene = Scene(supabase, program, port, course)
-        tokens = await supabase.tokens(CLIENTS + FOES)
-        await scene.warm_up(tokens[:FOES])
-        with bringing(tokens[FOES:]) as words:
+        tokens = await supabase.tokens(CLIENTS + ATTACKERS)
+        await scene.warm_up(tokens[:ATTACKERS])
+        with bringing(tokens[ATTACKERS:]) as words:
             options = (*PATH, *words, "-e", str(course.rows))
             async with load(port, CLIENTS, options) as clients:
                 peace = await scene.peace(clients)
             async with load(port, CLIENTS, options) as clients:
-                war, done = await scene.attack(clients, tokens[:FOES])
+                war, done = await scene.attack(clients, tokens[:ATTACKERS])
     print(f"    {done}", flush=True)
     return {
         "clients": CLIENTS,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from emulator.auth import errors
 from emulator.auth.errors import VERSION, VERSION_HEADER, AuthError
-from emulator.auth.service import Service, user_id
+from emulator.auth.service import Pool, Service, user_id
+from emulator.cluster import SUPERUSER
 from emulator.identity import Identity, InvalidToken
+from emulator.pool import CheckedPool
+from emulator.project import Project
 from emulator.rest import gateway
 from emulator.rest.errors import GatewayError
 
@@ -189,3 +193,24 @@ def _number(text: str | None, default: int) -> int:
 
 def _path_id(request: Request) -> Any:
     return user_id(request.path_params["id"])
+
+
+CONNECTIONS = 4
+WAIT_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
+    """Serves /auth/v1 while it is entered."""
+    pool: Pool = CheckedPool(
+        project.database.dsn(SUPERUSER),
+        min_size=0,  # most projects never sign anybody in
+        max_size=CONNECTIONS,
+        timeout=WAIT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
+        open=False,
+        name="auth",
+    )
+    async with pool:
+        yield Endpoints(Service(pool, project.keys, f"{project.url}/auth/v1")).routes()

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from emulator.identity import Identity, InvalidToken
-from emulator.realtime import strict_json
+from emulator.realtime import phoenix
 from emulator.realtime.broadcasts import (
     MAX_PAYLOAD_BYTES,
     Broadcast,
@@ -125,7 +125,7 @@ def _refused(status: int, message: str) -> Response:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return strict_json.parse(content)
+        return phoenix.parse_json(content)
     except ValueError:
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from emulator.rest.scanner import ParseFailure, Scanner
-from emulator.rest.syntax import Comparison, Condition, Field, Junction, Quantifier
+from emulator.rest.syntax import BooleanGroup, Comparison, Condition, Field, Quantifier
 
 OPERATOR = "operator (eq, gt, ...)"
 SIMPLE = ("neq", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj")
@@ -131,7 +131,7 @@ def _tree(scanner: Scanner, depth: int) -> Condition:
     if depth > DEPTH_LIMIT:
         raise scanner.failure(f"at most {DEPTH_LIMIT} levels")
     leaf = scanner.attempt(lambda: _leaf(scanner))
-    return _junction(scanner, depth) if leaf is None else leaf
+    return _boolean_group(scanner, depth) if leaf is None else leaf
 
 
 def _leaf(scanner: Scanner) -> Comparison:
@@ -142,7 +142,7 @@ def _leaf(scanner: Scanner) -> Comparison:
     return _operation(scanner, field, lambda: _tree_value(scanner))
 
 
-def _junction(scanner: Scanner, depth: int) -> Junction:
+def _boolean_group(scanner: Scanner, depth: int) -> BooleanGroup:
     negated = scanner.take("not.")
     operator: Literal["and", "or"]
     if scanner.take("and"):
@@ -161,7 +161,7 @@ def _junction(scanner: Scanner, depth: int) -> Junction:
     while _comma(scanner):
         terms.append(_tree(scanner, depth + 1))
     _bracket(scanner, ")")
-    return Junction(operator, tuple(terms), negated)
+    return BooleanGroup(operator, tuple(terms), negated)
 
 
 def _bracket(scanner: Scanner, bracket: str) -> None:

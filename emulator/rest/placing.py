@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from emulator.rest import errors
-from emulator.rest.syntax import Comparison, Condition, Embedding, Junction, Ordering, Query
+from emulator.rest.syntax import BooleanGroup, Comparison, Condition, Embedding, Ordering, Query
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def placed(query: Query, said: Sequence[Said]) -> Query:
             replace(embedding, query=placed(embedding.query, parts))
             for embedding, parts in zip(query.embeddings, inner, strict=True)
         ),
-        conditions=tuple(what for what in own if isinstance(what, Comparison | Junction)),
+        conditions=tuple(what for what in own if isinstance(what, Comparison | BooleanGroup)),
         order=orders[0] if orders else (),
         limit=bounds.get("limit"),
         offset=bounds.get("offset"),

@@ -48,7 +48,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Junction:
+class BooleanGroup:
     """Conditions joined by `and` or `or`."""
 
     operator: Literal["and", "or"]
@@ -56,7 +56,7 @@ class Junction:
     negated: bool = False
 
 
-Condition = Comparison | Junction
+Condition = Comparison | BooleanGroup
 
 
 @dataclass(frozen=True)

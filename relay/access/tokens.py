@@ -87,17 +87,17 @@ def verify(token: str, keys: Sequence[Key], rules: Rules, now: float) -> Claims:
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise BadToken(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
-    said = _signed(token, keys)
-    expires = _time(said, "exp")
+    payload = _signed(token, keys)
+    expires = _time(payload, "exp")
     if expires is None:
         raise BadToken("the token does not say when it expires")
-    begins = [_time(said, name) or 0.0 for name in ("nbf", "iat")]
-    if rules.issuer and said.get("iss") != rules.issuer:
+    begins = [_time(payload, name) or 0.0 for name in ("nbf", "iat")]
+    if rules.issuer and payload.get("iss") != rules.issuer:
         raise BadToken("the token is of another issuer")
-    audience = said.get("aud")
+    audience = payload.get("aud")
     if rules.audience not in (audience if isinstance(audience, list) else [audience]):
         raise BadToken("the token is meant for another audience")
-    claims = _claims(said, expires)
+    claims = _claims(payload, expires)
     # Last: whoever is told that the time is wrong comes back with the same kind of token.
     if expires + LEEWAY_SECONDS <= now:
         raise NotCurrent("the token has expired")
@@ -133,21 +133,21 @@ def _signed(token: str, keys: Sequence[Key]) -> dict[str, Any]:
     raise BadToken("the signature of the token is wrong")
 
 
-def _claims(said: Mapping[str, Any], expires: float) -> Claims:
-    role, metadata = said.get("role"), said.get("app_metadata")
+def _claims(payload: Mapping[str, Any], expires: float) -> Claims:
+    role, metadata = payload.get("role"), payload.get("app_metadata")
     if not isinstance(role, str) or not role:
         raise BadToken("the token names no role")
     return Claims(
         role=role,
         expires=expires,
-        user=_text(said, "sub"),
-        session=_text(said, "session_id"),
+        user=_text(payload, "sub"),
+        session=_text(payload, "session_id"),
         metadata=metadata if isinstance(metadata, dict) else {},
     )
 
 
-def _time(said: Mapping[str, Any], name: str) -> float | None:
-    value = said.get(name)
+def _time(payload: Mapping[str, Any], name: str) -> float | None:
+    value = payload.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
@@ -155,8 +155,8 @@ def _time(said: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _text(said: Mapping[str, Any], name: str) -> str | None:
-    value = said.get(name)
+def _text(payload: Mapping[str, Any], name: str) -> str | None:
+    value = payload.get(name)
     return value if isinstance(value, str) and value else None
 
 

@@ -134,7 +134,7 @@ def add_decisions(
     ):
         routes.add_api_route(
             path,
-            decisions.told(function, model),
+            decisions.by_body(function, model),
             methods=["POST"],
             name=function,
             status_code=status,
@@ -173,7 +173,7 @@ class _Decisions:
         }
         return await self._behalf.rows(self._token_of(request), "silences", selected)
 
-    def told(self, function: str, model: type[Body]) -> Callable[..., Any]:
+    def by_body(self, function: str, model: type[Body]) -> Callable[..., Any]:
         async def tell(request: Request) -> Any:
             """Does what the path says with all that the body names."""
             token = self._token_of(request)

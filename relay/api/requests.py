@@ -132,7 +132,7 @@ def parsed(model: type[M], body: bytes) -> M:
         problems = exc.errors(include_url=False, include_context=False, include_input=False)
         if problems[0]["type"] == "json_invalid":
             raise Refused(400, f"the body is not JSON: {problems[0]['msg']}") from exc
-        raise Refused(422, "; ".join(map(_said, problems))) from exc
+        raise Refused(422, "; ".join(map(_described, problems))) from exc
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
@@ -141,6 +141,6 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _said(problem: Any) -> str:
+def _described(problem: Any) -> str:
     place = ".".join(map(str, problem["loc"]))
     return f"{place}: {problem['msg']}" if place else str(problem["msg"])

@@ -17,7 +17,7 @@ class AccessLog:
         self._left = 0
         self._refused = 0
 
-    def came(self, client: str, endpoint: str, format: str, filter: str) -> None:
+    def connected(self, client: str, endpoint: str, format: str, filter: str) -> None:
         """A client connected."""
         if self._room():
             logger.info(
@@ -30,7 +30,9 @@ class AccessLog:
         else:
             self._came += 1
 
-    def left(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
+    def disconnected(
+        self, client: str, endpoint: str, reason: str, messages: int, seconds: float
+    ) -> None:
         """A client is gone, after `messages` sent to it."""
         if self._room():
             logger.info(

@@ -227,7 +227,7 @@ class Admission:
             self.limiter.leave(place)
         return decision
 
-    def left(self, decision: Decision) -> None:
+    def release(self, decision: Decision) -> None:
         """Release what `decide` counted."""
         if not isinstance(decision, Rejected):
             self.limiter.leave(decision.place)

@@ -49,13 +49,13 @@ class AsgiTransport:
     def close(self, code: int, reason: str) -> None:
         """Sends what was written and the close code; the server does the rest."""
         if self.paused:
-            self.cut_off()
+            self.abort()
         else:
             self._closing = code, reason
             self._active_clock.set()
             asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._over.set)
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """Sends nothing any more; ASGI knows no way to end the connection harder."""
         self._over.set()
 
@@ -117,7 +117,7 @@ class Application:
             else:
                 await self._serve(decision, receive, send)
         finally:
-            self._sockets.admission.left(decision)
+            self._sockets.admission.release(decision)
 
     async def _serve(self, admitted: Admitted, receive: Receive, send: Send) -> None:
         transport = AsgiTransport(send)
@@ -130,7 +130,7 @@ class Application:
             for part in parts:
                 part.cancel()
             ended = await asyncio.gather(*parts, return_exceptions=True)
-            session.gone("connection lost")
+            session.connection_lost("connection lost")
         for error in ended:
             # What is sent while the server closes the connection is one of these.
             if isinstance(error, Exception) and not isinstance(error, OSError | RuntimeError):
@@ -154,8 +154,8 @@ class NoEndpoint:
 async def _listen(receive: Receive, session: ConnectionHandler) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
         text: str | None = message.get("text")
-        session.said(text if text is not None else message["bytes"])
-    session.gone(_ending(message.get("code", 1005)))
+        session.receive(text if text is not None else message["bytes"])
+    session.connection_lost(_ending(message.get("code", 1005)))
 
 
 def _closing(code: int, reason: str) -> Message:

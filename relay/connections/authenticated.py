@@ -139,32 +139,32 @@ class AuthenticatedConnection:
         elif self._events:
             self._transport.write(framed(encoding.TOKEN_REQUIRED))
 
-    def said(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> None:
         """The client has sent a message: a token, or something for its session."""
         if self._ended:  # a server may bring what came before it could close
             return
         try:
             token = token_in(message)
         except BadMessage as exc:
-            self.cut(CloseCode.BAD_MESSAGE, str(exc))
+            self.close(CloseCode.BAD_MESSAGE, str(exc))
             return
         if token is None and self._session is None:
-            self.cut(CloseCode.UNAUTHORIZED, 'the first message has to be {"type":"auth", ...}')
+            self.close(CloseCode.UNAUTHORIZED, 'the first message has to be {"type":"auth", ...}')
         elif self._session is None:
             self._show(token or "")
         elif token is None:
-            self._session.said(message)
-        elif self._session.heard(1):
+            self._session.receive(message)
+        elif self._session.count_frames(1):
             self._show(token)
 
-    def heard(self, frames: int) -> bool:
+    def count_frames(self, frames: int) -> bool:
         """The client has sent so many frames; false when they were too many."""
         if self._session is not None:
-            return self._session.heard(frames)
+            return self._session.count_frames(frames)
         self._frames += frames
         if self._frames <= MOST_FRAMES_BEFORE:
             return True
-        self.cut(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
+        self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
         return False
 
     def blocked(self) -> None:
@@ -179,11 +179,11 @@ class AuthenticatedConnection:
 
     def revoke(self, reason: str) -> None:
         """Ends the connection; it is not to come back unchanged."""
-        self.cut(CloseCode.UNAUTHORIZED, reason)
+        self.close(CloseCode.UNAUTHORIZED, reason)
 
     def narrow(self, reason: str) -> None:
         """Ends the connection; it may come back for what it gets now."""
-        self.cut(CloseCode.TOKEN_EXPIRED, reason)
+        self.close(CloseCode.TOKEN_EXPIRED, reason)
 
     def judge_again(self) -> None:
         """Grants or policies have changed."""
@@ -200,18 +200,18 @@ class AuthenticatedConnection:
             if grant.scope != self.grant.scope:
                 self.narrow("what the token gets has changed")
 
-    def cut(self, code: CloseCode, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str) -> None:
         """Ends the connection with that code."""
         if self._session is not None:
-            self._session.cut(code, reason)
+            self._session.close(code, reason)
         elif not self._ended:
             self._transport.close(code, reason)
         self._end()
 
-    def gone(self, reason: str) -> None:
+    def connection_lost(self, reason: str) -> None:
         """The connection is over; nothing is sent any more."""
         if self._session is not None:
-            self._session.gone(reason)
+            self._session.connection_lost(reason)
         self._end()
 
     def _end(self) -> None:
@@ -231,7 +231,7 @@ class AuthenticatedConnection:
 
     def _show(self, token: str) -> None:
         if self._judging is not None:
-            self.cut(CloseCode.TOO_MANY_MESSAGES, "a token is being judged already")
+            self.close(CloseCode.TOO_MANY_MESSAGES, "a token is being judged already")
             return
         try:
             self._judge(token)
@@ -248,7 +248,7 @@ class AuthenticatedConnection:
             if looked:
                 self.revoke(str(unknown))
             else:
-                self.cut(CloseCode.OVERLOADED, KEYS_UNKNOWN)
+                self.close(CloseCode.OVERLOADED, KEYS_UNKNOWN)
 
     def _judge(self, token: str) -> None:
         try:
@@ -258,7 +258,7 @@ class AuthenticatedConnection:
         except Denied as exc:
             self.revoke(str(exc))
         except NotReady:
-            self.cut(CloseCode.OVERLOADED, "the relay is not ready")
+            self.close(CloseCode.OVERLOADED, "the relay is not ready")
         else:
             self._take(grant)
 
@@ -267,7 +267,7 @@ class AuthenticatedConnection:
             self._judging = None
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a token could not be judged", exc_info=error)
-            self.cut(CloseCode.OVERLOADED, "a fault of the relay")
+            self.close(CloseCode.OVERLOADED, "a fault of the relay")
 
     def _take(self, grant: Grant) -> None:
         if self._admitted is not None:
@@ -281,7 +281,7 @@ class AuthenticatedConnection:
             try:
                 self._shared.limiter.sign_in(claims.user)
             except LimitReached as exc:
-                self.cut(CloseCode.OVERLOADED, str(exc))
+                self.close(CloseCode.OVERLOADED, str(exc))
                 return
         self.grant = grant
         self._admitted = None
@@ -327,13 +327,13 @@ class AuthenticatedConnection:
             self._session.answer(framed(encoding.token_expiring(round(seconds))))
 
     def _expired(self) -> None:
-        self.cut(CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED.meaning)
+        self.close(CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED.meaning)
 
     def _too_late(self) -> None:
         if self._judging is None:
-            self.cut(CloseCode.UNAUTHORIZED, "no token came in time")
+            self.close(CloseCode.UNAUTHORIZED, "no token came in time")
         else:
-            self.cut(CloseCode.OVERLOADED, KEYS_UNKNOWN)
+            self.close(CloseCode.OVERLOADED, KEYS_UNKNOWN)
 
     def _remind(self, seconds: float, act: Callable[[], None]) -> None:
         if self._deadline is not None:

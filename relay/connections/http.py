@@ -67,13 +67,13 @@ class HttpConnection(HttpToolsProtocol):
         self._body_parts = 0
         if not self._reads_head:
             self._reads_head, self._head_bytes, self._looks = True, 0, 0
-            self._look_again_in(HEAD_SECONDS)
+            self._set_timeout(HEAD_SECONDS)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Its head has come."""
         self._reads_head, self._reads_body = False, True
-        self._look_again_in(BODY_SECONDS)
+        self._set_timeout(BODY_SECONDS)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -84,7 +84,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """It has been answered, as far as the client takes it."""
         if not self._reads_body:
-            self._look_again_in(HEAD_SECONDS)
+            self._set_timeout(HEAD_SECONDS)
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -98,19 +98,19 @@ class HttpConnection(HttpToolsProtocol):
         # It refers back to this object: without it both go at once, not with the next collection.
         self.parser = None  # type: ignore[assignment]
 
-    def look(self) -> None:
+    def timed_out(self) -> None:
         """The time for a request is over; for its answer there is some more."""
         answers = self._owes_an_answer()
         if self._reads_head or self._reads_body or not answers or self._looks >= LOOKS_AT_AN_ANSWER:
             self.transport.abort()
         else:
             self._looks += 1
-            self._look_again_in(HEAD_SECONDS)
+            self._set_timeout(HEAD_SECONDS)
 
     def _owes_an_answer(self) -> bool:
         # The cycle is that of the newest request, which is answered last.
         answered = self.cycle is None or self.cycle.response_complete
         return not answered or self.transport.get_write_buffer_size() > 0
 
-    def _look_again_in(self, seconds: float) -> None:
+    def _set_timeout(self, seconds: float) -> None:
         self._slot = self._sockets.wheel.put(self, seconds, self._slot)

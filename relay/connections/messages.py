@@ -31,13 +31,13 @@ def parse(message: str | bytes) -> MessageKind:
     if isinstance(message, bytes):
         raise BadMessage("binary messages are not understood")
     try:
-        said = json.loads(message)
+        payload = json.loads(message)
     except (ValueError, RecursionError):
         raise BadMessage("the message is not JSON") from None
-    kind = said.get("type") if isinstance(said, dict) else None
+    kind = payload.get("type") if isinstance(payload, dict) else None
     if kind == "ping":
         return MessageKind.PING
-    if kind == "auth" and isinstance(said.get("token"), str):
+    if kind == "auth" and isinstance(payload.get("token"), str):
         return MessageKind.AUTH
     raise BadMessage('only {"type":"ping"} and {"type":"auth","token":"..."} are understood')
 
@@ -52,12 +52,12 @@ def token_in(message: str | bytes) -> str | None:
     if isinstance(message, bytes) or '"auth"' not in message:
         return None
     try:
-        said = json.loads(message)
+        payload = json.loads(message)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or said.get("type") != "auth":
+    if not isinstance(payload, dict) or payload.get("type") != "auth":
         return None
-    token = said.get("token")
+    token = payload.get("token")
     return token if isinstance(token, str) else None
 
 

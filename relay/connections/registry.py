@@ -26,7 +26,7 @@ DRAIN_STEP: Final = 0.05
 class Timed(Protocol):
     """A connection with a timeout in the timing wheel."""
 
-    def look(self) -> None:
+    def timed_out(self) -> None:
         """The timeout is due."""
 
 
@@ -99,7 +99,7 @@ class ConnectionRegistry:
         """A part of a second has passed: pings those whose turn it is, ends whose time is up."""
         now = self._shared.now()
         for connection in self.wheel.due(now):
-            connection.look()
+            connection.timed_out()
         for act in self._deadlines.due(now):
             act()
 
@@ -123,7 +123,7 @@ class ConnectionRegistry:
             if gives_up():
                 return
             for session in leaving[start : start + size]:
-                session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+                session.close(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
             await asyncio.sleep(DRAIN_STEP)
 
     def _session(self, transport: Transport, admitted: Admitted, grant: Grant) -> Session:

@@ -22,7 +22,7 @@ from relay.connections.messages import BadMessage, MessageKind, check_size, pars
 from relay.connections.scheduling import Pacer
 from relay.errors import Unavailable
 from relay.resume.cursor import Unresumable
-from relay.resume.initial_state import Cut, InitialState
+from relay.resume.initial_state import InitialState, StateSlice
 from relay.resume.resume import Replay, Resumer
 from relay.resume.state_reader import InitialStates
 from relay.stream import encoding
@@ -42,10 +42,10 @@ class ConnectionHandler(Protocol):
     def begin(self) -> None:
         """Serves the client from now on."""
 
-    def said(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> None:
         """The client has sent a message."""
 
-    def heard(self, frames: int) -> bool:
+    def count_frames(self, frames: int) -> bool:
         """The client has sent so many frames that are no messages; false when it was too many."""
 
     def blocked(self) -> None:
@@ -54,10 +54,10 @@ class ConnectionHandler(Protocol):
     def unblocked(self) -> None:
         """The client has taken everything that was written."""
 
-    def cut(self, code: CloseCode, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str) -> None:
         """Ends the connection with that code."""
 
-    def gone(self, reason: str) -> None:
+    def connection_lost(self, reason: str) -> None:
         """The connection is over; nothing is sent any more."""
 
 
@@ -83,7 +83,7 @@ class Transport(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Sends what was written and the close code, waits a little for the answer, and ends."""
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """Ends the connection at once, whatever is still to be sent; does no harm later."""
 
 
@@ -186,27 +186,27 @@ class InitialSync:
             self._group.waiting.add(self._session)
             self._shared.states.read(self._group, self, last)
 
-    def got_state(self, state: InitialState | BaseException) -> None:
+    def receive_state(self, state: InitialState | BaseException) -> None:
         """Receive the initial state that was waited for."""
         if self._session.initial_sync is not self:
             return  # it begins anew
         if isinstance(state, BaseException):
             self._session.fail(state)
             return
-        cut = self._shared.states.cut(state, self._group, self._last)
-        if cut is not None:
-            self._play_state(state, cut)
+        part = self._shared.states.slice(state, self._group, self._last)
+        if part is not None:
+            self._play_state(state, part)
         else:
             self.send_state(self._last)
 
-    def _play_state(self, state: InitialState, cut: Cut) -> None:
-        self._session.play(self._state_script(state, cut), cut.position)
+    def _play_state(self, state: InitialState, part: StateSlice) -> None:
+        self._session.play(self._state_script(state, part), part.position)
 
-    def _state_script(self, state: InitialState, cut: Cut) -> Iterator[Piece]:
-        yield from cut.rows.compressed() if self._session.compressed else cut.rows
+    def _state_script(self, state: InitialState, part: StateSlice) -> Iterator[Piece]:
+        yield from part.rows.compressed() if self._session.compressed else part.rows
         if self._events:
             yield from self._session.changes(self._group.flushed)
-            yield self._synced(state.cursor, complete=cut.complete)
+            yield self._synced(state.cursor, complete=part.complete)
 
     def _resume(self, presented: str) -> None:
         self._greeted = False
@@ -292,13 +292,13 @@ INTERNAL_ERROR: Final = 1011
 
 
 class Session:
-    """One client, from creation until `gone` or `cut`."""
+    """One client, from creation until `connection_lost` or `close`."""
 
     __slots__ = (
         "_begun_at",
         "_client",
         "_ended",
-        "_heard",
+        "_message_bucket",
         "_moved_at",
         "_position",
         "_script",
@@ -341,13 +341,13 @@ class Session:
         self._position = self.group.flushed
         self._begun_at = shared.now()
         self._ended = False
-        self._heard: TokenBucket | None = None
+        self._message_bucket: TokenBucket | None = None
         self._sent = 0  # but for those that its group sent since it keeps up
         self._unread = 0
         self._unsent = 0
         self._moved_at = 0.0
         self.queued = False
-        shared.access_log.came(
+        shared.access_log.connected(
             self._client, filter.endpoint.name, admitted.format.value, str(filter)
         )
 
@@ -362,9 +362,9 @@ class Session:
         else:
             self._keep_up()
 
-    def said(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> None:
         """The client has sent a message."""
-        if not self.heard(1):
+        if not self.count_frames(1):
             return
         try:
             if self.group.format is Format.ROWS:
@@ -374,18 +374,18 @@ class Session:
                 pong = parse(message) is MessageKind.PING
                 self.answer(framed(encoding.PONG if pong else encoding.authenticated(None)))
         except BadMessage as exc:
-            self.cut(CloseCode.BAD_MESSAGE, str(exc))
+            self.close(CloseCode.BAD_MESSAGE, str(exc))
 
-    def heard(self, frames: int) -> bool:
-        """The client has sent so many frames; false when they were too many, and it is cut."""
+    def count_frames(self, frames: int) -> bool:
+        """The client has sent so many frames; false when they were too many, and it is closed."""
         if self._ended:
             return False
         now, limits = self._shared.now(), self._shared.limits
-        if self._heard is None:
-            self._heard = TokenBucket(limits.message_burst, now)
-        if self._heard.take(now, limits.messages_per_second, limits.message_burst, frames):
+        if self._message_bucket is None:
+            self._message_bucket = TokenBucket(limits.message_burst, now)
+        if self._message_bucket.take(now, limits.messages_per_second, limits.message_burst, frames):
             return True
-        self.cut(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
+        self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.meaning)
         return False
 
     def answer(self, frame: bytes) -> None:
@@ -393,7 +393,7 @@ class Session:
         self._unread += self._transport.paused
         held_back = 0 if self.initial_sync is None else self.initial_sync.unanswered
         if self._unread + held_back >= MOST_ANSWERS:
-            self.cut(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
+            self.close(CloseCode.TOO_MANY_MESSAGES, "answers are not read")
         elif self.initial_sync is not None:
             self.initial_sync.answer(frame)
         else:
@@ -420,23 +420,23 @@ class Session:
         self._unsent = unsent
         stalled = now - self._moved_at > STALLED_SECONDS
         if stalled or (self.group.format is Format.ROWS and self._too_far_behind()):
-            self.cut(CloseCode.TOO_SLOW, "the client reads too slowly")
+            self.close(CloseCode.TOO_SLOW, "the client reads too slowly")
 
-    def cut(self, code: CloseCode, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str) -> None:
         """Ends the connection with that code."""
         if not self._ended:
             restarting = code is CloseCode.RESTARTING
-            self.gone("relay restarts" if restarting else f"{code}: {reason}")
+            self.connection_lost("relay restarts" if restarting else f"{code}: {reason}")
             self._transport.close(code, reason)
 
     def fail(self, error: BaseException) -> None:
         """Close with 1011 because of a fault of the relay."""
         logger.error("a client could not be served", exc_info=error)
         if not self._ended:
-            self.gone("a fault of the relay")
+            self.connection_lost("a fault of the relay")
             self._transport.close(INTERNAL_ERROR, "a fault of the relay")
 
-    def gone(self, reason: str) -> None:
+    def connection_lost(self, reason: str) -> None:
         """Release everything: the connection ended."""
         if self._ended:
             return
@@ -450,7 +450,7 @@ class Session:
         self._shared.blocked.discard(self)
         seconds = self._shared.now() - self._begun_at
         endpoint = self.group.wanted.endpoint.name
-        self._shared.access_log.left(self._client, endpoint, reason, self._sent, seconds)
+        self._shared.access_log.disconnected(self._client, endpoint, reason, self._sent, seconds)
 
     def fell_behind(self, left: Departure) -> None:
         """Continue by reading the log: the socket was full."""
@@ -555,7 +555,7 @@ class Session:
 
     def _overflow(self) -> None:
         if self.group.format is Format.ROWS:
-            self.cut(CloseCode.TOO_SLOW, "the client reads too slowly")
+            self.close(CloseCode.TOO_SLOW, "the client reads too slowly")
         else:
             self.restart("overflow")
 

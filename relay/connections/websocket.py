@@ -151,10 +151,10 @@ class WebSocketConnection(asyncio.Protocol):
     """One WebSocket connection, from the handshake to its end; the transport of its session."""
 
     __slots__ = (
+        "_alive",
         "_closing",
         "_compressed",
         "_config",
-        "_heard",
         "_incoming",
         "_place",
         "_session",
@@ -182,7 +182,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._place: str | None = None
         self._incoming: FrameReader | None = None
         self._slot: set[Timed] | None = None
-        self._heard = True
+        self._alive = True
         self._closing = False
         self._compressed = False
 
@@ -199,7 +199,7 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The head of the request first, then what the client sends."""
         if self._session is not None or self._closing:
-            self._hear(data)
+            self._receive(data)
             return
         found = handshake.parse(data)
         endpoint = None if found is None else PATHS.get(found.path)
@@ -228,7 +228,7 @@ class WebSocketConnection(asyncio.Protocol):
             decision = replace(decision, compressed=self._compressed)
         self.write(handshake.acceptance(key, decision.subprotocol, extensions))
         if isinstance(decision, Admitted):
-            self._look_again_in(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
+            self._set_timeout(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings
             self._session = self._sockets.open(self, decision)
             self._session.begin()
         else:
@@ -241,7 +241,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._place is not None:
             self._sockets.admission.limiter.leave(self._place)
         if self._session is not None:
-            self._session.gone("connection lost")
+            self._session.connection_lost("connection lost")
             self._session = None  # which refers to this object
 
     @property
@@ -263,7 +263,7 @@ class WebSocketConnection(asyncio.Protocol):
     def shutdown(self) -> None:
         """The server ends and does not wait for answers."""
         if self._session is not None:
-            self._session.cut(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
+            self._session.close(CloseCode.RESTARTING, CloseCode.RESTARTING.meaning)
         self._transport.close()
 
     @property
@@ -286,14 +286,14 @@ class WebSocketConnection(asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; a client that takes nothing is cut off instead."""
         if self.paused:
-            self.cut_off()
+            self.abort()
         elif not self._closing:
             self._closing = True
             self._incoming = self._incoming or FrameReader(compressed=self._compressed)
             self.write(self._incoming.close(code, shortened(reason)))
-            self._look_again_in(LINGER_SECONDS)
+            self._set_timeout(LINGER_SECONDS)
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """Ends the connection with a reset, so that the kernel keeps nothing for it."""
         self._closing = True
         raw = self._transport.get_extra_info("socket")
@@ -301,19 +301,19 @@ class WebSocketConnection(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
-    def look(self) -> None:
+    def timed_out(self) -> None:
         """Ping the client, which has to answer before the next timeout."""
-        if self._closing or not self._heard:
+        if self._closing or not self._alive:
             if not self._closing and self._session is not None:
-                self._session.gone("no answer to a ping")
-            self.cut_off()
+                self._session.connection_lost("no answer to a ping")
+            self.abort()
             return
         if not self.paused:  # otherwise it is looked after by its session
-            self._heard = False
+            self._alive = False
             self.write(PING)
-        self._look_again_in(HEARTBEAT_SECONDS)
+        self._set_timeout(HEARTBEAT_SECONDS)
 
-    def _look_again_in(self, seconds: float) -> None:
+    def _set_timeout(self, seconds: float) -> None:
         self._slot = self._sockets.wheel.put(self, seconds, self._slot)
 
     def _hand_over(self, head: bytes) -> None:
@@ -333,16 +333,16 @@ class WebSocketConnection(asyncio.Protocol):
         self.write(handshake.refusal(refused.status, refused.reason, refused.retry_seconds))
         self._transport.close()
 
-    def _hear(self, data: bytes) -> None:
-        self._heard = True
+    def _receive(self, data: bytes) -> None:
+        self._alive = True
         if self._incoming is None and len(data) == 6 and data.startswith(_PONG_HEAD):
             return  # the usual answer to a ping
         for at in range(0, len(data), PIECE_BYTES):
             if self._transport.is_closing():
                 return
-            self._hear_piece(data[at : at + PIECE_BYTES])
+            self._receive_piece(data[at : at + PIECE_BYTES])
 
-    def _hear_piece(self, data: bytes) -> None:
+    def _receive_piece(self, data: bytes) -> None:
         incoming = self._incoming = self._incoming or FrameReader(compressed=self._compressed)
         messages = incoming.receive(data)
         if incoming.answer:
@@ -350,16 +350,16 @@ class WebSocketConnection(asyncio.Protocol):
             incoming.answer = b""
         session = self._session
         if session is not None and incoming.controls and not self._closing:
-            session.heard(incoming.controls)
+            session.count_frames(incoming.controls)
             incoming.controls = 0
         elif self._closing:
-            incoming.controls += len(messages)  # they are not said to anybody who counts them
+            incoming.controls += len(messages)  # no session counts them any more
             if incoming.controls > MOST_FRAMES_AT_THE_END:
-                self.cut_off()
+                self.abort()
                 return
         for message in messages:
             if session is not None and not self._closing:
-                session.said(message)
+                session.receive(message)
         if incoming.ended is not None:
             self._end(incoming.ended)
         elif incoming.between_messages:
@@ -367,10 +367,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _end(self, reason: str) -> None:
         if self._session is not None:
-            self._session.gone(reason)
+            self._session.connection_lost(reason)
         self._closing = True
         self._transport.close()
-        self._look_again_in(LINGER_SECONDS)
+        self._set_timeout(LINGER_SECONDS)
 
 
 SPARE_CONNECTIONS: Final = 500  # for commands and checks of health, beside those of clients
@@ -390,7 +390,7 @@ class ProtocolDetector(asyncio.Protocol):
         "_connections",
         "_given",
         "_most",
-        "_said",
+        "_received",
         "_slot",
         "_sockets",
         "_straight",
@@ -406,7 +406,7 @@ class ProtocolDetector(asyncio.Protocol):
         self._straight = straight
         self._given = given
         self._connections: set[object] = given["server_state"].connections
-        self._said = b""
+        self._received = b""
         self.queued = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -424,23 +424,23 @@ class ProtocolDetector(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Buffer the first bytes until the scheduler gives a turn."""
-        self._said += data
+        self._received += data
         self._sockets.newcomers.add(self)
-        if len(self._said) > http.MAX_HEAD_BYTES:
+        if len(self._received) > http.MAX_HEAD_BYTES:
             self.step()
 
     def step(self) -> bool:
         """Choose the protocol from the first bytes and hand the connection over."""
-        said, self._said = self._said, b""
-        if said and not self._transport.is_closing():
+        data, self._received = self._received, b""
+        if data and not self._transport.is_closing():
             try:
-                self._begin(said)
+                self._begin(data)
             except BaseException:  # uvloop does so for what it calls itself; a turn is ours
                 self._transport.abort()
                 raise
         return False
 
-    def look(self) -> None:
+    def timed_out(self) -> None:
         """Abort: nothing was received in time."""
         self._transport.abort()
 
@@ -448,17 +448,17 @@ class ProtocolDetector(asyncio.Protocol):
         """The server ends."""
         self._transport.close()
 
-    def _begin(self, said: bytes) -> None:
+    def _begin(self, data: bytes) -> None:
         self._connections.discard(self)
-        short = len(said) <= http.MAX_HEAD_BYTES
-        found = handshake.plain(said) if self._straight and short else None
+        short = len(data) <= http.MAX_HEAD_BYTES
+        found = handshake.plain(data) if self._straight and short else None
         endpoint = None if found is None else PATHS.get(found.path)
         if found is None or endpoint is None:
-            received = HttpConnection(self._sockets, self._slot, **self._given)
-            self._sockets.wheel.hand_on(self, received, self._slot)
-            self._transport.set_protocol(received)
-            received.connection_made(self._transport)
-            received.data_received(said)
+            http_connection = HttpConnection(self._sockets, self._slot, **self._given)
+            self._sockets.wheel.hand_on(self, http_connection, self._slot)
+            self._transport.set_protocol(http_connection)
+            http_connection.connection_made(self._transport)
+            http_connection.data_received(data)
         else:
             self._sockets.wheel.forget(self, self._slot)
             relayed = WebSocketConnection(self._sockets, **self._given)

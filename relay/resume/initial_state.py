@@ -17,7 +17,7 @@ MOST_ROWS: Final = 1000
 
 
 MOST_BYTES: Final = 24 * 1024 * 1024  # of all states and of what is made of them
-MOST_CUTS: Final = 8  # of one state
+MOST_SLICES: Final = 8  # of one state
 _OVERHEAD_BYTES: Final = 500  # of what is kept, beside its frames
 
 
@@ -136,7 +136,7 @@ class StateBudget:
             kept.make_room()
 
 
-class Cut(NamedTuple):
+class StateSlice(NamedTuple):
     """Rows that a client gets first, all of them if `complete`; then the log from `position`."""
 
     rows: Kept
@@ -196,17 +196,17 @@ class InitialState:
         self._ids = array("q", (row.id for row in found))
         parts = tuple(pieces((row.frame() for row in found), PIECE_BYTES))
         self._rows = budget.keep(parts, len(found) * self._ids.itemsize)
-        self._last: OrderedDict[int, Cut] = OrderedDict()  # as of _last_seq
+        self._last: OrderedDict[int, StateSlice] = OrderedDict()  # as of _last_seq
         self._last_seq = -1
 
     @property
-    def kept(self) -> bool:
+    def retained(self) -> bool:
         """Whether it did not have to make room for others."""
         return self._rows.pieces is not None
 
-    def all(self) -> Cut:
+    def all(self) -> StateSlice:
         """All of it. Everybody gets the same objects."""
-        return Cut(self._rows, not self.floor, self.position)
+        return StateSlice(self._rows, not self.floor, self.position)
 
     def rows(self) -> Iterator[tuple[int, bytes]]:
         """The ids and frames of all rows, the newest first.
@@ -226,7 +226,7 @@ class InitialState:
         render: Callable[[Change], bytes],
         seq: int,
         head: int,
-    ) -> Cut | None:
+    ) -> StateSlice | None:
         """Exactly the newest `count` rows as of `seq` and `head`, the ends of the stream and of the
         log; `since` are the newest changes by id after its own, which `render` makes frames of.
         None when there are too few rows left from `floor` on to tell. Who asks for the same gets
@@ -245,8 +245,8 @@ class InitialState:
             rows, complete = chosen
             frames = (row if isinstance(row, bytes) else render(row) for row in rows)
             kept = self._budget.keep(tuple(pieces(frames, PIECE_BYTES)))
-            found = self._last[count] = Cut(kept, complete, head)
-            if len(self._last) > MOST_CUTS:
+            found = self._last[count] = StateSlice(kept, complete, head)
+            if len(self._last) > MOST_SLICES:
                 self._last.popitem(last=False)
         return found
 

@@ -9,7 +9,14 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from relay.errors import Unavailable
 from relay.resume.cursor import CursorIssuer
-from relay.resume.initial_state import MOST_ROWS, Cut, InitialState, StateBudget, StateRow, merge
+from relay.resume.initial_state import (
+    MOST_ROWS,
+    InitialState,
+    StateBudget,
+    StateRow,
+    StateSlice,
+    merge,
+)
 from relay.stream import encoding
 from relay.stream.broker import Broker
 from relay.stream.change import Change
@@ -96,7 +103,7 @@ class Reader(Protocol):
     def user(self) -> str:
         """The user whose share of reads it counts for."""
 
-    def got_state(self, state: InitialState | BaseException) -> None:
+    def receive_state(self, state: InitialState | BaseException) -> None:
         """Receive the state, or a fault of the relay; called once."""
 
 
@@ -138,19 +145,19 @@ class InitialStates:
         """How many states somebody waits for."""
         return len(self._reads)
 
-    def at_once(self, group: Group, last: int | None) -> tuple[InitialState, Cut] | None:
-        """A state and what `cut` makes of it, if one was read lately."""
+    def at_once(self, group: Group, last: int | None) -> tuple[InitialState, StateSlice] | None:
+        """A state and what `slice` makes of it, if one was read lately."""
         cached = self._cached.get(group)
-        found = None if cached is None else self.cut(cached, group, last)
+        found = None if cached is None else self.slice(cached, group, last)
         if cached is None or found is None:
             return None
         self._cached.move_to_end(group)
         return cached, found
 
-    def cut(self, state: InitialState, group: Group, last: int | None) -> Cut | None:
+    def slice(self, state: InitialState, group: Group, last: int | None) -> StateSlice | None:
         """What a client of the group gets first: exactly the newest `last` rows, or the newest and
         all open ones. None when the state is too old for that."""
-        if not state.kept:
+        if not state.retained:
             return None
         if last is None:
             return state.all() if state.whole and self._continues(state, group) else None
@@ -168,7 +175,7 @@ class InitialStates:
         )
 
     def read(self, group: Group, reader: Reader, last: int | None) -> None:
-        """Reads the state for all who wait for that of the group, until it succeeds. What `cut`
+        """Reads the state for all who wait for that of the group, until it succeeds. What `slice`
         makes of it may be nothing for who comes while a read is under way."""
         read = self._reads.get(group)
         if read is None:
@@ -259,11 +266,11 @@ class InitialStates:
         if isinstance(outcome, InitialState):
             self._cache(read.group, outcome)
         for reader in list(read.readers):
-            reader.got_state(outcome)
+            reader.receive_state(outcome)
 
     def _cache(self, group: Group, state: InitialState) -> None:
         for other, held in list(self._cached.items()):
-            if not other.members or not held.kept:
+            if not other.members or not held.retained:
                 del self._cached[other]
         self._cached[group] = state
         self._cached.move_to_end(group)

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from bench import machine
-from bench.attack.attacker import Attacker, heard, said
+from bench.attack.attacker import Attacker, receive, send
 from bench.attack.payloads import BREACHES, request
 from bench.attack.running import attacking
 from bench.attack.ways import SHARES
@@ -27,12 +27,12 @@ async def test_each_breach_is_found_to_be_one() -> None:
         attacker = Attacker(port, ["x"], 1)
         for breach in BREACHES:
             async with attacker.connected() as connection:
-                await said(connection, request("/ws/hotspots", {}))
-                answer = await heard(connection)
+                await send(connection, request("/ws/hotspots", {}))
+                answer = await receive(connection)
                 assert answer.startswith(b"HTTP/1.1 101 ")
                 assert answer.endswith(b"\r\n\r\n")
-                await said(connection, breach)
-                head, code = struct.unpack_from(">BxH", await heard(connection))
+                await send(connection, breach)
+                head, code = struct.unpack_from(">BxH", await receive(connection))
                 assert head == 0x88
                 codes.append(code)
     assert set(codes) == REFUSALS

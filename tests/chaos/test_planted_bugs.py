@@ -42,7 +42,7 @@ async def one_round(stage: Stage, *, kill: bool) -> None:
             stage.relays[0].kill()
             stage.relays[0].start()
         for client in stage.clients:
-            client.cut(reset=True)
+            client.disconnect(reset=True)
     await asyncio.sleep(ROUND_SECONDS / 2)
 
 

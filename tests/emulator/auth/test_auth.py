@@ -55,7 +55,7 @@ class Api:
 def api(request: pytest.FixtureRequest) -> Iterator[Api]:
     template = request.getfixturevalue("template")
     for database in clone(template):
-        with Emulator.running(database, parts=(rest.mount, auth.mount)) as emulator:
+        with Emulator.running(database, mounts=(rest.mount, auth.mount)) as emulator:
             headers = {"apikey": emulator.keys.publishable, **NEWER}
             url = f"{emulator.url}/auth/v1"
             with httpx.Client(base_url=url, headers=headers, verify=False) as http:  # noqa: S501 no TLS

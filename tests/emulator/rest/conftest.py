@@ -45,7 +45,7 @@ def serving(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (directory / "20260101000000_schema.sql").write_text(SCHEMA.read_text())
     database = Database(postgres, "postgres").create("rest")
     database.prepare(directory)
-    with Emulator.running(database, parts=(rest.mount,)) as emulator:
+    with Emulator.running(database, mounts=(rest.mount,)) as emulator:
         yield Served(emulator.url, emulator.keys, database)
     database.drop()
 

@@ -7,10 +7,10 @@ import pytest
 from emulator.rest import query
 from emulator.rest.errors import ApiError
 from emulator.rest.syntax import (
+    BooleanGroup,
     Comparison,
     Embedding,
     Field,
-    Junction,
     Ordering,
     Query,
     Selected,
@@ -65,7 +65,7 @@ def test_parameters_belong_to_the_table_that_they_lead_to() -> None:
     assert b.query.conditions == (Comparison(Field("y"), "eq", "1"),)
     assert b.query.embeddings[0].query.limit == 1
     terms = (Comparison(Field("x"), "eq", "1"), Comparison(Field("y"), "eq", "2"))
-    assert d.query.conditions == (Junction("or", terms, negated=True),)
+    assert d.query.conditions == (BooleanGroup("or", terms, negated=True),)
     assert d.query.order == (Ordering(Field("f"), descending=True, relation="e"),)
 
 
@@ -99,11 +99,11 @@ def test_trees_nest() -> None:
     (condition,) = parse(
         'not.and=(a.eq.1, not.or(b.in.(1,2),"c.d".eq."x,)"),e.cs.{1,2})'
     ).conditions
-    assert condition == Junction(
+    assert condition == BooleanGroup(
         "and",
         (
             Comparison(Field("a"), "eq", "1"),
-            Junction(
+            BooleanGroup(
                 "or",
                 (
                     Comparison(Field("b"), "in", values=("1", "2")),

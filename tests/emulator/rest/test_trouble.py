@@ -144,7 +144,7 @@ def calling(server: Postgres, directory: Path, body: str) -> Iterator[Callable[[
     )
     database = Database(server, "postgres")
     database.prepare(directory)
-    with Emulator.running(database, parts=(rest.mount,)) as emulator:
+    with Emulator.running(database, mounts=(rest.mount,)) as emulator:
         url, headers = f"{emulator.url}/rest/v1/rpc/called", {"apikey": emulator.keys.secret}
         yield lambda: httpx.post(url, headers=headers, timeout=10)
 

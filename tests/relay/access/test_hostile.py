@@ -161,7 +161,7 @@ async def join(relay: Running, emulator: Emulator, number: int, stack: AsyncExit
 # that has a log.
 CACHED = (
     "initial_state.InitialState",
-    "initial_state.Cut",
+    "initial_state.StateSlice",
     "state.Kept",
     "admission.Parameters",
     "scheduling.Deadline",

@@ -11,8 +11,8 @@ def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) 
     caplog.set_level(logging.INFO)
     access_log = AccessLog()
     for number in range(LINES_PER_SECOND + 100):
-        access_log.came(f"127.0.0.1:{number}", "alerts", "rows", "")
-    access_log.left("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
+        access_log.connected(f"127.0.0.1:{number}", "alerts", "rows", "")
+    access_log.disconnected("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
     access_log.tick()
     assert len(caplog.messages) == LINES_PER_SECOND + 1
     assert caplog.messages[-1] == "and in the same second: 100 more connected, 1 more left"
@@ -20,7 +20,7 @@ def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) 
 
 def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    AccessLog().left("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
+    AccessLog().disconnected("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
     assert caplog.messages == [
         "left client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5 seconds=1.5"
     ]
@@ -28,7 +28,7 @@ def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCapture
 
 def test_a_filter_cannot_write_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    AccessLog().came("127.0.0.1:1", "hotspots", "rows", "entity=a\nleft \x1b[31m")
+    AccessLog().connected("127.0.0.1:1", "hotspots", "rows", "entity=a\nleft \x1b[31m")
     (line,) = caplog.messages
     assert line.endswith(r"format=rows filter='entity=a\nleft \x1b[31m'")
 
@@ -40,7 +40,7 @@ def test_refusals_are_sampled_and_leave_the_lines_of_clients(
     access_log = AccessLog()
     for number in range(1000):
         access_log.refused(f"127.0.0.1:{number}", "alerts", "pages of evil\n may not")
-    access_log.came("127.0.0.1:1", "alerts", "rows", "")
+    access_log.connected("127.0.0.1:1", "alerts", "rows", "")
     access_log.tick()
     access_log.tick()
     refused, came, rest = caplog.messages

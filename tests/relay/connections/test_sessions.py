@@ -62,7 +62,7 @@ class Socket:
     def close(self, code: int, reason: str) -> None:
         self.left = code, reason
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         raise AssertionError("nothing here is cut off")
 
 
@@ -78,7 +78,7 @@ class Figures(AccessLog):
         super().__init__()
         self.sent: dict[str, int] = {}
 
-    def left(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
+    def disconnected(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
         self.sent[client] = messages
 
 
@@ -189,7 +189,7 @@ class Following(RuleBasedStateMachine):
     def ping(self, data: st.DataObject) -> None:
         socket = self.some(data)
         if socket.session is not None and not socket.paused:
-            socket.session.said('{"type":"ping"}')
+            socket.session.receive('{"type":"ping"}')
 
     def nobody_gets_anything_else(self) -> None:
         for socket, format, start in self.clients:
@@ -211,7 +211,7 @@ class Following(RuleBasedStateMachine):
             every = self.rows if format is Format.ROWS else self.events
             assert len(socket.messages) >= len(every) - start
             assert socket.session is not None
-            socket.session.cut(CloseCode.RESTARTING, "")
+            socket.session.close(CloseCode.RESTARTING, "")
             assert self.figures.sent[str(number)] == len(socket.messages)
             sent[format.value] += len(socket.messages)
         assert {name: self.counts.deliveries[name] for name in sent} == sent
@@ -282,7 +282,7 @@ def test_answers_that_are_not_read_are_bounded() -> None:
     socket.full = True
     for _ in range(100):
         if socket.left is None:
-            socket.session.said('{"type":"ping"}')
+            socket.session.receive('{"type":"ping"}')
     assert socket.left is not None
     assert socket.left[0] == CloseCode.TOO_MANY_MESSAGES
     assert len(socket.messages) < 70

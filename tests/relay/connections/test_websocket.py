@@ -36,14 +36,14 @@ async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(emulator: Emu
         speaking(relay.host) as alive,
     ):
         for each in connections(relay):
-            each.look()
+            each.timed_out()
         assert await dead.until(Opcode.PING) == b""
         assert await alive.until(Opcode.PING) == b""
         alive.send(Opcode.PONG)
         alive.send(Opcode.PING, b"is it heard?")
         await alive.until(Opcode.PONG)
         for each in connections(relay):
-            each.look()
+            each.timed_out()
         with pytest.raises(ConnectionResetError):
             await dead.reader.read()
         await alive.until(Opcode.PING)

@@ -5,7 +5,14 @@ from functools import partial
 
 import pytest
 
-from relay.resume.initial_state import MOST_CUTS, Cut, InitialState, StateBudget, StateRow, merge
+from relay.resume.initial_state import (
+    MOST_SLICES,
+    InitialState,
+    StateBudget,
+    StateRow,
+    StateSlice,
+    merge,
+)
 from relay.stream.change import HOTSPOTS, Change
 from relay.stream.encoding import framed, texts
 from relay.stream.filters import Filter
@@ -32,12 +39,12 @@ def state(
     )
 
 
-def shown(cut: Cut | None) -> tuple[str, bool] | None:
-    if cut is None:
+def shown(part: StateSlice | None) -> tuple[str, bool] | None:
+    if part is None:
         return None
-    found = [text for piece in cut.rows for text in texts(piece.data)]
-    assert sum(piece.frames for piece in cut.rows) == len(found)
-    return "".join(found), cut.complete
+    found = [text for piece in part.rows for text in texts(piece.data)]
+    assert sum(piece.frames for piece in part.rows) == len(found)
+    return "".join(found), part.complete
 
 
 def test_the_newest_and_all_open_rows_oldest_first() -> None:
@@ -131,13 +138,13 @@ def test_states_that_nobody_has_used_lately_make_room_for_others() -> None:
     budget = StateBudget(1_000_000)
     states = [state(*MANY, budget=budget) for _ in range(100)]
     assert budget.size <= 1_000_000
-    kept = [each.kept for each in states]
+    kept = [each.retained for each in states]
     assert kept == sorted(kept)
     assert 2 <= sum(kept) < 10
     states[-2].all().rows.use()
     newer = state(*MANY, budget=budget), state(*MANY, budget=budget)
-    assert states[-2].kept
-    assert all(each.kept for each in newer)
+    assert states[-2].retained
+    assert all(each.retained for each in newer)
 
 
 def test_what_nobody_refers_to_does_not_count() -> None:
@@ -154,7 +161,7 @@ def test_who_is_in_the_middle_of_what_had_to_make_room_starts_anew() -> None:
     script = iter(state(*MANY, budget=budget).all().rows)
     next(script)
     others = [state(*MANY, budget=budget) for _ in range(10)]
-    assert others[-1].kept
+    assert others[-1].retained
     with pytest.raises(Overflow):
         next(script)
 
@@ -170,7 +177,7 @@ def test_numbers_of_rows_that_many_ask_for_are_not_all_kept() -> None:
     before = budget.size
     for number in range(1, 1000):
         assert rows.last(number, {}, ALL, lambda _: b"", seq=8, head=9) is not None
-    assert budget.size - before < MOST_CUTS * 10_000
+    assert budget.size - before < MOST_SLICES * 10_000
 
 
 def test_what_was_published_meanwhile_is_newer() -> None:

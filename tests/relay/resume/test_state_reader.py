@@ -32,7 +32,7 @@ class Waiting:
         self.user = user
         self._got = asyncio.get_running_loop().create_future()
 
-    def got_state(self, state: InitialState | BaseException) -> None:
+    def receive_state(self, state: InitialState | BaseException) -> None:
         if isinstance(state, BaseException):
             self._got.set_exception(state)
         else:
@@ -310,7 +310,7 @@ async def test_who_wants_the_newest_rows_alone_does_not_make_the_open_ones_read(
     one, group = relay.ask("a", "E", last=5)
     state = await one.state()
     assert len(list(state.rows())) == 10
-    assert relay.states.cut(state, group, 5) is not None
-    assert relay.states.cut(state, group, None) is None
+    assert relay.states.slice(state, group, 5) is not None
+    assert relay.states.slice(state, group, None) is None
     other, _ = relay.ask("b", "E")
     assert len(list((await other.state()).rows())) == 50

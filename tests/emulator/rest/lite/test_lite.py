@@ -119,7 +119,7 @@ def take_back_its_grants(http: httpx.Client, keys: Keys, connection: psycopg.Con
 def compared(database: Database) -> dict[str, set[str]]:
     """For each request what differs."""
     with ExitStack() as stack:
-        emulator = stack.enter_context(Emulator.running(database, parts=(rest.mount,)))
+        emulator = stack.enter_context(Emulator.running(database, mounts=(rest.mount,)))
         address = stack.enter_context(lite(database, emulator.keys))
         connection = stack.enter_context(psycopg.connect(database.dsn(), autocommit=True))
         mine, yours = (

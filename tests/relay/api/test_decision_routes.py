@@ -1,5 +1,7 @@
 """Decisions over HTTP: as a user, as another user, and as nobody."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -12,6 +14,7 @@ from psycopg.rows import dict_row
 from emulator.running import Emulator
 from relay.api.decisions import MOST_IDS, WORDS
 from relay.api.user_client import UserClient
+from tests.relay.clients import Frame, Tables, change, frame, greeted, live_relay
 from tests.relay.serving import commands
 
 Database = psycopg.Connection[dict[str, Any]]
@@ -263,3 +266,30 @@ async def test_a_decision_older_than_a_minute_stays(
     db.execute("update public.audit_log set created_at = created_at - interval '61 seconds'")
     reply = await client.post("/undo", json={"kind": "hotspot", "ids": [row]})
     assert "older than a minute" in reply.json()["refused"][0]["reason"]
+
+
+NEWS_SECONDS = 2.0
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"notes": "as agreed"}'])
+async def test_an_approval_reaches_both_formats_as_a_whole_row_in_time(
+    emulator: Emulator, tables: Tables, body: bytes
+) -> None:
+    recommendation = tables.recommendation(tables.hotspot())
+    token = emulator.keys.mint("authenticated", subject="somebody")
+    async with (
+        live_relay(emulator, RELAY_LOCAL_TOKEN=token) as relay,
+        relay.follow("recommendations") as events,
+        relay.follow("recommendations", events=False) as rows,
+        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False) as client,
+    ):
+        *_, before, _ = await greeted(events)
+        assert before["record"]["id"] == recommendation
+        asked = time.monotonic()
+        reply = await client.post(f"/recommendations/{recommendation}/approve", content=body)
+        assert reply.status_code == 200
+        expected: Frame = before["record"] | {"status": "approved"}
+        row, event = await asyncio.gather(frame(rows), change(events))
+        assert time.monotonic() - asked < NEWS_SECONDS
+        assert row == expected
+        assert (event["type"], event["record"], event["version"]) == ("UPDATE", expected, 2)
