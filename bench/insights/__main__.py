@@ -226,8 +226,8 @@ def main() -> int:
     size = Size(options.suppliers, options.events, templates)
     try:
         figures = asyncio.run(measure(size, options.rounds))
-    except Failed as failed:
-        print(f"bench.insights: {failed}", file=sys.stderr)
+    except Failed as exc:
+        print(f"bench.insights: {exc}", file=sys.stderr)
         return 2
     print(table(figures))
     slow = too_slow(figures)

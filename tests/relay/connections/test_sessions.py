@@ -78,7 +78,9 @@ class Figures(AccessLog):
         super().__init__()
         self.sent: dict[str, int] = {}
 
-    def disconnected(self, client: str, endpoint: str, reason: str, messages: int, seconds: float) -> None:
+    def disconnected(
+        self, client: str, endpoint: str, reason: str, messages: int, seconds: float
+    ) -> None:
         self.sent[client] = messages
 
 

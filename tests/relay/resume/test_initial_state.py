@@ -65,7 +65,7 @@ def test_what_is_compressed_counts_for_the_budget_and_makes_room_with_the_rest()
     with pytest.raises(Overflow):
         next(reading)
     assert budget.size <= 1_540
-    assert all(other.kept for other in others)
+    assert all(other.retained for other in others)
 
 
 def test_it_is_complete_when_nothing_is_left_out() -> None:
