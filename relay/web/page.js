@@ -2,7 +2,7 @@
 import { CloseCode, Commands, RelayClient } from "./client.js";
 import { computed, html, render, signal } from "./dom.js";
 import { scan as scanText } from "./format.js";
-import { SEVERITIES, searchOf, viewOf, WINDOWS } from "./model/address.js";
+import { searchOf, viewOf, WINDOWS } from "./model/address.js";
 import { DECISIONS, Decisions } from "./model/decisions.js";
 import { Health } from "./model/health.js";
 import { Insights } from "./model/insights.js";
@@ -44,13 +44,15 @@ class Page {
   signedOut = computed(() => this.asksToSignIn.value !== null);
   takesFocus = false; // the heading of the episode that is opened next does
   #stop = new AbortController();
+  #reading = new AbortController(); // of who reads: ends every request that was made for them
   #following = {}; // channel -> how to end its subscription
   #adviceBy = new Map(); // hotspot -> Map of recommendations
   #scans = 0;
 
   constructor() {
     this.session = new Session(async () => (await fetch("web/config.json")).json());
-    this.client = new RelayClient({ url: new URL(".", location.href), token: (spent) => this.#token(spent), tabs: false, maxRows: 100_000 });
+    this.session.onChange((another) => (another || this.signedOut.value) && this.signedIn());
+    this.client = new RelayClient({ url: new URL(".", location.href), token: (spent) => this.#token(spent), maxRows: 100_000 });
     this.commands = new Commands(this.client);
     this.health = new Health();
     this.decisions = new Decisions((...request) => this.send(...request));
@@ -59,7 +61,6 @@ class Page {
     this.list = new HotspotList(this.hotspots, this.decisions, this.view.value);
     this.insights = new Insights((path) => this.send("GET", path), () => this.session.user);
     this.series = new SeriesCache(async (ids) => sparksOf(await this.send("GET", `hotspots/sparks?ids=${ids}`)));
-    this.worstOf = computed(() => this.#severities(this.list.counts.value));
   }
 
   begin() {
@@ -100,10 +101,11 @@ class Page {
 
   // A request to the relay. Where nobody is signed in, or not any more, the page asks who it is.
   async send(method, path, body) {
+    const { signal } = this.#reading;
     try {
-      return await this.commands.send(method, path, body);
+      return await this.commands.send(method, path, body, { signal });
     } catch (error) {
-      if (error.status === UNAUTHORIZED) this.#askToSignIn(error.message);
+      if (error.status === UNAUTHORIZED && !signal.aborted) this.#askToSignIn(error.message);
       throw error;
     }
   }
@@ -198,13 +200,14 @@ class Page {
       return;
     }
     this.queue.value = { rows: null, trouble: "" };
+    const { signal } = this.#reading;
     try {
       const rows = (await this.send("GET", name)).map(({ id, event_id: event, entity, event_type: activity, message, reason, occurred_at: at, created_at: found }) => ({
         id: id ?? event, at: at ?? found, who: `${entity}, ${activity}`, text: message ?? reason,
       }));
       this.queue.value = { rows, trouble: "" };
     } catch (error) {
-      this.queue.value = { rows: null, trouble: error.message };
+      if (!signal.aborted) this.queue.value = { rows: null, trouble: error.message };
     }
   }
 
@@ -230,18 +233,6 @@ class Page {
     this.insights.changed(hotspots); // their history
     this.advice.value = this.#pending().length;
     this.adviceTick.value += 1;
-  }
-
-  // The worst severity that is open, by supplier and activity.
-  #severities() {
-    const found = new Map();
-    for (const row of this.hotspots.values()) {
-      if (row.status !== "active") continue;
-      const key = `${row.entity}\n${row.event_type}`;
-      const held = found.get(key);
-      if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) found.set(key, row.severity);
-    }
-    return found;
   }
 
   // ---- what the reader decides
@@ -306,11 +297,15 @@ class Page {
   }
 
   async signOut() {
-    await this.session.signOut();
+    const ending = this.session.signOut();
     this.#follow();
+    await ending;
   }
 
+  // Nothing that was shown or asked for is for who reads next.
   #forget() {
+    this.#reading.abort(new DOMException("Signed out.", "AbortError"));
+    this.#reading = new AbortController();
     this.#scans += 1;
     this.scanText.value = "";
     this.hotspots.clear();
@@ -320,7 +315,8 @@ class Page {
     this.series.clear();
     this.insights.clear();
     this.selection.value = new Set();
-    this.decisions.last.value = null;
+    this.silencing.value = null;
+    this.decisions.clear();
     this.dialog.value = null;
   }
 

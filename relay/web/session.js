@@ -1,5 +1,6 @@
-// Who is signed in, in this tab alone: a token that was pasted, or a session of Supabase Auth, which
-// is renewed before its token ends.
+// Who is signed in, in all tabs of this origin: a token that was pasted, or a session of Supabase Auth,
+// which is renewed before its token ends. It is kept in localStorage: whoever signs in or out does so
+// in every tab, and one tab renews for all. There is one user at a time: the newest one counts.
 const KEY = "relay.session";
 const RENEW_MS = 60_000; // before the end; for short tokens half of their time
 const DEADLINE_MS = 15_000;
@@ -10,15 +11,29 @@ export class Session {
   #storage;
   #fetch;
   #now;
+  #locks;
   #renewing = null;
+  #known; // who was signed in when this tab last looked
+  #changed = () => {};
 
   // `loadConfig` gives what the relay tells its page: { auth, supabase_url, publishable_key }.
   constructor(loadConfig, options = {}) {
-    const { storage = sessionStorage, fetch = (...of) => globalThis.fetch(...of), now = Date.now } = options;
+    const { storage = localStorage, fetch = (...of) => globalThis.fetch(...of), now = Date.now, locks = globalThis.navigator?.locks } = options;
     this.#loadConfig = loadConfig;
     this.#storage = storage;
     this.#fetch = fetch;
     this.#now = now;
+    this.#locks = locks;
+    this.#known = identityOf(this.#held);
+  }
+
+  // Calls `changed(another)` when another tab has signed in or out or has renewed; `another` tells
+  // whether it is another user, or nobody, since then.
+  onChange(changed, place = globalThis) {
+    this.#changed = changed;
+    place.addEventListener("storage", ({ key }) => {
+      if (key === KEY || key === null) this.#look() || changed(false);
+    });
   }
 
   // What the relay tells its page; asked for until it has answered once.
@@ -38,12 +53,7 @@ export class Session {
 
   // The id of who is signed in, as the token says it; null where it says none.
   get user() {
-    try {
-      const claims = this.#held.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-      return JSON.parse(atob(claims)).sub ?? null;
-    } catch {
-      return null;
-    }
+    return userOf(this.#held);
   }
 
   get renewable() {
@@ -51,14 +61,17 @@ export class Session {
   }
 
   // A token that is good for a while, another one than `spent`; null where nobody is signed in.
-  // Throws when it could not be renewed just now.
+  // Throws when it could not be renewed just now, and when it would be another user's than this tab
+  // knows of: what was asked for one user is never done as another.
   async token(spent) {
+    if (this.#look()) throw new Error("Somebody else has signed in or out in another tab.");
     const held = this.#held;
     if (held === null) return null;
     const soon = held.renew_at !== undefined && this.#now() >= held.renew_at;
     if (held.refresh_token !== undefined && (soon || held.access_token === spent)) {
-      this.#renewing ??= this.#renew(held).finally(() => (this.#renewing = null));
+      this.#renewing ??= this.#renewAlone(held).finally(() => (this.#renewing = null));
       await this.#renewing;
+      if (this.#look()) return null;
     }
     return this.#held?.access_token ?? null;
   }
@@ -76,9 +89,18 @@ export class Session {
   async signOut() {
     const held = this.#held;
     this.#storage.removeItem(KEY);
+    this.#known = null;
     if (held?.refresh_token === undefined) return;
     const headers = { Authorization: `Bearer ${held.access_token}` };
     await this.#post("logout?scope=local", undefined, headers).catch(() => {});
+  }
+
+  // A refresh token is good for one use: only one tab uses it, where tabs can agree on one.
+  async #renewAlone(held) {
+    const renew = async () => {
+      if (this.#held?.refresh_token === held.refresh_token) await this.#renew(held);
+    };
+    await (this.#locks ? this.#locks.request(KEY, renew) : renew());
   }
 
   async #renew({ refresh_token }) {
@@ -88,6 +110,8 @@ export class Session {
   async #grant(kind, credentials) {
     const reply = await this.#post(`token?grant_type=${kind}`, credentials);
     const answer = await reply.json().catch(() => ({}));
+    const renews = credentials.refresh_token;
+    if (renews !== undefined && this.#held?.refresh_token !== renews) return; // another tab was faster, or signed out
     if (reply.ok && answer.access_token) {
       const lifetime = 1000 * (answer.expires_in ?? 3600);
       this.#hold({
@@ -99,8 +123,9 @@ export class Session {
       return;
     }
     const why = answer.msg ?? answer.message ?? answer.error_description ?? `status ${reply.status}`;
-    if (kind === "refresh_token" && reply.status >= 400 && reply.status < 429) {
+    if (renews !== undefined && reply.status >= 400 && reply.status < 429) {
       this.#storage.removeItem(KEY); // the session is over: somebody has to sign in again
+      this.#known = null;
       return;
     }
     throw new Error(`Supabase did not sign you in: ${why}`);
@@ -127,5 +152,28 @@ export class Session {
 
   #hold(held) {
     this.#storage.setItem(KEY, JSON.stringify(held));
+    this.#known = identityOf(held);
   }
+
+  // Whether another tab has signed somebody else in, or out, since this one last looked.
+  #look() {
+    const found = identityOf(this.#held);
+    if (found === this.#known) return false;
+    this.#known = found;
+    this.#changed(true);
+    return true;
+  }
+}
+
+function userOf(held) {
+  try {
+    const claims = held.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(claims)).sub ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function identityOf(held) {
+  return held === null ? null : (userOf(held) ?? held.access_token);
 }

@@ -26,7 +26,7 @@ async def use_token(page: Page, token: str) -> None:
     if not await page.get_by_label("Access token").is_visible():  # open for who came by a token
         await unfold.click()
     await page.get_by_label("Access token").fill(token)
-    await page.get_by_role("button", name="Use it in this tab").click()
+    await page.get_by_role("button", name="Use it", exact=True).click()
 
 
 async def relay_is(page: Page, text: str) -> None:

@@ -81,7 +81,7 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
         await relay_is(tab, "Live")
         await choose(tab, "Sign out")
         await expect(tab.get_by_label("E-mail")).to_be_visible()
-        assert await tab.evaluate("sessionStorage.length") == 0
+        assert await tab.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
 async def test_nothing_of_a_user_is_left_on_the_page_after_signing_out(
@@ -168,7 +168,7 @@ async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(
         await expect(error).to_contain_text("the token is of another issuer")
         await relay_is(tab, "Refused: the token is of another issuer")
         await tab.get_by_label("Access token").fill(token_of(emulator))
-        await tab.get_by_role("button", name="Use it in this tab").click()
+        await tab.get_by_role("button", name="Use it", exact=True).click()
         await relay_is(tab, "Live")
     assert Counter(token == wrong for shown in traffic.shown for token in shown) == {
         True: SOCKETS,
@@ -330,7 +330,7 @@ async def test_a_page_of_a_relay_without_access_control_asks_nobody(
         await tab.goto(address)
         # What another relay left at the same address is not shown to this one.
         left = json.dumps({"access_token": "of another relay"})
-        await tab.evaluate("(left) => sessionStorage.setItem('relay.session', left)", left)
+        await tab.evaluate("(left) => localStorage.setItem('relay.session', left)", left)
         await tab.reload()
         await relay_is(tab, "Live")
         await expect(tab.locator("#sign-in")).to_have_count(0)

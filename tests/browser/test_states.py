@@ -1,4 +1,4 @@
-"""The page when parts of it are away, on a phone, in two tabs, and to a screen reader."""
+"""The page when parts of it are away, on a phone, and to a screen reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from playwright.async_api import Browser, Page, expect
 from emulator.running import Emulator
 from tests.browser.conftest import Relaying, User
 from tests.browser.pages import (
-    SOON,
     Database,
     choose,
     hotspot,
@@ -108,21 +107,6 @@ async def test_a_relay_that_is_away_greys_the_figures_and_comes_back_by_itself(
         await expect(row_of(page, hot)).to_contain_text("Own_Fleet")  # as of the last change
     await relay_is(page, "Live")
     await expect(page.locator("#overview")).not_to_have_class(re.compile("stale"))
-
-
-async def test_two_tabs_show_the_same_decision(
-    page: Page, address: str, emulator: Emulator, db: Database
-) -> None:
-    hot = hotspot(db, "Own_Fleet")
-    other = await page.context.new_page()
-    await other.goto(address)
-    await use_token(other, token_of(emulator))
-    await expect(row_of(other, hot)).to_be_visible()
-    await row_of(page, hot).click(timeout=SOON)
-    await page.keyboard.press("r")
-    await expect(row_of(other, hot)).to_have_class(re.compile("faint"))
-    await other.keyboard.press("n")
-    await expect(row_of(other, hot)).to_have_count(0)
 
 
 async def test_light_and_dark_are_switched_and_kept_in_the_address(page: Page) -> None:

@@ -28,14 +28,17 @@ function scene(search = "", send = async () => ({ done: [], refused: [] })) {
   return { rows, list, decisions, tell, sync, gone, shown: () => list.lines.value.map((line) => line.id) };
 }
 
-test("the first rows are shown before all are told, and all in order once they are", () => {
+test("a first screen of rows is shown before all are told, and all in order once they are", () => {
   const { list, tell, sync, shown } = scene();
   tell(hotspot(1));
   assert.deepEqual(shown(), [1]);
+  tell(...Array.from({ length: 50 }, (_, index) => hotspot(index + 2, { excess_kg: 500 + index })));
+  assert.equal(shown().length, 51); // one row alone is no screen
+  tell(hotspot(99, { excess_kg: 900 }));
+  assert.equal(shown().includes(99), false);
   assert.equal(list.loaded.value, false);
-  tell(hotspot(2, { excess_kg: 900 }));
   sync();
-  assert.deepEqual(shown(), [2, 1]);
+  assert.deepEqual(shown().slice(0, 2), [99, 51]);
   assert.equal(list.loaded.value, true);
 });
 
@@ -226,4 +229,21 @@ test("an earlier decision that fails is told, and the later one can still be und
   await assert.rejects(first, /cannot be reached/);
   assert.equal(decisions.last.value.text, "Not done: The relay cannot be reached.");
   assert.deepEqual(decisions.last.value.undo.ids, [2]);
+});
+
+test("an answer that comes after the reader has signed out is told to nobody", async () => {
+  for (const late of [(answer) => answer.resolve({ done: [1], refused: [] }), (answer) => answer.reject(new Error("Signed out."))]) {
+    const answers = [];
+    const { decisions, list, tell, sync } = scene("", () => new Promise((resolve, reject) => answers.push({ resolve, reject })));
+    tell(hotspot(1));
+    sync();
+    const deciding = decisions.decide("resolve", [list.row(1)]);
+    decisions.clear();
+    late(answers[0]);
+    await deciding;
+    assert.equal(decisions.last.value, null);
+    assert.equal(decisions.of(hotspot(1)).status, "active");
+    await decisions.undo();
+    assert.equal(answers.length, 1);
+  }
 });

@@ -6,6 +6,12 @@ const CONFIG = { auth: "required", supabase_url: "https://project.example", publ
 
 // A session whose project answers each request with the next of these, and what it was asked.
 function session(...answers) {
+  const { tabs: [made], ...rest } = tabs(1, ...answers);
+  return { session: made, ...rest };
+}
+
+// The same in so many tabs, which tell each other of changes as browsers do: later, by `told`.
+function tabs(count, ...answers) {
   const kept = new Map();
   const asked = [];
   let now = 0;
@@ -20,9 +26,26 @@ function session(...answers) {
     if (status === 0) throw new TypeError("no network");
     return { ok: status < 400, status, json: async () => answer };
   };
-  const made = new Session(async () => CONFIG, { storage, fetch, now: () => now });
-  return { session: made, asked, kept, pass: (seconds) => (now += 1000 * seconds) };
+  let locked = Promise.resolve();
+  const locks = { request: (_, act) => (locked = locked.then(act)) };
+  const places = [];
+  const noted = [];
+  const made = Array.from({ length: count }, (_, number) => {
+    const each = new Session(async () => CONFIG, { storage, fetch, now: () => now, locks });
+    places.push(new EventTarget());
+    each.onChange((another) => noted.push([number, another]), places[number]);
+    return each;
+  });
+  const told = (number) => {
+    const event = new Event("storage");
+    event.key = "relay.session";
+    places[number].dispatchEvent(event);
+  };
+  return { tabs: made, asked, kept, noted, told, pass: (seconds) => (now += 1000 * seconds) };
 }
+
+// A token of that user, as far as it is read here.
+const jwt = (sub, number = 1) => `h.${btoa(JSON.stringify({ sub, number }))}.s`;
 
 const granted = (number, expires_in = 3600) => ({
   access_token: `jwt-${number}`, refresh_token: `refresh-${number}`, expires_in,
@@ -96,4 +119,51 @@ test("a token that was pasted is used as it is, and cannot be renewed", async ()
   assert.deepEqual([await tab.token("jwt-9"), tab.signedIn, tab.renewable], ["jwt-9", true, false]);
   await tab.signOut();
   assert.deepEqual([await tab.token(), asked], [null, []]);
+});
+
+test("who signs in or out does so in every tab", async () => {
+  const { tabs: [first, second], noted, told } = tabs(2, { ...granted(1), access_token: jwt("anna") }, {});
+  await first.signIn("a@example.org", "correct horse");
+  told(1);
+  assert.deepEqual([second.signedIn, second.user, await second.token()], [true, "anna", jwt("anna")]);
+  await second.signOut();
+  told(0);
+  assert.deepEqual([first.signedIn, await first.token()], [false, null]);
+  assert.deepEqual(noted, [[1, true], [0, true]]);
+});
+
+test("one tab renews for all, however many ask, and nobody else signs in by that", async () => {
+  const { tabs: all, asked, noted, told, pass } = tabs(
+    3, { ...granted(1), access_token: jwt("anna") }, { ...granted(2), access_token: jwt("anna", 2) },
+  );
+  await all[0].signIn("a@example.org", "correct horse");
+  [1, 2].forEach(told);
+  pass(3540);
+  assert.deepEqual(await Promise.all(all.map((each) => each.token())), Array(3).fill(jwt("anna", 2)));
+  assert.equal(asked.length, 2);
+  [1, 2].forEach(told);
+  assert.deepEqual(noted, [[1, true], [2, true], [1, false], [2, false]]);
+});
+
+test("a tab that has not heard yet of another user does nothing as that user", async () => {
+  const { tabs: [first, second], noted } = tabs(2);
+  first.use(jwt("anna"));
+  await second.token().catch(() => {});
+  second.use(jwt("bert"));
+  await assert.rejects(first.token(), /in another tab/);
+  assert.equal(await first.token(), jwt("bert")); // after the page has been told
+  assert.deepEqual(noted, [[1, true], [0, true]]);
+});
+
+test("a session that was ended elsewhere while it was renewed stays ended", async () => {
+  const { tabs: [first, second], asked, kept, pass } = tabs(
+    2, { ...granted(1), access_token: jwt("anna") }, { ...granted(2), access_token: jwt("anna", 2) }, {},
+  );
+  await first.signIn("a@example.org", "correct horse");
+  pass(3540);
+  const renewed = first.token();
+  while (asked.length < 2) await null;
+  await second.signOut();
+  assert.equal(await renewed, null);
+  assert.deepEqual([first.signedIn, kept.size], [false, 0]);
 });

@@ -98,6 +98,7 @@ export class Commands {
       throw new RelayError(late ? "The relay did not answer in time." : "The relay cannot be reached.", 0);
     }
     const answer = await reply.json().catch(() => ({}));
+    signal?.throwIfAborted(); // or else what was not read to its end would pass for an empty answer
     if (!reply.ok) {
       throw new RelayError(answer.detail ?? `The relay answered ${reply.status}.`, reply.status);
     }

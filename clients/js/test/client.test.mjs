@@ -636,6 +636,13 @@ test("a token that never comes, or too late, is not waited for", async () => {
   assert.deepEqual([sockets.all.length, clock.pending], [0, 0]);
 });
 
+test("a command that is given up while its answer is read does not pass for an empty answer", async () => {
+  const giving = new AbortController();
+  const fetch = async () => ({ ok: true, json: async () => giving.abort(new Error("given up")) });
+  const commands = new Commands({ http: { base: "http://relay.example:8003/", token: "t", fetch } });
+  await assert.rejects(commands.scan({ signal: giving.signal }), /given up/);
+});
+
 test("decisions are sent as the relay reads them", async () => {
   const sent = [];
   const fetch = async (url, { method, body }) => {

@@ -22,7 +22,8 @@ export class Decisions {
   #now;
   #patches = new Map(); // id -> { patch, until, made }
   #listeners = new Set();
-  #newest = Promise.resolve(); // settles once the newest decision is answered
+  #newest = null; // settles once the newest decision is answered
+  #reader = 0; // rises with each that signs in
 
   // `send(method, path, body)` resolves to the relay's answer.
   constructor(send, now = Date.now) {
@@ -99,13 +100,23 @@ export class Decisions {
     });
   }
 
+  // Forget everything: somebody else signs in. What is still answered is for nobody.
+  clear() {
+    this.#patches.clear();
+    this.#newest = null;
+    this.#reader += 1;
+    this.last.value = null;
+  }
+
   // Answers arrive in any order; what is undone is what was decided last. An earlier decision that
   // fails is told all the same.
   async #make(pending, answer) {
     this.last.value = { text: pending, error: false, undo: null };
     const made = answer();
     this.#newest = made;
+    const reader = this.#reader;
     const outcome = await made;
+    if (reader !== this.#reader) return;
     if (this.#newest === made) this.last.value = { ...outcome, until: this.#now() + UNDO_MS };
     else if (outcome.error) this.last.value = { ...this.last.value, text: outcome.text, error: true };
   }

@@ -84,10 +84,12 @@ function clockOf(newest, now) {
   return now - at > PAST_MS ? at : now;
 }
 
-// How many rows are active by severity and how many in each state, whatever the view.
+// How many rows are active by severity and how many in each state, whatever the view; the worst row,
+// and the worst severity by supplier and activity.
 export function census(rows, now) {
   const severities = { critical: 0, warn: 0, info: 0 };
   const states = { open: 0, acknowledged: 0, recovering: 0, silenced: 0 };
+  const worstOf = new Map();
   let worst = null;
   let newest = "";
   for (const row of rows) {
@@ -96,9 +98,12 @@ export function census(rows, now) {
     severities[row.severity] += 1;
     const state = stateOf(row, now);
     states[state] += 1;
+    const key = `${row.entity}\n${row.event_type}`;
+    const held = worstOf.get(key);
+    if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) worstOf.set(key, row.severity);
     if (state !== "silenced" && (worst === null || COMPARE.worst(row, worst) < 0)) worst = row;
   }
-  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, clock: clockOf(newest, now) };
+  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, clock: clockOf(newest, now) };
 }
 
 // The end of the last silence that keeps the row's alerts back, null where none does.

@@ -54,6 +54,7 @@ export class Insights {
 
   clear() {
     this.summary.value = this.cells.value = this.episode.value = null;
+    this.trouble.value = "";
   }
 
   async refresh() {
@@ -73,7 +74,7 @@ export class Insights {
       this.cells.value = cellsOf(keys);
       this.trouble.value = "";
     } catch (error) {
-      this.trouble.value = error.message;
+      if (error.name !== "AbortError") this.trouble.value = error.message;
     } finally {
       this.#busy = false;
       if (this.#again) {

@@ -5,6 +5,7 @@ import { signal } from "../dom.js";
 import { arrange, census, matches, silencedUntil } from "./hotspots.js";
 
 const CENSUS_MS = 250;
+const SCREENFUL = 40; // rows; until there are so many, the first ones that are told are put in order anew
 
 export class HotspotList {
   lines = signal([]); // { id } or { group, count, kg }
@@ -38,8 +39,7 @@ export class HotspotList {
   show(view = this.#view) {
     this.#view = view;
     const now = this.#now();
-    const rows = [...this.#rows.values()].map((row) => this.#known(row));
-    this.lines.value = arrange(rows, view, now);
+    this.lines.value = arrange(this.#all(), view, now);
     this.#placed = new Map(this.lines.value.filter((line) => "id" in line).map(({ id }) => [id, this.row(id)]));
     this.#new.clear();
     this.waiting.value = 0;
@@ -93,6 +93,10 @@ export class HotspotList {
     for (const { signal: cell } of this.#cells.values()) cell.value += 1;
   }
 
+  *#all() {
+    for (const row of this.#rows.values()) yield this.#known(row);
+  }
+
   // The row with what was decided here and what is silenced.
   #known(row) {
     const decided = this.#patches.of(row);
@@ -106,7 +110,7 @@ export class HotspotList {
   }
 
   #take(changed) {
-    const first = this.#placed.size === 0 && this.lines.value.length === 0;
+    const first = this.#placed.size < SCREENFUL;
     if (!this.#arranged && (first || this.#rows.synced)) {
       this.show();
       this.#arranged = this.#rows.synced;
@@ -143,6 +147,6 @@ export class HotspotList {
     clearTimeout(this.#censusTimer);
     this.#censusTimer = null;
     this.#censusAt = this.#now();
-    this.counts.value = census([...this.#rows.values()].map((row) => this.#known(row)), this.#censusAt);
+    this.counts.value = census(this.#all(), this.#censusAt);
   }
 }

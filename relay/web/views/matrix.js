@@ -33,7 +33,7 @@ function Matrix({ page, cells }) {
   const activities = [...new Set(cells.map((cell) => cell.activity))].sort();
   const rows = grouped(cells).sort((a, b) => b.excess - a.excess);
   const most = Math.max(...cells.map((cell) => Math.abs(cell.excess)), 0);
-  const open = page.worstOf.value;
+  const open = page.list.counts.value.worstOf;
   const view = page.view.value;
   return html`<div class="scrolls"><table class="matrix">
     <thead><tr><th><span class="vh">Supplier</span></th>

@@ -30,7 +30,7 @@ export function SignIn({ page }) {
     <details open=${!byPassword || (page.session.signedIn && !page.session.renewable)}><summary>Use an access token</summary>
       <form onSubmit=${submits((given) => page.session.use(given.get("token").trim()))}>
         <label>Access token of a user<input name="token" type="password" required autocomplete="off" /></label>
-        <button class="btn" disabled=${busy}>Use it in this tab</button></form></details>
+        <button class="btn" disabled=${busy}>Use it</button></form></details>
     <p class="error" role="alert">${error || reason}</p>
   </section></main>`;
 }
