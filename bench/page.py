@@ -138,7 +138,7 @@ async def sign_in(page: Page, address: str, email: str) -> None:
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
-    await page.locator(".rows .row").first.wait_for()
+    await page.locator("#overview").wait_for()
 
 
 async def fluency(page: Page, seconds: float) -> dict[str, float]:
@@ -193,6 +193,7 @@ async def measure(seconds: float) -> dict[str, Any]:
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
         await connection.execute(INSERT, (1, OPEN))
         await sign_in(page, address, email)
+        await page.locator(".rows .row").first.wait_for()
         await asyncio.sleep(3)
         before = await heap_mib(page)
         figures["idle"] = await fluency(page, min(10.0, seconds))

@@ -9,8 +9,9 @@ import { Insights } from "./model/insights.js";
 import { HotspotList } from "./model/list.js";
 import { Rows } from "./model/rows.js";
 import { SeriesCache, sparksOf } from "./model/series.js";
+import { restored, SavedViews } from "./model/views.js";
 import { Session } from "./session.js";
-import { Help, Queue } from "./views/dialogs.js";
+import { Help, Queue, Views } from "./views/dialogs.js";
 import { Toast } from "./views/decisions.js";
 import { Episode } from "./views/episode.js";
 import { Header } from "./views/header.js";
@@ -31,7 +32,7 @@ class Page {
   selection = signal(new Set());
   current = signal(null); // id of the row that the keys act on
   silencing = signal(null); // ids for which the form of a silence is open
-  dialog = signal(null); // "help", "quarantine", "notices" or "advice"
+  dialog = signal(null); // "help", "views", "quarantine", "notices" or "advice"
   queue = signal({ rows: null, trouble: "" });
   asksToSignIn = signal(null); // { reason, byPassword } while the relay wants to know who reads
   connected = signal(false);
@@ -55,6 +56,7 @@ class Page {
     this.client = new RelayClient({ url: new URL(".", location.href), token: (spent) => this.#token(spent), maxRows: 100_000 });
     this.commands = new Commands(this.client);
     this.health = new Health();
+    this.saved = new SavedViews();
     this.decisions = new Decisions((...request) => this.send(...request));
     this.hotspots = new Rows();
     this.recommendations = new Rows();
@@ -129,6 +131,11 @@ class Page {
       this.selection.value = new Set();
       this.current.value = null;
     }
+  }
+
+  // Go to a saved view; the address tells it from now on.
+  restore(search) {
+    this.show(restored(search, this.view.value));
   }
 
   // The view's address with this episode open.
@@ -322,6 +329,7 @@ class Page {
 
   #showWho() {
     this.who.value = this.session.email ?? "";
+    this.saved.of(this.session.user);
     this.mayLeave.value = this.session.signedIn;
   }
 
@@ -422,7 +430,8 @@ function App({ page }) {
     <nav class="tabs" aria-label="Sections"><a href="#overview">Overview</a><a href="#list">Hotspots</a><a href="#matrix">Matrix</a><a href="#contributors">Contributors</a></nav>
     <${Toast} page=${page} />
     ${dialog === "help" && html`<${Help} close=${close} />`}
-    ${dialog !== null && dialog !== "help" && html`<${Queue} page=${page} name=${dialog} ...${page.queue.value} close=${close} />`}`;
+    ${dialog === "views" && html`<${Views} page=${page} close=${close} />`}
+    ${dialog !== null && dialog !== "help" && dialog !== "views" && html`<${Queue} page=${page} name=${dialog} ...${page.queue.value} close=${close} />`}`;
 }
 
 const page = new Page();

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 from playwright.async_api import Locator, Page, expect
 
+from emulator.running import Emulator
+
 SOON = 30_000  # milliseconds: what is waited for comes at once, but machines may be busy
 
 Database = psycopg.Connection[tuple[Any, ...]]
+
+
+@asynccontextmanager
+async def worker(emulator: Emulator, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m worker` on the emulator; stopped at the end of the block if it still runs."""
+    variables = {
+        "SUPABASE_URL": emulator.url,
+        "SUPABASE_SECRET_KEY": emulator.keys.secret,
+        "WORKER_POLL_SECONDS": "0.5",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker", *arguments, env=variables
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 async def sign_in(page: Page, email: str, password: str) -> None:

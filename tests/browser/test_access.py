@@ -28,6 +28,7 @@ from tests.browser.pages import (
     row_of,
     sign_in,
     use_token,
+    worker,
 )
 from tests.relay.access.admission import USER, token_of
 
@@ -137,23 +138,26 @@ async def test_a_long_refusal_does_not_squeeze_the_header(page: Page) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def test_a_worker_that_dies_stops_looking_well_on_the_open_page(
+async def test_a_worker_that_is_killed_stops_looking_well_and_looks_well_once_it_is_back(
     tab: Page, relaying: Relaying, emulator: Emulator, db: Database
 ) -> None:
-    holder = "00000000-0000-4000-8000-000000000001"
-    db.execute("select public.worker_heartbeat(%s, 0)", (holder,))
-    db.execute("update public.worker_heartbeats set last_scan_at = now()")
-    worker = tab.locator("#worker")
+    told = tab.locator("#worker")
     async with signed_in(tab, relaying, token_of(emulator)):
-        await expect(worker).to_have_class(re.compile("good"))
-        await expect(worker).to_contain_text("Worker silent", timeout=3 * SOON)
-        db.execute(
-            "insert into public.events_normalized (event_type, supplier_id, timestamp)"
-            " values ('factory', 'A', now()), ('factory', 'B', now())"
-        )
-        await expect(worker).to_contain_text("queue 2")
-        await expect(worker).to_have_class(re.compile("bad"), timeout=3 * SOON)
-        await expect(tab.locator(".top")).to_have_class(re.compile("alarm"))
+        async with worker(emulator, "run") as process:
+            await expect(told).to_have_class(re.compile("good"))
+            process.kill()
+            await expect(told).to_contain_text("Worker silent", timeout=3 * SOON)
+            db.execute(
+                "insert into public.events_normalized (event_type, supplier_id, timestamp)"
+                " values ('factory', 'A', now()), ('factory', 'B', now())"
+            )
+            await expect(told).to_contain_text("queue 2")
+            await expect(told).to_have_class(re.compile("bad"), timeout=3 * SOON)
+            await expect(tab.locator(".top")).to_have_class(re.compile("alarm"))
+            await relay_is(tab, "Live")
+        async with worker(emulator, "run"):
+            await expect(told).to_have_class(re.compile("good"), timeout=3 * SOON)
+            await expect(tab.locator(".top")).not_to_have_class(re.compile("alarm"))
 
 
 async def test_a_wrong_token_is_refused_with_the_reason_and_a_good_one_is_taken(

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,28 +22,10 @@ from tests.browser.pages import (
     relay_is,
     rolled_up,
     row_of,
+    worker,
 )
 
 LATER = 2 * SOON
-
-
-@asynccontextmanager
-async def worker(emulator: Emulator, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m worker` on the emulator; stopped at the end of the block if it still runs."""
-    variables = {
-        "SUPABASE_URL": emulator.url,
-        "SUPABASE_SECRET_KEY": emulator.keys.secret,
-        "WORKER_POLL_SECONDS": "0.5",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker", *arguments, env=variables
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def done(emulator: Emulator, *arguments: str) -> None:
@@ -318,6 +297,27 @@ async def test_the_address_holds_the_view_and_the_episode(page: Page, db: Databa
     await page.get_by_role("button", name="Clear", exact=True).click()
     await expect(row_of(page, other)).to_be_visible()
     await expect(page.locator("#panel-title")).to_contain_text("Delta_Mills")
+
+
+async def test_a_saved_view_comes_back_by_its_name(page: Page, db: Database) -> None:
+    hotspot(db, "Delta_Mills", event_type="factory", severity="warn")
+    hotspot(db, "Own_Fleet")
+    await expect(page.locator(".count")).to_contain_text("2 open")
+    await page.locator(".severities button", has_text="warn").click()
+    await expect(page.locator(".count")).to_have_text("1 shown, 2 open")
+    await choose(page, "Saved views")
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Save this view as").fill("Warnings")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_role("button", name="Warnings", exact=True)).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Clear", exact=True).click()
+    await page.reload()
+    await expect(page.locator(".count")).to_have_text("2 shown, 2 open")
+    await choose(page, "Saved views")
+    await page.get_by_role("button", name="Warnings", exact=True).click()
+    await expect(page.locator(".count")).to_have_text("1 shown, 2 open")
+    await expect(page).to_have_url(re.compile("severity=warn"))
 
 
 async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Database) -> None:

@@ -60,6 +60,17 @@ test("counts are of what is active, whatever the view", () => {
   assert.equal(active, 2);
 });
 
+test("a count tells the worst severity of each supplier's work, and when the last hotspot ended", () => {
+  const rows = [
+    hotspot(1, { entity: "A", severity: "info" }), hotspot(2, { entity: "A", severity: "critical" }), hotspot(3, { entity: "A" }),
+    hotspot(4, { entity: "B", status: "resolved", resolved_at: at(3) }), hotspot(5, { status: "resolved", resolved_at: at(2) }),
+  ];
+  const { worstOf, ended } = census(rows, NOW);
+  assert.deepEqual([...worstOf], [["A\nfactory", "critical"]]);
+  assert.equal(ended, at(2));
+  assert.equal(census([], NOW).ended, null);
+});
+
 test("ages of an import of the past are counted from its newest event", () => {
   assert.equal(census([hotspot(1, { last_seen_at: at(90) })], NOW).clock, NOW - 90 * DAY);
   assert.equal(census([hotspot(1, { last_seen_at: at(1) })], NOW).clock, NOW);

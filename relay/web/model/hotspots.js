@@ -85,15 +85,17 @@ function clockOf(newest, now) {
 }
 
 // How many rows are active by severity and how many in each state, whatever the view; the worst row,
-// and the worst severity by supplier and activity.
+// the worst severity by supplier and activity, and when the last one ended.
 export function census(rows, now) {
   const severities = { critical: 0, warn: 0, info: 0 };
   const states = { open: 0, acknowledged: 0, recovering: 0, silenced: 0 };
   const worstOf = new Map();
   let worst = null;
   let newest = "";
+  let ended = null;
   for (const row of rows) {
     if (row.last_seen_at > newest) newest = row.last_seen_at;
+    if (row.resolved_at != null && !(row.resolved_at <= ended)) ended = row.resolved_at;
     if (row.status !== "active") continue;
     severities[row.severity] += 1;
     const state = stateOf(row, now);
@@ -103,7 +105,7 @@ export function census(rows, now) {
     if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) worstOf.set(key, row.severity);
     if (state !== "silenced" && (worst === null || COMPARE.worst(row, worst) < 0)) worst = row;
   }
-  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, clock: clockOf(newest, now) };
+  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, ended, clock: clockOf(newest, now) };
 }
 
 // The end of the last silence that keeps the row's alerts back, null where none does.

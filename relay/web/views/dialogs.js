@@ -1,4 +1,5 @@
-// The keyboard's help, and the lists of what waits for somebody: quarantine, notices, advice.
+// The keyboard's help, the saved views, and the lists of what waits for somebody: quarantine, notices,
+// advice.
 import { html, useEffect, useRef } from "../dom.js";
 import * as format from "../format.js";
 import { Cut } from "./marks.js";
@@ -30,6 +31,22 @@ export function Help({ close }) {
   return html`<${Dialog} title="Keyboard" close=${close}>
     <dl class="keys">${KEYS.map(([keys, text]) => html`<div key=${text}><dt>${keys.map((key) => html`<kbd key=${key}>${key}</kbd> `)}</dt><dd>${text}</dd></div>`)}</dl>
     <p class="dim">Marks: <span class="sev critical"></span> critical from ×1.5 <span class="sev warn"></span> warn from ×1.3 <span class="sev info"></span> info from ×1.1</p>
+  <//>`;
+}
+
+// Saved views by name, each to go to or to drop, and a form that keeps the present one.
+export function Views({ page, close }) {
+  const views = page.saved.all.value;
+  const save = (event) => {
+    event.preventDefault();
+    page.saved.save(new FormData(event.currentTarget).get("name"), page.view.value);
+    event.currentTarget.reset();
+  };
+  return html`<${Dialog} title="Saved views" close=${close}>
+    ${views.length === 0 ? html`<p class="dim">None yet. A view is the filters, the sort, the groups and the window that are set now.</p>` : html`<ul class="queue views">
+      ${views.map(({ name, search }) => html`<li key=${name}><button type="button" class="btn" onClick=${() => { close(); page.restore(search); }}><${Cut} text=${name} /></button>
+        <button type="button" class="icon" aria-label=${`Delete the view ${name}`} onClick=${() => page.saved.drop(name)}>×</button></li>`)}</ul>`}
+    <form class="save-view" onSubmit=${save}><label>Save this view as<input name="name" maxlength="60" required autocomplete="off" /></label><button class="btn main">Save</button></form>
   <//>`;
 }
 

@@ -21,6 +21,7 @@ export function Header({ page }) {
       <details class="menu" id="account"><summary class="icon" aria-label="Menu">☰</summary>
         <div class="pop">
           ${page.who.value && html`<p class="dim"><${Bdi} text=${page.who.value} /></p>`}
+          <button type="button" disabled=${page.signedOut.value} onClick=${closing(() => (page.dialog.value = "views"))}>Saved views</button>
           <button type="button" id="scan" disabled=${page.signedOut.value} onClick=${closing(() => page.scan())}>Scan now</button>
           ${page.mayLeave.value && html`<button type="button" id="sign-out" onClick=${closing(() => page.signOut())}>Sign out</button>`}
         </div></details>

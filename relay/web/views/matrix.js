@@ -6,6 +6,7 @@ import { LABELS } from "./overview.js";
 
 const MOST_ROWS = 40;
 const MOST_CONTRIBUTORS = 8;
+const FEWEST_SILENT = 3; // and half of all: so many do not fall silent at once
 
 export function Context({ page }) {
   const cells = page.insights.cells.value;
@@ -35,7 +36,11 @@ function Matrix({ page, cells }) {
   const most = Math.max(...cells.map((cell) => Math.abs(cell.excess)), 0);
   const open = page.list.counts.value.worstOf;
   const view = page.view.value;
-  return html`<div class="scrolls"><table class="matrix">
+  const silent = cells.filter(({ note }) => note === "silent");
+  const ahead = silent.length >= FEWEST_SILENT && 2 * silent.length > cells.length;
+  return html`${ahead && html`<p class="dim">${format.whole(silent.length)} of ${format.whole(cells.length)} kinds of work count as silent: the newest event, of ${
+      format.date(`${page.insights.summary.value?.asOf}T12:00`)}, is long after theirs. Was a file brought in whose dates are ahead of the others?</p>`}
+    <div class="scrolls"><table class="matrix">
     <thead><tr><th><span class="vh">Supplier</span></th>
       ${activities.map((activity) => html`<th key=${activity} scope="col"><abbr title=${activity}>${activity}</abbr></th>`)}<th scope="col">total</th></tr></thead>
     <tbody>${rows.slice(0, MOST_ROWS).map(({ entity, own, excess }) => html`<tr key=${entity}>
