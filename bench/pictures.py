@@ -104,7 +104,7 @@ async def keep(page: Page, folder: Path, name: str) -> None:
     await page.screenshot(path=path)
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KiB", flush=True)
+    print(f"{path}: {path.stat().st_size // 1024} KiB", flush=True)
 
 
 async def pictures(folder: Path) -> None:
