@@ -68,7 +68,7 @@ async def scan(environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "worker", "scan"]
     async with started("scan", command, core=machine.cores()[1], environment=environment) as one:
         if await one.process.wait() != 0:
-            sys.exit(f"the worker could not scan{one.said()}")
+            sys.exit(f"the worker could not scan{one.last_error()}")
 
 
 @asynccontextmanager
