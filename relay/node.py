@@ -29,6 +29,7 @@ from relay.stream.counters import Counters
 from relay.stream.flusher import Flusher
 from relay.stream.group import Batch, LogLimits
 from relay.stream.hub import Hub
+from relay.time_slices import TimeSlices
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.heartbeat import Heartbeat, Identity
 from relay.upstream.live import Address, LiveLane
@@ -40,7 +41,7 @@ from relay.upstream.worker_status import WorkerMonitor
 
 logger = logging.getLogger(__name__)
 
-NEWCOMERS_SECONDS: Final = 0.04  # of each turn of the loop
+NEWCOMERS_SECONDS: Final = 0.01  # of each turn of the loop
 WATCH_SECONDS: Final = 0.25
 TICKS_PER_SECOND: Final = 4
 
@@ -61,7 +62,8 @@ class Relay:
             self._hub,
             lambda source, changes: self._counters.arrived(source, changes, time.time()),
         )
-        self._rest = Rest(project.url, project.key, project.gateway_key)
+        self._slices = TimeSlices(now)
+        self._rest = Rest(project.url, project.key, project.gateway_key, self._slices)
         self._upstream = UpstreamStatus(started_at=now())
         self._upstream.catch_up.stale_seconds = max(STALE_SECONDS, 2 * delivery.catch_up_seconds)
         self._loss_detector = LossDetector()
@@ -94,6 +96,7 @@ class Relay:
             self._rest,
             self._broker,
             self._issuer,
+            self._slices,
             max_bytes_since=delivery.max_behind_bytes // 4,
         )
         self._access_control = self._make_access_control(settings)
@@ -176,7 +179,11 @@ class Relay:
             self._issuer,
             PeerBeats(self._rest, self._issuer, self._now),
             Backfills(
-                self._rest, self._broker, now=self._now, most_rows=settings.delivery.resume_rows
+                self._rest,
+                self._broker,
+                self._slices,
+                now=self._now,
+                most_rows=settings.delivery.resume_rows,
             ),
         )
 

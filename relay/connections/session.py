@@ -193,7 +193,7 @@ class InitialSync:
         if isinstance(state, BaseException):
             self._session.fail(state)
             return
-        part = self._shared.states.slice(state, self._group, self._last)
+        part = self._shared.states.slice(state, self._group, self._last, fresh=True)
         if part is not None:
             self._play_state(state, part)
         else:

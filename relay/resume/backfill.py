@@ -23,6 +23,7 @@ from relay.stream.change import Change
 from relay.stream.encoding import apart, framed
 from relay.stream.log import Overflow
 from relay.stream.snapshot import Seqs, Snapshot, common
+from relay.time_slices import TimeSlices
 from relay.upstream.rest import Page, Rest
 
 K = TypeVar("K", bound=Hashable)
@@ -63,6 +64,8 @@ GATHER_SECONDS: Final = 0.05
 KEEP_SECONDS: Final = 60.0
 NEAR_TRANSACTIONS: Final = 10_000  # as far behind is who comes back from a short break
 CHUNK_CHANGES: Final = 100
+CHUNK_BYTES: Final = 256 * 1024  # in memory: what is packed, or made for a client, in one go
+TAKEN_AT_ONCE: Final = 100  # changes, which may be new to everybody
 BYTES_A_ROW: Final = 256  # packed, with its numbers; a hotspot takes about half of it
 NO_PLACE: Final = 0  # the seq of a frame after which nobody can be resumed
 _QUICKLY: Final = 1  # a quarter of the time of the usual level, and hardly larger
@@ -159,12 +162,14 @@ class Backfills:
         self,
         rest: Rest,
         broker: Broker,
+        slices: TimeSlices,
         *,
         now: Callable[[], float],
         most_rows: int,
     ) -> None:
         self._rest = rest
         self._broker = broker
+        self._slices = slices
         self._now = now
         self._most_rows = most_rows
         self._most_bytes = most_rows * BYTES_A_ROW
@@ -307,21 +312,18 @@ class Backfills:
                 page = await self._page(since, upto, after, read.numbers)
                 if page.reset == "expired":
                     raise TooMuch  # deletions of that time were pruned
-                if page.reset or hub.generation != generation:
+                if page.reset:
                     raise Unresumable("epoch")
                 upto, after, more = page.snapshot, page.after, page.more
                 locked |= page.busy
                 rows += len(page.changes)
                 if rows > self._most_rows:
                     raise TooMuch
-                # Rows that no source has brought yet go to everybody, so that none comes twice.
-                self._broker.take(page.changes)
+                await self._slices.collect(self._take(page.changes, generation))
                 for number, theirs in _sorted_out(page.changes).items():
-                    for start in range(0, len(theirs), CHUNK_CHANGES):
-                        chunk = Chunk(theirs[start : start + CHUNK_CHANGES], next(self._serials))
-                        chunks[number].append(chunk)
-                        read.size += chunk.size
-                        await asyncio.sleep(0)
+                    made = await self._slices.collect(map(self._chunk, in_chunks(theirs)))
+                    chunks[number] += made
+                    read.size += sum(chunk.size for chunk in made)
                 if read.size > self._most_bytes:
                     raise TooMuch
                 self._make_room()
@@ -343,6 +345,17 @@ class Backfills:
         now = self._now
         return Backfill(since, upto, seqs, generation, newer, now, now(), chunks)
 
+    def _take(self, changes: Sequence[Change], generation: int) -> Iterator[None]:
+        """Publish changes that no source has brought yet, so that none comes twice."""
+        for start in range(0, len(changes), TAKEN_AT_ONCE):
+            if self._broker.hub.generation != generation:
+                raise Unresumable("epoch")
+            self._broker.take(changes[start : start + TAKEN_AT_ONCE])
+            yield
+
+    def _chunk(self, changes: Sequence[Change]) -> Chunk:
+        return Chunk(changes, next(self._serials))
+
     async def _page(
         self,
         since: Snapshot,
@@ -354,6 +367,20 @@ class Backfills:
         return await self._rest.changes_since(
             since, epoch=self._broker.epoch, upto=upto, after=after, tables=numbers
         )
+
+
+def in_chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield the changes in parts that are packed, or rendered for a client, in a short time."""
+    chunk: list[Change] = []
+    size = 0
+    for change in changes:
+        if chunk and (len(chunk) == CHUNK_CHANGES or size + change.size() > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(change)
+        size += change.size()
+    if chunk:
+        yield chunk
 
 
 def _sorted_out(changes: Sequence[Change]) -> dict[int, list[Change]]:

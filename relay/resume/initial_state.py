@@ -22,11 +22,11 @@ _OVERHEAD_BYTES: Final = 500  # of what is kept, beside its frames
 
 
 class StateRow(NamedTuple):
-    """A row, whether it is open, and what makes its frame."""
+    """A row, whether it is open, and its frame."""
 
     id: int
     open: bool
-    frame: Callable[[], bytes]
+    frame: bytes
 
 
 class Kept:
@@ -194,7 +194,7 @@ class InitialState:
         self.cursor: Final = cursor
         self._budget = budget
         self._ids = array("q", (row.id for row in found))
-        parts = tuple(pieces((row.frame() for row in found), PIECE_BYTES))
+        parts = tuple(pieces((row.frame for row in found), PIECE_BYTES))
         self._rows = budget.keep(parts, len(found) * self._ids.itemsize)
         self._last: OrderedDict[int, StateSlice] = OrderedDict()  # as of _last_seq
         self._last_seq = -1
@@ -272,8 +272,9 @@ class InitialState:
 
 def merge(
     read: Iterable[Change], published: Mapping[int, Change], wanted: Filter
-) -> tuple[Change, ...]:
-    """The rows as they are now, by id: what was `read`, and over it what was `published` meanwhile.
+) -> Iterator[Change]:
+    """Yield the rows as they are now, by id: what was `read`, and over it what was `published`
+    meanwhile.
 
     A row that several reads brought counts in its newest version.
     """
@@ -282,8 +283,7 @@ def merge(
         held = newest.get(change.id)
         if held is None or change.version > held.version:
             newest[change.id] = change
-    return tuple(
-        newest[row_id]
-        for row_id in sorted(newest)
-        if (record := newest[row_id].record) is not None and wanted.matches(record)
-    )
+    for row_id in sorted(newest):
+        change = newest[row_id]
+        if change.record is not None and wanted.matches(change.record):
+            yield change

@@ -1,8 +1,12 @@
-"""Reads initial states: once for all clients that want the same, with users taking turns."""
+"""Reads initial states: once for all clients that want the same, with users taking turns.
+
+What is read is parsed, rendered and handed out in time slices: a state may have ten thousand rows.
+"""
 
 import asyncio
+import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
@@ -26,6 +30,7 @@ from relay.stream.filters import Filter
 from relay.stream.group import Format, Group
 from relay.stream.hub import Stream
 from relay.stream.snapshot import Snapshot
+from relay.time_slices import TimeSlices
 from relay.upstream.rest import Rest
 
 T = TypeVar("T", bound=Hashable)
@@ -89,10 +94,11 @@ class FairQueue(Generic[T]):
 
 MOST_OPEN_ROWS: Final = 10_000
 MOST_READS: Final = 4
-MOST_READS_EACH: Final = 2  # for one user
+MOST_READS_EACH: Final = 1  # for one user
 WORTH_A_COMMON_READ: Final = 4  # filters
 MOST_CACHED: Final = 32
 MOST_FRAMES_SINCE: Final = 1000
+TAKEN_AT_ONCE: Final = 100  # rows, which may be new to everybody
 RETRY_SECONDS: Final = 1.0
 
 
@@ -127,15 +133,23 @@ class InitialStates:
     """
 
     def __init__(
-        self, rest: Rest, broker: Broker, issuer: CursorIssuer, *, max_bytes_since: int
+        self,
+        rest: Rest,
+        broker: Broker,
+        issuer: CursorIssuer,
+        slices: TimeSlices,
+        *,
+        max_bytes_since: int,
     ) -> None:
         self._rest = rest
+        self._slices = slices
         self._broker = broker
         self._issuer = issuer
         self._max_bytes_since = max_bytes_since
         self._budget = StateBudget()
         self._cached: OrderedDict[Group, InitialState] = OrderedDict()
         self._reads: dict[Group, Read] = {}
+        self._handed_out: set[Read] = set()  # that are done, and given to their readers just now
         self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH)
         self._tasks: set[asyncio.Task[None]] = set()
         self._too_large: set[int] = set()  # numbers of endpoints that one read does not bring whole
@@ -154,24 +168,28 @@ class InitialStates:
         self._cached.move_to_end(group)
         return cached, found
 
-    def slice(self, state: InitialState, group: Group, last: int | None) -> StateSlice | None:
+    def slice(
+        self, state: InitialState, group: Group, last: int | None, *, fresh: bool = False
+    ) -> StateSlice | None:
         """What a client of the group gets first: exactly the newest `last` rows, or the newest and
-        all open ones. None when the state is too old for that."""
-        if not state.retained:
+        all open ones. None when the state is too old for that; one that was read for this client
+        is `fresh`, however much was published since."""
+        if not state.retained or state.generation != group.generation:
             return None
+        in_log = fresh and state.position >= group.log.tail
         if last is None:
-            return state.all() if state.whole and self._continues(state, group) else None
+            return (
+                state.all() if state.whole and (in_log or self._continues(state, group)) else None
+            )
         stream = self._broker.hub[group.wanted.endpoint]
-        since = stream.recent.since(state.seq) if state.generation == group.generation else None
+        since, seq, head = stream.recent.since(state.seq), stream.seq, group.log.head
+        if since is None and in_log:
+            since, seq, head = {}, state.seq, state.position
         if since is None:
             return None
+        encode = partial(_encoded, group.format)
         return state.last(
-            last,
-            since,
-            group.wanted,
-            lambda change: _frame(group, stream, change),
-            stream.seq,
-            group.log.head,
+            last, since, group.wanted, lambda each: _frame(group, encode(each), seq), seq, head
         )
 
     def read(self, group: Group, reader: Reader, last: int | None) -> None:
@@ -195,7 +213,7 @@ class InitialStates:
         if not read.readers:
             del self._reads[group]
             self._queue.discard(read)
-            others = (other.task for other in self._reads.values())
+            others = (other.task for other in (*self._reads.values(), *self._handed_out))
             if read.task is not None and read.task not in others:
                 read.task.cancel()
 
@@ -241,32 +259,39 @@ class InitialStates:
         self._tasks.discard(task)
         self._queue.done(user)
         error = None if task.cancelled() else task.exception()
-        left = [read for read in reads if self._reads.get(read.group) is read]
+        left = [read for read in reads if self._is_wanted(read)]
         if error is None:
             self._queue_again(left)
         elif isinstance(error, Unavailable):
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._queue_again, left)
         else:
             for read in left:
-                self._got(read, error)
+                del self._reads[read.group]
+                for reader in list(read.readers):
+                    reader.receive_state(error)
         self._begin_reads()
 
     def _queue_again(self, reads: list[Read]) -> None:
         for read in reads:
-            if self._reads.get(read.group) is read:
+            if self._is_wanted(read):
                 read.task = None
                 for reader in read.readers:
                     self._queue.add(reader.user, read)
         self._begin_reads()
 
-    def _got(self, read: Read, outcome: InitialState | BaseException) -> None:
-        if self._reads.get(read.group) is not read:
-            return  # nobody is left who wants it
+    async def _hand_out(self, read: Read, state: InitialState) -> None:
+        if not self._is_wanted(read):
+            return
         del self._reads[read.group]
-        if isinstance(outcome, InitialState):
-            self._cache(read.group, outcome)
-        for reader in list(read.readers):
-            reader.receive_state(outcome)
+        self._cache(read.group, state)
+        self._handed_out.add(read)
+        try:
+            await self._slices.collect(map(_giving(state), list(read.readers)))
+        finally:
+            self._handed_out.discard(read)
+
+    def _is_wanted(self, read: Read) -> bool:
+        return self._reads.get(read.group) is read
 
     def _cache(self, group: Group, state: InitialState) -> None:
         for other, held in list(self._cached.items()):
@@ -295,9 +320,7 @@ class InitialStates:
             if unkept is not None and not unkept.shown_by(await self._snapshot(feed)):
                 raise Unavailable("transactions that were sent on already are not visible yet")
             rows, more = await self._rest.newest(wanted, MOST_ROWS)
-            _check(stream, generation)
-            # Rows that no source has brought yet go to everybody now, so that none comes twice.
-            self._broker.take(rows)
+            await self._take(rows, stream, generation)
             floor = rows[-1].id if more else 0
             if wanted.is_everything:
                 self._too_large -= {stream.endpoint.number}
@@ -309,34 +332,55 @@ class InitialStates:
             older: list[OlderRow] = []
             if floor and whole:
                 async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
-                    _check(stream, generation)
-                    self._broker.take(page)
-                    older += (OlderRow(each, reads[0].group.format) for each in page)
-            for read in reads:
-                group, newer = read.group, before | published
+                    await self._take(page, stream, generation)
+                    format = reads[0].group.format
+                    older += await self._slices.collect(OlderRow(each, format) for each in page)
+            older.reverse()
+            encode = _encoded if len(reads) == 1 else _EncodedOnce()
+            for read in filter(self._is_wanted, reads):
+                _check(stream, generation)
+                # All this is as of one moment; what is published from now on follows in the log.
+                newer = before | published
+                position, seq = read.group.log.head, stream.seq
+                cursor = self._issuer.cursor(read.group.wanted)
+                found = _rows(read.group, rows, older, newer, encode, seq)
                 state = InitialState(
-                    _rows(group, stream, older, merge(rows, newer, group.wanted), newer),
+                    await self._slices.collect(found),
                     most=MOST_ROWS,
                     whole=whole,
-                    position=group.log.head,
-                    seq=stream.seq,
+                    position=position,
+                    seq=seq,
                     generation=generation,
                     floor=floor,
-                    cursor=self._issuer.cursor(group.wanted),
+                    cursor=cursor,
                     budget=self._budget,
                 )
-                self._got(read, state)
-                if read is not reads[-1]:
-                    await asyncio.sleep(0)
-                    _check(stream, generation)
+                _check(stream, generation)
+                await self._hand_out(read, state)
         finally:
             stream.stop_recording(published)
+
+    async def _take(self, rows: Sequence[Change], stream: Stream, generation: int) -> None:
+        """Rows that no source has brought yet go to everybody now, so that none comes twice."""
+
+        def taking() -> Iterator[None]:
+            for start in range(0, len(rows), TAKEN_AT_ONCE):
+                _check(stream, generation)
+                self._broker.take(rows[start : start + TAKEN_AT_ONCE])
+                yield
+
+        await self._slices.collect(taking())
+        _check(stream, generation)
 
     async def _snapshot(self, feed: Deduplicator) -> Snapshot:
         page = await self._rest.changes_since(feed.reached, epoch=self._broker.epoch, page=1)
         if page.reset is not None:
             raise Unavailable("the database has another history since")
         return page.snapshot
+
+
+def _giving(state: InitialState) -> Callable[[Reader], None]:
+    return lambda reader: reader.receive_state(state)
 
 
 def _check(stream: Stream, generation: int) -> None:
@@ -350,43 +394,70 @@ class OlderRow:
     __slots__ = ("id", "text", "version")
 
     def __init__(self, change: Change, format: Format) -> None:
-        events = format is Format.EVENTS
         self.id: Final = change.id
         self.version: Final = change.version
-        self.text: Final = encoding.event_without_seq(change) if events else encoding.row(change)
+        self.text: Final = _encoded(format, change)
+
+
+def _encoded(format: Format, change: Change) -> str:
+    """Encode a change up to its seq."""
+    if format is Format.EVENTS:
+        return encoding.event_without_seq(change)
+    return encoding.row(change)
+
+
+class _EncodedOnce:
+    """Encodes each change once for several groups."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Format, int, int], str] = {}
+
+    def __call__(self, format: Format, change: Change) -> str:
+        key = (format, change.id, change.version)
+        text = self._kept.get(key)
+        if text is None:
+            text = self._kept[key] = _encoded(format, change)
+        return text
 
 
 def _rows(
     group: Group,
-    stream: Stream,
-    older: Iterable[OlderRow],
-    changes: Iterable[Change],
+    read: Sequence[Change],
+    older: Sequence[OlderRow],
     newer: Mapping[int, Change],
+    encode: Callable[[Format, Change], str],
+    seq: int,
 ) -> Iterator[StateRow]:
-    """The rows by id, each in the newest version that is known: `older` ones, which are open, and
-    what `merge` made of the others and of what is `newer`."""
-    held = {row.id: row for row in older if not _is_newer(newer.get(row.id), row)}
-    rows: list[Change | OlderRow] = [change for change in changes if change.id not in held]
-    rows += held.values()
-    rows.sort(key=lambda row: row.id)
-    is_open = group.wanted.endpoint.is_open
-    for row in rows:
+    """Yield the rows by id, each in the newest version that is known.
+
+    Args:
+        group: Who gets them.
+        read: The newest rows.
+        older: Open rows below all that were `read`, by id.
+        newer: Changes by id that these rows may be older than.
+        encode: Encodes a change up to its seq.
+        seq: The seq in their frames.
+    """
+    current = {row.id for row in older if _is_newer(row, newer.get(row.id))}
+    changes = (each for each in merge(read, newer, group.wanted) if each.id not in current)
+    others = (row for row in older if row.id in current)
+    is_open, format = group.wanted.endpoint.is_open, group.format
+    every: Iterator[Change | OlderRow] = heapq.merge(others, changes, key=_id)
+    for row in every:
         if isinstance(row, Change):
-            frame = partial(_frame, group, stream, row)
-            yield StateRow(row.id, is_open(row.record or {}), frame)
+            text = encode(format, row)
+            yield StateRow(row.id, is_open(row.record or {}), _frame(group, text, seq))
         else:
-            yield StateRow(row.id, open=True, frame=partial(_older_frame, group, stream, row))
+            yield StateRow(row.id, open=True, frame=_frame(group, row.text, seq))
 
 
-def _is_newer(change: Change | None, row: OlderRow) -> bool:
-    return change is not None and change.version >= row.version
+def _id(row: Change | OlderRow) -> int:
+    return row.id
 
 
-def _frame(group: Group, stream: Stream, change: Change) -> bytes:
-    events = group.format is Format.EVENTS
-    return framed(encoding.event(change, stream.seq) if events else encoding.row(change))
+def _is_newer(row: OlderRow, change: Change | None) -> bool:
+    return change is None or row.version > change.version
 
 
-def _older_frame(group: Group, stream: Stream, row: OlderRow) -> bytes:
-    events = group.format is Format.EVENTS
-    return framed(encoding.with_seq(row.text, stream.seq) if events else row.text)
+def _frame(group: Group, text: str, seq: int) -> bytes:
+    return framed(encoding.with_seq(text, seq) if group.format is Format.EVENTS else text)

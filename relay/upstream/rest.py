@@ -1,11 +1,13 @@
 """Supabase over REST, through supabase-py with timeouts of our own."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import httpx
+from postgrest import AsyncRPCFilterRequestBuilder, AsyncSelectRequestBuilder
+from postgrest.base_request_builder import RequestConfig
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
@@ -13,6 +15,8 @@ from relay.errors import KeyRefused, SchemaMissing, Unavailable
 from relay.stream.change import BY_NUMBER, Change, Endpoint, Incomplete, from_caught, from_row
 from relay.stream.filters import Filter
 from relay.stream.snapshot import Snapshot
+from relay.time_slices import TimeSlices
+from relay.upstream.json_text import JsonText
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
@@ -25,6 +29,8 @@ NO_SCHEMA: Final = (
 )
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01"})
 ALL: Final = sorted(BY_NUMBER)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,23 @@ class Broadcasting:
 
 
 class Rest:
-    """The requests that the relay makes under its own key; `gateway_key` is the one that lets them
-    pass the gateway where the first is a token."""
+    """The requests that the relay makes under its own key.
 
-    def __init__(self, url: str, key: str, gateway_key: str | None = None) -> None:
+    Args:
+        url: Address of the Supabase project.
+        key: The relay's key.
+        gateway_key: The key that lets requests pass the gateway where `key` is a token.
+        slices: Time slices in which rows are parsed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        gateway_key: str | None = None,
+        slices: TimeSlices | None = None,
+    ) -> None:
+        self._slices = slices or TimeSlices()
         self._http = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, trust_env=False)
         options = AsyncClientOptions(
             headers={"Authorization": f"Bearer {key}"},
@@ -110,9 +129,10 @@ class Rest:
         }
         if (some := sorted(tables)) != ALL:
             asked["tables"] = some
-        answer = await self._call("changes_since", asked)
+        query = self._client.rpc("changes_since", asked)
+        answer = _PageText(await _asked("changes_since", _text(query)), after)
         try:
-            return _page(answer, after)
+            return answer.page(await self._slices.collect(answer.changes()))
         except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as exc:
             raise Unavailable(f"changes_since: unexpected answer ({exc})") from exc
 
@@ -225,15 +245,19 @@ class Rest:
                 query = query.eq(wanted.endpoint.open_column, wanted.endpoint.open_value)
             if below is not None:
                 query = query.lt("id", below)
-            page = _rows(
-                wanted.endpoint,
-                await _answer(wanted.endpoint.name, query.order("id", desc=True).limit(count)),
-            )
+            page = await self._read(wanted.endpoint, query.order("id", desc=True).limit(count))
             if not page:
                 return
             count -= len(page)
             below = page[-1].id
             yield page
+
+    async def _read(self, endpoint: Endpoint, query: AsyncSelectRequestBuilder) -> list[Change]:
+        answer = await _asked(endpoint.name, _text(query))
+        try:
+            return await self._slices.collect(_parsed(endpoint, answer))
+        except (Incomplete, AttributeError, TypeError, ValueError) as exc:
+            raise Unavailable(f"{endpoint.name}: unexpected answer ({exc})") from exc
 
     async def _call(self, function: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = await _answer(function, self._client.rpc(function, dict(arguments)))
@@ -243,8 +267,32 @@ class Rest:
 
 
 async def _answer(what: str, query: Query) -> Any:
+    return (await _asked(what, query.execute())).data
+
+
+async def _text(query: AsyncSelectRequestBuilder | AsyncRPCFilterRequestBuilder) -> str:
+    """The answer as it came: `execute` would parse all of it in one go."""
+    request = cast(RequestConfig[httpx.AsyncClient], query.request)
+    response = await request.send(httpx.Headers())
+    if not response.is_success:
+        raise APIError(_problem(response))
+    return response.text
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
     try:
-        return (await query.execute()).data
+        said = response.json()
+    except ValueError:
+        said = None
+    if isinstance(said, dict):
+        return said
+    # It is the answer of a gateway, not of PostgREST.
+    return {"code": str(response.status_code), "message": response.reason_phrase}
+
+
+async def _asked(what: str, answer: Awaitable[T]) -> T:
+    try:
+        return await answer
     except APIError as exc:
         code = str(exc.code or "")
         refused = code == "401" or code.startswith("PGRST30") or "API key" in str(exc.message)
@@ -261,27 +309,50 @@ async def _answer(what: str, query: Query) -> Any:
         raise Unavailable(f"{what}: {type(exc).__name__} {exc}".rstrip()) from exc
 
 
-def _rows(endpoint: Endpoint, answer: object) -> Sequence[Change]:
-    if not isinstance(answer, list):
-        raise Unavailable(f"{endpoint.name}: unexpected answer")
-    try:
-        return [from_row(endpoint, row) for row in answer]
-    except (Incomplete, AttributeError) as exc:
-        raise Unavailable(f"{endpoint.name}: unexpected row ({exc})") from exc
+def _parsed(endpoint: Endpoint, answer: str) -> Iterator[Change]:
+    text = JsonText(answer)
+    for row in text.elements():
+        yield from_row(endpoint, row)
+    text.end()
 
 
-def _page(answer: Mapping[str, Any], after: tuple[int, int, int]) -> Page:
-    reset = answer.get("reset")
-    rows = answer["rows"] if reset is None else []
-    return Page(
-        epoch=answer["epoch"],
-        snapshot=Snapshot.parse(answer.get("upto", answer["snapshot"])),
-        changes=tuple(from_caught(row) for row in rows),
-        more=reset is None and bool(answer["more"]),
-        reset=reset,
-        after=(rows[-1]["tx"], rows[-1]["t"], rows[-1]["id"]) if rows else after,
-        busy=frozenset(answer.get("busy", ())),
-    )
+class _PageText:
+    """An answer of changes_since that is parsed row by row."""
+
+    def __init__(self, answer: str, after: tuple[int, int, int]) -> None:
+        self._answer = answer
+        self._members: dict[str, Any] = {}
+        self._has_rows = False
+        self._after = after
+
+    def changes(self) -> Iterator[Change]:
+        """Yield the changes."""
+        text = JsonText(self._answer)
+        for name in text.members():
+            if name != "rows":
+                self._members[name] = text.value()
+                continue
+            self._has_rows = True
+            for row in text.elements():
+                yield from_caught(row)
+                self._after = (row["tx"], row["t"], row["id"])
+        text.end()
+
+    def page(self, changes: Iterable[Change]) -> Page:
+        """The page of these changes, which are all that `changes` yielded."""
+        answer = self._members
+        reset = answer.get("reset")
+        if reset is None and not self._has_rows:
+            raise KeyError("rows")
+        return Page(
+            epoch=answer["epoch"],
+            snapshot=Snapshot.parse(answer.get("upto", answer["snapshot"])),
+            changes=tuple(changes),
+            more=reset is None and bool(answer["more"]),
+            reset=reset,
+            after=self._after,
+            busy=frozenset(answer.get("busy", ())),
+        )
 
 
 def _lacks(answer: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from relay.resume import resume
-from relay.resume.backfill import CHUNK_CHANGES, Backfill, Chunk
+from relay.resume.backfill import CHUNK_BYTES, CHUNK_CHANGES, Backfill, Chunk, in_chunks
 from relay.resume.resume import RenderCache
 from relay.stream import encoding
 from relay.stream.change import HOTSPOTS, Change
@@ -113,6 +113,16 @@ def test_where_nothing_is_wanted_others_get_their_turn_between_chunks() -> None:
     nobody = Filter.of(HOTSPOTS, {"entity": frozenset({"nobody"})})
     found = list(RenderCache().missed(group_of(nobody), missed_of(made(COUNT)), OLD))
     assert found == [Piece(b"", 0)] * 10
+
+
+def test_chunks_of_long_rows_have_fewer_of_them() -> None:
+    short, long = made(250), [change(n, 1, entity="x" * 10_000) for n in range(100)]
+    assert [len(chunk) for chunk in in_chunks(short)] == [CHUNK_CHANGES, CHUNK_CHANGES, 50]
+    chunks = list(in_chunks(long))
+    assert [each for chunk in chunks for each in chunk] == long
+    assert max(sum(each.size() for each in chunk) for chunk in chunks) <= CHUNK_BYTES
+    huge = change(1, 1, entity="x" * 2 * CHUNK_BYTES)
+    assert [len(chunk) for chunk in in_chunks([huge, huge])] == [1, 1]
 
 
 def test_what_is_kept_stays_within_its_budget() -> None:

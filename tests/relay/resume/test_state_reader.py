@@ -2,25 +2,31 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import pytest
 
+from relay.resume import state_reader
 from relay.resume.cursor import CursorIssuer
-from relay.resume.initial_state import InitialState
+from relay.resume.initial_state import InitialState, StateSlice
 from relay.resume.state_reader import MOST_READS_EACH, WORTH_A_COMMON_READ, InitialStates
 from relay.stream.broker import Broker
 from relay.stream.change import HOTSPOTS, Change
-from relay.stream.encoding import text, texts
+from relay.stream.encoding import framed, text, texts
 from relay.stream.filters import Filter
 from relay.stream.group import Format, Group
 from relay.stream.hub import Hub
 from relay.stream.snapshot import Snapshot
+from relay.time_slices import TimeSlices
 from relay.upstream.heartbeat import Identity
 from relay.upstream.rest import Page, Rest
 from tests.relay.rows import change
 from tests.relay.stream.test_groups import Reader
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CRITICAL = Filter.of(HOTSPOTS, {"severity": frozenset({"critical"})})
 
@@ -77,7 +83,7 @@ async def read(
     broker.take(sent)
     group = broker.hub[HOTSPOTS].join(Format.ROWS, CRITICAL, Reader())
     issuer = CursorIssuer("key", Identity("this one"), broker, clock=lambda: 0.0, seconds=60)
-    states = InitialStates(rest, broker, issuer, max_bytes_since=1 << 20)
+    states = InitialStates(rest, broker, issuer, TimeSlices(), max_bytes_since=1 << 20)
     client = Waiting("somebody")
     states.read(group, client, None)
     found = await client.state()
@@ -159,14 +165,16 @@ class Slow(Rest):
 class Relay:
     """What reads states, over a database."""
 
-    def __init__(self, rest: Slow) -> None:
+    def __init__(self, rest: Slow, slices: TimeSlices | None = None) -> None:
         self.rest = rest
         self.broker = Broker(Hub())
         self.broker.begin("1.1", Snapshot(100, 100), self.broker.hub.seqs())
         issuer = CursorIssuer(
             "key", Identity("this one"), self.broker, clock=lambda: 0.0, seconds=60
         )
-        self.states = InitialStates(rest, self.broker, issuer, max_bytes_since=1 << 20)
+        self.states = InitialStates(
+            rest, self.broker, issuer, slices or TimeSlices(), max_bytes_since=1 << 20
+        )
 
     def ask(
         self,
@@ -215,7 +223,7 @@ async def test_a_newcomer_does_not_wait_for_all_that_another_user_asked_for(rela
         relay.ask("many", f"E{n}")
     newcomer, _ = relay.ask("newcomer", "E45")
     await turn()
-    assert relay.rest.asked == ["entity=E0", "entity=E1", "entity=E45"]
+    assert relay.rest.asked == ["entity=E0", "entity=E45"]
     relay.rest.may_answer.set()
     assert await ids(newcomer) == [45]
 
@@ -223,7 +231,7 @@ async def test_a_newcomer_does_not_wait_for_all_that_another_user_asked_for(rela
 async def test_a_read_ends_with_the_last_client_that_waits_for_it(relay: Relay) -> None:
     (first, group), (second, same) = relay.ask("a", "E1"), relay.ask("b", "E1")
     assert same is group
-    others = [relay.ask("a", f"E{n}") for n in (2, 3)]
+    others = [relay.ask("c", f"E{n}") for n in (2, 3)]
     await turn()
     assert relay.rest.asked == ["entity=E1", "entity=E2"]
     relay.states.leave(group, first)
@@ -314,3 +322,94 @@ async def test_who_wants_the_newest_rows_alone_does_not_make_the_open_ones_read(
     assert relay.states.slice(state, group, None) is None
     other, _ = relay.ask("b", "E")
     assert len(list((await other.state()).rows())) == 50
+
+
+class Turns:
+    """Counts calls between two turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.most = self.total = self._calls = 0
+
+    def count(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Return a function that is counted."""
+
+        def counted(*arguments: P.args, **named: P.kwargs) -> T:
+            self._calls += 1
+            self.total += 1
+            self.most = max(self.most, self._calls)
+            return function(*arguments, **named)
+
+        return counted
+
+    async def watch(self) -> NoReturn:
+        """Take note of each turn until cancelled."""
+        while True:
+            self._calls = 0
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def turns() -> AsyncIterator[Turns]:
+    """Running from now on."""
+    turns = Turns()
+    watching = asyncio.create_task(turns.watch())
+    yield turns
+    watching.cancel()
+
+
+@pytest.mark.parametrize("format", Format)
+async def test_a_large_state_of_one_client_is_made_while_others_get_their_turns(
+    monkeypatch: pytest.MonkeyPatch, turns: Turns, format: Format
+) -> None:
+    rows = [change(n, 1, tx=90, entity="E", status="active") for n in range(9_000)]
+    relay = Relay(Slow(rows), TimeSlices(ticking(), 0.001))
+    relay.rest.may_answer.set()
+    monkeypatch.setattr("relay.resume.state_reader.framed", turns.count(framed))
+    monkeypatch.setattr("relay.resume.state_reader._encoded", turns.count(state_reader._encoded))
+    client, _ = relay.ask("a", "E", format=format)
+    assert len(await ids(client)) == 9_000
+    assert turns.total == 2 * 9_000
+    assert turns.most <= 2 * 11
+    await relay.states.close()
+    await relay.rest.close()
+
+
+async def test_many_who_want_different_parts_of_a_state_get_them_in_turns(
+    monkeypatch: pytest.MonkeyPatch, turns: Turns
+) -> None:
+    rows = [change(n, 1, tx=90, entity="E", status="active") for n in range(100)]
+    relay = Relay(Slow(rows), TimeSlices(ticking(), 0.001))
+    monkeypatch.setattr(Waiting, "receive_state", turns.count(Waiting.receive_state))
+    clients = [relay.ask("a", "E", last=n)[0] for n in range(100)]
+    relay.rest.may_answer.set()
+    assert {len(await ids(client)) for client in clients} == {100}
+    assert turns.total == 100
+    assert turns.most <= 11
+    await relay.states.close()
+    await relay.rest.close()
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that shows 0.1 ms more whenever somebody looks."""
+    ticks = count()
+    return lambda: next(ticks) / 10_000
+
+
+async def test_a_client_gets_the_state_it_waited_for_however_much_was_published_meanwhile(
+    relay: Relay,
+) -> None:
+    everything, group = relay.ask("a", "E1", format=Format.EVENTS)
+    some, _ = relay.ask("b", "E1", last=1, format=Format.EVENTS)
+    relay.rest.may_answer.set()
+    states = await everything.state(), await some.state()
+    relay.broker.take([change(100 + n, 1, tx=200, entity="E2") for n in range(1100)])
+    for last in (None, 1):
+        assert relay.states.slice(states[0], group, last) is None
+        part = relay.states.slice(states[0], group, last, fresh=True)
+        assert part is not None
+        assert [each["record"]["id"] for each in map(json.loads, shown(part))] == [1]
+        assert part.position == states[0].position == group.log.head - 1100
+
+
+def shown(part: StateSlice) -> list[str]:
+    return [text for piece in part.rows for text in texts(piece.data)]
