@@ -98,6 +98,8 @@ class Relay:
             self._issuer,
             self._slices,
             max_bytes_since=delivery.max_behind_bytes // 4,
+            burst=settings.clients.per_user,
+            now=now,
         )
         self._access_control = self._make_access_control(settings)
         self.sockets: Final = self._make_registry(settings, allows)

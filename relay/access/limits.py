@@ -91,6 +91,12 @@ class RateLimiter:
         self._buckets.move_to_end(place)
         return bucket.take(now, self._rate, self._burst)
 
+    def give_back(self, place: str) -> None:
+        """Return a token to that key, which it did not use."""
+        bucket = self._buckets.get(place)
+        if bucket is not None:
+            bucket.left = min(self._burst, bucket.left + 1)
+
 
 @dataclass(slots=True)
 class ConnectionLimiter:

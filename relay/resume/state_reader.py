@@ -5,12 +5,14 @@ What is read is parsed, rendered and handed out in time slices: a state may have
 
 import asyncio
 import heapq
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
+from relay.access.limits import THIS_MACHINE, RateLimiter
 from relay.errors import Unavailable
 from relay.resume.cursor import CursorIssuer
 from relay.resume.initial_state import (
@@ -42,11 +44,15 @@ class FairQueue(Generic[T]):
     Args:
         most: Items served at a time.
         most_each: Of these, for one user.
+        allows: Takes a token of that user's rate limit; false when there is none.
     """
 
-    def __init__(self, most: int, most_each: int) -> None:
+    def __init__(
+        self, most: int, most_each: int, allows: Callable[[str], bool] = lambda user: True
+    ) -> None:
         self._most: Final = most
         self._most_each: Final = most_each
+        self._allows: Final = allows
         self._waiting: OrderedDict[str, dict[T, None]] = OrderedDict()  # who is next comes first
         self._users: dict[T, set[str]] = {}
         self._served = Counter[str]()
@@ -76,7 +82,7 @@ class FairQueue(Generic[T]):
         if self._served.total() >= self._most:
             return None
         for user, theirs in self._waiting.items():
-            if self._served[user] < self._most_each:
+            if self._served[user] < self._most_each and self._allows(user):
                 item = next(iter(theirs))
                 self.discard(item)
                 if user in self._waiting:
@@ -95,6 +101,7 @@ class FairQueue(Generic[T]):
 MOST_OPEN_ROWS: Final = 10_000
 MOST_READS: Final = 4
 MOST_READS_EACH: Final = 1  # for one user
+READS_PER_SECOND: Final = 2.0  # for one user
 WORTH_A_COMMON_READ: Final = 4  # filters
 MOST_CACHED: Final = 32
 MOST_FRAMES_SINCE: Final = 1000
@@ -127,9 +134,18 @@ class Read:
 class InitialStates:
     """The state per group; one that was read is good as long as the log goes on from it.
 
-    Few reads are under way at a time, and fewer for one user; users take turns. A read ends with
-    the last one who waits for it. Where many filters wait, all rows of the endpoint are read once
-    for all of them, unless there are more than one read brings.
+    Few reads are under way at a time, and fewer for one user; users take turns, and have a rate. A
+    read ends with the last one who waits for it. Where many filters wait, all rows of the endpoint
+    are read once for all of them, unless there are more than one read brings.
+
+    Args:
+        rest: Where rows are read.
+        broker: What is published meanwhile.
+        issuer: Issues the cursors of states.
+        slices: Time slices in which states are made.
+        max_bytes_since: Bytes of the log after which a state is read anew.
+        burst: Reads for one user at once; then there are READS_PER_SECOND.
+        now: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -140,6 +156,8 @@ class InitialStates:
         slices: TimeSlices,
         *,
         max_bytes_since: int,
+        burst: int,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rest = rest
         self._slices = slices
@@ -150,7 +168,10 @@ class InitialStates:
         self._cached: OrderedDict[Group, InitialState] = OrderedDict()
         self._reads: dict[Group, Read] = {}
         self._handed_out: set[Read] = set()  # that are done, and given to their readers just now
-        self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH)
+        self._now = now
+        self._rates = RateLimiter(READS_PER_SECOND, burst)
+        self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH, self._allows)
+        self._next_look: asyncio.TimerHandle | None = None  # for those who wait for their rate
         self._tasks: set[asyncio.Task[None]] = set()
         self._too_large: set[int] = set()  # numbers of endpoints that one read does not bring whole
 
@@ -219,6 +240,8 @@ class InitialStates:
 
     async def close(self) -> None:
         """Ends the reads under way."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         for read in self._reads.values():
             self._queue.discard(read)
         self._reads.clear()
@@ -246,6 +269,17 @@ class InitialStates:
                 read.task = task
             self._tasks.add(task)
             task.add_done_callback(partial(self._ended, user, reads))
+        if len(self._queue) and self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(
+                1 / READS_PER_SECOND, self._look_again
+            )
+
+    def _allows(self, user: str) -> bool:
+        return user == THIS_MACHINE or self._rates.take(user, self._now())
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        self._begin_reads()
 
     def _in_common_with(self, first: Read) -> list[Read]:
         """The other reads that all rows of the endpoint serve as well, if that is worth it."""
@@ -263,6 +297,7 @@ class InitialStates:
         if error is None:
             self._queue_again(left)
         elif isinstance(error, Unavailable):
+            self._rates.give_back(user)
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._queue_again, left)
         else:
             for read in left:

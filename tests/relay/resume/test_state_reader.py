@@ -8,6 +8,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import pytest
 
+from relay.access.limits import THIS_MACHINE
 from relay.resume import state_reader
 from relay.resume.cursor import CursorIssuer
 from relay.resume.initial_state import InitialState, StateSlice
@@ -83,7 +84,7 @@ async def read(
     broker.take(sent)
     group = broker.hub[HOTSPOTS].join(Format.ROWS, CRITICAL, Reader())
     issuer = CursorIssuer("key", Identity("this one"), broker, clock=lambda: 0.0, seconds=60)
-    states = InitialStates(rest, broker, issuer, TimeSlices(), max_bytes_since=1 << 20)
+    states = InitialStates(rest, broker, issuer, TimeSlices(), max_bytes_since=1 << 20, burst=9)
     client = Waiting("somebody")
     states.read(group, client, None)
     found = await client.state()
@@ -165,15 +166,22 @@ class Slow(Rest):
 class Relay:
     """What reads states, over a database."""
 
-    def __init__(self, rest: Slow, slices: TimeSlices | None = None) -> None:
+    def __init__(self, rest: Slow, slices: TimeSlices | None = None, burst: int = 1000) -> None:
         self.rest = rest
+        self.now = 0.0
         self.broker = Broker(Hub())
         self.broker.begin("1.1", Snapshot(100, 100), self.broker.hub.seqs())
         issuer = CursorIssuer(
             "key", Identity("this one"), self.broker, clock=lambda: 0.0, seconds=60
         )
         self.states = InitialStates(
-            rest, self.broker, issuer, slices or TimeSlices(), max_bytes_since=1 << 20
+            rest,
+            self.broker,
+            issuer,
+            slices or TimeSlices(),
+            max_bytes_since=1 << 20,
+            burst=burst,
+            now=lambda: self.now,
         )
 
     def ask(
@@ -244,6 +252,37 @@ async def test_a_read_ends_with_the_last_client_that_waits_for_it(relay: Relay) 
     assert relay.rest.asked == ["entity=E1", "entity=E2"]  # E3 is not read at all
     relay.rest.may_answer.set()
     assert await ids(others[0][0]) == [2]
+
+
+async def test_who_asks_for_ever_more_states_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_reader, "READS_PER_SECOND", 100.0)
+    relay = Relay(Slow([change(n, 1, tx=90, entity=f"E{n}") for n in range(9)]), burst=2)
+    relay.rest.may_answer.set()
+    first, second, third = [relay.ask("a", f"E{n}")[0] for n in range(3)]
+    assert (await ids(first), await ids(second)) == ([0], [1])
+    assert await ids(relay.ask("b", "E5")[0]) == [5]
+    local = [relay.ask(THIS_MACHINE, f"E{n}")[0] for n in (6, 7, 8)]
+    assert [await ids(client) for client in local] == [[6], [7], [8]]
+    assert relay.rest.asked.count("entity=E2") == 0
+    relay.now += 0.01
+    assert await ids(third) == [2]
+    await relay.states.close()
+    await relay.rest.close()
+
+
+async def test_a_read_that_failed_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_reader, "RETRY_SECONDS", 0.0)
+    relay = Relay(Slow([change(1, 1, tx=90, entity="E1")]), burst=1)
+    relay.rest.may_answer.set()
+    relay.broker.busy = frozenset({HOTSPOTS.number})
+    client, _ = relay.ask("a", "E1")
+    await turn()
+    relay.broker.busy = frozenset()
+    assert await ids(client) == [1]
+    await relay.states.close()
+    await relay.rest.close()
 
 
 async def test_many_filters_of_a_small_table_are_served_by_one_read(relay: Relay) -> None:
