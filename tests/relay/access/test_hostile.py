@@ -44,6 +44,7 @@ class Honest:
     def __init__(self, client: ClientConnection) -> None:
         self.client = client
         self.seen: list[int] = []
+        self._news = asyncio.Event()
 
     async def follow(self) -> NoReturn:
         """Until cancelled."""
@@ -51,6 +52,13 @@ class Honest:
             found = await frame(self.client)
             if found["type"] in ("INSERT", "UPDATE"):
                 self.seen.append(found["record"]["id"])
+                self._news.set()
+
+    async def told_of(self, row_id: int) -> None:
+        """Wait for that row."""
+        while row_id not in self.seen:
+            self._news.clear()
+            await self._news.wait()
 
 
 async def crowd(relay: Running, token: str, stack: AsyncExitStack) -> int:
@@ -121,8 +129,7 @@ async def test_honest_clients_lose_nothing_and_nothing_is_left(
         over.set()
         written = await writing
         for each in honest:
-            while written[-1] not in each.seen:  # noqa: ASYNC110 within the deadline above
-                await asyncio.sleep(0.02)
+            await each.told_of(written[-1])
             assert sorted(set(each.seen)) == written
         for task in following:
             task.cancel()
