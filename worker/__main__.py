@@ -221,7 +221,7 @@ async def _scan(settings: Settings) -> int:
         plan = _plan(settings, _basis(settings))
         summary: Summary = await scan(database, plan, "cron", stop)
         if summary.outcome in ("done", "idle"):
-            heartbeat = Heartbeat(database, plan.holder)
+            heartbeat = Heartbeat(database, plan.holder, plan.rules.thresholds)
             heartbeat.scanned(routine=True)
             await heartbeat.beat()
         await Retention(settings.keep_days).run(database, stop)

@@ -232,12 +232,19 @@ class Database:
         arguments = {"counts": dict(counts), "error": error}
         return await self._call("finish_scan", lease.parameters() | arguments)
 
-    async def heartbeat(self, holder: UUID, scanned_seconds: float | None) -> Row:
+    async def heartbeat(
+        self, holder: UUID, scanned_seconds: float | None, limits: Mapping[str, float]
+    ) -> Row:
         """Write the worker's heartbeat; its last complete scan ended so long ago, None: no news.
 
-        Gives the row of worker_heartbeats.
+        `limits` are the ratios that severities begin at, by name. Gives the row of
+        worker_heartbeats.
         """
-        arguments = {"holder": str(holder), "scanned_seconds": scanned_seconds}
+        arguments = {
+            "holder": str(holder),
+            "scanned_seconds": scanned_seconds,
+            "limits": dict(limits),
+        }
         return await self._call("worker_heartbeat", arguments)
 
     async def prune(self, keep_days: float) -> dict[str, int]:

@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 from uuid import UUID
 
 from worker.database import Database, Row
 from worker.errors import WorkerError
+from worker.severity import Thresholds
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,9 @@ LIVING: Final = timedelta(seconds=3 * BEAT_SECONDS)  # whoever was heard of sinc
 class Heartbeat:
     """Writes beats; `waiting` while one was written that has not come back over Realtime."""
 
-    def __init__(self, database: Database, holder: UUID) -> None:
+    def __init__(self, database: Database, holder: UUID, thresholds: Thresholds) -> None:
         self.holder: Final = holder
+        self._limits: Final = asdict(thresholds)
         self.waiting = False
         self._database = database
         self._requested = asyncio.Event()
@@ -69,7 +72,7 @@ class Heartbeat:
         # The row may come back before the answer to its request.
         fresh, self.waiting = not self.waiting, True
         try:
-            own = await self._database.heartbeat(self.holder, scanned)
+            own = await self._database.heartbeat(self.holder, scanned, self._limits)
         except WorkerError as exc:
             self.waiting = self.waiting and not fresh
             self._scanned_at = self._scanned_at or scanned_at

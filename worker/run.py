@@ -28,7 +28,7 @@ async def run(
     wake = asyncio.Event()
     stopped = asyncio.create_task(stop.wait(), name="stop")
     stopped.add_done_callback(lambda _: wake.set())
-    heartbeat = Heartbeat(database, plan.holder)
+    heartbeat = Heartbeat(database, plan.holder, plan.rules.thresholds)
     beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
     follower = asyncio.create_task(
         follow(settings.realtime_url, settings.secret_key, wake, heartbeat), name="realtime"

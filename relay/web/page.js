@@ -20,7 +20,7 @@ import { Context } from "./views/matrix.js";
 import { Overview } from "./views/overview.js";
 import { SignIn } from "./views/sign-in.js";
 
-const TICK_MS = 30_000;
+const TICK_MS = 10_000; // after which a silence that somebody else has made is known here
 const SCAN_MS = 1_000;
 const UNAUTHORIZED = 401;
 const FINAL = ["done", "failed"];
@@ -62,7 +62,7 @@ class Page {
     this.recommendations = new Rows();
     this.list = new HotspotList(this.hotspots, this.decisions, this.view.value);
     this.insights = new Insights((path) => this.send("GET", path), () => this.session.user);
-    this.series = new SeriesCache(async (ids) => sparksOf(await this.send("GET", `hotspots/sparks?ids=${ids}`)));
+    this.series = new SeriesCache(async (ids) => sparksOf(await this.send("GET", `hotspots/sparks?ids=${ids}`), this.insights.limits.value.info));
   }
 
   begin() {
@@ -429,7 +429,7 @@ function App({ page }) {
     </main>
     <nav class="tabs" aria-label="Sections"><a href="#overview">Overview</a><a href="#list">Hotspots</a><a href="#matrix">Matrix</a><a href="#contributors">Contributors</a></nav>
     <${Toast} page=${page} />
-    ${dialog === "help" && html`<${Help} close=${close} />`}
+    ${dialog === "help" && html`<${Help} limits=${page.insights.limits.value} close=${close} />`}
     ${dialog === "views" && html`<${Views} page=${page} close=${close} />`}
     ${dialog !== null && dialog !== "help" && dialog !== "views" && html`<${Queue} page=${page} name=${dialog} ...${page.queue.value} close=${close} />`}`;
 }

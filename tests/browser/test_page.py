@@ -139,7 +139,10 @@ async def test_advice_is_approved_and_rejected_in_its_episode(page: Page, db: Da
     card = page.locator(f".advice[data-id='{unwanted}']")
     await expect(card.get_by_role("button", name="Reject")).to_be_visible()
     await expect(page.locator(".toast")).to_contain_text("Undone: Fly less")
-    await expect(page.locator(".timeline")).to_contain_text("Recommendation approved you")
+    await expect(page.locator(".timeline")).to_contain_text(
+        "Advice approved: Consolidate half-empty runs you"
+    )
+    await expect(page.locator(".timeline")).to_contain_text("Recommendation taken back: rejected")
     await expect(card.locator(".save")).to_have_text("\u221211.5 kg each event")
 
 
@@ -210,6 +213,21 @@ async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: 
     await page.reload()
     await relay_is(page, "Live")
     await expect(row_of(page, ids[0]).locator(".c8")).to_contain_text("silenced")
+
+
+async def test_a_silence_that_somebody_else_makes_is_seen_and_not_counted_as_open(
+    page: Page, db: Database
+) -> None:
+    ids = [hotspot(db, entity) for entity in ("Roof_Works", "Mill")]
+    await expect(page.locator(".count")).to_contain_text("2 open")
+    await page.keyboard.press("n")  # the one that came second
+    await expect(page.locator(".count")).to_have_text("2 shown, 2 open")
+    db.execute("select silence(now() + interval '1 day', 'relined', entity => 'Mill')")
+    await expect(row_of(page, ids[1]).locator(".c8")).to_contain_text("silenced", timeout=60_000)
+    await expect(page.locator(".count")).to_have_text("2 shown, 2 open (1 silenced)")
+    await row_of(page, ids[1]).get_by_role("link").click()
+    await expect(page.locator(".timeline")).to_contain_text("Silenced until")
+    await expect(page.locator(".timeline")).to_contain_text("relined")
 
 
 async def test_the_key_of_a_silence_asks_for_its_reason_without_an_open_episode(

@@ -1,4 +1,4 @@
-"""Clients that follow `hotspots` and pass on what they are told."""
+"""Clients that follow a table and pass on what they are told."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ EVERY = RealtimePostgresChangesListenEvent.All
 Entries = asyncio.Queue[Any]
 
 
-async def follow(client: AsyncClient, rows: str | None = None) -> Entries:
+async def follow(client: AsyncClient, rows: str | None = None, table: str = "hotspots") -> Entries:
     """Changes as realtime-py tells them, from the moment on that the server says it is ready."""
     events: Entries = asyncio.Queue(1000)
     channel = client.channel("followed")
-    channel.on_postgres_changes(
-        EVERY, events.put_nowait, table="hotspots", schema="public", filter=rows
-    )
+    channel.on_postgres_changes(EVERY, events.put_nowait, table=table, schema="public", filter=rows)
     channel.on_system(events.put_nowait)
     await channel.subscribe()
     system = await events.get()

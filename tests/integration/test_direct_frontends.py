@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio.to_thread
 from supabase import AsyncClient
@@ -41,4 +43,22 @@ async def test_both_clients_receive_the_same_hotspot_and_anon_receives_no_row(
     assert by_python["data"]["errors"] is None
     # What anon may not read is announced without any of it, in a form that realtime-py drops.
     assert (refused["new"], refused["errors"]) == ({}, ["Error 401: Unauthorized"])
+    assert unseen.empty()
+
+
+async def test_a_silence_and_its_end_are_heard_of_by_who_is_signed_in(
+    supabase: Supabase, user: AsyncClient, anon: AsyncClient
+) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    asked = {"entity": supabase.entity, "until": until, "why": "a test"}
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        seen = await follow(user, f"entity=eq.{supabase.entity}", "silences")
+        unseen = await follow(anon, table="silences")
+        made: Any = (await user.rpc("silence", asked).execute()).data
+        begun = await seen.get()
+        ended = (await user.rpc("end_silence", {"id": made["id"]}).execute()).data
+        over = await seen.get()
+        await anon.realtime.remove_all_channels()
+    assert (begun["data"]["type"], over["data"]["type"]) == ("INSERT", "UPDATE")
+    assert (begun["data"]["record"], over["data"]["record"]) == (made, ended)
     assert unseen.empty()

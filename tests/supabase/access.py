@@ -112,7 +112,7 @@ FUNCTIONS: Matrix = {
     "relay_heartbeat(uuid,bigint,text)": _RELAY,
     "relay_broadcast()": _RELAY,
     "relay_access()": _RELAY,
-    "worker_heartbeat(uuid,doubleprecision)": _SERVICE,
+    "worker_heartbeat(uuid,doubleprecision,jsonb)": _SERVICE,
     "worker_status()": _SIGNED_IN | _RELAY,
     "restamp()": _SERVICE,
     "hold_lease(uuid,bigint)": _SERVICE,
@@ -198,6 +198,7 @@ PUBLISHED = {
     "scans",
     "relay_heartbeats",
     "worker_heartbeats",
+    "silences",
 }
 
 

@@ -245,3 +245,20 @@ def test_a_summary_of_all_is_the_sum_of_those_of_its_entities(owner: Connection)
 
 def exact(number: Any) -> Decimal:
     return Decimal(str(number))
+
+
+def test_what_is_silenced_is_counted_by_itself_and_is_not_the_worst(owner: Connection) -> None:
+    for entity, severity in (("A", "critical"), ("B", "warn"), ("C", "warn")):
+        owner.execute(
+            "insert into hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+            " percent_above, severity) values (%s, 'supplier', 'factory', 2, 1, 100, %s)",
+            (entity, severity),
+        )
+    silence = "select silence(now() + interval '1 day', 'works', entity => %s, severity => %s)"
+    owner.execute(silence, ("A", "critical"))
+    owner.execute(silence, ("B", "info"))  # lets a warning through
+    ended = "select end_silence((silence(now() + interval '1 day', 'x', entity => 'C')).id)"
+    owner.execute(ended)
+    summary = one(owner, "select emissions_summary()")
+    assert (summary["open"]["total"], summary["open"]["silenced"]) == (3, 1)
+    assert summary["worst"]["entity"] == "B"

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.supabase.servers import Connection, Database, one
 
@@ -99,3 +100,18 @@ def test_workers_that_are_gone_for_a_day_are_forgotten(worker: Connection) -> No
     worker.execute("update public.worker_heartbeats set seen_at = now() - interval '25 hours'")
     beat(worker, uuid.uuid4())
     assert one(worker, "select count(*) from public.worker_heartbeats") == 1
+
+
+def test_the_limits_of_the_severities_are_those_of_the_worker_heard_of_last(
+    database: Database, worker: Connection
+) -> None:
+    signed_in = database.connect("authenticated", user="authenticator")
+    told = "select emissions_summary() -> 'limits'"
+    assert one(signed_in, told) is None
+    limits = {"info": 1.2, "warn": 1.4, "critical": 2.0}
+    with_limits = "select public.worker_heartbeat(%s, 1, %s)"
+    one(worker, with_limits, uuid.uuid4(), Jsonb({"info": 1.1, "warn": 1.3, "critical": 1.5}))
+    holder = uuid.uuid4()
+    one(worker, with_limits, holder, Jsonb(limits))
+    beat(worker, holder)  # as a worker of before beats
+    assert one(signed_in, told) == limits

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { cellsOf, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
+import { moment } from "../../relay/web/format.js";
 import { Health } from "../../relay/web/model/health.js";
 import { SeriesCache, sparksOf } from "../../relay/web/model/series.js";
 
@@ -18,6 +19,15 @@ test("whether anything was judged is told, so that a start is not taken for calm
   const told = (judged) => summaryOf({ as_of: "2026-03-12", windows: [{ days: 30, kg: 1, excess_kg: 0, events: 5, judged }], by_day: [] });
   assert.equal(told(0).judged, 0);
   assert.equal(told(4).judged, 4);
+});
+
+test("the limits of the severities are those that the worker has told", () => {
+  const limits = { info: 1.2, warn: 1.4, critical: 2 };
+  const told = { as_of: null, windows: [], by_day: null };
+  assert.deepEqual(summaryOf({ ...told, limits }).limits, limits);
+  assert.deepEqual(summaryOf({ ...told, limits: null }).limits, { info: 1.1, warn: 1.3, critical: 1.5 });
+  const [spark] = sparksOf({ 7: [1, 1.15, 1.25] }, 1.2).values();
+  assert.deepEqual(spark.points.map(({ hot }) => hot), [false, false, true]);
 });
 
 test("a database without events is told from one without excess", () => {
@@ -45,15 +55,24 @@ test("a series keeps what was measured, and its band is that of the newest that 
 });
 
 test("a history reads newest first, with who said what", () => {
+  const until = "2026-03-30T06:00:00Z";
   const history = [
     { at: "1", kind: "hotspot", what: "found", text: "why", level: "warn", by: null, id: 1 },
     { at: "2", kind: "alert", what: "opened", text: "A: 50 % more", level: "warn", by: null, id: 2 },
     { at: "3", kind: "recommendation", what: "proposed", text: "Check the burner", level: null, by: "rules", id: 3 },
     { at: "4", kind: "hotspot", what: "acknowledged", text: "booked", level: null, by: "user-1", id: 1 },
-    { at: "5", kind: "recommendation", what: "approved", text: null, level: null, by: "user-2", id: 3 },
+    { at: "5", kind: "recommendation", what: "approved", text: "before winter", level: null, by: "user-2", id: 3, about: "Check the burner" },
+    { at: "6", kind: "recommendation", what: "undone", text: "taken back: approved", level: null, by: "user-2", id: 3, about: "Check the burner" },
+    { at: "7", kind: "silence", what: "silenced", text: "it is relined", level: null, by: "user-1", id: 4, until },
+    { at: "8", kind: "silence", what: "ended", text: null, level: null, by: "user-2", id: 4, until },
+    { at: "9", kind: "alert", what: "acknowledged", text: "on it", level: null, by: "user-1", id: 2 },
   ];
-  assert.deepEqual(timelineOf(history, "user-2").map(({ text, who, note }) => [text, who, note ?? null]), [
-    ["Recommendation approved", "you", null],
+  assert.deepEqual(timelineOf(history, "user-2").map(({ text, who, note }) => [text, who, note || null]), [
+    ["Alert acknowledged", "user-1", "on it"],
+    ["Silence ended", "you", null],
+    [`Silenced until ${moment(until)}`, "user-1", "it is relined"],
+    ["Recommendation taken back: approved", "you", null],
+    ["Advice approved: Check the burner", "you", "before winter"],
     ["Acknowledged", "user-1", "booked"],
     ["Advice: Check the burner", "rules", null],
     ["Alert, opened: A: 50 % more", "", null],

@@ -21,6 +21,7 @@ from tests.worker.test_run import EVENT, eventually, stopped
 from worker.database import connected
 from worker.heartbeat import Heartbeat
 from worker.realtime import follow
+from worker.severity import Thresholds
 
 SECONDS = 40.0
 
@@ -30,7 +31,7 @@ async def following(
     url: str, key: str, wake: asyncio.Event
 ) -> AsyncIterator[tuple[asyncio.Task[None], Heartbeat]]:
     async with connected(url, key, retry_seconds=1) as database:
-        heartbeat = Heartbeat(database, uuid.uuid4())
+        heartbeat = Heartbeat(database, uuid.uuid4(), Thresholds())
         beating = asyncio.create_task(heartbeat.run())
         task = asyncio.create_task(
             follow(f"{url}/realtime/v1", key, wake, heartbeat, longest_pause=0.1)

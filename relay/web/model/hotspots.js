@@ -1,6 +1,10 @@
 // What the page needs to know of a hotspot: its state, whether it is in the view, and its place. Pure.
 import { SEVERITIES } from "./address.js";
 
+// Ratios to the usual from which on something is called info, warn and critical: those that a worker has
+// without other settings, which count until it has said its own.
+export const LIMITS = Object.freeze({ info: 1.1, warn: 1.3, critical: 1.5 });
+
 const DAY_MS = 86_400_000;
 const DAYS_OF_A_MONTH = 30;
 const LEAST_DAYS = 7;

@@ -2,7 +2,9 @@
 // course and the history of an episode. Asked for again while it changes, and never faster than it is
 // answered.
 import { signal } from "../dom.js";
+import { moment } from "../format.js";
 import { WINDOWS } from "./address.js";
+import { LIMITS } from "./hotspots.js";
 
 const REFRESH_MS = 20_000;
 const SOON_MS = 2_500; // after a change
@@ -11,6 +13,7 @@ export class Insights {
   summary = signal(null);
   cells = signal(null);
   episode = signal(null);
+  limits = signal(LIMITS); // ratios that severities begin at
   trouble = signal("");
   #get;
   #window = "7d";
@@ -72,6 +75,8 @@ export class Insights {
       ]);
       this.summary.value = { ...summaryOf(summary), ...waiting, warming: keys.warming?.length ?? 0 };
       this.cells.value = cellsOf(keys);
+      const { limits } = this.summary.value;
+      if (JSON.stringify(limits) !== JSON.stringify(this.limits.value)) this.limits.value = limits;
       this.trouble.value = "";
     } catch (error) {
       if (error.name !== "AbortError") this.trouble.value = error.message;
@@ -101,7 +106,7 @@ export class Insights {
 }
 
 // The windows by name, each with its excess by day.
-export function summaryOf({ as_of: asOf, windows, by_day: days }) {
+export function summaryOf({ as_of: asOf, windows, by_day: days, limits }) {
   const named = {};
   for (const [name, length] of Object.entries(WINDOWS)) {
     const told = windows?.find((window) => window.days === length);
@@ -110,7 +115,7 @@ export function summaryOf({ as_of: asOf, windows, by_day: days }) {
     named[name] = { kg: Number(told.kg), excess: Number(told.excess_kg), events: told.events, judged: told.judged, bars };
   }
   const judged = Math.max(0, ...Object.values(named).map((window) => window.judged));
-  return { asOf, windows: named, events: asOf === null ? 0 : 1, judged };
+  return { asOf, windows: named, events: asOf === null ? 0 : 1, judged, limits: limits ?? LIMITS };
 }
 
 const NEEDED = 12; // events before one is judged
@@ -163,17 +168,25 @@ export function seriesOf({ points, basis }) {
 
 const SAID = {
   alert: ({ what, text }) => `Alert, ${what}: ${text}`,
-  recommendation: ({ what, text }) => (what === "proposed" ? `Advice: ${text}` : `Advice ${what}`),
+  recommendation: ({ what, about, text }) => `Advice${what === "proposed" ? "" : ` ${what}`}: ${about ?? text}`,
   notice: ({ text }) => text,
+  silence: ({ what, until }) => (what === "silenced" ? `Silenced until ${moment(until)}` : `Silence ${what}`),
 };
+const ENGINE = ["found", "proposed"]; // what no person says
 
 // What happened, in words, the newest first; `reader` is the id of who reads.
 export function timelineOf(history, reader = null) {
   return (history ?? []).toReversed().map((entry) => {
     const { at, kind, what, text, by, level } = entry;
-    const person = kind !== "notice" && by && !(kind === "recommendation" && what === "proposed");
-    if (kind === "hotspot" && what === "found") return { at, kind: level ?? kind, text: "Found", who: "engine" };
-    if (SAID[kind] && !person) return { at, kind: level ?? kind, text: SAID[kind](entry), who: kind === "recommendation" ? by : "" };
-    return { at, kind, text: `${kind === "hotspot" ? "" : `${kind} `}${what}`.replace(/^./, (first) => first.toUpperCase()), who: by === reader ? "you" : (by ?? ""), note: person ? text : "" };
+    const person = kind !== "notice" && by && !ENGINE.includes(what);
+    const told = { at, kind: person ? kind : (level ?? kind), who: by === reader ? "you" : (by ?? "") };
+    if (what === "found") return { ...told, text: "Found", who: "engine" };
+    if (what === "undone") return { ...told, text: `${sentence(kind)} ${text}` };
+    const note = person || kind === "silence" ? text : "";
+    // Of an alert a person only takes notice.
+    if (SAID[kind] && !(person && kind === "alert")) return { ...told, text: SAID[kind](entry), note };
+    return { ...told, text: sentence(kind === "hotspot" ? what : `${kind} ${what}`), note };
   });
 }
+
+const sentence = (words) => words.replace(/^./, (first) => first.toUpperCase());

@@ -1,6 +1,7 @@
 // The last observations of the hotspots on the screen. They are asked for together, kept for a while,
 // and asked for again when the hotspot has changed since.
 import { signal } from "../dom.js";
+import { LIMITS } from "./hotspots.js";
 
 const GATHER_MS = 60;
 const AT_ONCE = 60;
@@ -67,13 +68,12 @@ export class SeriesCache {
   }
 }
 
-const BAND = 1.1; // from here on it is worth an info, below one part of it is as good
-
-// Small series by hotspot from the ratios of observations to what is usual, null where nothing was.
-export function sparksOf(told) {
+// Small series by hotspot from the ratios of observations to what is usual, null where nothing was. From
+// `info` on one is worth an info, below one part of it it is as good.
+export function sparksOf(told, info = LIMITS.info) {
   return new Map(Object.entries(told).map(([id, ratios]) => {
-    const points = ratios.filter(Number.isFinite).map((value) => ({ value, hot: value >= BAND }));
-    return [Number(id), { points, low: 1 / BAND, high: BAND, trend: trendOf(points) }];
+    const points = ratios.filter(Number.isFinite).map((value) => ({ value, hot: value >= info }));
+    return [Number(id), { points, low: 1 / info, high: info, trend: trendOf(points) }];
   }));
 }
 

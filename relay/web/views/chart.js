@@ -6,11 +6,10 @@ import { html, useEffect, useRef, useState } from "../dom.js";
 import * as format from "../format.js";
 
 const HEIGHT = 190;
-const LIMITS = [["info", 1.1], ["warn", 1.3], ["critical", 1.5]];
 
 // `series`: { unit, usual, low, high, points: [{ at, value, hot, usual, low, high }] }; `severity` is that
-// of the episode which the hot ones belong to.
-export function Chart({ series, opened, severity }) {
+// of the episode which the hot ones belong to, `limits` are the ratios that severities begin at.
+export function Chart({ series, opened, severity, limits }) {
   const box = useRef(null);
   const [at, setAt] = useState(null);
   const { points } = series;
@@ -18,7 +17,7 @@ export function Chart({ series, opened, severity }) {
     if (points.length === 0) return undefined;
     const element = box.current;
     const colours = tokens(element);
-    const plot = new uPlot(options(series, { opened, severity }, colours, element.clientWidth, setAt), data(series), element);
+    const plot = new uPlot(options(series, { opened, severity, limits }, colours, element.clientWidth, setAt), data(series), element);
     const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -35,7 +34,7 @@ export function Chart({ series, opened, severity }) {
       resized.disconnect();
       plot.destroy();
     };
-  }, [series, opened, severity]);
+  }, [series, opened, severity, limits]);
   const point = at === null ? null : points[at];
   return html`<div class="sect">
     <h3>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}
@@ -73,7 +72,7 @@ function data({ points, low, high, usual }) {
 
 const shown = (value) => (Number.isFinite(value) ? value : null);
 
-function options(series, { opened, severity }, colours, width, point) {
+function options(series, { opened, severity, limits }, colours, width, point) {
   const { points, low, high, usual } = series;
   const finite = [low, high, ...points.flatMap((each) => [each.value, each.usual, each.low, each.high])].filter(Number.isFinite); // nothing may be usual yet
   const most = Math.max(...finite) * 1.05 || 1;
@@ -102,7 +101,7 @@ function options(series, { opened, severity }, colours, width, point) {
     hooks: {
       drawAxes: [
         (plot) => {
-          for (const [name, factor] of LIMITS) {
+          for (const [name, factor] of Object.entries(limits)) {
             if (usual * factor < most) rule(plot, usual * factor, `${name} ×${factor}`, colours);
           }
         },

@@ -27,10 +27,10 @@ function Dialog({ title, close, children }) {
     <form method="dialog"><button class="btn">Close</button></form></dialog>`;
 }
 
-export function Help({ close }) {
+export function Help({ limits, close }) {
   return html`<${Dialog} title="Keyboard" close=${close}>
     <dl class="keys">${KEYS.map(([keys, text]) => html`<div key=${text}><dt>${keys.map((key) => html`<kbd key=${key}>${key}</kbd> `)}</dt><dd>${text}</dd></div>`)}</dl>
-    <p class="dim">Marks: <span class="sev critical"></span> critical from ×1.5 <span class="sev warn"></span> warn from ×1.3 <span class="sev info"></span> info from ×1.1</p>
+    <p class="dim">Marks: <span class="sev critical"></span> critical from ×${limits.critical} <span class="sev warn"></span> warn from ×${limits.warn} <span class="sev info"></span> info from ×${limits.info}</p>
   <//>`;
 }
 

@@ -48,7 +48,7 @@ export function Episode({ page, id }) {
         <div><dt>${row.status === "active" ? "Open since" : "Opened"}</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
       </dl>
       ${told?.series?.points.length > 0
-        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} severity=${row.severity} />`
+        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} severity=${row.severity} limits=${page.insights.limits.value} />`
         : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
       <${Drivers} row=${row} />
       <${Advice} page=${page} id=${id} span=${spanOf(row)} />

@@ -23,7 +23,9 @@ export function Hotspots({ page }) {
   return html`<section class="list" aria-labelledby="list-title" id="list" tabindex="-1">
     <div class="bar">
       <h2 id="list-title">Hotspots</h2>
-      <span class="dim count" role="status">${list.loaded.value || counts.active === 0 ? `${whole(shown)} shown, ${whole(counts.active)} open` : `Loading: ${whole(counts.active)} so far`}</span>
+      <span class="dim count" role="status">${list.loaded.value || counts.active === 0
+        ? `${whole(shown)} shown, ${whole(counts.active)} open${counts.states.silenced > 0 ? ` (${whole(counts.states.silenced)} silenced)` : ""}`
+        : `Loading: ${whole(counts.active)} so far`}</span>
       <div class="slot">
         ${waiting > 0 &&
         html`<button type="button" class="pill" title="Take them in (n)" onClick=${() => page.takeIn()}>${whole(waiting)} new</button>`}
