@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import ipaddress
-import logging
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from emulator import (
     instance,
     keys_file,
     leftovers,
+    logs,
     migrations,
     signing,
 )
@@ -51,9 +51,9 @@ EXPECTED = (
 
 def main() -> int:
     """Run the command that the arguments name; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_env(os.environ)
+        logs.configure(settings.log_format)
         options = parser(settings).parse_args()
         if options.command == "token":
             return mint(options)
@@ -83,7 +83,8 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         prog="python -m emulator",
         description="An embedded Supabase on loopback around a real PostgreSQL.",
         epilog="Environment: EMULATOR_PORT, PG_BIN (directory of postgres and initdb),"
-        " EMULATOR_POLL_MS (delay of postgres_changes; unset: like a hosted project, 0: none).",
+        " EMULATOR_POLL_MS (delay of postgres_changes; unset: like a hosted project, 0: none),"
+        " LOG_FORMAT (log lines: text, json).",
     )
     parser.add_argument(
         "--data",

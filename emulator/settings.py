@@ -18,6 +18,7 @@ class Settings:
     """Settings of one emulator."""
 
     port: int = 8010  # EMULATOR_PORT; 0 takes a free one
+    log_format: str = "text"  # LOG_FORMAT, or "json"
     pg_bin: Path | None = None  # PG_BIN, the directory of postgres and initdb; None: the wheel's
     realtime: RealtimeSettings = field(default_factory=RealtimeSettings)
 
@@ -26,8 +27,12 @@ class Settings:
         """Settings from `env`; empty values count as unset. Raises SettingsError."""
         port = _number(env, "EMULATOR_PORT", HIGHEST_PORT)
         pg_bin = env.get("PG_BIN")
+        log_format = env.get("LOG_FORMAT") or cls.log_format
+        if log_format not in ("text", "json"):
+            raise SettingsError(f"LOG_FORMAT is text or json, not {log_format!r}")
         return cls(
             port=cls.port if port is None else port,
+            log_format=log_format,
             pg_bin=Path(pg_bin) if pg_bin else None,
             realtime=RealtimeSettings.from_env(env),
         )

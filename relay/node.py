@@ -139,7 +139,9 @@ class Relay:
             try:
                 self._ring = io_uring.opened()
             except io_uring.Unusable as exc:
-                logger.info("each client costs a system call: no io_uring (%s)", exc)
+                logger.info(
+                    "io_uring is not used, each client costs a system call cause=%r", str(exc)
+                )
 
     def _batch(self) -> Batch | None:
         return None if self._ring is None else io_uring.SocketBatch(self._ring)
@@ -266,7 +268,7 @@ class Relay:
             self._heal()
             now = self._now()
             if self._announced.look(self._upstream.state(now), now):
-                logger.info("upstream is %s", self._announced.state)
+                logger.info("upstream state changed state=%s", self._announced.state)
                 for stream in self._hub:
                     stream.announce(encoding.status(self._announced.state))
             ticks += 1
@@ -284,8 +286,8 @@ class Relay:
         if not self._load.heavy and self._rebuilds.allows(now):
             self._live.rebuild(trouble, lane=True)
         elif (lost := self._losses.to_tell(healed, now)) > 0:
-            cause = "; so many changes look like a rate limit" if self._load.heavy else ""
-            logger.warning("live lane: it loses changes, %d lately%s", lost, cause)
+            # Many changes at once look like a rate limit of Realtime.
+            logger.warning("live lane loses changes lost=%d heavy_load=%s", lost, self._load.heavy)
 
     def history_changed(self) -> None:
         """Forget cursors, beats and reads of the former history; see `CatchUpListener`."""

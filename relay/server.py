@@ -139,7 +139,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as exc:  # no descriptors are left
-                logger.warning("cannot accept connections for now: %s", exc)
+                logger.warning("accepting connections paused error=%r", str(exc))
                 self._stop_listening()
                 self._loop.call_later(PAUSE_SECONDS, self._listen)
                 return
@@ -159,9 +159,10 @@ class Acceptor:
         if self._loop.time() - self._warned_at >= WARN_SECONDS:
             self._warned_at = self._loop.time()
             logger.warning(
-                "%s, others from there are not accepted: RELAY_MAX_PER_ADDRESS is the limit; if"
-                " that is a proxy, name it in RELAY_TRUSTED_PROXIES",
-                limit,
+                "address limit reached, more connections are not accepted: raise"
+                " RELAY_MAX_PER_ADDRESS or, if that is a proxy, name it in RELAY_TRUSTED_PROXIES"
+                " limit=%r",
+                str(limit),
             )
 
     async def _hand_over(self, connection: socket.socket) -> None:
@@ -173,13 +174,13 @@ class Acceptor:
                 ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
             )
         except OSError as exc:  # it left, or is no good at TLS
-            logger.debug("a connection could not be opened: %s", exc)
+            logger.debug("connection could not be opened error=%r", str(exc))
             connection.close()
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a connection could not be opened", exc_info=error)
+            logger.error("connection could not be opened", exc_info=error)
         self._listen()
 
 
@@ -318,9 +319,9 @@ def _say_hello(settings: Settings, listener: socket.socket) -> None:
     for endpoint in ENDPOINTS:
         logger.info("endpoint ws%s://%s/ws/%s", secure, address, endpoint.name)
     project, period = settings.project, settings.delivery.catch_up_seconds
-    logger.info("live lane: %s of %s", project.live, project.realtime_url)
-    logger.info("catch-up: every %g s from %s", period, project.url)
-    logger.info("access control: %s", _access(settings))
+    logger.info("live lane configured lane=%s url=%s", project.live, project.realtime_url)
+    logger.info("catch-up configured seconds=%g url=%s", period, project.url)
+    logger.info("access control configured accepts=%r", _access(settings))
 
 
 def _access(settings: Settings) -> str:

@@ -71,11 +71,16 @@ class _Supervisor:
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # Ctrl-C reaches it through this process
             )
-            logger.info("relay %d runs as process %d", number, process.pid)
+            logger.info("relay process started relay=%d pid=%d", number, process.pid)
             status = await process.wait()
             if loop.time() - began > WELL_AFTER_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            logger.error("relay %d ended with %d, again in %.0f s", number, status, pause)
+            logger.error(
+                "relay process ended, restarting relay=%d status=%d seconds=%.0f",
+                number,
+                status,
+                pause,
+            )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

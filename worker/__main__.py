@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from worker import backtest
+from worker import backtest, logs
 from worker import commands as commands_of_people
 from worker.backtest_plot import svg
 from worker.database import Database, connected
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "backtest":
             return _backtest(Settings.from_env(NO_PROJECT | os.environ), options)
         settings = Settings.from_env(os.environ)
-        _configure_logs(settings)
+        logs.configure(settings.log_format, settings.log_level)
         # httpx logs a line per request, realtime one per failed attempt; we say what it means.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("realtime").setLevel(logging.CRITICAL)
@@ -77,18 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(exc), FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
-
-
-def _configure_logs(settings: Settings) -> None:
-    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    formatter = logging.Formatter(text)
-    if settings.log_format == "json":
-        from pythonjsonlogger.json import JsonFormatter  # not at every start
-
-        formatter = JsonFormatter(text, rename_fields={"asctime": "time", "levelname": "level"})
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
 def _fail(text: str, status: int) -> int:

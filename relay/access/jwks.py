@@ -103,9 +103,10 @@ class Jwks:
             if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
                 raise ValueError("no list of keys")
         except (httpx.HTTPError, ValueError, RecursionError) as exc:
-            kept = f"; the {len(self.keys)} known ones stay in force" if self.keys else ""
             logger.warning(
-                "signing keys cannot be fetched (%s %s)%s", type(exc).__name__, exc, kept
+                "signing keys cannot be fetched, known ones stay in force error=%r known=%d",
+                f"{type(exc).__name__} {exc}",
+                len(self.keys),
             )
             return False
         self.keys = published(document)

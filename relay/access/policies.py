@@ -142,7 +142,7 @@ class PolicyMonitor:
             access = await self._read()
         except Unavailable as exc:
             if not self._failing:
-                logger.warning("grants and policies cannot be read, trying on: %s", exc)
+                logger.warning("grants and policies cannot be read, retrying error=%r", str(exc))
             self._failing = True
             return
         self._failing = False
@@ -150,5 +150,5 @@ class PolicyMonitor:
             return
         self.access = access
         for role, reason in served(access, self._scoping).items():
-            logger.info("tokens of role %s are not served: %s", role, reason)
+            logger.info("tokens of a role are not served role=%s reason=%r", role, reason)
         self._changed()

@@ -75,7 +75,12 @@ class UserClient:
                 method, path, headers=headers, params=params, json=json
             )
         except httpx.TransportError as exc:
-            logger.warning("%s %s failed: %s", method, path, type(exc).__name__)
+            logger.warning(
+                "request to Supabase failed method=%s path=%s error=%s",
+                method,
+                path,
+                type(exc).__name__,
+            )
             raise Refused(503, _UNREACHABLE) from exc
         if reply.is_success:
             return _content(reply)
@@ -103,7 +108,7 @@ def refusal(status: int, body: bytes) -> Refused:
         return Refused(422, message)
     if status >= 500:
         return Refused(503, _UNREACHABLE)
-    logger.warning("Supabase answered %d %s: %s", status, code, message)
+    logger.warning("error from Supabase status=%d code=%s message=%r", status, code, message)
     return Refused(502, f"Supabase answered {status}: {message or 'no reason given'}")
 
 

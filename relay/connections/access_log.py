@@ -13,8 +13,8 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._lines = 0
-        self._came = 0
-        self._left = 0
+        self._connected = 0
+        self._disconnected = 0
         self._refused = 0
 
     def connected(self, client: str, endpoint: str, format: str, filter: str) -> None:
@@ -28,7 +28,7 @@ class AccessLog:
                 filter,
             )
         else:
-            self._came += 1
+            self._connected += 1
 
     def disconnected(
         self, client: str, endpoint: str, reason: str, messages: int, seconds: float
@@ -36,7 +36,7 @@ class AccessLog:
         """A client is gone, after `messages` sent to it."""
         if self._room():
             logger.info(
-                "left client=%s endpoint=%s reason=%r messages=%d seconds=%.1f",
+                "disconnected client=%s endpoint=%s reason=%r messages=%d seconds=%.1f",
                 client,
                 endpoint,
                 reason,
@@ -44,7 +44,7 @@ class AccessLog:
                 seconds,
             )
         else:
-            self._left += 1
+            self._disconnected += 1
 
     def refused(self, client: str, endpoint: str, reason: str) -> None:
         """A handshake was refused; one line a second, beside those of clients."""
@@ -55,13 +55,15 @@ class AccessLog:
     def tick(self) -> None:
         """A second has passed."""
         if self._refused > 1:
-            logger.info("and in the same second: %d more refused", self._refused - 1)
+            logger.info("more in the same second refused=%d", self._refused - 1)
         self._refused = 0
-        if self._came or self._left:
+        if self._connected or self._disconnected:
             logger.info(
-                "and in the same second: %d more connected, %d more left", self._came, self._left
+                "more in the same second connected=%d disconnected=%d",
+                self._connected,
+                self._disconnected,
             )
-        self._lines = self._came = self._left = 0
+        self._lines = self._connected = self._disconnected = 0
 
     def _room(self) -> bool:
         self._lines += 1

@@ -204,13 +204,12 @@ class CatchUp:
             wrong = [each for each in suspects if versions.get(each.id, 0) < each.version]
             if wrong:
                 logger.error(
-                    "the live lane brought version %d of %s %d, the database has %s: was it"
-                    " forged? Clients of %s start anew",
-                    wrong[0].version,
+                    "live lane contradicts the database, forged? Its clients start anew"
+                    " endpoint=%s id=%d live_version=%d database_version=%s",
                     endpoint.name,
                     wrong[0].id,
-                    versions.get(wrong[0].id, "no such row"),
-                    endpoint.name,
+                    wrong[0].version,
+                    versions.get(wrong[0].id),
                 )
                 self._broker.correct(number)
                 self._listener.live_contradicted()
@@ -218,9 +217,9 @@ class CatchUp:
     def _note_busy(self, locked: set[int]) -> None:
         long = self._broker.busy & locked  # a lock between two statements is met once
         for number in long - self._told_busy:
-            logger.warning("%s is locked: its changes wait", BY_NUMBER[number].name)
+            logger.warning("table is locked, its changes wait table=%s", BY_NUMBER[number].name)
         for number in self._told_busy - locked:
-            logger.info("%s can be read again", BY_NUMBER[number].name)
+            logger.info("table can be read again table=%s", BY_NUMBER[number].name)
         self._told_busy = (self._told_busy & locked) | long
         self._broker.busy = frozenset(locked)
 
@@ -245,7 +244,7 @@ class CatchUp:
 
     def _start_anew(self, page: Page, seqs: Seqs, why: str) -> None:
         logger.warning(
-            "the database cannot tell what changed (%s; epoch %s, before %s): clients start anew",
+            "the database cannot tell what changed, clients start anew cause=%r epoch=%s former=%s",
             why,
             page.epoch,
             self._broker.epoch,
@@ -262,7 +261,7 @@ class CatchUp:
         except Unavailable as exc:
             self._upstream.catch_up.failed(str(exc), refused=isinstance(exc, KeyRefused))
             if before is None:
-                logger.warning("catch-up fails, trying on: %s", exc)
+                logger.warning("catch-up fails, retrying error=%r", str(exc))
         else:
             if before is not None:
                 logger.info("catch-up works again")

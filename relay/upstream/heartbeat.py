@@ -113,7 +113,7 @@ class Heartbeat:
             except Unavailable as exc:
                 if fresh and self._waiting_since == sent_at:
                     self._waiting_since = None
-                logger.debug("heartbeat not written: %s", exc)
+                logger.debug("heartbeat not written error=%r", str(exc))
                 return False
             if instance == self._identity.instance:
                 self.went_back |= before < self._identity.beat

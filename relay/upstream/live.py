@@ -296,15 +296,15 @@ class LiveLane:
         try:
             found = await self._rest.broadcasting()
         except Unavailable as exc:
-            logger.debug("not known whether the database broadcasts: %s", exc)
+            logger.debug("unknown whether the database broadcasts error=%r", str(exc))
             return False
         if found.lacks is not None and found.lacks != self._found.lacks:
-            logger.warning("live lane broadcast is not possible: %s", found.lacks)
+            logger.warning("broadcast lane is not possible lacks=%r", found.lacks)
         if found.inherited and found.inherited != self._found.inherited:
             logger.warning(
-                "the relay's role is a member of anon and has rights that it does not need: %s;"
-                " revoke them from anon, or set RELAY_LIVE=postgres_changes and revoke anon from"
-                " relay_reader",
+                "the relay's role is a member of anon and has rights that it does not need: revoke"
+                " them from anon, or set RELAY_LIVE=postgres_changes and revoke anon from"
+                " relay_reader rights=%r",
                 "; ".join(found.inherited),
             )
         self._found = found
@@ -325,7 +325,7 @@ class LiveLane:
             )
             await subscription.ready(self._heartbeat.request)
             self._upstream.live.subscribed(self._now())
-            logger.info("live lane subscribed: %s", lane)
+            logger.info("live lane subscribed lane=%s", lane)
             self._heartbeat.request()
             self._catch_up.request()
             pace(client, self._inbox.room)
@@ -377,7 +377,7 @@ class LiveLane:
         self._broker.take(changes, Source.LIVE)
 
     def _read_again(self, row: Mapping[str, Any], incomplete: Incomplete) -> None:
-        logger.debug("reading again: %s", incomplete)
+        logger.debug("incomplete row is read again cause=%r", str(incomplete))
         self.reread += 1
         self._loss_detector.glimpsed(*glimpse(row))
         self._catch_up.request()
@@ -398,7 +398,7 @@ class LiveLane:
         self._upstream.live.lost(reason, refused=REFUSAL.search(reason) is not None)
         self._loss_detector.forget()
         if reason != self._last_reason:  # for hours it may be the same
-            logger.warning("live lane lost, trying on: %s", reason)
+            logger.warning("live lane lost, retrying reason=%r", reason)
         self._last_reason = reason
 
 

@@ -88,7 +88,7 @@ async def dispose(client: AsyncRealtimeClient) -> None:
         async with asyncio.timeout(3):
             await client.close()
     except Exception as exc:  # noqa: BLE001 a client that is thrown away may fail as it likes
-        logger.debug("closing the Realtime client: %r", exc)
+        logger.debug("Realtime client did not close in order error=%r", exc)
     finally:
         for channel in client.get_channels():
             channel.rejoin_timer.reset()

@@ -75,7 +75,7 @@ class WorkerMonitor:
                 self._read = WorkerStatus.of(await self._rest.worker_status()), self._now()
             except (Unavailable, KeyError) as exc:
                 if not self._trouble:
-                    logger.info("nothing is known of the worker: %s", exc)
+                    logger.info("worker status unknown error=%r", str(exc))
                 self._trouble = str(exc)
             else:
                 self._trouble = ""

@@ -174,7 +174,7 @@ async def test_a_lane_that_goes_on_to_lose_changes_is_told_once(
     assert len(told) <= 3, told
     assert told[-1] == "degraded"
     said = [record.message for record in caplog.records if "lost changes" in record.message]
-    assert len(said) + caplog.text.count("it loses changes") <= 3, caplog.text
+    assert len(said) + caplog.text.count("live lane loses changes") <= 3, caplog.text
 
 
 async def test_a_mass_deletion_is_caught_up_with_and_no_failure(

@@ -68,8 +68,8 @@ async def test_it_says_where_it_is_and_ends_in_time_when_told_to(emulator: Emula
     async with started(environment(emulator)) as process:
         host = (await line_with(process, "listening on http://")).split("http://")[1].strip()
         await line_with(process, f"ws://{host}/ws/recommendations")
-        await line_with(process, "live lane: auto of")
-        await line_with(process, "upstream is live")
+        await line_with(process, "live lane configured lane=auto")
+        await line_with(process, "upstream state changed state=live")
         async with (
             connect(f"ws://{host}/ws/alerts", proxy=None) as rows,
             connect(
@@ -93,8 +93,8 @@ async def test_it_serves_without_supabase_and_says_so(emulator: Emulator) -> Non
     env = environment(emulator) | {"SUPABASE_URL": "http://127.0.0.1:9"}
     async with started(env) as process:
         host = (await line_with(process, "listening on http://")).split("http://")[1].strip()
-        await line_with(process, "catch-up fails, trying on")
-        await line_with(process, "upstream is down")
+        await line_with(process, "catch-up fails, retrying")
+        await line_with(process, "upstream state changed state=down")
         async with httpx.AsyncClient(base_url=f"http://{host}", trust_env=False) as client:
             assert (await client.get("/healthz")).status_code == 200
             ready = await client.get("/readyz")

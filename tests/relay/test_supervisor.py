@@ -22,8 +22,8 @@ async def pids(process: Process, count: int) -> dict[str, int]:
     """The processes of so many relays that are said to run next."""
     found: dict[str, int] = {}
     while len(found) < count:
-        line = await line_with(process, "runs as process")
-        match = re.search(r"relay (\d+) runs as process (\d+)", line)
+        line = await line_with(process, "relay process started")
+        match = re.search(r"relay=(\d+) pid=(\d+)", line)
         assert match is not None
         found[match[1]] = int(match[2])
     return found

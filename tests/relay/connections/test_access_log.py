@@ -15,14 +15,15 @@ def test_a_storm_is_counted_instead_of_logged(caplog: pytest.LogCaptureFixture) 
     access_log.disconnected("127.0.0.1:1", "alerts", "client closed with 1000", 5, 1.5)
     access_log.tick()
     assert len(caplog.messages) == LINES_PER_SECOND + 1
-    assert caplog.messages[-1] == "and in the same second: 100 more connected, 1 more left"
+    assert caplog.messages[-1] == "more in the same second connected=100 disconnected=1"
 
 
 def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     AccessLog().disconnected("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
     assert caplog.messages == [
-        "left client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5 seconds=1.5"
+        "disconnected client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5"
+        " seconds=1.5"
     ]
 
 
@@ -48,4 +49,4 @@ def test_refusals_are_sampled_and_leave_the_lines_of_clients(
         r"refused client=127.0.0.1:0 endpoint=alerts reason='pages of evil\n may not'"
     )
     assert came.startswith("connected")
-    assert rest == "and in the same second: 999 more refused"
+    assert rest == "more in the same second refused=999"

@@ -69,6 +69,6 @@ async def test_without_the_migration_it_works_and_knows_nothing_of_a_worker(
     with psycopg.connect(emulator.dsn("postgres"), autocommit=True) as owner:
         owner.execute("drop function public.worker_status()")
     async with live_relay(emulator) as relay:
-        while "nothing is known of the worker" not in caplog.text:  # noqa: ASYNC110 a log line
+        while "worker status unknown" not in caplog.text:  # noqa: ASYNC110 a log line
             await asyncio.sleep(0.02)
         assert (await relay.health())["worker"] is None
