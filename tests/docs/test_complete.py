@@ -193,7 +193,7 @@ def test_a_page_names_no_metric_that_there_is_not(page: Path) -> None:
 def template(node: ast.expr) -> str | None:
     """A text of the code with `…` where something is put in; None when it is no text."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return re.sub(r"(%(\.\d+)?[sdfg])+", "…", node.value)
+        return re.sub(r"(%(\.\d+)?[sdfgr])+", "…", node.value)
     if isinstance(node, ast.JoinedStr):
         parts = [template(each) if isinstance(each, ast.Constant) else "…" for each in node.values]
         return "".join(part or "" for part in parts)

@@ -22,8 +22,10 @@ def test_a_client_that_leaves_is_told_with_its_figures(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     AccessLog().disconnected("127.0.0.1:1", "alerts", "connection lost", 5, 1.54)
     assert caplog.messages == [
-        "disconnected client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5"
-        " seconds=1.5"
+        (
+            "disconnected client=127.0.0.1:1 endpoint=alerts reason='connection lost' messages=5"
+            " seconds=1.5"
+        )
     ]
 
 
