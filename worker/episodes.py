@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -49,8 +48,7 @@ class Resolution(enum.StrEnum):
     SUPERSEDED = "superseded"  # nobody who sees it has had an event for long, or the past is clear
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Episode:
+class Episode(NamedTuple):
     """An episode with the figures of its worst event or period; kg CO2e, times in epoch seconds.
 
     For a slow opening the figures are those of the event's work at the level of the whole run.
@@ -146,15 +144,15 @@ class Episode:
 
     def resolved(self, why: Resolution) -> Episode:
         """Give the episode at its end."""
-        return replace(self, status="resolved", resolution=why)
+        return self._replace(status="resolved", resolution=why)
 
     def with_id_of(self, stored: Episode) -> Episode:
         """Give this episode as a new version of a stored one."""
-        return replace(self, id=stored.id, version=stored.version, announced=stored.announced)
+        return self._replace(id=stored.id, version=stored.version, announced=stored.announced)
 
     def as_new(self, *, recent: bool) -> Episode:
         """Give this episode as one that is not stored yet."""
-        return replace(self, id=None, version=None, announced=recent)
+        return self._replace(id=None, version=None, announced=recent)
 
 
 def shown(

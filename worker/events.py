@@ -71,6 +71,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "customer": "customer",
     },
 }
+TEXTS = ("vehicle_class", "co2e_method", "output_unit")
 ABSOLUTE_ZERO = -273.15  # degrees C
 
 
@@ -178,7 +179,7 @@ class Event:
         UnusableEvent, and Implausible for a name that has no meaning here.
         """
         try:
-            quantities = {
+            columns: dict[str, Any] = {
                 name: checked(name, value)
                 for name, value in row.items()
                 if value is not None and name in QUANTITIES
@@ -192,25 +193,25 @@ class Event:
         supplier = row.get("supplier_id") or ""
         if not supplier.strip():
             raise UnusableEvent("supplier_id is missing")
+        columns["occurred_at"] = _time("timestamp", row.get("timestamp"))
+        columns["arrived_at"] = _time("created_at", row.get("created_at"))
+        for name in TEXTS:
+            if name in row:
+                columns[name] = _text(row[name])
+        if row.get("country") is not None:
+            columns["country"] = _country(row["country"])
+        for name in CHOICES:
+            if name in row:
+                columns[name] = choice(name, row)
         return cls(
             id=row["id"],
             event_type=event_type,
             supplier_id=supplier,  # unchanged: by it the database finds the baseline again
             vehicle_type=vehicle,
             fuel_type=fuel,
-            occurred_at=_time("timestamp", row.get("timestamp")),
-            arrived_at=_time("created_at", row.get("created_at")),
-            vehicle_class=_text(row.get("vehicle_class")),
             shared_vehicle=row.get("shared_vehicle"),
-            co2e_method=_text(row.get("co2e_method")),
-            country=_country(row.get("country")),
-            output_unit=_text(row.get("output_unit")),
             released=bool(row.get("released")),
-            temperature_control=choice("temperature_control", row),
-            furnace_unit=choice("furnace_unit", row),
-            co2e_boundary=choice("co2e_boundary", row),
-            operated_by=choice("operated_by", row),
-            **quantities,
+            **columns,
         )
 
 
@@ -236,7 +237,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else value.strip() or None
 
 
-def _country(value: Any) -> str | None:
+def _country(value: str) -> str | None:
     text = _text(value)
     try:
         return text and alpha3(text)

@@ -113,14 +113,16 @@ class _Result:
         except ValueError as exc:
             self.set_aside(Failure(event.id, str(exc), dead=True))
             return
+        key = event.key
         reading = self._reader.reading(event, Kilograms.of(prediction), moment)
-        judged = self._findings.take(event.key, moment, reading, (event, prediction))
+        judged = self._findings.take(key, moment, reading, (event, prediction))
         if event.released:
-            self._findings.want_rebuild(event.key, "an event was released from quarantine")
+            self._findings.want_rebuild(key, "an event was released from quarantine")
         elif judged.unit_fault is not None:
             why = Implausible("history", judged.unit_fault, "predicted_co2", prediction.co2_kg)
             self.set_aside(Held(event.id, why))
             return
         self._events.append(event.id)
         day = self._reader.day(moment)
-        self._computed.add(event, prediction, day, judged.hot, compared(judged.findings))
+        usual = compared(judged.findings)
+        self._computed.add(event, key, prediction, day, judged.hot, usual)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
 
-from worker.events import Event, Implausible, UnusableEvent
+from worker.events import Event, Implausible, Key, UnusableEvent
 from worker.kilograms.calculate import Prediction, calculate
 from worker.kilograms.energy import Basis
 from worker.suppliers import Suppliers
@@ -63,6 +63,7 @@ class Columns:
     def add(
         self,
         event: Event,
+        key: Key,
         prediction: Prediction,
         day: int,
         hot: bool,
@@ -70,9 +71,9 @@ class Columns:
     ) -> None:
         """Take the prediction of the next event.
 
-        `day` is counted from 1 January 1970, `usual` what it usually costs and the scatter of that.
+        `key` is the event's, `day` is counted from 1 January 1970, `usual` what it usually costs
+        and the scatter of that.
         """
-        key = event.key
         common = (key, *COMMON(prediction))
         kind = self._kinds.get(common)
         if kind is None:

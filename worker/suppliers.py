@@ -68,19 +68,23 @@ class Suppliers:
 
     def of(self, event: Event) -> Supplier:
         """Give what is known of the event's supplier, before this event."""
-        return self._known.get(event.supplier_id) or Supplier(event.supplier_id)
+        supplier = self._known.get(event.supplier_id)
+        if supplier is None:
+            supplier = self._known[event.supplier_id] = Supplier(event.supplier_id)
+        return supplier
 
     def learn(self, event: Event) -> None:
         """Count the load of a plausible event."""
-        supplier = self.of(event)
         load = event.load_kg
         if (
             load is None
-            or supplier.vehicle_class is not None
             or event.vehicle_class is not None
             or event.vehicle_type not in TRUCKS
             or event.shared_vehicle
         ):
+            return
+        supplier = self.of(event)
+        if supplier.vehicle_class is not None:
             return
         supplier = replace(
             supplier,

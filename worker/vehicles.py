@@ -4,6 +4,8 @@ A name that is not listed is an error. Falling back to some default would turn a
 into a two-wheeler without anybody noticing.
 """
 
+from functools import lru_cache
+
 FUELS = {
     "diesel": "diesel",
     "petrol": "petrol",
@@ -56,6 +58,7 @@ IMPLIED_FUEL = {
 }
 
 
+@lru_cache(maxsize=1000)
 def normalised(vehicle: str | None, fuel: str | None) -> tuple[str | None, str | None]:
     """Give the canonical vehicle and fuel; the fuel may follow from the vehicle's name.
 

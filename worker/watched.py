@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from worker.detection import observation as detected
@@ -227,25 +227,27 @@ class WatchedKey:
                 return
             self.withheld = False
             recent = time >= clock - RECENT_DAYS * DAY
-            self.episode = shown(self.key, finding, standing, time, rules.thresholds)
             again = bool(self.ended_at) and time - self.ended_at <= REOPENED_DAYS * DAY
-            self.episode = replace(self.episode, announced=recent, reopens=again)
+            found = shown(self.key, finding, standing, time, rules.thresholds)
+            self.episode = found._replace(announced=recent, reopens=again)
             change = Change.REOPENED if again else Change.OPENED
             outcome.changes.append(Transition(self.episode, change, time, recent))
             return
-        former = self.episode
+        former = episode = self.episode
         if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
             found = shown(self.key, finding, standing, time, rules.thresholds)
-            self.episode = self._merged(former, found)
+            episode = self._merged(former, found)
         elif finding.identity.series == former.series:
-            self.episode = replace(former, recovering=standing.recovering)
+            episode = former._replace(recovering=standing.recovering)
         severity = standing.severity
         if severity < former.severity:  # unless another detector sees it worse
             severity = max(each.severity for each in self.detectors.holding().values())
         # What was held back before the figures that are shown does not make them worse.
-        severity = min(severity, self.episode.peak_severity)
-        self.episode = replace(self.episode, severity=severity)
-        if self.episode == former:
+        severity = min(severity, episode.peak_severity)
+        if severity != episode.severity:
+            episode = episode._replace(severity=severity)
+        self.episode = episode
+        if episode == former:
             return
         told = former.announced
         change = Change.UPDATED
@@ -274,8 +276,7 @@ class WatchedKey:
         """Show the worse of both figures; what has happened since is the sum of it."""
         worse, other = (found, former) if found.rank > former.rank else (former, found)
         same_series = found.series == former.series
-        return replace(
-            worse,
+        return worse._replace(
             occurred_at=former.occurred_at,
             last_seen_at=max(former.last_seen_at, found.last_seen_at),
             excess_kg=found.excess_kg if same_series else max(former.excess_kg, found.excess_kg),
@@ -306,7 +307,7 @@ class WatchedKey:
             former = self.episode
             severity = max(each.severity for each in holding.values())
             if severity < former.severity:
-                self.episode = replace(former, severity=severity)
+                self.episode = former._replace(severity=severity)
                 told = former.announced
                 outcome.changes.append(Transition(self.episode, Change.DEESCALATED, time, told))
 

@@ -68,7 +68,7 @@ def episode(
         last_seen_at=0.0,
         drivers=drivers,
     )
-    return replace(shown, **more)
+    return shown._replace(**more)
 
 
 def of_one(name: str, log_ratio: float, of: Event, after_kg: float) -> Advice:
@@ -179,7 +179,7 @@ def test_a_rise_of_a_run_is_saved_in_proportion_to_the_kilograms_shown() -> None
 def test_without_the_event_the_kilograms_follow_the_input() -> None:
     """A shift of 15 days that has cost 600 kg costs 1200 in thirty."""
     found = episode(200.0, 150.0, Driver("load", math.log(4 / 3), 50.0), series="period")
-    found = replace(found, rule="shift", excess_kg=600.0, last_seen_at=14 * DAY)
+    found = found._replace(rule="shift", excess_kg=600.0, last_seen_at=14 * DAY)
     (advice,) = advise(found, RULES, None)
     assert (advice.co2_reduction, advice.co2_reduction_month) == (50.0, 1200.0)
     assert (advice.actual, advice.usual) == (None, None)
@@ -200,7 +200,7 @@ def test_an_input_that_saves_is_no_cause() -> None:
 def test_what_saves_less_than_a_kilogram_a_month_is_not_worth_a_word() -> None:
     found = episode(1.4, 1.0, Driver("distance", 0.3, 0.4))
     assert advise(found, RULES, None) == []
-    assert len(advise(replace(found, excess_kg=24.0), RULES, None)) == 1
+    assert len(advise(found._replace(excess_kg=24.0), RULES, None)) == 1
 
 
 def test_a_small_part_of_the_excess_gets_none() -> None:
@@ -212,7 +212,7 @@ def test_rules_of_one_series_do_not_speak_of_the_other() -> None:
     rules = [replace(rule, series="period") for rule in RULES]
     found = episode(140, 100, Driver("distance", 0.3, 40.0))
     assert advise(found, rules, None) == []
-    assert advise(replace(found, series="period"), rules, None)
+    assert advise(found._replace(series="period"), rules, None)
 
 
 def test_two_rules_for_one_input_share_its_saving() -> None:
@@ -233,8 +233,7 @@ MONTHLY = json.loads((Path(__file__).parent.parent / "web" / "monthly.json").rea
 
 @pytest.mark.parametrize("case", MONTHLY, ids=lambda case: case["said"])
 def test_a_month_is_that_of_the_page(case: dict[str, Any]) -> None:
-    found = replace(
-        episode(150, 100),
+    found = episode(150, 100)._replace(
         rule=case["rule"],
         excess_kg=float(case["excess_kg"]),
         last_seen_at=case["days"] * DAY,
@@ -250,8 +249,8 @@ def test_what_lasts_costs_in_a_month_what_it_cost_and_never_more(
 
     Before that it is less, and never more than what has been seen in 30/7 of that week.
     """
-    found = replace(
-        episode(150, 100), rule=rule, excess_kg=daily * days, last_seen_at=(days - 1) * DAY
+    found = episode(150, 100)._replace(
+        rule=rule, excess_kg=daily * days, last_seen_at=(days - 1) * DAY
     )
     month = monthly_excess(found)
     assert month <= daily * 30 * (1 + 1e-12)
@@ -262,9 +261,9 @@ def test_what_lasts_costs_in_a_month_what_it_cost_and_never_more(
 def test_what_happens_now_and_then_never_costs_more_in_a_month_than_it_has(
     kilograms: list[float], days: int
 ) -> None:
-    spikes = replace(episode(150, 100), excess_kg=sum(kilograms), last_seen_at=days * DAY)
+    spikes = episode(150, 100)._replace(excess_kg=sum(kilograms), last_seen_at=days * DAY)
     assert monthly_excess(spikes) == pytest.approx(sum(kilograms))
-    assert monthly_excess(replace(spikes, last_seen_at=59 * DAY)) == pytest.approx(
+    assert monthly_excess(spikes._replace(last_seen_at=59 * DAY)) == pytest.approx(
         sum(kilograms) / 2
     )
 
@@ -317,7 +316,7 @@ def test_all_advice_together_never_saves_more_than_the_excess_or_that_of_a_month
         for rule in RULES
         for share in shares
     ]
-    found = replace(found, rule=rule, excess_kg=excess * times, last_seen_at=days * DAY)
+    found = found._replace(rule=rule, excess_kg=excess * times, last_seen_at=days * DAY)
     proposed = advise(found, rules, job(of) if at_hand else None)
     assert all(advice.co2_reduction > 0 for advice in proposed)
     assert sum(advice.co2_reduction for advice in proposed) <= max(excess, 0) + 1e-6

@@ -79,7 +79,8 @@ class Detector:
         """Give the observations per day, at least 1."""
         if self.first is None:
             return 1.0
-        return max(1.0, self.learned / max((self.newest - self.first) / DAY, LEAST_DAYS))
+        rate = self.learned / max((self.newest - self.first) / DAY, LEAST_DAYS)
+        return rate if rate > 1.0 else 1.0
 
     def usual(self) -> float | None:
         """Give the kg per unit of activity that a middling job costs, None before the first."""
@@ -89,54 +90,56 @@ class Detector:
 
     def observe(self, seen: Observation, rules: Rules) -> Verdict:
         """Judge an observation, then learn from it."""
-        fault = self.screening.fault_of_kg(seen.kg, seen.metered, self.learned)
-        if fault is None and seen.activity is None:
+        kg, activity, learned = seen.kg, seen.activity, self.learned
+        fault = self.screening.fault_of_kg(kg, seen.metered, learned)
+        if fault is None and activity is None:
             return Verdict(Status.NO_ACTIVITY)
-        if fault is None and seen.activity is not None:
-            fault = fault_of_activity(seen.activity)
-        if fault is not None or seen.kg is None or seen.activity is None:
+        if fault is None and activity is not None:
+            fault = fault_of_activity(activity)
+        if fault is not None or kg is None or activity is None:
             return self._unusable(fault or "value")
         if self.first is None:
             self.first = seen.time
-        log_activity = math.log(seen.activity)
+        log_kg, log_activity = math.log(kg), math.log(activity)
         explained = self.expectation.explain(seen, log_activity)
-        residual = math.log(seen.kg) - log_activity - explained.total
-        reference = self.reference.median() if len(self.reference) else residual
-        excess = residual - reference
-        if fault_of_unit(excess, self.learned):
+        residual = log_kg - log_activity - explained.total
+        reference = self.reference.median() if self.reference.values else residual
+        if fault_of_unit(residual - reference, learned):
             return self._unusable("unit")
         self.screening.passed()
-        judging = _Judging(self, seen, seen.kg, explained, residual, reference, rules)
-        if judging.verdict.status is Status.LATE:
+        judging = _Judging(self, seen, kg, explained, residual, reference, rules)
+        verdict = judging.verdict
+        if verdict.status is Status.LATE:
             self.late += 1
-            return judging.verdict
-        self.newest = max(self.newest, seen.time)
-        if self.ready:
+            return verdict
+        if seen.time > self.newest:
+            self.newest = seen.time
+        if learned >= READY:
             judging.advance()
-        self._learn(judging, log_activity)
-        return judging.verdict
+        self._learn(judging, log_kg, log_activity)
+        return verdict
 
     def _unusable(self, fault: str) -> Verdict:
         change = Change.QUALITY if self.screening.report(fault) else None
         return Verdict(Status.UNUSABLE, why=fault, change=change)
 
-    def _learn(self, judging: _Judging, log_activity: float) -> None:
+    def _learn(self, judging: _Judging, log_kg: float, log_activity: float) -> None:
         """Take everything in clipped steps; the reference rests while a hotspot is open."""
         seen, explained, body = judging.seen, judging.explained, judging.scale.body
-        before = self.learned
-        innovation = self.spread.innovation(judging.residual)
-        clipped = clip(innovation, 3 * body)
-        self.spread.learn(judging.residual, judging.reference, explained, body, before)
+        residual, before, expectation = judging.residual, self.learned, self.expectation
+        innovation = self.spread.innovation(residual)
+        self.spread.learn(residual, judging.reference, explained, body, before)
         if before >= LEARNS_FROM:
+            clipped = clip(innovation, 3 * body)
             if abs(innovation) < SLOPE_SPREADS * body:
-                self.expectation.learn_slopes(explained, clipped, body)
-            self.expectation.learn_weekday(seen.weekday, clipped)
+                expectation.learn_slopes(explained, clipped, body)
+            expectation.learn_weekday(seen.weekday, clipped)
             if seen.vehicle is not None:
-                self.expectation.learn_vehicle(seen.vehicle, clipped)
-        self.expectation.learn_centre(explained, log_activity, seen.covariate, before)
-        self._learn_weight(math.log(judging.kg), before)
+                expectation.learn_vehicle(seen.vehicle, clipped)
+        expectation.learn_centre(explained, log_activity, seen.covariate, before)
+        self._learn_weight(log_kg, before)
         if self.episode is None:
-            self.reference.push(judging.residual)
+            self.reference.push(residual)
             self.typical.learn(freed(seen.parts, explained))
         self.log_factor = seen.log_factor
         self.learned = before + 1
@@ -224,7 +227,6 @@ class _Judging:
         "excess",
         "explained",
         "kg",
-        "least_level",
         "limits",
         "rate",
         "reference",
@@ -253,52 +255,58 @@ class _Judging:
         self.residual = residual
         self.reference = reference
         self.rules = rules
-        self.excess = residual - reference
-        self.least_level = math.log(rules.thresholds.info)
+        self.excess = excess = residual - reference
         self.rate = detector.rate
         self.scale: Scale = detector.spread.scale()
-        inflated = inflation(len(detector.reference), explained, self.scale.body)
-        self.z_of_sums = self.excess / (self.scale.summed * inflated)
-        self.verdict = self._verdict(self.excess / (self.scale.tail * inflated))
+        body, tail, summed = self.scale
+        inflated = inflation(len(detector.reference.values), explained, body)
+        self.z_of_sums = excess / (summed * inflated)
+        self.verdict = self._verdict(excess / (tail * inflated))
 
     def _verdict(self, z: float) -> Verdict:
-        detector = self.detector
+        detector, kg = self.detector, self.kg
         ratio = math.exp(clip(self.excess, MOST_LOG))
-        excess_kg = self.kg * (1 - 1 / ratio)
+        excess_kg = kg * (1 - 1 / ratio)
         severity, status = None, Status.WARMING
-        if detector.ready:
+        if detector.learned >= READY:
             late = self.seen.time < detector.newest - LATE_DAYS * DAY
             status = Status.LATE if late else Status.JUDGED
             if self.excess > 0:
                 severity = point_rule.severity(
-                    ratio, z, excess_kg, math.exp(detector.log_kg), self.rate, self.rules
+                    ratio, z, excess_kg, detector.log_kg, self.rate, self.rules
                 )
         return Verdict(
             status,
-            hot=severity is not None,
-            severity=severity,
-            ratio=ratio,
-            z=z,
-            usual=math.exp(self.reference + self.explained.total),
-            spread=math.exp(self.scale.body) - 1,
-            expected_kg=self.kg / ratio,
-            excess_kg=excess_kg,
+            None,
+            severity is not None,
+            severity,
+            ratio,
+            z,
+            math.exp(self.reference + self.explained.total),
+            math.exp(self.scale.body) - 1,
+            kg / ratio,
+            excess_kg,
         )
+
+    @property
+    def least_level(self) -> float:
+        """Give the logarithm from which on a level is worth a word."""
+        return math.log(self.rules.thresholds.info)
 
     def advance(self) -> None:
         """Add to the slow evidence both ways, and let the hotspot live."""
-        detector = self.detector
-        references = len(detector.reference)
-        self.limits = Limits.of(self.scale.summed, references, self.rate)
-        detector.up.add(self.z_of_sums, self.limits)
-        detector.down.add(-self.z_of_sums, self.limits)
+        detector, z = self.detector, self.z_of_sums
+        references = len(detector.reference.values)
+        self.limits = limits = Limits.of(self.scale.summed, references, self.rate)
+        detector.up.add(z, limits)
+        detector.down.add(-z, limits)
         if detector.episode is None:
             self._without_episode()
         else:
             self._within(detector.episode)
         verdict = self.verdict
         detector.hot_before = [detector.hot_before[1], verdict.hot]
-        if verdict.marked or verdict.change is not None:
+        if verdict.hot or verdict.member or verdict.change is not None:
             parts = freed(self.seen.parts, self.explained)
             verdict.drivers = detector.typical.drivers(parts, self.excess, verdict.excess_kg)
 

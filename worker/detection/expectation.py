@@ -22,23 +22,20 @@ FORGETTING = 1e-6  # process noise of the slopes
 
 
 class Explained(NamedTuple):
-    """What the inputs of one observation explain, as logarithms that add up to `total`.
+    """What the inputs of one observation explain, as logarithms.
 
-    `size` and `deviation` are ln activity and covariate against their centre; `variance` is what
-    the slopes' uncertainty adds to the residual's.
+    `total` is the sum of vehicle, weekday, `by_size` and `by_covariate`. `size` and `deviation` are
+    ln activity and covariate against their centre; `variance` is what the slopes' uncertainty adds
+    to the residual's.
     """
 
-    vehicle: float
+    total: float
     weekday: float
     by_size: float
     by_covariate: float
     size: float
     deviation: float
     variance: float
-
-    @property
-    def total(self) -> float:
-        return self.vehicle + self.weekday + self.by_size + self.by_covariate
 
 
 class Expectation:
@@ -77,22 +74,17 @@ class Expectation:
             self.centre = [log_activity, covariate or 0.0]
         size = log_activity - self.centre[0]
         deviation = 0.0 if covariate is None else covariate - self.centre[1]
-        slope = self.slopes
+        slope_of_size, slope_of_covariate = self.slopes
         first, both, second = self.covariance
         variance = size * size * first + 2 * size * deviation * both + deviation**2 * second
         if covariate is None:
-            variance += self.covariate_variance * slope[1] ** 2
-        weekday = observation.weekday
-        count = self.weekday_counts[weekday]
-        return Explained(
-            vehicle=self._vehicle(observation),
-            weekday=self.weekdays[weekday] * count / (count + WEEKDAY_PRIOR),
-            by_size=slope[0] * size,
-            by_covariate=slope[1] * deviation,
-            size=size,
-            deviation=deviation,
-            variance=variance,
-        )
+            variance += self.covariate_variance * slope_of_covariate**2
+        day = observation.weekday
+        count = self.weekday_counts[day]
+        weekday = self.weekdays[day] * count / (count + WEEKDAY_PRIOR)
+        by_size, by_covariate = slope_of_size * size, slope_of_covariate * deviation
+        total = self._vehicle(observation) + weekday + by_size + by_covariate
+        return Explained(total, weekday, by_size, by_covariate, size, deviation, variance)
 
     def _vehicle(self, observation: Observation) -> float:
         if observation.vehicle is None:
@@ -125,7 +117,8 @@ class Expectation:
         self.weekday_counts[weekday] += 1
         step = max(WEEKDAY_STEP, 1 / (self.weekday_counts[weekday] + 1)) * innovation
         self.weekdays[weekday] += step
-        self.weekdays = [offset - step / 7 for offset in self.weekdays]
+        share = step / 7
+        self.weekdays = [offset - share for offset in self.weekdays]
 
     def learn_vehicle(self, vehicle: str, innovation: float) -> None:
         """Take a clipped innovation, once there are two vehicles to tell apart."""

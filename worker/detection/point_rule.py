@@ -18,12 +18,16 @@ DAILY_SHARE = 0.05  # of what the key emits on a typical day
 
 
 def severity(
-    ratio: float, z: float, excess_kg: float, typical_kg: float, rate: float, rules: Rules
+    ratio: float, z: float, excess_kg: float, log_typical_kg: float, rate: float, rules: Rules
 ) -> Severity | None:
-    """Give the severity of an event, None when it is not hot; `rate` is in events per day."""
+    """Give the severity of an event, None when it is not hot.
+
+    `log_typical_kg` is the logarithm of what a typical event emits, `rate` in events per day.
+    """
     found = rules.thresholds.of_ratio(ratio)
     if found is None or ratio < rules.least_ratio * (1 - ON_THE_GRID):
         return None
     if z < SPREADS + SPREADS_PER_RATE * math.log(rate):
         return None
+    typical_kg = math.exp(log_typical_kg)
     return found if excess_kg >= max(rules.least_kg, DAILY_SHARE * typical_kg * rate) else None

@@ -13,6 +13,7 @@ REPEATS_STUCK = range(3, 60)  # earlier repeats may be chance, and nothing is st
 REPEATS_USUAL = 0.1  # a fixed route always repeats itself
 LEARNED_ENOUGH = 30  # usable events before a meter can be called stuck
 MOST_FACTOR = 50.0  # further than this from the reference it is another unit, not an emission
+MOST_LOG = math.log(MOST_FACTOR)
 MOST_ACTIVITY = 1e15  # of any unit: sums stay finite
 UNIT_FROM = 3  # usable events from which on the unit can be told
 
@@ -38,7 +39,8 @@ class Screening:
         self.repeats = self.repeats + 1 if kg == self.last_kg else 0
         self.last_kg = kg
         if (
-            metered
+            self.repeats
+            and metered
             and self.repeats in REPEATS_STUCK
             and self.repeat_share < REPEATS_USUAL
             and learned >= LEARNED_ENOUGH
@@ -73,5 +75,5 @@ def fault_of_activity(activity: float) -> str | None:
 
 def fault_of_unit(residual: float, learned: int) -> str | None:
     """Say whether a logarithm above the reference can only be another unit."""
-    wrong = learned >= UNIT_FROM and abs(residual) > math.log(MOST_FACTOR)
+    wrong = learned >= UNIT_FROM and abs(residual) > MOST_LOG
     return "unit" if wrong else None

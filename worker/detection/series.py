@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
+from worker.detection.episode import Episode
 from worker.detection.observation import (
     DAY,
     Observation,
@@ -181,13 +182,16 @@ class Detectors:
 
     def holding(self) -> dict[Identity, Standing]:
         """Give the open episodes that people hear of, by the detector that holds them."""
+        return {identity: episode.standing() for identity, episode in self._holders().items()}
+
+    def _holders(self) -> dict[Identity, Episode]:
         found = {}
         for identity in self.identities:
             if identity in self._states and not _holds(self._states[identity]):
                 continue
             episode = self.judge_of(identity).episode
             if episode is not None and not episode.silent:
-                found[identity] = episode.standing()
+                found[identity] = episode
         return found
 
     def hear(self, word: str) -> None:
@@ -205,14 +209,14 @@ class Detectors:
         newest = self.holders_newest()
         if newest is None or time - newest <= after:
             return False
-        for identity in self.holding():
+        for identity in self._holders():
             self._changed.add(identity)
             self.judge_of(identity).let_go()
         return True
 
     def holders_newest(self) -> float | None:
         """Give when the newest event was of those who hold the hotspot open, None without one."""
-        return max((self._newest(identity) for identity in self.holding()), default=None)
+        return max((self._newest(identity) for identity in self._holders()), default=None)
 
     def _newest(self, identity: Identity) -> float:
         return self._loaded(identity).newest

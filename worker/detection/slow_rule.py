@@ -30,7 +30,7 @@ class Limits(NamedTuple):
         """Give them for a spread, a size of the reference and a number of events per day."""
         slack = max(LEAST_SLACK, DEAD_BAND / spread) + YOUNG_SLACK / math.sqrt(references)
         alarm = math.log(2 * slack * slack * RUN_LENGTH * rate) / (2 * slack) - 1.17
-        return cls(slack, max(LEAST_LIMIT, alarm))
+        return cls(slack, alarm if alarm > LEAST_LIMIT else LEAST_LIMIT)
 
 
 class Sum:
@@ -44,9 +44,13 @@ class Sum:
 
     def add(self, z: float, limits: Limits) -> None:
         """Take a residual in spreads, positive in the direction of this sum."""
-        step = min(z - limits.slack, limits.alarm / FEWEST)
-        self.total = min(max(0.0, self.total + step), 2 * limits.alarm)
-        self.run = self.run + 1 if self.total > 0 else 0
+        slack, alarm = limits
+        total = self.total + min(z - slack, alarm / FEWEST)
+        if total > 0:
+            self.total = min(total, 2 * alarm)
+            self.run += 1
+        else:
+            self.total, self.run = 0.0, 0
 
     def clear(self) -> None:
         self.total, self.run = 0.0, 0

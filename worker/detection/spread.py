@@ -10,7 +10,8 @@ instead of .92 (noise 3 %). Correcting for autocorrelation takes a quiet, autoco
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 from worker.detection.expectation import Explained
 from worker.detection.window import STEP, Window, clip, packed, unpacked
@@ -51,35 +52,14 @@ class Spread:
 
     def scale(self) -> Scale:
         """Give the present scatter."""
-        body = max(self._body(), LEAST)
-        tail = max(body, self._tail())
-        correlation = math.sin(math.pi * (self.alike - 0.5)) - 0.1 if self.alike > 0.5 else 0.0
+        ordered = self.innovations.ordered
+        body = max(_body(ordered), LEAST)
+        tail = max(body, _tail(ordered))
+        if self.alike <= 0.5:
+            return Scale(body, tail, body)
+        correlation = math.sin(math.pi * (self.alike - 0.5)) - 0.1
         widened = math.sqrt((1 + correlation) / (1 - correlation)) if correlation > 0 else 1.0
         return Scale(body, tail, body * widened)
-
-    def _body(self) -> float:
-        count = len(self.innovations)
-        if count < 8:
-            return PRIOR
-        ordered = self.innovations.ordered
-        body = (ordered[int(0.75 * count)] - ordered[int(0.25 * count)]) * STEP / 1.349
-        if count < YOUNG:
-            pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
-            body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
-        return body
-
-    def _tail(self) -> float:
-        """The lower tail, which no hotspot reaches, tells how heavy the tails are."""
-        count = len(self.innovations)
-        if count < 8:
-            return PRIOR
-        if count < 30:
-            return 0.0
-        ordered = self.innovations.ordered
-        middle = ordered[int(0.5 * count)]
-        low, high = ordered[int(0.05 * count)], ordered[int(0.9 * count)]
-        far = (middle - ordered[int(0.02 * count)]) / 2.05 if count >= YOUNG else 0.0
-        return max((middle - low) / 1.645, far, (high - middle) / 1.4) * STEP
 
     def innovation(self, residual: float) -> float:
         """Give how far a residual lies from the local level."""
@@ -90,24 +70,24 @@ class Spread:
     ) -> None:
         """Take a residual after `before` learned events; `spread` is the body's."""
         innovation = self.innovation(residual)
-        clipped = clip(innovation, CLIP * spread)
         self._count_jump(innovation, spread)
+        jumps = abs(self.jumps)
         if self.level is None:
             self.level = residual
         elif before < 3:
             self.level = reference
-        elif abs(self.jumps) >= JUMPS:
+        elif jumps >= JUMPS:
             self.level += 0.5 * innovation
         else:
-            self.level += (0.1 if before >= 10 else 0.3) * clipped
+            self.level += (0.1 if before >= 10 else 0.3) * clip(innovation, CLIP * spread)
         if before < LEARNS_FROM:
             return
-        if abs(self.jumps) < JUMPS:
+        if jumps < JUMPS:
             step = max(0.01, 0.5 / (before + 1))
             self.alike += step * ((innovation * self.previous > 0) - self.alike)
         self.previous = innovation
         slopes_known = explained.variance < spread * spread or len(self.innovations) < 8
-        if slopes_known and abs(self.jumps) < 2:
+        if slopes_known and jumps < 2:
             self.innovations.push(clip(innovation, 9.0))
 
     def _count_jump(self, innovation: float, spread: float) -> None:
@@ -133,6 +113,49 @@ class Spread:
         self.innovations.replace(unpacked(state["inn"]))
         self.level, self.jumps = state["l"], state["cr"]
         self.previous, self.alike = state["li"], state["ac"]
+
+
+class _Quantiles(NamedTuple):
+    """Where the quantiles of a sample stand in it, once it is sorted."""
+
+    lowest: int  # .02
+    low: int  # .05
+    quarter: int
+    middle: int
+    three_quarters: int
+    high: int  # .9
+
+    @classmethod
+    def of(cls, count: int) -> Self:
+        return cls(*(int(share * count) for share in (0.02, 0.05, 0.25, 0.5, 0.75, 0.9)))
+
+
+QUANTILES = tuple(_Quantiles.of(count) for count in range(WINDOW + 1))
+
+
+def _body(ordered: Sequence[int]) -> float:
+    count = len(ordered)
+    if count < 8:
+        return PRIOR
+    at = QUANTILES[count]
+    body = (ordered[at.three_quarters] - ordered[at.quarter]) * STEP / 1.349
+    if count < YOUNG:
+        pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
+        body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
+    return body
+
+
+def _tail(ordered: Sequence[int]) -> float:
+    """The lower tail, which no hotspot reaches, tells how heavy the tails are."""
+    count = len(ordered)
+    if count < 8:
+        return PRIOR
+    if count < 30:
+        return 0.0
+    at = QUANTILES[count]
+    middle = ordered[at.middle]
+    far = (middle - ordered[at.lowest]) / 2.05 if count >= YOUNG else 0.0
+    return max((middle - ordered[at.low]) / 1.645, far, (ordered[at.high] - middle) / 1.4) * STEP
 
 
 def inflation(references: int, explained: Explained, spread: float) -> float:

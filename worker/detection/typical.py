@@ -34,10 +34,11 @@ class Typical:
             if known is None:
                 self.levels[name] = [value, 1]
                 continue
-            known[1] += 1
-            step = max(STEP, 1 / known[1])
-            difference = value - known[0]
-            known[0] += step * (clip(difference, CLIP) if known[1] > 5 else difference)
+            level, count = known[0], known[1] + 1
+            difference = value - level
+            if count > 5:
+                difference = clip(difference, CLIP)
+            known[0], known[1] = level + max(STEP, 1 / count) * difference, count
 
     def drivers(self, parts: Parts, log_ratio: float, excess_kg: float) -> tuple[Driver, ...]:
         """Divide an excess among the parts, the largest share first."""
@@ -64,6 +65,6 @@ def freed(parts: Parts, explained: Explained) -> Parts:
     """Take what weekday and slopes explain out of the first part, the one they speak of."""
     if not parts:
         return parts
-    (name, value), *others = parts
+    name, value = parts[0]
     by_inputs = explained.weekday + explained.by_size + explained.by_covariate
-    return ((name, value - by_inputs), *others)
+    return ((name, value - by_inputs), *parts[1:])

@@ -34,11 +34,11 @@ class Window:
 
     def push(self, logarithm: float) -> None:
         """Round the logarithm to the grid and take it; the oldest goes when the window is full."""
-        value = round(logarithm / STEP)
-        self.values.append(value)
-        insort(self.ordered, value)
-        if len(self.values) > self.size:
-            del self.ordered[bisect_left(self.ordered, self.values.pop(0))]
+        value, values, ordered = round(logarithm / STEP), self.values, self.ordered
+        values.append(value)
+        insort(ordered, value)
+        if len(values) > self.size:
+            del ordered[bisect_left(ordered, values.pop(0))]
 
     def replace(self, values: Iterable[int]) -> None:
         """Forget what is held and hold these, oldest first."""
@@ -47,8 +47,9 @@ class Window:
 
     def median(self) -> float:
         """Give the median as a logarithm. Raises IndexError when the window is empty."""
-        count = len(self.ordered)
-        return (self.ordered[(count - 1) // 2] + self.ordered[count // 2]) * STEP / 2
+        ordered = self.ordered
+        count = len(ordered)
+        return (ordered[(count - 1) // 2] + ordered[count // 2]) * STEP / 2
 
 
 def packed(values: list[int]) -> str:

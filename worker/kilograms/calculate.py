@@ -33,6 +33,7 @@ MODEL_VERSION = "kilograms-1"
 FLAG_RATIO, QUARANTINE_RATIO = 3, 10
 TRANSPORTS = plausible.TRANSPORTS
 MOST_ACTIVITY = 1e15  # beyond it a quotient with it would lose its digits
+MOST_KG = Decimal(plausible.MOST_KG)  # a Decimal is quickly compared with another one only
 
 
 @dataclass(slots=True, kw_only=True)
@@ -210,8 +211,8 @@ def _stated(event: Event, other: Estimate | None) -> Estimate | None:
 
 
 def _ids(terms: Sequence[Term]) -> tuple[str, ...]:
-    if len(terms) == 1:
-        return tuple(dict.fromkeys(terms[0].ids))
+    if len(terms) == 1 and len(terms[0].ids) == 1:
+        return terms[0].ids
     return tuple(dict.fromkeys(name for term in terms for name in term.ids))
 
 
@@ -246,27 +247,28 @@ class _Outcome:
         if (work.amount or 0) > MOST_ACTIVITY:
             reason = f"an activity of {work.amount:.3g} ({work.basis}): an input is far too large"
             raise Implausible("range", reason)
-        total = best.total
-        largest = max(total, ZERO if self._model is None else self._model.total)
-        if largest > plausible.MOST_KG:
+        total, model = best.total, self._model
+        largest = total if model is None else max(total, model.total)
+        if largest > MOST_KG:
             raise Implausible("range", f"{largest:.3g} kg CO2e: an input is far too large")
         whole = "split_unknown" in record.flags
-        shown = best if best.vehicle_class else self._model
+        shown = best if best.vehicle_class else model
         factors = self._basis.factors
+        kg = to_the_gram(total)
         return Prediction(
-            co2_kg=to_the_gram(total),
+            co2_kg=kg,
             kg_ttw=None if whole else to_the_gram(best.ttw),
-            kg_wtt=None if whole else to_the_gram(best.wtt),
-            kg_model=None if self._model is None else to_the_gram(self._model.total),
+            kg_wtt=None if whole else to_the_gram(best.wtt) if best.ttw else kg,
+            kg_model=None if model is None else to_the_gram(model.total),
             kg_biogenic=self._biogenic(),
-            scopes={name: to_the_gram(kg) for name, kg in self._scopes().items()},
+            scopes=self._own_scopes() if self._operator == "us" else {self._scope(): kg},
             method=best.method,
             factor_set=factors.name,
             factors_sha256=factors.sha256,
             factor_ids=_ids(best.terms),
             grid=best.grid,
             vehicle_class=shown.vehicle_class if shown else None,
-            kg_per_km=float(shown.kg_per_km) if shown and shown.kg_per_km is not None else None,
+            kg_per_km=shown.kg_per_km if shown else None,
             activity=work.amount,
             activity_basis=work.basis,
             inputs=record.inputs,
@@ -277,14 +279,13 @@ class _Outcome:
         )
 
     def _operated_by(self, supplier: Supplier) -> str:
-        for operator, origin in (
-            (self._event.operated_by, "event"),
-            (supplier.operated_by, "setting"),
-        ):
-            if operator is not None:
-                self._record.take("operated_by", operator, origin)
-                return operator
-        return "supplier"
+        operator, origin = self._event.operated_by, "event"
+        if operator is None:
+            operator, origin = supplier.operated_by, "setting"
+        if operator is None:
+            return "supplier"
+        self._record.take("operated_by", operator, origin)
+        return operator
 
     def _compare(self) -> None:
         """Hold primary data against the model."""
@@ -314,19 +315,21 @@ class _Outcome:
         found = [term.quantity * term.biogenic for term in self._best.terms if term.biogenic]
         return to_the_gram(sum(found, ZERO)) if found else None
 
-    def _scopes(self) -> dict[str, Decimal]:
-        """Give the kilograms by scope of the GHG Protocol, by who operates."""
-        best, kind = self._best, self._event.event_type
-        if self._operator != "us":
-            category = "3.9" if self._operator == "customer" and kind != "factory" else "3.4"
-            return {"3.1" if kind == "factory" else category: best.total}
-        scopes: dict[str, Decimal] = {}
-        for term in best.terms:
-            for name, kg in self._own_scopes(term):
-                scopes[name] = scopes.get(name, ZERO) + kg
-        return scopes
+    def _scope(self) -> str:
+        """Give the scope of the GHG Protocol that another operator's kilograms are in."""
+        if self._event.event_type == "factory":
+            return "3.1"
+        return "3.9" if self._operator == "customer" else "3.4"
 
-    def _own_scopes(self, term: Term) -> Iterable[tuple[str, Decimal]]:
+    def _own_scopes(self) -> dict[str, float]:
+        """Give the kilograms of our own operation by scope of the GHG Protocol."""
+        scopes: dict[str, Decimal] = {}
+        for term in self._best.terms:
+            for name, kg in self._scopes_of(term):
+                scopes[name] = scopes.get(name, ZERO) + kg
+        return {name: to_the_gram(kg) for name, kg in scopes.items()}
+
+    def _scopes_of(self, term: Term) -> Iterable[tuple[str, Decimal]]:
         match term.kind:
             case "electricity" if term.scope2 is not None:
                 generated = term.quantity * term.scope2

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from worker.events import Event, Implausible
 from worker.kilograms.countries import WORLD
 from worker.kilograms.factors import FactorSet, GridFactor
+from worker.kilograms.plausible import TRANSPORTS
 from worker.kilograms.terms import (
     ASSUMED,
     DECLARED,
     METERED,
     PROXY,
+    ZERO,
     Estimate,
     Grid,
     Record,
@@ -68,7 +70,7 @@ def electricity(kwh: float, factor: GridFactor, what: str = "electricity") -> Te
         "electricity",
         decimal(kwh),
         "kWh",
-        decimal(0),
+        ZERO,
         factor.total,
         factor.ids,
         factor.year,
@@ -85,6 +87,9 @@ def measured(event: Event, supplier: Supplier, basis: Basis) -> Estimate | None:
 
     Raises Implausible when there is some, but no factor for it.
     """
+    unmeasured = event.fuel_litres is event.fuel_kg is event.energy_kwh is None
+    if unmeasured and event.event_type in TRANSPORTS:
+        return None
     work = _Measured(event, supplier, basis)
     if event.event_type in ("factory", "warehouse"):
         work.site()

@@ -62,6 +62,7 @@ class VehicleFactor:
     region: str
     ttw: Points
     wtt: Points
+    average: float  # kg CO2e per km, well to wheel
     payload_kg: Decimal | None
     kwh_per_km: Decimal | None
     ids: Mapping[tuple[str, ...], tuple[str, ...]] = field(repr=False)  # of points
@@ -314,6 +315,7 @@ def _vehicle(row: Mapping[str, str]) -> tuple[tuple[str, str, str, str], Vehicle
         region=row.get("region", ""),
         ttw=ttw,
         wtt=wtt,
+        average=float(ttw.average + wtt.average),
         payload_kg=None if payload is None else payload * 1000,
         kwh_per_km=_optional(row, "kwh_per_km"),
         ids=of_points,

@@ -107,8 +107,9 @@ def kilometres(event: Event) -> float | None:
 
 def litres_per_100_km(event: Event) -> float | None:
     """Give the consumption over all km driven, None where fuel or distance is not known."""
-    km = kilometres(event)
-    if event.event_type not in TRANSPORTS or event.fuel_litres is None or km is None:
+    if event.fuel_litres is None or event.event_type not in TRANSPORTS:
+        return None
+    if (km := kilometres(event)) is None:
         return None
     driven = km + (event.empty_km or 0)
     return event.fuel_litres / driven * 100 if driven else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 GRAM = Decimal("0.001")
 ZERO = Decimal(0)
@@ -87,8 +87,7 @@ class Record:
         self.dq = max(self.dq, dq)
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """Which electricity was counted."""
 
     country: str
@@ -107,7 +106,7 @@ class Estimate:
     wtt: Decimal
     total: Decimal
     vehicle_class: str | None = None
-    kg_per_km: Decimal | None = None
+    kg_per_km: float | None = None
     grid: Grid | None = None
 
     @classmethod
@@ -117,7 +116,7 @@ class Estimate:
         method: str,
         record: Record,
         vehicle_class: str | None = None,
-        kg_per_km: Decimal | None = None,
+        kg_per_km: float | None = None,
         grid: Grid | None = None,
     ) -> Estimate:
         """Add the terms up."""

@@ -60,11 +60,8 @@ class _Model:
             terms.append(self._term(factor, self._event.empty_km, empty=True))
         elif self._event.empty_km is None:
             self._record.flag("empty_excluded")
-        average = self._per_km(factor, "average")
         method = "default" if self._record.assumed else "modelled"
-        return Estimate.of(
-            terms, method, self._record, factor.cls, average[0] + average[1], self._grid
-        )
+        return Estimate.of(terms, method, self._record, factor.cls, factor.average, self._grid)
 
     # Which vehicle, fuel and class
 
