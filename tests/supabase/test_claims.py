@@ -5,10 +5,19 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from psycopg import sql
 
 from tests.supabase.calls import Refused, Worker, add, hint_of, queue
 from tests.supabase.results import detector, episode, failed, key, result
 from tests.supabase.servers import one
+
+GIVEN = {  # by name or by type
+    "event_type": sql.SQL("'factory'"),
+    "text": sql.SQL("""'ä "quoted" \\ name'"""),
+    "double precision": sql.SQL("'NaN'"),
+    "boolean": sql.SQL("true"),
+    "timestamp with time zone": sql.SQL("'2026-01-02 03:04:05.06789+02'"),
+}
 
 
 def test_events_are_claimed_in_order_of_arrival(worker: Worker) -> None:
@@ -21,6 +30,24 @@ def test_events_are_claimed_in_order_of_arrival(worker: Worker) -> None:
     ).fetchone()
     assert columns is not None
     assert claimed["events"][0] == columns["row"]
+
+
+def test_a_claim_brings_every_column_that_is_given(worker: Worker) -> None:
+    columns = worker.connection.execute(
+        "select column_name as name, data_type as kind from information_schema.columns"
+        " where table_schema = 'public' and table_name = 'events_normalized'"
+        " and column_name <> 'id'"
+    ).fetchall()
+    names = [column["name"] for column in columns]
+    values = [GIVEN.get(column["name"]) or GIVEN[column["kind"]] for column in columns]
+    added = worker.connection.execute(
+        sql.SQL(
+            "insert into public.events_normalized as e ({}) values ({}) returning to_jsonb(e)"
+        ).format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(values))
+    ).fetchone()
+    assert added is not None
+    assert worker.claim()["events"] == [added["to_jsonb"]]
+    assert None not in added["to_jsonb"].values()
 
 
 def test_nothing_pending_is_no_batch(worker: Worker) -> None:
