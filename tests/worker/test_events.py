@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,3 +92,13 @@ def test_frost_is_no_error() -> None:
 
 def test_the_supplier_stays_as_the_database_knows_it() -> None:
     assert Event.from_row(ROW | {"supplier_id": " GreenTech"}).key.entity == " GreenTech"
+
+
+def test_a_changed_event_is_like_the_other_but_for_what_changed() -> None:
+    event = Event(id=1, event_type="logistics", supplier_id="A", distance_km=5.0, released=True)
+    assert event.changed(distance_km=7.0, load_kg=1.0) == replace(
+        event, distance_km=7.0, load_kg=1.0
+    )
+    assert event.distance_km == 5.0
+    with pytest.raises(AttributeError):
+        event.changed(distance=7.0)

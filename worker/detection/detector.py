@@ -133,7 +133,7 @@ class Detector:
             clipped = clip(innovation, 3 * body)
             if abs(innovation) < SLOPE_SPREADS * body:
                 expectation.learn_slopes(explained, clipped, body)
-            expectation.learn_weekday(seen.weekday, clipped)
+            expectation.learn_weekday(explained.day, clipped)
             if seen.vehicle is not None:
                 expectation.learn_vehicle(seen.vehicle, clipped)
         expectation.learn_centre(explained, log_activity, seen.covariate, before)

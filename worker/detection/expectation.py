@@ -26,7 +26,7 @@ class Explained(NamedTuple):
 
     `total` is the sum of vehicle, weekday, `by_size` and `by_covariate`. `size` and `deviation` are
     ln activity and covariate against their centre; `variance` is what the slopes' uncertainty adds
-    to the residual's.
+    to the residual's. `day` is the observation's weekday.
     """
 
     total: float
@@ -36,6 +36,7 @@ class Explained(NamedTuple):
     size: float
     deviation: float
     variance: float
+    day: int
 
 
 class Expectation:
@@ -84,7 +85,7 @@ class Expectation:
         weekday = self.weekdays[day] * count / (count + WEEKDAY_PRIOR)
         by_size, by_covariate = slope_of_size * size, slope_of_covariate * deviation
         total = self._vehicle(observation) + weekday + by_size + by_covariate
-        return Explained(total, weekday, by_size, by_covariate, size, deviation, variance)
+        return Explained(total, weekday, by_size, by_covariate, size, deviation, variance, day)
 
     def _vehicle(self, observation: Observation) -> float:
         if observation.vehicle is None:
