@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from relay.api.openapi import answers
 from relay.api.user_client import UserClient
@@ -51,7 +51,7 @@ class _Insights:
         as_of: date | None = None,
         entity: Name = None,
         event_type: Name = None,
-    ) -> Any:
+    ) -> Response:
         """Totals of the last 1, 7 and 30 days, each of the last 30 days, and what is worst."""
         arguments = {"as_of": _text(as_of), "entity": entity, "event_type": event_type}
         return await self._call(request, "emissions_summary", arguments)
@@ -64,7 +64,7 @@ class _Insights:
         by: Literal["entity", "event_type", "key"] = "entity",
         sort: Literal["kg", "excess"] = "kg",
         size: Annotated[int, Query(ge=1, le=5000)] = 20,
-    ) -> Any:
+    ) -> Response:
         """Who makes the kilograms of the last days, largest first."""
         arguments = {"days": days, "as_of": _text(as_of), "by": by, "sort": sort, "size": size}
         return await self._call(request, "emissions_contributors", arguments)
@@ -76,7 +76,7 @@ class _Insights:
         as_of: date | None = None,
         entity: Name = None,
         event_type: Name = None,
-    ) -> Any:
+    ) -> Response:
         """Each of the last days, of all or of an entity or kind of work."""
         arguments = {
             "days": days,
@@ -88,7 +88,7 @@ class _Insights:
 
     async def sparks(
         self, request: Request, ids: str, points: Annotated[int, Query(ge=1, le=200)] = 50
-    ) -> Any:
+    ) -> Response:
         """The newest observations of several hotspots as ratios to what is usual.
 
         Raises:
@@ -105,15 +105,15 @@ class _Insights:
 
     async def series(
         self, request: Request, id: Id, points: Annotated[int, Query(ge=1, le=1000)] = 50
-    ) -> Any:
+    ) -> Response:
         """The observations behind a hotspot with what is usual."""
         return await self._call(request, "hotspot_series", {"id": id, "points": points})
 
-    async def history(self, request: Request, id: Id) -> Any:
+    async def history(self, request: Request, id: Id) -> Response:
         """Everything that happened to a hotspot, oldest first."""
         return await self._call(request, "hotspot_history", {"id": id})
 
-    async def waiting(self, request: Request) -> Any:
+    async def waiting(self, request: Request) -> Response:
         """How many events are held back, and how many notices there are of seven days."""
         return await self._call(request, "waiting", {})
 
@@ -127,8 +127,9 @@ class _Insights:
         selected = {"select": columns, "state": "eq.held", "order": "created_at.desc,event_id.desc"}
         return await self._rows(request, "quarantine", selected)
 
-    async def _call(self, request: Request, function: str, arguments: dict[str, Any]) -> Any:
-        return await self._behalf.call(self._token(request), function, arguments)
+    async def _call(self, request: Request, function: str, arguments: dict[str, Any]) -> Response:
+        answer = await self._behalf.answer(self._token(request), function, arguments)
+        return Response(answer, media_type="application/json")
 
     async def _rows(self, request: Request, table: str, selected: dict[str, str]) -> Any:
         return await self._behalf.rows(self._token(request), table, selected | {"limit": NEWEST})

@@ -16,6 +16,7 @@ TIMEOUT = httpx.Timeout(10, connect=3, pool=3)
 LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=30)
 TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
+_NO_JSON: Final = "Supabase answered something that is not JSON"
 _UNREACHABLE: Final = "Supabase cannot be reached; try again later"
 
 
@@ -47,7 +48,20 @@ class UserClient:
         Raises:
             Refused: the function or Supabase refused; the status is the one to answer with.
         """
-        return await self._send("POST", f"rpc/{function}", token, json=arguments)
+        return _content(await self._send("POST", f"rpc/{function}", token, json=arguments))
+
+    async def answer(self, token: str, function: str, arguments: Mapping[str, Any]) -> bytes:
+        """Call a SQL function as the caller; its answer as JSON text, which nobody here looks into.
+
+        Reading and writing a few hundred kB again would hold the event loop for some 25 ms.
+
+        Raises:
+            Refused: as `call`.
+        """
+        reply = await self._send("POST", f"rpc/{function}", token, json=arguments)
+        if not reply.headers.get("content-type", "").startswith("application/json"):
+            raise Refused(502, _NO_JSON)
+        return reply.content
 
     async def rows(self, token: str, table: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """The rows that the caller may see.
@@ -55,7 +69,7 @@ class UserClient:
         Raises:
             Refused: as `call`.
         """
-        rows: list[dict[str, Any]] = await self._send("GET", table, token, params=query)
+        rows: list[dict[str, Any]] = _content(await self._send("GET", table, token, params=query))
         return rows
 
     async def _send(
@@ -66,7 +80,7 @@ class UserClient:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> httpx.Response:
         if not self._key:
             raise Refused(503, "the relay has no SUPABASE_PUBLISHABLE_KEY: set it and start again")
         headers = {"apikey": self._key, "Authorization": f"Bearer {token}"}
@@ -83,7 +97,7 @@ class UserClient:
             )
             raise Refused(503, _UNREACHABLE) from exc
         if reply.is_success:
-            return _content(reply)
+            return reply
         raise refusal(reply.status_code, reply.content)
 
 
@@ -116,4 +130,4 @@ def _content(reply: httpx.Response) -> Any:
     try:
         return reply.json()
     except ValueError as exc:
-        raise Refused(502, "Supabase answered something that is not JSON") from exc
+        raise Refused(502, _NO_JSON) from exc
