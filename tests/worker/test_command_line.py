@@ -185,3 +185,12 @@ def waiting(tables: Table) -> None:
     ):
         assert time.monotonic() < deadline, "nobody waits for the lease"
         time.sleep(0.02)
+
+
+def test_a_scan_tells_everybody_from_which_ratios_on_it_calls_what_how(
+    env: dict[str, str], tables: Table, run: Run
+) -> None:
+    env |= {"WORKER_INFO_RATIO": "1.2", "WORKER_WARN_RATIO": "1.4", "WORKER_CRITICAL_RATIO": "2"}
+    assert run("scan")[0] == 0
+    (summary,) = tables.rows("select emissions_summary() -> 'limits' as limits")
+    assert summary["limits"] == {"info": 1.2, "warn": 1.4, "critical": 2.0}
