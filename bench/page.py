@@ -109,10 +109,8 @@ class Meter:
 
 
 @asynccontextmanager
-async def served(
-    backend: Supabase, publishable: str, **variables: str
-) -> AsyncIterator[tuple[str, Meter]]:
-    """The relay behind a meter: the address of the page, and the meter."""
+async def relayed(backend: Supabase, publishable: str, **variables: str) -> AsyncIterator[int]:
+    """A relay that is ready: its port."""
     port = machine.free_port()
     environment = {
         "SUPABASE_URL": backend.url,
@@ -130,6 +128,15 @@ async def served(
                     if reply.status_code == 200:
                         break
                 await asyncio.sleep(0.1)
+        yield port
+
+
+@asynccontextmanager
+async def served(
+    backend: Supabase, publishable: str, **variables: str
+) -> AsyncIterator[tuple[str, Meter]]:
+    """The relay behind a meter: the address of the page, and the meter."""
+    async with relayed(backend, publishable, **variables) as port:
         meter = Meter(port)
         async with await asyncio.start_server(meter.serve, "127.0.0.1", 0) as server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", meter

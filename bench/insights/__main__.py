@@ -28,7 +28,7 @@ from psycopg import sql
 from bench import machine
 from bench.emulated import Supabase, supabase
 from bench.insights.database import Size, fill
-from bench.page import PASSWORD, served, sign_up
+from bench.page import PASSWORD, relayed, sign_up
 from bench.processes import Failed
 from bench.results import FULL
 
@@ -99,10 +99,12 @@ async def measure(size: Size, rounds: int) -> dict[str, Any]:
             _tell(f"filled in {time.monotonic() - began:.0f} s")
             async with (
                 await psycopg.AsyncConnection.connect(project.dsn, autocommit=True) as connection,
-                served(project, project.publishable) as (address, _),
+                relayed(project, project.publishable) as port,
                 httpx.AsyncClient(trust_env=False, timeout=60) as client,
             ):
-                return await _asked(connection, project, address, client, rounds)
+                return await _asked(
+                    connection, project, f"http://127.0.0.1:{port}/", client, rounds
+                )
 
 
 async def _asked(
