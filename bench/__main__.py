@@ -25,7 +25,7 @@ ROUNDS = 5
 
 
 def main() -> int:
-    """Reads the arguments, runs, prints and writes."""
+    """Read the arguments, run, print and write."""
     options = _parser().parse_args()
     try:
         machine.raise_descriptor_limit()

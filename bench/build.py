@@ -20,7 +20,7 @@ def compiler() -> str:
     """The C compiler.
 
     Raises:
-        NoCompiler: there is none.
+        NoCompiler: There is none.
     """
     found = shutil.which("gcc") or shutil.which("cc")
     if found is None:
@@ -29,10 +29,10 @@ def compiler() -> str:
 
 
 def programs() -> None:
-    """Makes sure that both programs are there and as new as their sources.
+    """Make sure that both programs are there and as new as their sources.
 
     Raises:
-        NoCompiler: there is no compiler.
+        NoCompiler: There is no compiler.
         subprocess.CalledProcessError: it refuses the source.
     """
     FOLDER.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ class NoPlace(Exception):
 
 
 def main() -> int:
-    """Rewrites the pages."""
+    """Rewrite the pages."""
     results = Results.from_json(json.loads(FULL.read_text()))
     delivery = json.loads(DELIVERY.read_text())["figures"] if DELIVERY.exists() else {}
     for page, shown in ((FIGURES, figures(results, delivery)), (SIZES, loads(results))):
@@ -42,7 +42,7 @@ def filled(text: str, figures: str) -> str:
     """The text with the figures between its marks.
 
     Raises:
-        NoPlace: the marks are not there.
+        NoPlace: The marks are not there.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

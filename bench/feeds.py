@@ -25,7 +25,7 @@ def line(row: bytes) -> bytes:
 async def connected(
     port: int, encode: Encode, greeting: bytes = b"", *, answered: bool = False
 ) -> AsyncIterator[Publish]:
-    """Publishes over one TCP connection; rows are numbered from 0 on. `answered`: the server
+    """Publish over one TCP connection; rows are numbered from 0 on. `answered`: the server
     answers the greeting, and has to before anything is published."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(greeting)

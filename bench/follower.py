@@ -38,7 +38,7 @@ class Follower:
         return self.places[-1]
 
     async def reached(self, next: int, seconds: float) -> None:
-        """Returns when it expects that row or a later one."""
+        """Return when it expects that row or a later one."""
         async with asyncio.timeout(seconds), self._moved:
             await self._moved.wait_for(lambda: self.next >= next)
 

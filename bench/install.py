@@ -23,7 +23,7 @@ SECONDS = 300
 
 @functools.cache
 def npm_failure() -> str | None:
-    """Installs what the lock file names, unless it is there; what went wrong, None if nothing."""
+    """Install what the lock file names, unless it is there; what went wrong, None if nothing."""
     lock = JAVASCRIPT / "package-lock.json"
     done = JAVASCRIPT / "node_modules" / ".package-lock.json"
     if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
@@ -34,7 +34,7 @@ def npm_failure() -> str | None:
 
 @functools.cache
 def debian_failure() -> str | None:
-    """Downloads and unpacks Debian's packages without installing them; what went wrong."""
+    """Download and unpack Debian's packages without installing them; what went wrong."""
     done = DEBIAN / "done"
     if done.exists() and done.read_text() == " ".join(DEBIAN_PACKAGES):
         return None

@@ -38,7 +38,7 @@ class Load:
         return False
 
     async def end(self) -> dict[str, Any]:
-        """Closes the connections; what they got."""
+        """Close the connections; what they got."""
         self.program.signal(signal.SIGTERM)
         return await self.rest(READY_SECONDS)
 
@@ -56,7 +56,7 @@ async def load(port: int, clients: int, options: Sequence[str]) -> AsyncIterator
     """`clients` connections to that port.
 
     Raises:
-        Failed: not all of them could be opened.
+        Failed: Not all of them could be opened.
     """
     command = [str(build.WSLOAD), "-p", str(port), "-c", str(clients), "-t", "3600"]
     # One address has ports for 28,000 connections, and closed ones keep theirs for a minute.

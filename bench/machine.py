@@ -42,12 +42,12 @@ def pinned(core: int) -> Callable[[], None]:
 
 
 def pin_down() -> None:
-    """Keeps this process, where the publishers run, on the core of everything else."""
+    """Keep this process, where the publishers run, on the core of everything else."""
     os.sched_setaffinity(0, {cores()[1]})
 
 
 def raise_descriptor_limit() -> int:
-    """Allows this process and its children as many open files as the system lets them have."""
+    """Allow this process and its children as many open files as the system lets them have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -57,7 +57,7 @@ def free_port() -> int:
     """A port that nobody listens on, outside the range of outgoing connections.
 
     Raises:
-        OSError: none was found.
+        OSError: None was found.
     """
     for port in random.SystemRandom().sample(PORTS, 100):
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -156,7 +156,7 @@ async def sign_up(backend: Supabase) -> str:
 
 
 async def sign_in(page: Page, address: str, email: str) -> None:
-    """Signs in by the form, which is no part of what is measured."""
+    """Sign in by the form, which is no part of what is measured."""
     await page.goto(address)
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
@@ -186,7 +186,7 @@ async def heap_mib(page: Page) -> float:
 
 
 async def change(connection: psycopg.AsyncConnection[Any], seconds: float) -> int:
-    """Writes at the rate for so long; how many rows."""
+    """Write at the rate for so long; how many rows."""
     began, written, newest = time.monotonic(), 0, MANY * 10
     while (passed := time.monotonic() - began) < seconds:
         due = int(passed * RATE) - written
@@ -258,7 +258,7 @@ async def many(page: Page, meter: Meter) -> dict[str, float]:
 
 
 def main() -> None:
-    """Parses the arguments, measures, prints and writes."""
+    """Parse the arguments, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.page", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of changes (60)")
     figures = asyncio.run(measure(parser.parse_args().seconds))

@@ -38,7 +38,7 @@ COLOURS = 256  # the page has fewer, but for the smoothed edges of letters
 
 
 async def write_events(backend: Supabase) -> None:
-    """Inserts the made-up events, as a program of the project would."""
+    """Insert the made-up events, as a program of the project would."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     made = [
         row(each, f"picture-{day}-{number}")
@@ -64,7 +64,7 @@ async def write_events(backend: Supabase) -> None:
 
 
 async def scan(environment: Mapping[str, str]) -> None:
-    """Judges everything that is there."""
+    """Judge everything that is there."""
     command = [sys.executable, "-m", "worker", "scan"]
     async with started("scan", command, core=machine.cores()[1], environment=environment) as one:
         if await one.process.wait() != 0:
@@ -90,7 +90,7 @@ async def tab(
 
 
 async def settled(page: Page) -> None:
-    """Waits until the page has loaded what it shows."""
+    """Wait until the page has loaded what it shows."""
     await page.wait_for_load_state("networkidle")
     await expect(page.get_by_text("Loading")).to_have_count(0, timeout=SOON_MS)
     await page.evaluate("document.fonts.ready")
@@ -164,7 +164,7 @@ async def pictures(folder: Path) -> None:
 
 
 def main() -> None:
-    """Parses the arguments and makes the pictures."""
+    """Parse the arguments and make the pictures."""
     parser = argparse.ArgumentParser(prog="python -m bench.pictures", description=__doc__)
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder (docs/pictures)")
     folder = parser.parse_args().into.resolve()

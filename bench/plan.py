@@ -247,7 +247,7 @@ def named(names: Sequence[str]) -> list[Contestant]:
     """The contestants of those names, the floor among them since the others are compared with it.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: There is none of that name.
     """
     known = {contestant.name: contestant for contestant in CONTESTANTS}
     wanted = {CONTESTANTS[0].name, *names}

@@ -25,10 +25,10 @@ class NoMatplotlib(Exception):
 
 
 def draw(results: Results, folder: Path = FOLDER) -> list[Path]:
-    """Draws the figures with 1,000 clients; the files.
+    """Draw the figures with 1,000 clients; the files.
 
     Raises:
-        NoMatplotlib: it is not installed.
+        NoMatplotlib: It is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -49,7 +49,7 @@ class Program:
         """The next line that it prints; it was started with `piped`.
 
         Raises:
-            Failed: it ended or said nothing for so long.
+            Failed: It ended or said nothing for so long.
         """
         output = self.process.stdout
         assert output is not None, "not piped"
@@ -63,10 +63,10 @@ class Program:
         return line.decode().rstrip()
 
     async def listens(self, port: int, seconds: float = START_SECONDS) -> None:
-        """Returns when it accepts connections.
+        """Return when it accepts connections.
 
         Raises:
-            Failed: it ended or does not accept any within that time.
+            Failed: It ended or does not accept any within that time.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -86,19 +86,19 @@ class Program:
         return f": {text[-800:]}" if text else ""
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends it a signal, unless it has ended."""
+        """Send it a signal, unless it has ended."""
         # Not by the process itself, which looks for its end first and so hides it from asyncio.
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        """Ends it at once, as if the machine had died."""
+        """End it at once, as if the machine had died."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Ends it with all its descendants, by force if it takes longer."""
+        """End it with all its descendants, by force if it takes longer."""
         self.signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -28,7 +28,7 @@ class Results:
     failures: list[str] = field(default_factory=list)
 
     def note(self, scenario: str, contestant: str, round: int, figures: Mapping[str, Any]) -> None:
-        """Adds a run."""
+        """Add a run."""
         about = {"scenario": scenario, "contestant": contestant, "round": round}
         self.runs.append(about | dict(figures))
 
@@ -52,7 +52,7 @@ class Results:
         return cls(about, content["runs"], content["skipped"], content["failures"])
 
     def write(self, path: Path) -> None:
-        """Writes the file."""
+        """Write the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.as_json(), indent=1) + "\n")
 

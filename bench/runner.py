@@ -12,7 +12,7 @@ from bench.results import Results
 
 
 async def run(steps: Sequence[Step], results: Results, limit: float | None) -> None:
-    """Adds what was measured to the results; `limit` is the number of seconds after which no
+    """Add what was measured to the results; `limit` is the number of seconds after which no
     other round begins."""
     began = round_began = time.monotonic()
     left, current = sum(step.seconds for step in steps), 0

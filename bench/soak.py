@@ -62,7 +62,7 @@ class Writer:
         self.changes = 0
 
     async def run(self) -> None:
-        """Writes until cancelled."""
+        """Write until cancelled."""
         async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             began = time.monotonic()
             while True:
@@ -146,7 +146,7 @@ def grown(samples: list[Sample], count: int) -> float:
 
 
 def main() -> int:
-    """Reads the arguments, measures, prints and writes."""
+    """Read the arguments, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--rate", type=float, default=200.0, help="changes a second")

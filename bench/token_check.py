@@ -28,7 +28,7 @@ def measured(count: int = TOKENS) -> dict[str, float]:
     """Microseconds for one check, by algorithm.
 
     Raises:
-        BadToken: a token is not accepted.
+        BadToken: A token is not accepted.
     """
     elliptic = ec.generate_private_key(ec.SECP256R1())
     rivest = rsa.generate_private_key(65537, 2048)

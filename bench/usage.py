@@ -50,7 +50,7 @@ class Growth:
 
 @asynccontextmanager
 async def growth(pids: Iterable[int]) -> AsyncIterator[Growth]:
-    """Watches the memory of the processes until the block ends."""
+    """Watch the memory of the processes until the block ends."""
     watched, found = tuple(pids), Growth()
     first = memory_kib(watched)
 

@@ -72,7 +72,11 @@ class Child:
         return text.encode() in self.log.read_bytes()[since:]
 
     def await_line(self, text: str, seconds: float) -> None:
-        """Block until the output has the text. Raises RuntimeError with the end of the log."""
+        """Block until the output has the text.
+
+        Raises:
+            RuntimeError: It does not in time; the message ends with the end of the log.
+        """
         deadline = time.monotonic() + seconds
         while not self.logged(text):
             if not self.runs or time.monotonic() > deadline:

@@ -38,14 +38,14 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asks for the upgrade."""
+        """Ask for the upgrade."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._protocol.send_request(self._protocol.connect())
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Hands on what is in it."""
+        """Hand on what is in it."""
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Response):
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._protocol.receive_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tells the code."""
+        """Tell the code."""
         if not self.lost.done():
             self.lost.set_result(self._protocol.close_code or 1006)
 

@@ -62,7 +62,11 @@ class Relay:
         self._child.start()
 
     async def serves(self) -> None:
-        """Return when it accepts connections. Raises RuntimeError when it does not."""
+        """Return when it accepts connections.
+
+        Raises:
+            RuntimeError: It does not within `START_SECONDS`.
+        """
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

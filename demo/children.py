@@ -38,7 +38,8 @@ class Child:
     async def keep_running(self) -> None:
         """Run the part until `stop`.
 
-        Raises GivesUp when it cannot even start, or at the fifth death within a minute.
+        Raises:
+            GivesUp: It cannot even start, or has died five times within a minute.
         """
         deaths: deque[float] = deque(maxlen=RESTARTS)
         started = time.monotonic()

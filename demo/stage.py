@@ -200,7 +200,11 @@ def say(who: str, line: str) -> None:
 
 
 async def answer(url: str, name: str) -> None:
-    """Return when `url` answers 200. Raises StageError when it does not in time."""
+    """Return when `url` answers 200.
+
+    Raises:
+        StageError: It does not answer so in time.
+    """
     deadline = time.monotonic() + READY_SECONDS
     async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
         while time.monotonic() < deadline:
@@ -251,7 +255,11 @@ def state_of(path: Path) -> tuple[int, int] | None:
 
 
 async def rewritten(path: Path, former: tuple[int, int] | None) -> None:
-    """Return when `path` is there and not as before. Raises StageError when it is not in time."""
+    """Return when `path` is there and not as before.
+
+    Raises:
+        StageError: It is not there in time.
+    """
     deadline = time.monotonic() + READY_SECONDS
     while await asyncio.to_thread(state_of, path) in (None, former):
         if time.monotonic() > deadline:

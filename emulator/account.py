@@ -67,7 +67,8 @@ def can_enter(directory: Path, account: Account) -> bool:
 def make_private(directory: Path, account: Account | None) -> None:
     """Make `directory`, or take it as it is when it is ours: mode 0700, owned by `account`.
 
-    Raises PlaceRefused when it is something else, or somebody else's.
+    Raises:
+        PlaceRefused: It is something else, or somebody else's.
     """
     owner = os.geteuid() if account is None else account.uid
     try:

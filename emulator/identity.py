@@ -65,8 +65,9 @@ class Keys:
     def identify(self, token: str) -> Identity:
         """Who holds `token`: an sb_ key, a legacy JWT key or a user token.
 
-        Raises InvalidToken unless it is one of our keys, or a JWT signed by this project, not
-        expired, with the claims `role` and `exp`.
+        Raises:
+            InvalidToken: It is neither one of our keys nor a JWT signed by this project, not
+                expired, with the claims `role` and `exp`.
         """
         if _same(token, self.publishable):
             return Identity("anon", {"role": "anon"})

@@ -22,7 +22,8 @@ class KeysUnreadable(Exception):
 def load_or_create(path: Path) -> Keys:
     """The keys in `path`, or new ones, written there with mode 0600.
 
-    Raises KeysUnreadable when the file holds something else.
+    Raises:
+        KeysUnreadable: The file holds something else.
     """
     try:
         return load(path)

@@ -33,7 +33,7 @@ from emulator.wire import HttpConnection, WebSocketConnection
 
 @asynccontextmanager
 async def mount_realtime(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
-    """Serves /realtime/v1 while it is entered."""
+    """Serve /realtime/v1 while it is entered."""
     database = project.database
     served = Realtime(
         database.dsn("postgres"),
@@ -246,7 +246,11 @@ def require(database: Database) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ServingFailed when the port is taken."""
+    """A listening socket.
+
+    Raises:
+        ServingFailed: The port is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -36,7 +36,11 @@ class SigningKey:
 
     @cached_property
     def pair(self) -> ec.EllipticCurvePrivateKey:
-        """The key itself; raises TypeError when `private` is of another kind."""
+        """The key itself.
+
+        Raises:
+            TypeError: `private` is of another kind.
+        """
         key = serialization.load_pem_private_key(self.private.encode(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError("the signing key is not an elliptic curve key")

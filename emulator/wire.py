@@ -47,7 +47,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     async def write(self, frames: bytes) -> None:
-        """Write encoded frames once there is room. Raises WebSocketDisconnect when it is over."""
+        """Write encoded frames once there is room.
+
+        Raises:
+            WebSocketDisconnect: It is over.
+        """
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.transport.is_closing():
             raise WebSocketDisconnect(GONE)

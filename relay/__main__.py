@@ -23,7 +23,7 @@ PROGRAM: Final = "hotspot-relay"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments name and returns its exit status."""
+    """Run the command that the arguments name and return its exit status."""
     try:
         options = _parser(os.environ).parse_args(arguments)
         if options.listener is None:  # else the parent has said it

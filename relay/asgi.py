@@ -17,7 +17,7 @@ def create() -> FastAPI:
     """An application with the settings of the environment; a part that dies ends the process.
 
     Raises:
-        SettingsError: a variable is missing or has a bad value.
+        SettingsError: A variable is missing or has a bad value.
     """
     settings = Settings.from_env(os.environ)
     configure(settings.server.log_format)

@@ -44,7 +44,7 @@ def _with_fields(record: logging.LogRecord) -> bool:
 
 
 def quieten() -> None:
-    """Sets the levels of the loggers of libraries, and takes queries out of uvicorn's lines."""
+    """Set the levels of the loggers of libraries, and take queries out of uvicorn's lines."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # At DEBUG it writes addresses with the key in them, and messages with tokens.
     logging.getLogger("websockets").setLevel(logging.INFO)
@@ -59,12 +59,12 @@ def quieten() -> None:
 
 
 def no_refusal(record: logging.LogRecord) -> bool:
-    """Drops the line about a refused handshake, which is no error and anybody's to make."""
+    """Drop the line about a refused handshake, which is no error and anybody's to make."""
     return record.msg != _AFTER_REFUSAL
 
 
 def without_queries(record: logging.LogRecord) -> bool:
-    """Shortens addresses in what a line is made of; lets every line pass."""
+    """Shorten addresses in what a line is made of; lets every line pass."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             _QUERY.sub("?...", each) if isinstance(each, str) else each for each in record.args

@@ -106,10 +106,10 @@ class Relay:
         self.metrics: Final = self._make_metrics()
 
     async def run(self) -> NoReturn:
-        """Runs all parts until one fails or the task is cancelled.
+        """Run all parts until one fails or the task is cancelled.
 
         Raises:
-            ExceptionGroup: a part died.
+            ExceptionGroup: A part died.
         """
         apply()
         if (trouble := key_trouble(self._key, time.time())) is not None:

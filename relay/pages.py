@@ -36,7 +36,7 @@ _TYPES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def add_pages(app: FastAPI, settings: Settings, allows: Allows) -> None:
-    """Adds `/`, `/web/` and what they need to the application."""
+    """Add `/`, `/web/` and what they need to the application."""
     page_headers = {**_HEADERS, "Content-Security-Policy": content_policy(settings.project.url)}
     config = {
         "auth": "required" if settings.access.required else "off",

@@ -68,12 +68,12 @@ class _Accepted(socket.socket):
         self._gone: Callable[[], None] | None = gone
 
     def close(self) -> None:
-        """Lets go of it, as asyncio does."""
+        """Let go of it, as asyncio does."""
         super().close()
         self._tell()
 
     def detach(self) -> int:
-        """Lets go of it, as uvloop does, which closes the descriptor itself."""
+        """Let go of it, as uvloop does, which closes the descriptor itself."""
         descriptor = super().detach()
         self._tell()
         return descriptor
@@ -110,13 +110,13 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Accept no more."""
         if self._open:
             self._open = False
             self._stop_listening()
 
     async def wait_closed(self) -> None:
-        """Returns when what was accepted has its protocol."""
+        """Return when what was accepted has its protocol."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _listen(self) -> None:
@@ -192,7 +192,7 @@ BACKLOG = 4096
 
 
 def run(settings: Settings, count: int = 1) -> int:
-    """Serves with so many processes until SIGTERM, Ctrl-C or the death of a part, and returns the
+    """Serve with so many processes until SIGTERM, Ctrl-C or the death of a part, and return the
     exit status."""
     quieten()
     if (trouble := SERVER.trouble()) is not None:
@@ -215,7 +215,7 @@ def run(settings: Settings, count: int = 1) -> int:
 
 
 def run_on(settings: Settings, listener: socket.socket) -> int:
-    """Serves the listening socket, as `run` does."""
+    """Serve the listening socket, as `run` does."""
     quieten()
     _allow_descriptors()
     failures: list[str] = []
@@ -273,7 +273,7 @@ class Server(uvicorn.Server):
         self._clients = clients
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts the application, then accepts."""
+        """Start the application, then accepts."""
         await super().startup([])
         protocol = partial(
             cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class),
@@ -288,7 +288,7 @@ class Server(uvicorn.Server):
         self.servers = cast(list[asyncio.Server], acceptors)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting, closes the clients, then everything else."""
+        """Stop accepting, close the clients, then everything else."""
         for server in self.servers:
             server.close()
         for listener in sockets or ():

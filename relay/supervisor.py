@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def run(listeners: Sequence[socket.socket]) -> int:
-    """Keeps a relay on each of the listening sockets until a signal comes; the exit status."""
+    """Keep a relay on each of the listening sockets until a signal comes; the exit status."""
     return asyncio.run(_Supervisor(listeners).run())
 
 

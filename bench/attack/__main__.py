@@ -24,7 +24,7 @@ SEED = 6
 
 
 async def main() -> None:
-    """Attacks until SIGTERM, and says what it did."""
+    """Attack until SIGTERM, and say what it did."""
     parser = argparse.ArgumentParser(description="Hostile clients for the benchmark.")
     parser.add_argument("port", type=int)
     parser.add_argument("--per-second", type=float, default=100.0, help="attacks begun (100)")

@@ -86,7 +86,7 @@ class Attacker:
 
 
 async def send(connection: socket.socket, data: bytes) -> None:
-    """Sends all of it."""
+    """Send all of it."""
     await asyncio.get_running_loop().sock_sendall(connection, data)
 
 

@@ -33,10 +33,10 @@ class Campaign:
         self._left_out = 0
 
     async def run(self, over: asyncio.Event) -> dict[str, object]:
-        """Attacks until it is over; what was done.
+        """Attack until it is over; what was done.
 
         Raises:
-            ExceptionGroup: an attack went wrong by itself.
+            ExceptionGroup: An attack went wrong by itself.
         """
         began = time.monotonic()
         async with asyncio.TaskGroup() as attacks:

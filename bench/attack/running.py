@@ -36,10 +36,10 @@ class Attack:
     program: Program
 
     async def end(self) -> Done:
-        """Ends it.
+        """End it.
 
         Raises:
-            Failed: it was none, or not all that was wanted of it.
+            Failed: It was none, or not all that was wanted of it.
         """
         self.program.signal(signal.SIGTERM)
         report = json.loads(await self.program.line(END_SECONDS))

@@ -94,7 +94,7 @@ async def unread(attacker: Attacker) -> None:
 
 
 async def vanishes(attacker: Attacker) -> None:
-    """Asks for much or for what there is not, and is gone in the middle of the answer."""
+    """Ask for much or for what there is not, and is gone in the middle of the answer."""
     async with attacker.upgraded(attacker.random.choice(payloads.QUERIES)) as connection:
         await receive(connection, UNANSWERED_SECONDS)
 
@@ -109,7 +109,7 @@ async def made_up_seqs(attacker: Attacker) -> None:
 
 
 async def state_reads(attacker: Attacker) -> None:
-    """Asks for the state of what nobody else asks for, and is gone."""
+    """Ask for the state of what nobody else asks for, and is gone."""
     async with attacker.upgraded(
         f"?last=1000&entity={_name(attacker)}", signed_in=True, subprotocol="relay.v1"
     ):

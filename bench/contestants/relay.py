@@ -34,7 +34,7 @@ class Upstream:
     http: httpx.AsyncClient = field(repr=False)
 
     async def publish(self, count: int, per_second: float) -> None:
-        """Sends so many rows at that rate; returns when they were sent."""
+        """Send so many rows at that rate; returns when they were sent."""
         asked = {"rows": count, "per_second": per_second, "per_message": ROWS_PER_MESSAGE}
         answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
         answer.raise_for_status()
@@ -82,7 +82,7 @@ async def relay(
     client costs it a system call.
 
     Raises:
-        Failed: it does not get ready.
+        Failed: It does not get ready.
     """
     environment = {
         "SUPABASE_URL": url,

@@ -36,7 +36,7 @@ PARTS: dict[str, dict[str, Callable[[], Awaitable[Figures]]]] = {
 
 
 def main() -> int:
-    """Reads the arguments, measures, prints and writes."""
+    """Read the arguments, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.delivery", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="by default all")
     parts = parser.parse_args().parts or list(PARTS)

@@ -36,10 +36,10 @@ class Arrivals:
     at: dict[int, float] = field(default_factory=dict)
 
     async def whole(self, rows: int, seconds: float) -> None:
-        """Returns when so many have arrived.
+        """Return when so many have arrived.
 
         Raises:
-            Failed: they do not.
+            Failed: They do not.
         """
         until = time.monotonic() + seconds
         while len(self.at) < rows:

@@ -24,7 +24,7 @@ async def measure(clients: int = CLIENTS, missed: int = MISSED) -> Figures:
     """How long it takes until all have all, and by how much the relay grows.
 
     Raises:
-        Failed: somebody did not resume, or missed a change.
+        Failed: Somebody did not resume, or missed a change.
     """
     async with upstream() as supabase:
         port = machine.free_port()

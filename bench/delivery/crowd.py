@@ -39,10 +39,10 @@ def groups(places: Sequence[Place], clients: int) -> list[Group]:
 
 
 async def resume(port: int, crowd: Sequence[Group], last: int) -> Returned:
-    """Returns when every client has all rows from its place up to that one.
+    """Return when every client has all rows from its place up to that one.
 
     Raises:
-        Failed: they do not get there.
+        Failed: They do not get there.
     """
     async with AsyncExitStack() as stack:
         coming = (stack.enter_async_context(_come(port, each, last)) for each in crowd)

@@ -33,7 +33,7 @@ async def added(rows: int = ROWS) -> Figures:
     one client, in milliseconds.
 
     Raises:
-        Failed: a row did not arrive at one of them.
+        Failed: A row did not arrive at one of them.
     """
     port = machine.free_port()
     async with supabase() as project, relay(project.url, project.key, port):
@@ -57,7 +57,7 @@ async def to_socket(rows: int = ROWS, clients: int = CLIENTS) -> Figures:
     """From before the INSERT, which its transaction commits, to the clients, in milliseconds.
 
     Raises:
-        Failed: a row did not arrive.
+        Failed: A row did not arrive.
     """
     port = machine.free_port()
     keys = ("--seq-key", "id", "--time-key", "event_id", "-e", str(rows))
@@ -81,7 +81,7 @@ async def to_socket(rows: int = ROWS, clients: int = CLIENTS) -> Figures:
 
 
 async def _write(project: Supabase, rows: int) -> list[float]:
-    """Writes so many rows, one to a transaction; when each was begun."""
+    """Write so many rows, one to a transaction; when each was begun."""
     began: list[float] = []
     async with await psycopg.AsyncConnection.connect(project.dsn, autocommit=True) as connection:
         start = time.monotonic()

@@ -30,7 +30,7 @@ async def measure(clients: int = CLIENTS, *, cold: bool) -> Figures:
     starts only when the first one is dead, so that it remembers nothing.
 
     Raises:
-        Failed: somebody did not resume, or missed a change.
+        Failed: Somebody did not resume, or missed a change.
     """
     async with upstream() as supabase, AsyncExitStack() as relays:
         other = machine.free_port()

@@ -136,7 +136,7 @@ async def fill(project: Supabase, size: Size, folder: Path, tell: Tell) -> None:
     """Fill an empty database.
 
     Raises:
-        Failed: the worker failed, or did not find one hotspot for each supplier.
+        Failed: The worker failed, or did not find one hotspot for each supplier.
     """
     file = folder / "templates.csv"
     write_file(file, size, datetime.now(UTC))

@@ -30,7 +30,7 @@ class Follower(WSListener):
 
 
 async def main(port: int, feed_port: int) -> None:
-    """Serves until the process is ended."""
+    """Serve until the process is ended."""
     transports: set[WSTransport] = set()
 
     async def take(row: str) -> None:

@@ -14,7 +14,7 @@ BACKLOG = 1024  # the default of 100 makes many wait for a second
 
 
 async def main(port: int, feed_port: int) -> None:
-    """Serves until the process is ended."""
+    """Serve until the process is ended."""
     connections: set[ServerConnection] = set()
 
     async def follow(connection: ServerConnection) -> None:

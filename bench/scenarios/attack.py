@@ -49,7 +49,7 @@ class Scene:
     course: Course
 
     async def follow(self, clients: Load) -> float:
-        """Publishes the rows and waits until all have them; how busy the relay was, 1 at most."""
+        """Publish the rows and wait until all have them; how busy the relay was, 1 at most."""
         used, began = usage.processor_us([self.program.pid]), time.monotonic()
         await self.supabase.publish(self.course.rows, ROWS_PER_SECOND)
         used = usage.processor_us([self.program.pid]) - used
@@ -58,7 +58,7 @@ class Scene:
         return share
 
     async def warm_up(self, attackers: list[str]) -> None:
-        """Leaves the relay with as many rows as it ever shows, and with all that it keeps for
+        """Leave the relay with as many rows as it ever shows, and with all that it keeps for
         clients of any kind once it has seen some."""
         await self.supabase.publish(MOST_SHOWN, 0)
         async with attacking(self.port, self.course.per_second, attackers) as attack:
@@ -106,7 +106,7 @@ async def measure(course: Course | None = None) -> Figures:
     """Latency in peace and under attack, and the relay's memory.
 
     Raises:
-        Failed: a client lost something, or the attack was none.
+        Failed: A client lost something, or the attack was none.
     """
     course, port = course or Course(), machine.free_port()
     async with (
@@ -139,7 +139,7 @@ def latency(got: dict[str, Any]) -> Figures:
     """What the load generator saw.
 
     Raises:
-        Failed: something was lost.
+        Failed: Something was lost.
     """
     if lost := {name: got[name] for name in LOST if got[name]}:
         raise Failed(f"not delivered as published: {lost}")

@@ -21,7 +21,7 @@ async def measure(contestant: Contestant) -> Figures:
     """The others' latency with and without the blocked ones, each on a fresh server.
 
     Raises:
-        Failed: there was no result at all.
+        Failed: There was no result at all.
     """
     async with contestant.running() as server:
         alone = await _run(server, CLIENTS - BLOCKED, 0)

@@ -16,7 +16,7 @@ async def measure(contestant: Contestant) -> Figures:
     """Clients that connect, 256 at a time, and say nothing.
 
     Raises:
-        Failed: one of them is refused.
+        Failed: One of them is refused.
     """
     async with contestant.running() as server:
         await asyncio.sleep(SETTLE_SECONDS)

@@ -13,7 +13,7 @@ async def measure(contestant: Contestant) -> Figures:
     """Processor time per row of the second burst; the first one warms up.
 
     Raises:
-        Failed: it did not deliver everything in order.
+        Failed: It did not deliver everything in order.
     """
     async with contestant.running() as server:
         for _ in range(2):

@@ -43,7 +43,7 @@ async def measure(contestant: Contestant, wanted: Size) -> Figures:
     """Everything about it at that size, with fresh connections for each part.
 
     Raises:
-        Failed: it did not deliver everything in order, or counted otherwise than its clients.
+        Failed: It did not deliver everything in order, or counted otherwise than its clients.
     """
     async with contestant.running() as server:
         counted = await server.deliveries() if server.deliveries else 0
@@ -62,7 +62,7 @@ async def deliver(
     """Publishes; microseconds of processor time until all was delivered, and what clients got.
 
     Raises:
-        Failed: something is missing, out of order or twice.
+        Failed: Something is missing, out of order or twice.
     """
     pids = server.pids
     before = usage.processor_us(pids)

@@ -26,7 +26,7 @@ async def measure(contestant: Contestant) -> Figures:
     """What filters cost beside a single one, each on a fresh server.
 
     Raises:
-        Failed: somebody did not get everything in order.
+        Failed: Somebody did not get everything in order.
     """
     one = await _run(contestant, SHARED)
     many = await _run(contestant, DISTINCT)

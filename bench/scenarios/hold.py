@@ -35,7 +35,7 @@ class Probes:
     longest: float = 0.0
 
     async def ask(self, client: ClientConnection, number: int) -> None:
-        """Asks at a steady rate until cancelled."""
+        """Ask at a steady rate until cancelled."""
         await asyncio.sleep(EVERY_SECONDS * number / PROBES)
         while True:
             began = time.monotonic()
@@ -77,7 +77,7 @@ async def measure(contestant: Contestant) -> Figures:
     """The longest answer while nothing is published, and in bursts.
 
     Raises:
-        Failed: the clients did not get everything in order.
+        Failed: The clients did not get everything in order.
     """
     async with contestant.running() as server, probing(server.port) as probes:
         quiet = await probes.during(asyncio.sleep(QUIET_SECONDS))

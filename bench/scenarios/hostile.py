@@ -34,7 +34,7 @@ async def measure(way: str, trial: Trial | None = None) -> Figures:
     """Latency in peace and beside him, and by how much he makes the relay grow.
 
     Raises:
-        Failed: a client lost something, or he did nothing.
+        Failed: A client lost something, or he did nothing.
     """
     trial, port = trial or Trial(), machine.free_port()
     async with (
@@ -75,7 +75,7 @@ async def measure(way: str, trial: Trial | None = None) -> Figures:
 
 
 async def _published(supabase: Upstream, port: int, rows: int, options: Sequence[str]) -> None:
-    """Publishes so many rows at once; returns when the relay has sent them to who follows."""
+    """Publish so many rows at once; returns when the relay has sent them to who follows."""
     async with load(port, 1, (*options, "-e", str(rows))) as follower:
         await supabase.publish(rows, 0)
         if not await follower.complete(PATIENCE_SECONDS):

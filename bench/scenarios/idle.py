@@ -26,7 +26,7 @@ async def measure(
     """Memory for each connection when all have come, and after a while.
 
     Raises:
-        Failed: one of them is refused or ended, or they take more than `most_kib` each.
+        Failed: One of them is refused or ended, or they take more than `most_kib` each.
     """
     async with contestant.running() as server:
         await asyncio.sleep(SETTLE_SECONDS)

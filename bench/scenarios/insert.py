@@ -22,7 +22,7 @@ async def measure() -> Figures:
     """Microseconds for a row, in the table as it is and in one like it without triggers.
 
     Raises:
-        Failed: the database refuses something.
+        Failed: The database refuses something.
     """
     async with supabase() as running:
         try:

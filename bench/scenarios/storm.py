@@ -29,7 +29,7 @@ async def measure(clients: int = CLIENTS) -> Figures:
     """How long it took until all were back, and had everything; changes lost.
 
     Raises:
-        Failed: not all of them came back, or something was lost.
+        Failed: Not all of them came back, or something was lost.
     """
     port = machine.free_port()
     async with (

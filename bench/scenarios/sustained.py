@@ -15,7 +15,7 @@ async def measure(contestant: Contestant, seconds: float) -> Figures:
     """Latency and cost.
 
     Raises:
-        Failed: it did not deliver everything in order, or counted otherwise than its clients.
+        Failed: It did not deliver everything in order, or counted otherwise than its clients.
     """
     rows = round(ROWS_PER_SECOND * seconds)
     async with contestant.running() as server:

@@ -14,7 +14,7 @@ async def measure() -> Figures:
     """Microseconds for one check, on the core of the servers.
 
     Raises:
-        Failed: there is no result.
+        Failed: There is no result.
     """
     command = [sys.executable, "-m", "bench.token_check"]
     async with started("token_check", command, core=machine.cores()[0], piped=True) as program:

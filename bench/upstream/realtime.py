@@ -44,7 +44,7 @@ class Realtime:
         self._sending = asyncio.Lock()
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serves one connection until it ends."""
+        """Serve one connection until it ends."""
         await socket.accept()
         listener = Listener(socket)
         self._listeners.add(listener)
@@ -58,13 +58,13 @@ class Realtime:
             self._listeners.discard(listener)
 
     async def rows(self, rows: Sequence[Row], per_message: int) -> None:
-        """Sends what one transaction wrote, so many rows to a broadcast."""
+        """Send what one transaction wrote, so many rows to a broadcast."""
         changes = list(wire.rows_changed(rows))
         parts = [changes[at : at + per_message] for at in range(0, len(changes), per_message)]
         await self._send(changes, [wire.announcement(part) for part in parts])
 
     async def beat(self, instance: str, beat: int, now: float) -> None:
-        """Sends a heartbeat row."""
+        """Send a heartbeat row."""
         changed = wire.beaten(instance, beat, now)
         await self._send([changed], [wire.announcement([changed])])
 

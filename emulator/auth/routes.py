@@ -202,7 +202,7 @@ RECONNECT_SECONDS = 1.0
 
 @asynccontextmanager
 async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
-    """Serves /auth/v1 while it is entered."""
+    """Serve /auth/v1 while it is entered."""
     pool: Pool = CheckedPool(
         project.database.dsn(SUPERUSER),
         min_size=0,  # most projects never sign anybody in

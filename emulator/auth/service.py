@@ -195,7 +195,11 @@ class Service:
 
 
 def user_id(text: object) -> uuid.UUID:
-    """The id in `text`; raises AuthError when it is none."""
+    """The id in `text`.
+
+    Raises:
+        AuthError: It is none.
+    """
     try:
         return uuid.UUID(str(text))
     except ValueError as exc:

@@ -40,9 +40,11 @@ async def start(connection: Connection, user_id: uuid.UUID) -> Session:
 async def refreshed(connection: Connection, token: str) -> Session:
     """The session of `token`, with a new token in its place.
 
-    A token that was used gives its successor again as long as that was not used. Raises AuthError
-    for one that is unknown, and for one that was used longer ago: whoever has that may have stolen
-    it, and so no token of the session is good from then on.
+    A token that was used gives its successor again as long as that was not used.
+
+    Raises:
+        AuthError: The token is unknown, or was used longer ago: whoever has that
+            may have stolen it, and so no token of the session is good from then on.
     """
     cursor = await connection.execute(
         "select r.session_id, s.user_id, r.revoked,"

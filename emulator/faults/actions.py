@@ -31,7 +31,7 @@ where datname = current_database() and application_name like %s
 
 @asynccontextmanager
 async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
-    """Serves the control endpoint and does what it is told to PostgreSQL, while it is entered."""
+    """Serve the control endpoint and do what it is told to PostgreSQL, while it is entered."""
     faults, loop, changed = project.faults, asyncio.get_running_loop(), asyncio.Event()
     stop = faults.on_change(lambda: loop.call_soon_threadsafe(changed.set))
     async with asyncio.TaskGroup() as tasks:

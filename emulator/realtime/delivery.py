@@ -204,7 +204,11 @@ def _passage(change: Change) -> gate.Passage[Change]:
 
 
 def _types(changes: Iterable[Change], tables: Mapping[int, Table]) -> dict[int, str]:
-    """SQL names of the types in `changes`; raises PollLost when a table is not the same now."""
+    """SQL names of the types in `changes`.
+
+    Raises:
+        PollLost: A table is not the same now.
+    """
     types: dict[int, str] = {}
     for relation in {id(change.relation): change.relation for change in changes}.values():
         table = tables.get(relation.oid)

@@ -126,7 +126,11 @@ class ProtocolError(Exception):
 
 
 def decode(frame: bytes) -> Message:
-    """The one message in `frame`; raises ProtocolError when it is none."""
+    """The one message in `frame`.
+
+    Raises:
+        ProtocolError: It is none.
+    """
     reader = _Reader(frame)
     try:
         return _decode(reader)

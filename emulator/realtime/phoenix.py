@@ -55,7 +55,11 @@ def version(requested: str | None) -> Version | None:
 
 
 def decode(vsn: Version, frame: str | bytes) -> Message:
-    """The message in `frame`; raises MalformedFrame when there is none."""
+    """The message in `frame`.
+
+    Raises:
+        MalformedFrame: There is none.
+    """
     if vsn == "2.0.0" and isinstance(frame, bytes):
         return _decode_binary(frame)
     try:

@@ -30,12 +30,20 @@ class Typed:
         self._long: list[tuple[int, str]] = []  # kept for one batch only
 
     def json(self, type_oid: int, text: str) -> str:
-        """JSON of a value; raises KeyError when it was not learned and is not simple."""
+        """JSON of a value.
+
+        Raises:
+            KeyError: It was not learned and is not simple.
+        """
         simple = values.known(type_oid, text)
         return self._json[type_oid, text] if simple is None else simple
 
     def passes(self, test: Test) -> bool:
-        """Whether a value passes a filter; raises KeyError when it was not learned."""
+        """Whether a value passes a filter.
+
+        Raises:
+            KeyError: It was not learned.
+        """
         operator, _, _, value, _ = test
         if value is None and operator not in OF_NULL:
             return False  # as in SQL, also when negated

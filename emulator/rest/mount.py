@@ -23,7 +23,7 @@ RECONNECT_SECONDS = 1.0
 
 @asynccontextmanager
 async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
-    """Serves /rest/v1, and hears of changes to the schema, while it is entered."""
+    """Serve /rest/v1, and hears of changes to the schema, while it is entered."""
     dsn = project.database.dsn("authenticator")
     async with open_pool(dsn) as pool, asyncio.TaskGroup() as tasks:
         cache = SchemaCache(pool, "public")

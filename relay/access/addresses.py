@@ -29,7 +29,7 @@ def networks(words: Iterable[str]) -> tuple[Network, ...]:
     IPv6 form are networks of IPv4.
 
     Raises:
-        ValueError: a word is neither an address nor a network, or one of more than IPv6 addresses.
+        ValueError: A word is neither an address nor a network, or one of more than IPv6 addresses.
     """
     return tuple(_plain(ip_network(word, strict=False)) for word in words)
 

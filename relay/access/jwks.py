@@ -76,7 +76,7 @@ class Jwks:
         return self._begun_at is None or self._now() - self._begun_at >= LEAST_SECONDS
 
     async def _refresh(self) -> bool:
-        """Fetches the keys, or waits for the fetch under way; whether there was an answer."""
+        """Fetch the keys, or wait for the fetch under way; whether there was an answer."""
         if self._fetch is None:
             self._begun_at = self._now()
             self._fetch = asyncio.create_task(self._get(), name="fetch of the signing keys")
@@ -84,7 +84,7 @@ class Jwks:
         return await asyncio.shield(self._fetch)
 
     async def close(self) -> None:
-        """Ends the fetch under way and closes the connections."""
+        """End the fetch under way and close the connections."""
         if self._fetch is not None:
             self._fetch.cancel()
             await asyncio.gather(self._fetch, return_exceptions=True)

@@ -135,22 +135,22 @@ class ConnectionLimiter:
         return place
 
     def leave(self, place: str) -> None:
-        """Undoes what `enter` did."""
+        """Undo what `enter` did."""
         self.total -= 1
         _decrement(self._by_address, place)
 
     def sign_in(self, user: str) -> None:
-        """Counts a connection of that user.
+        """Count a connection of that user.
 
         Raises:
-            LimitReached: it would be one too many, and was not counted.
+            LimitReached: It would be one too many, and was not counted.
         """
         if self._by_user[user] >= self.limits.per_user:
             raise LimitReached("too many connections of this user", status=429, retry_seconds=30)
         self._by_user[user] += 1
 
     def sign_out(self, user: str) -> None:
-        """Undoes what `sign_in` did."""
+        """Undo what `sign_in` did."""
         _decrement(self._by_user, user)
 
 
@@ -167,10 +167,10 @@ class SocketLimiter:
         self._by_address = Counter[str]()
 
     def come(self, address: str) -> str:
-        """Counts a socket and returns what `leave` has to be told.
+        """Count a socket and return what `leave` has to be told.
 
         Raises:
-            LimitReached: it would be one too many, and was not counted.
+            LimitReached: It would be one too many, and was not counted.
         """
         place = address_block(address)
         if self._by_address[place] >= self._most and not self._is_proxy(address):
@@ -181,7 +181,7 @@ class SocketLimiter:
         return place
 
     def leave(self, place: str) -> None:
-        """Undoes what `come` did."""
+        """Undo what `come` did."""
         _decrement(self._by_address, place)
 
 

@@ -48,7 +48,7 @@ def check(pattern: str) -> str:
     """The pattern, if it is one that `allowing` understands.
 
     Raises:
-        ValueError: it is not; the text says which there are.
+        ValueError: It is not; the text says which there are.
     """
     if pattern not in (ANY, OPAQUE):
         _parse(pattern, as_pattern=True)
@@ -60,7 +60,7 @@ def allowing(patterns: Sequence[str] = ()) -> Allows:
     `:*` is any port and `*.` before a name any name below it; `null`; or `*` for all.
 
     Raises:
-        ValueError: a pattern is none of these.
+        ValueError: A pattern is none of these.
     """
     everybody, opaque = ANY in patterns, OPAQUE in patterns
     listed = [_parse(each, as_pattern=True) for each in patterns if each not in (ANY, OPAQUE)]

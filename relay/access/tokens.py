@@ -81,9 +81,9 @@ def verify(token: str, keys: Sequence[Key], rules: Rules, now: float) -> Claims:
     """Verify the token and return its claims.
 
     Raises:
-        UnknownKey: it is signed by a key that is not among `keys`.
-        NotCurrent: nothing is wrong with it but the time.
-        BadToken: anything else is wrong with it.
+        UnknownKey: It is signed by a key that is not among `keys`.
+        NotCurrent: Nothing is wrong with it but the time.
+        BadToken: Anything else is wrong with it.
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise BadToken(f"the token is longer than {MAX_TOKEN_BYTES} bytes")

@@ -53,7 +53,7 @@ def router(register: UserConnections, key: str, allows: Allows) -> APIRouter:
     routes = APIRouter(route_class=guarded(allows))
 
     async def disconnect(request: Request) -> JSONResponse:
-        """Ends the connections of a user or session to this process, and says how many."""
+        """End the connections of a user or session to this process, and say how many."""
         if not _holds(request.headers.get("authorization", ""), key):
             raise Refused(
                 401, "`Authorization: Bearer` with the relay's own Supabase key is needed"

@@ -150,17 +150,17 @@ class _Decisions:
 
     def of_one(self, word: str) -> Callable[..., Any]:
         async def decide(request: Request, id: Id) -> Any:
-            """Says of a hotspot what the path says, and returns it; again changes nothing."""
+            """Say of a hotspot what the path says, and return it; again changes nothing."""
             return await self._noted(request, "decide_hotspot", {"id": id, "decision": word})
 
         return decide
 
     async def acknowledge(self, request: Request, id: Id) -> Any:
-        """Marks an alert as seen and returns it; again changes nothing."""
+        """Mark an alert as seen and return it; again changes nothing."""
         return await self._noted(request, "acknowledge_alert", {"id": id})
 
     async def end_silence(self, request: Request, id: Id) -> Any:
-        """Ends a silence before its time and returns it; again changes nothing."""
+        """End a silence before its time and return it; again changes nothing."""
         return await self._noted(request, "end_silence", {"id": id})
 
     async def silences(self, request: Request) -> Any:
@@ -175,7 +175,7 @@ class _Decisions:
 
     def by_body(self, function: str, model: type[Body]) -> Callable[..., Any]:
         async def tell(request: Request) -> Any:
-            """Does what the path says with all that the body names."""
+            """Do what the path says with all that the body names."""
             token = self._token_of(request)
             said = parsed(model, await body_of(request, MAX_BYTES))
             return await self._behalf.call(token, function, said.model_dump(mode="json"))

@@ -24,7 +24,7 @@ _IDS: Final = re.compile(r"[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*")
 
 
 def add_insights(routes: APIRouter, behalf: UserClient, token: Callable[[Request], str]) -> None:
-    """Adds the routes that read; `token` gives the caller's, or refuses."""
+    """Add the routes that read; `token` gives the caller's, or refuses."""
     reads = _Insights(behalf, token)
     for path, read, more in (
         ("/emissions/summary", reads.summary, ()),

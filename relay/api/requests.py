@@ -106,7 +106,7 @@ async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     """The body of the request, of at most so many bytes.
 
     Raises:
-        Refused: it is too large, or does not come in time.
+        Refused: It is too large, or does not come in time.
     """
     body = bytearray()
     try:

@@ -80,7 +80,7 @@ class _Commands:
         self._local_token = local_token
 
     async def request_scan(self, request: Request, response: Response) -> Any:
-        """Queues a scan, or names the one that is queued already."""
+        """Queue a scan, or name the one that is queued already."""
         if request.method == "GET" and is_embedded(request.headers):
             raise Refused(403, "an embedded image, link or form of another page starts no scan")
         scan = await self._behalf.call(self.token_of(request), "request_scan", {})
@@ -95,11 +95,11 @@ class _Commands:
         return rows[0]
 
     async def approve(self, request: Request, id: Id) -> Any:
-        """Approves a pending recommendation and returns it; again changes nothing."""
+        """Approve a pending recommendation and return it; again changes nothing."""
         return await self._decide(request, id, "approved")
 
     async def reject(self, request: Request, id: Id) -> Any:
-        """Rejects a pending recommendation and returns it; again changes nothing."""
+        """Reject a pending recommendation and return it; again changes nothing."""
         return await self._decide(request, id, "rejected")
 
     def newest(self, name: str) -> Callable[[Request], Awaitable[Any]]:
@@ -142,7 +142,7 @@ class _Commands:
 
 
 async def _preflight() -> Response:
-    """Lets browsers of allowed origins ask before they send."""
+    """Let browsers of allowed origins ask before they send."""
     return Response(status_code=204)
 
 

@@ -46,7 +46,7 @@ class UserClient:
         """Call a SQL function as the caller.
 
         Raises:
-            Refused: the function or Supabase refused; the status is the one to answer with.
+            Refused: The function or Supabase refused; the status is the one to answer with.
         """
         return _content(await self._send("POST", f"rpc/{function}", token, json=arguments))
 
@@ -67,7 +67,7 @@ class UserClient:
         """The rows that the caller may see.
 
         Raises:
-            Refused: as `call`.
+            Refused: As `call`.
         """
         rows: list[dict[str, Any]] = _content(await self._send("GET", table, token, params=query))
         return rows

@@ -12,7 +12,7 @@ SYNCED_SECONDS = 10
 
 
 def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
-    """Adds the arguments of this command."""
+    """Add the arguments of this command."""
     parser.epilog = "RELAY_TOKEN: the access token of a user, for a relay that asks for one."
     url = default_url(env)
     parser.add_argument("--url", default=url, help="address of the relay (%(default)s)")
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
 
 
 async def run(args: argparse.Namespace, token: str | None = None) -> int:
-    """Reports on each endpoint; the exit status is 0 when all of them work, else 1."""
+    """Report on each endpoint; the exit status is 0 when all of them work, else 1."""
     checks = (_works(args.url, name, args.wait, token) for name in BY_NAME)
     return 0 if all(await asyncio.gather(*checks)) else 1
 

@@ -16,7 +16,7 @@ TIMEOUT: Final = httpx.Timeout(10.0)
 
 
 def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
-    """Adds the arguments of this command."""
+    """Add the arguments of this command."""
     url = default_url(env, "http")
     parser.add_argument("--url", default=url, help="address of the relay (%(default)s)")
     whose = parser.add_mutually_exclusive_group(required=True)
@@ -45,7 +45,7 @@ def _id(text: str) -> str:
 
 
 async def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
-    """Asks the relay to end the connections; the exit status is 0 when it ended any, else 1."""
+    """Ask the relay to end the connections; the exit status is 0 when it ended any, else 1."""
     key = env.get("RELAY_SUPABASE_KEY") or env.get("SUPABASE_SECRET_KEY")
     if not key:
         raise SettingsError(

@@ -13,7 +13,7 @@ CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
 
 
 def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
-    """Adds the arguments of this command."""
+    """Add the arguments of this command."""
     parser.epilog = "RELAY_TOKEN: the access token of a user, for a relay that asks for one."
     parser.add_argument("endpoint", choices=list(BY_NAME), help="what to follow")
     url = default_url(env)
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
 
 
 async def run(args: argparse.Namespace, token: str | None = None) -> int:
-    """Prints what arrives until the connection ends; the exit status is then 1."""
+    """Print what arrives until the connection ends; the exit status is then 1."""
     try:
         parameters = [("last", str(args.last)), *args.filter]
         async with connect(args.url, args.endpoint, parameters, token) as connection:

@@ -17,7 +17,7 @@ async def while_read(work: Coroutine[Any, Any, T]) -> T:
     """The result of the work.
 
     Raises:
-        BrokenPipeError: nobody reads standard output any more. Writing would tell as much, but
+        BrokenPipeError: Nobody reads standard output any more. Writing would tell as much, but
             there may be nothing to write for hours.
     """
     working = asyncio.ensure_future(work)

@@ -42,7 +42,7 @@ def parse_query(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameter
     brought before it was a part of the cursor, is ignored.
 
     Raises:
-        BadParameter: a parameter is unknown, given twice though it is no filter, or has a bad
+        BadParameter: A parameter is unknown, given twice though it is no filter, or has a bad
             value.
     """
     given = _grouped(query)

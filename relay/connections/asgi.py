@@ -33,7 +33,7 @@ class AsgiTransport:
         self.session: ConnectionHandler | None = None
 
     def write(self, frames: bytes) -> None:
-        """Sends frames, after all that was written before."""
+        """Send frames, after all that was written before."""
         self._waiting.append(frames)
         self._unsent += len(frames)
         self._active_clock.set()
@@ -47,7 +47,7 @@ class AsgiTransport:
         return self._unsent
 
     def close(self, code: int, reason: str) -> None:
-        """Sends what was written and the close code; the server does the rest."""
+        """Send what was written and the close code; the server does the rest."""
         if self.paused:
             self.abort()
         else:
@@ -56,11 +56,11 @@ class AsgiTransport:
             asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._over.set)
 
     def abort(self) -> None:
-        """Sends nothing any more; ASGI knows no way to end the connection harder."""
+        """Send nothing any more; ASGI knows no way to end the connection harder."""
         self._over.set()
 
     async def run(self) -> None:
-        """Sends until the connection is closed or over."""
+        """Send until the connection is closed or over."""
         sending = asyncio.create_task(self._run())
         over = asyncio.create_task(self._over.wait())
         try:
@@ -103,7 +103,7 @@ class Application:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one client."""
+        """Serve one client."""
         await receive()  # websocket.connect
         request = _request(self._endpoint, scope)
         decision = self._sockets.decide(request)
@@ -146,7 +146,7 @@ class NoEndpoint:
     """What answers a handshake for any other path. An object, for the same reason."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses one client."""
+        """Refuse one client."""
         await receive()
         await _refuse(Rejected(HTTPStatus.NOT_FOUND, NO_ENDPOINT), scope, send)
 

@@ -34,7 +34,7 @@ class Revocable(Protocol):
         """The current grant."""
 
     def revoke(self, reason: str) -> None:
-        """Ends the connection; it is not to come back unchanged."""
+        """End the connection; it is not to come back unchanged."""
 
     def judge_again(self) -> None:
         """Re-evaluate the grant after policies changed; ends the connection if it differs."""
@@ -128,7 +128,7 @@ class AuthenticatedConnection:
         self.grant = OPEN
 
     def begin(self) -> None:
-        """Serves the client if its token came with the handshake, or waits for one."""
+        """Serve the client if its token came with the handshake, or wait for one."""
         admitted = self._admitted
         if admitted is not None and admitted.grant is not None:
             self._let_in(admitted, admitted.grant)
@@ -178,11 +178,11 @@ class AuthenticatedConnection:
             self._session.unblocked()
 
     def revoke(self, reason: str) -> None:
-        """Ends the connection; it is not to come back unchanged."""
+        """End the connection; it is not to come back unchanged."""
         self.close(CloseCode.UNAUTHORIZED, reason)
 
     def narrow(self, reason: str) -> None:
-        """Ends the connection; it may come back for what it gets now."""
+        """End the connection; it may come back for what it gets now."""
         self.close(CloseCode.TOKEN_EXPIRED, reason)
 
     def judge_again(self) -> None:
@@ -201,7 +201,7 @@ class AuthenticatedConnection:
                 self.narrow("what the token gets has changed")
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Ends the connection with that code."""
+        """End the connection with that code."""
         if self._session is not None:
             self._session.close(code, reason)
         elif not self._ended:

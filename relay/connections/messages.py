@@ -25,7 +25,7 @@ def parse(message: str | bytes) -> MessageKind:
     """Parse a client message.
 
     Raises:
-        BadMessage: neither ping nor auth, binary, or too long.
+        BadMessage: Neither ping nor auth, binary, or too long.
     """
     check_size(message)
     if isinstance(message, bytes):
@@ -46,7 +46,7 @@ def token_in(message: str | bytes) -> str | None:
     """The token that the client shows by this message; None when it is another message.
 
     Raises:
-        BadMessage: it is too long.
+        BadMessage: It is too long.
     """
     check_size(message)
     if isinstance(message, bytes) or '"auth"' not in message:
@@ -62,10 +62,10 @@ def token_in(message: str | bytes) -> str | None:
 
 
 def check_size(message: str | bytes) -> None:
-    """Passes messages within the limit.
+    """Pass messages within the limit.
 
     Raises:
-        BadMessage: over 4 KiB, or over what a token and the message around it take.
+        BadMessage: Over 4 KiB, or over what a token and the message around it take.
     """
     size = len(message)
     if isinstance(message, str) and size <= MAX_BYTES and not message.isascii():

@@ -113,7 +113,7 @@ class ConnectionRegistry:
             session.check()
 
     async def drain(self, gives_up: Callable[[], bool]) -> None:
-        """Closes all clients because the relay ends, spread over a few seconds, so that they do
+        """Close all clients because the relay ends, spread over a few seconds, so that they do
         not all come back at once."""
         leaving = list(self._sessions())
         random.shuffle(leaving)

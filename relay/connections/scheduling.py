@@ -16,7 +16,7 @@ class Paced(Protocol):
     queued: bool
 
     def step(self) -> bool:
-        """Sends a piece of bounded size; whether another one may follow."""
+        """Send a piece of bounded size; whether another one may follow."""
 
 
 class Pacer:
@@ -96,18 +96,18 @@ class TimingWheel(Generic[T]):
 
     @staticmethod
     def hand_on(former: T, item: T, slot: set[T]) -> None:
-        """Puts the item into the slot in place of the `former` one."""
+        """Put the item into the slot in place of the `former` one."""
         slot.discard(former)
         slot.add(item)
 
     @staticmethod
     def forget(item: T, slot: set[T] | None) -> None:
-        """Takes the item out of the slot; does no harm when it is not there any more."""
+        """Take the item out of the slot; does no harm when it is not there any more."""
         if slot is not None:
             slot.discard(item)
 
     def due(self, now: float) -> Iterable[T]:
-        """Takes out what is due by now."""
+        """Take out what is due by now."""
         slots = int((now - self._turned_at) / SLOT_SECONDS)
         if slots > MOST_SLOTS_AT_ONCE:
             slots, self._turned_at = 1, now

@@ -40,7 +40,7 @@ class ConnectionHandler(Protocol):
     """Receiver of transport events: a session, or a connection that has yet to authenticate."""
 
     def begin(self) -> None:
-        """Serves the client from now on."""
+        """Serve the client from now on."""
 
     def receive(self, message: str | bytes) -> None:
         """The client has sent a message."""
@@ -55,7 +55,7 @@ class ConnectionHandler(Protocol):
         """The client has taken everything that was written."""
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Ends the connection with that code."""
+        """End the connection with that code."""
 
     def connection_lost(self, reason: str) -> None:
         """The connection is over; nothing is sent any more."""
@@ -81,10 +81,10 @@ class Transport(Protocol):
         """How many bytes the client has not taken."""
 
     def close(self, code: int, reason: str) -> None:
-        """Sends what was written and the close code, waits a little for the answer, and ends."""
+        """Send what was written and the close code, wait a little for the answer, and end."""
 
     def abort(self) -> None:
-        """Ends the connection at once, whatever is still to be sent; does no harm later."""
+        """End the connection at once, whatever is still to be sent; does no harm later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class InitialSync:
         self._finding: asyncio.Task[None] | None = None
 
     def start(self, wanted: Parameters) -> None:
-        """Begins with what the client asked for."""
+        """Begin with what the client asked for."""
         if not self._events:
             self.send_state(wanted.last or 0)
         elif wanted.cursor is not None:
@@ -157,7 +157,7 @@ class InitialSync:
         return self._session.user
 
     def answer(self, frame: bytes) -> None:
-        """Sends it after the greeting."""
+        """Send it after the greeting."""
         if self._greeted:
             self._session.send(frame)
         else:
@@ -169,13 +169,13 @@ class InitialSync:
         return len(self._held_back)
 
     def tell_upstream(self) -> None:
-        """Tells the state of the relay itself if the client knows another one."""
+        """Tell the state of the relay itself if the client knows another one."""
         if self._greeted:
             for frame in self._upstream_news():
                 self._session.send(frame)
 
     def send_state(self, last: int | None) -> None:
-        """Sends rows as soon as they are known: exactly the newest `last`, or the newest and all
+        """Send rows as soon as they are known: exactly the newest `last`, or the newest and all
         open ones."""
         self._last = last
         self.tell_upstream()
@@ -412,7 +412,7 @@ class Session:
         self._shared.pacer.add(self)
 
     def check(self) -> None:
-        """Ends the session of a client that does not read; called every second while it is
+        """End the session of a client that does not read; called every second while it is
         blocked."""
         unsent, now = self._transport.unsent(), self._shared.now()
         if unsent < self._unsent:  # what answers its pings only adds to it
@@ -423,7 +423,7 @@ class Session:
             self.close(CloseCode.TOO_SLOW, "the client reads too slowly")
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Ends the connection with that code."""
+        """End the connection with that code."""
         if not self._ended:
             restarting = code is CloseCode.RESTARTING
             self.connection_lost("relay restarts" if restarting else f"{code}: {reason}")
@@ -492,7 +492,7 @@ class Session:
         empty.
 
         Raises:
-            Overflow: some of it has left the log.
+            Overflow: Some of it has left the log.
         """
         while self._position < until:
             piece, self._position = self.group.read(
@@ -514,7 +514,7 @@ class Session:
         return piece is not None
 
     def send(self, frame: bytes) -> None:
-        """Sends a frame now."""
+        """Send a frame now."""
         self._write(Piece(frame, 1))
 
     @property

@@ -47,7 +47,7 @@ class _Frames(Protocol):
     _text: codecs.IncrementalDecoder | None = None
 
     def recv_frame(self, frame: Frame) -> None:
-        """Judges a frame before it counts."""
+        """Judge a frame before it counts."""
         if frame.opcode is Opcode.CLOSE:
             self.cur_size = None  # 5.4: one may come between the fragments of a message
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY) and self.cur_size is None:
@@ -284,7 +284,7 @@ class WebSocketConnection(asyncio.Protocol):
         return size
 
     def close(self, code: int, reason: str) -> None:
-        """Begins the closing handshake; a client that takes nothing is cut off instead."""
+        """Begin the closing handshake; a client that takes nothing is cut off instead."""
         if self.paused:
             self.abort()
         elif not self._closing:
@@ -294,7 +294,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._set_timeout(LINGER_SECONDS)
 
     def abort(self) -> None:
-        """Ends the connection with a reset, so that the kernel keeps nothing for it."""
+        """End the connection with a reset, so that the kernel keeps nothing for it."""
         self._closing = True
         raw = self._transport.get_extra_info("socket")
         if raw is not None and not self._transport.is_closing():

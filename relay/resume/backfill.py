@@ -48,7 +48,7 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Ends all of it."""
+        """End all of it."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -125,7 +125,7 @@ class Backfill:
         """The chunks of that endpoint.
 
         Raises:
-            Overflow: they had to make room for others.
+            Overflow: They had to make room for others.
         """
         if self.chunks is None:
             raise Overflow
@@ -183,8 +183,8 @@ class Backfills:
         """A read that brings all which the snapshot does not show of that endpoint.
 
         Raises:
-            Unavailable: it cannot be read now, or the history changed meanwhile.
-            Unresumable: the snapshot is of another history, or too much was missed.
+            Unavailable: It cannot be read now, or the history changed meanwhile.
+            Unresumable: The snapshot is of another history, or too much was missed.
         """
         while True:
             if snapshot.xmax <= self._too_old:
@@ -208,7 +208,7 @@ class Backfills:
             return missed
 
     def tick(self) -> None:
-        """Lets go of what nobody asked for lately; called every second."""
+        """Let go of what nobody asked for lately; called every second."""
         least = self._now() - KEEP_SECONDS
         for read in self._done():
             if read.result is not None and read.result.used_at < least:
@@ -226,7 +226,7 @@ class Backfills:
         return sum(read.size for read in self._reads)
 
     async def close(self) -> None:
-        """Ends the reads under way."""
+        """End the reads under way."""
         tasks = [read.task for read in self._reads if read.task is not None]
         for task in tasks:
             task.cancel()
@@ -291,7 +291,7 @@ class Backfills:
         self._reads.remove(read)
 
     def _make_room(self) -> None:
-        """Lets go of former reads until what is kept and being read is not too much."""
+        """Let go of former reads until what is kept and being read is not too much."""
         used = [(read.result.used_at, read) for read in self._reads if read.result is not None]
         for _, read in sorted(used, key=lambda each: each[0]):
             if self.size <= self._most_bytes:

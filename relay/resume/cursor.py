@@ -63,7 +63,7 @@ class Signer:
         """The cursor that was signed.
 
         Raises:
-            InvalidCursor: the text was not signed with this key, or is no cursor.
+            InvalidCursor: The text was not signed with this key, or is no cursor.
         """
         body, _, signature = text.partition(".")
         if len(text) > MAX_CURSOR_BYTES or not hmac.compare_digest(
@@ -217,7 +217,7 @@ class CursorIssuer:
         that filter.
 
         Raises:
-            Unresumable: it is invalid, a mismatch, or expired.
+            Unresumable: It is invalid, a mismatch, or expired.
         """
         try:
             cursor = self._signer.read(presented)

@@ -50,7 +50,7 @@ class Kept:
         """All pieces.
 
         Raises:
-            Overflow: they had to make room.
+            Overflow: They had to make room.
         """
         if self.pieces is None:
             raise Overflow
@@ -61,7 +61,7 @@ class Kept:
         """Each piece when it is asked for.
 
         Raises:
-            Overflow: the rest had to make room.
+            Overflow: The rest had to make room.
         """
         number = 0
         while number < len(self.use()):
@@ -73,7 +73,7 @@ class Kept:
         so that no client holds up the others, and once for all of them.
 
         Raises:
-            Overflow: the rest had to make room.
+            Overflow: The rest had to make room.
         """
         number = 0
         while number < len(pieces := self.use()):
@@ -107,7 +107,7 @@ class StateBudget:
         self.size = 0
 
     def keep(self, pieces: tuple[Piece, ...], more: int = 0) -> Kept:
-        """Keeps the pieces, for which something of `more` bytes is kept as well."""
+        """Keep the pieces, for which something of `more` bytes is kept as well."""
         serial = next(self._serials)
         size = _OVERHEAD_BYTES + more + sum(len(piece.data) for piece in pieces)
         kept = Kept(pieces, partial(self._use, serial))
@@ -212,7 +212,7 @@ class InitialState:
         """The ids and frames of all rows, the newest first.
 
         Raises:
-            Overflow: it had to make room.
+            Overflow: It had to make room.
         """
         parts = reversed(self._rows.use())
         frames = (frame for part in parts for frame in reversed([*apart(part.data)]))
@@ -233,7 +233,7 @@ class InitialState:
         the same objects.
 
         Raises:
-            Overflow: it had to make room.
+            Overflow: It had to make room.
         """
         if seq != self._last_seq:
             self._last, self._last_seq = OrderedDict(), seq

@@ -52,7 +52,7 @@ class PeerBeats:
         """Return what `known` does, after a read where that takes one.
 
         Raises:
-            Unavailable: it cannot be read now.
+            Unavailable: It cannot be read now.
         """
         known = self.known(cursor)
         if known is not None:
@@ -65,7 +65,7 @@ class PeerBeats:
         self._read = {}
 
     async def close(self) -> None:
-        """Ends the reads under way."""
+        """End the reads under way."""
         await self._single_flight.close()
 
     async def _beat(self, instance: str) -> int:
@@ -101,7 +101,7 @@ class RenderCache:
         that is nothing.
 
         Raises:
-            Overflow: the rest had to make room for other reads.
+            Overflow: The rest had to make room for other reads.
         """
         number, index = group.wanted.endpoint.number, 0
         while index < len(chunks := missed.of(number)):
@@ -170,8 +170,8 @@ class Resumer:
         The client has to be in its group before the call.
 
         Raises:
-            Unresumable: the cursor is answered by a reset.
-            Unavailable: it cannot be found out now.
+            Unresumable: The cursor is answered by a reset.
+            Unavailable: It cannot be found out now.
         """
         with self._counted():
             cursor = self._read(presented, group)
@@ -184,8 +184,8 @@ class Resumer:
         """Return what the client missed; it has to be in its group before the call.
 
         Raises:
-            Unresumable: the cursor is answered by a reset.
-            Unavailable: it cannot be found out now.
+            Unresumable: The cursor is answered by a reset.
+            Unavailable: It cannot be found out now.
         """
         with self._counted():
             return await self._find(presented, group)
@@ -196,7 +196,7 @@ class Resumer:
         return self._missed.count
 
     def tick(self) -> None:
-        """Lets go of what nobody asked for lately; called every second."""
+        """Let go of what nobody asked for lately; called every second."""
         self._missed.tick()
 
     def forget(self) -> None:
@@ -206,7 +206,7 @@ class Resumer:
         self._render_cache.forget()
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """End what is under way."""
         await self._missed.close()
         await self._beats.close()
 
@@ -274,6 +274,10 @@ class Resumer:
 
 
 def _check(generation: int, group: Group) -> None:
-    """Raises Unavailable when the database has had another history since then."""
+    """Check that the group still has the history of that generation.
+
+    Raises:
+        Unavailable: The database has another history since.
+    """
     if generation != group.generation:
         raise Unavailable("the database has another history since")

@@ -214,7 +214,7 @@ class InitialStates:
         )
 
     def read(self, group: Group, reader: Reader, last: int | None) -> None:
-        """Reads the state for all who wait for that of the group, until it succeeds. What `slice`
+        """Read the state for all who wait for that of the group, until it succeeds. What `slice`
         makes of it may be nothing for who comes while a read is under way."""
         read = self._reads.get(group)
         if read is None:
@@ -226,7 +226,7 @@ class InitialStates:
             self._begin_reads()
 
     def leave(self, group: Group, reader: Reader) -> None:
-        """Does not wait any more; what nobody waits for is not read."""
+        """Stop waiting; a read that nobody waits for ends."""
         read = self._reads.get(group)
         if read is None or reader not in read.readers:
             return
@@ -239,7 +239,7 @@ class InitialStates:
                 read.task.cancel()
 
     async def close(self) -> None:
-        """Ends the reads under way."""
+        """End the reads under way."""
         if self._next_look is not None:
             self._next_look.cancel()
         for read in self._reads.values():
@@ -338,7 +338,7 @@ class InitialStates:
             self._cached.popitem(last=False)
 
     async def _answer(self, reads: list[Read], wanted: Filter) -> None:
-        """Reads the rows of the filter and answers those reads by them, unless they are several and
+        """Read the rows of the filter and answer those reads by them, unless they are several and
         the rows too many."""
         number = wanted.endpoint.number
         feed, stream = self._broker.feeds[number], self._broker.hub[wanted.endpoint]

@@ -101,7 +101,7 @@ def from_row(endpoint: Endpoint, row: Mapping[str, Any]) -> Change:
     """The change that a whole row, stamps included, stands for.
 
     Raises:
-        Incomplete: a stamp or the id is missing.
+        Incomplete: A stamp or the id is missing.
     """
     record = dict(row)
     changed_at = record.pop("changed_at", None)
@@ -114,7 +114,7 @@ def from_caught(entry: Mapping[str, Any]) -> Change:
     """The change in one entry of changes_since.
 
     Raises:
-        Incomplete: the entry is not what changes_since returns.
+        Incomplete: The entry is not what changes_since returns.
     """
     endpoint = BY_NUMBER.get(entry.get("t", 0))
     if endpoint is None:
@@ -134,7 +134,7 @@ def from_live(message: Mapping[str, Any]) -> Change:
     """The change in the `data` of a postgres_changes message.
 
     Raises:
-        Incomplete: the message names errors, lacks a column (an unchanged large value is left
+        Incomplete: The message names errors, lacks a column (an unchanged large value is left
             out), or is a deletion, which carries no version.
     """
     endpoint = BY_NAME.get(message.get("table", ""))
@@ -157,7 +157,7 @@ def from_announced(entry: Mapping[str, Any]) -> Change:
     """The change in one entry of a broadcast.
 
     Raises:
-        Incomplete: the entry is not what our triggers send.
+        Incomplete: The entry is not what our triggers send.
     """
     endpoint = BY_NAME.get(entry.get("table", ""))
     if endpoint is None:

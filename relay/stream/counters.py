@@ -20,7 +20,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, seconds: float, times: int = 1) -> None:
-        """Adds an observation; one below zero, where clocks differ, counts as zero."""
+        """Add an observation; one below zero, where clocks differ, counts as zero."""
         seconds = max(0.0, seconds)
         self._counts[bisect_left(BOUNDS, seconds)] += times
         self.sum += seconds * times

@@ -37,7 +37,7 @@ class Batch(Protocol):
         """Append the sockets of another batch."""
 
     def send(self, data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
-        """Sends as much as each takes at once to those at the places from `start` up to, without,
+        """Send as much as each takes at once to those at the places from `start` up to, without,
         `stop`; the place of those that did not take all, and how many bytes they took."""
 
 
@@ -61,7 +61,7 @@ class _SendOrder(Generic[M]):
             self.batch.append(descriptor)
 
     def discard(self, member: M) -> bool:
-        """Takes the member out; whether it had been served."""
+        """Take the member out; whether it had been served."""
         place, last = self._places[member], len(self.members) - 1
         served = place < self.served
         if served:  # the last of the served ones takes its place
@@ -126,13 +126,13 @@ class CaughtUpSubscribers(Generic[M]):
         """It is not sent to any more; whether it has had what is being sent.
 
         Raises:
-            KeyError: it was not.
+            KeyError: It was not.
         """
         del self._writes[member]
         return self._line(member).discard(member)
 
     def send(self, data: bytes, most: int | None = None) -> int:
-        """Sends to those who have not had it yet, `most` of them at most; how many that were. They
+        """Send to those who have not had it yet, `most` of them at most; how many that were. They
         must not come or go meanwhile."""
         left = len(self) if most is None else most
         sent = 0
@@ -167,7 +167,7 @@ class CaughtUpSubscribers(Generic[M]):
         return self._batched.members.copy()
 
     def write(self, member: M, data: bytes) -> None:
-        """Sends to one member, after what its socket took."""
+        """Send to one member, after what its socket took."""
         self._writes[member](data)
 
     @property
@@ -289,7 +289,7 @@ class Pieces:
         return piece
 
     def forget(self) -> None:
-        """Lets go of all of it."""
+        """Let go of all of it."""
         self._kept.clear()
 
 
@@ -391,7 +391,7 @@ class Group:
             member.fell_behind(left)
 
     def send(self, piece: Piece, most: int) -> int:
-        """Sends what is `due`, which is that piece, to `most` of those who have not had it; to how
+        """Send what is `due`, which is that piece, to `most` of those who have not had it; to how
         many that was. Nothing is due any more when all have had it."""
         self._piece = piece
         falling = self._falling = []
@@ -425,7 +425,7 @@ class Group:
         single frame is larger. Readers that ask for the same get the same object.
 
         Raises:
-            Overflow: some of it has left the log.
+            Overflow: Some of it has left the log.
         """
         end = self.log.piece_end(position, stop, most_bytes)
         piece = self._source.pieces.get(

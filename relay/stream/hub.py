@@ -213,7 +213,7 @@ class Stream:
         return recorder
 
     def stop_recording(self, recorder: dict[int, Change]) -> None:
-        """Ends what `record` began."""
+        """End what `record` began."""
         self._recorders = [each for each in self._recorders if each is not recorder]
 
     def publish(self, changes: Iterable[Change]) -> None:
@@ -233,7 +233,7 @@ class Stream:
         self._changed(self)
 
     def announce_cursors(self, cursors: Cursors) -> None:
-        """Sends each client of relay.v1 the cursor for its filter, which is made when it is sent;
+        """Send each client of relay.v1 the cursor for its filter, which is made when it is sent;
         it stands for all that was published so far."""
         self._cursors = self.log.head, cursors
         self.log.append(b"", CURSOR_MARK)
@@ -274,7 +274,7 @@ class Stream:
                 return Sent(group.format, piece.frames, clients)
 
     def _send_together(self, piece: Piece, most: int) -> int:
-        """Sends to small groups in one go; how many clients that were, none where it is not worth
+        """Send to small groups in one go; how many clients that were, none where it is not worth
         it."""
         if len(self._sending) < FEWEST_BATCHED or (batch := self._batch()) is None:
             return 0
@@ -412,7 +412,7 @@ class Hub:
         return {number: stream.seq for number, stream in self._by_number.items()}
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Publishes each change on its endpoint."""
+        """Publish each change on its endpoint."""
         sorted_out: dict[int, list[Change]] = {}
         for change in changes:
             sorted_out.setdefault(change.endpoint.number, []).append(change)

@@ -85,7 +85,7 @@ class Ring:
             self._words[sending[6] // 4 + number] = number
 
     def close(self) -> None:
-        """Gives it back to the kernel; nothing can be submitted any more."""
+        """Give it back to the kernel; nothing can be submitted any more."""
         self.closed = True
         self._words.release()
         self._queues.close()
@@ -93,7 +93,7 @@ class Ring:
         os.close(self._descriptor)
 
     def submit(self, entries: memoryview) -> Iterator[tuple[int, int]]:
-        """Does what the entries say, no more of them than the queue has; of those that failed the
+        """Do what the entries say, no more of them than the queue has; of those that failed the
         number that they carry, and the bytes sent or an error's number below zero."""
         count = len(entries) // _ENTRY.size
         tail = self._words[self._tail]
@@ -160,7 +160,7 @@ class SocketBatch:
     def send(
         self, data: bytes, start: int = 0, stop: int | None = None
     ) -> Sequence[tuple[int, int]]:
-        """Sends as much as each takes at once to those at the places from `start` up to, without,
+        """Send as much as each takes at once to those at the places from `start` up to, without,
         `stop`; the place of those that did not take all, and how many bytes they took."""
         stop = len(self._entries) // _ENTRY.size if stop is None else stop
         if self._ring.closed:
@@ -186,7 +186,7 @@ def opened() -> Ring:
     """A ring that was tried.
 
     Raises:
-        Unusable: it cannot be had, or does not what is relied on.
+        Unusable: It cannot be had, or does not what is relied on.
     """
     ring = Ring()
     with contextlib.ExitStack() as undoing:

@@ -43,7 +43,7 @@ class Budget:
         self._logs.append(log)
 
     def keep(self) -> None:
-        """Lets go of what is too much; the newest frame of each log stays."""
+        """Let go of what is too much; the newest frame of each log stays."""
         while self.used > self.max_bytes:
             longest = max(self._logs, key=lambda log: log.bytes_to_spare)
             if longest.bytes_to_spare == 0:
@@ -90,7 +90,7 @@ class Log:
         return 0 if kept <= 1 else self.bytes_behind(self._tail) + kept * ENTRY_BYTES
 
     def append(self, frame: bytes, about: Routing = ANNOUNCEMENT, seq: int | None = None) -> None:
-        """Adds a change, or an announcement without `seq`, and lets the oldest go where a limit is
+        """Add a change, or an announcement without `seq`, and let the oldest go where a limit is
         passed; the newest always stays."""
         self._bytes += len(frame)
         self._seq = self._seq if seq is None else seq
@@ -104,7 +104,7 @@ class Log:
         self._budget.keep()
 
     def drop_oldest(self) -> None:
-        """Lets go of the oldest frame."""
+        """Let go of the oldest frame."""
         gone = self._tail - self._first
         size = self._ends[gone] - self._bytes_before(self._tail)
         self._frames[gone] = b""
@@ -121,7 +121,7 @@ class Log:
         """The frames from `position` up to, without, `stop`, and who gets them.
 
         Raises:
-            Overflow: some of them have left the log.
+            Overflow: Some of them have left the log.
         """
         self._check(position)
         part = slice(position - self._first, max(0, stop - self._first))
@@ -132,7 +132,7 @@ class Log:
         that begins at `position` and does not go beyond `stop`.
 
         Raises:
-            Overflow: some of it has left the log.
+            Overflow: Some of it has left the log.
         """
         self._check(position)
         most = self._bytes_before(position) + most_bytes

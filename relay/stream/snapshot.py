@@ -23,7 +23,7 @@ class Snapshot:
         """The snapshot written as `xmin:xmax:running,running`.
 
         Raises:
-            ValueError: the text is no snapshot.
+            ValueError: The text is no snapshot.
         """
         xmin, xmax, running = text.split(":")
         found = cls(int(xmin), int(xmax), frozenset(int(tx) for tx in running.split(",") if tx))

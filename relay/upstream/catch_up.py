@@ -103,7 +103,7 @@ class CatchUp:
         """Do one complete run.
 
         Raises:
-            Unavailable: a request failed or was answered by something else than the primary.
+            Unavailable: A request failed or was answered by something else than the primary.
         """
         sent_at, seqs = self._now(), self._broker.hub.seqs()
         before = self._snapshots()
@@ -138,7 +138,7 @@ class CatchUp:
         self._note_busy(locked)
 
     async def _read(self, numbers: Sequence[int], seqs: Seqs, locked: set[int]) -> bool:
-        """Reads what changed of these endpoints, and adds those to `locked` whose tables are; false
+        """Read what changed of these endpoints, and add those to `locked` whose tables are; false
         when the database has another history."""
         feeds = {number: self._broker.feeds[number] for number in numbers}
         since = common(feed.reached for feed in feeds.values() if feed.reached is not None)
@@ -188,7 +188,7 @@ class CatchUp:
         return True
 
     async def _check_live(self) -> None:
-        """Looks for what the live lane brought and the catch-up should have: where the database
+        """Look for what the live lane brought and the catch-up should have: where the database
         has no such version, what was sent on is corrected."""
         snapshots = {number: feed.reached for number, feed in self._broker.feeds.items()}
         by_endpoint: dict[int, list[Suspect]] = {}

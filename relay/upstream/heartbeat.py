@@ -87,7 +87,7 @@ class Heartbeat:
                     await self._requested.wait()
 
     async def vouch(self) -> bool:
-        """Writes a beat that vouches for all that was read before; false when that failed or the
+        """Write a beat that vouches for all that was read before; false when that failed or the
         database has gone back."""
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):

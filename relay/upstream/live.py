@@ -125,11 +125,11 @@ class Subscription:
             self._channel = self._postgres_changes(client, instance)
 
     async def ready(self, beat: Callable[[], None]) -> None:
-        """Returns when the lane delivers: broadcast by having done so, since the answer to a join
+        """Return when the lane delivers: broadcast by having done so, since the answer to a join
         says nothing. `beat` writes the heartbeat row, which is what it may deliver.
 
         Raises:
-            LaneLost: it did not come to that.
+            LaneLost: It did not come to that.
         """
         seconds = READY_SECONDS
         try:
@@ -158,7 +158,7 @@ class Subscription:
             pause *= 2
 
     async def _settled(self, *others: asyncio.Future[Any], seconds: float | None = None) -> None:
-        """Waits until the lane delivers, is lost, or one of the others is done."""
+        """Wait until the lane delivers, is lost, or one of the others is done."""
         either: set[asyncio.Future[Any]] = {self._ready, self.lost, *others}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 

@@ -37,7 +37,7 @@ class PacedConnection(websockets.asyncio.client.ClientConnection):
 
 
 def apply() -> bool:
-    """Patches the client; false, with a warning, when it is not the one that was read."""
+    """Patch the client; false, with a warning, when it is not the one that was read."""
     if (trouble := CLIENT.trouble()) is not None:
         logger.warning("%s", trouble)
         return False
@@ -60,7 +60,7 @@ def apply() -> bool:
 
 
 def pace(client: AsyncRealtimeClient, room: asyncio.Event) -> None:
-    """Lets a connected client read on only while `room` is set."""
+    """Let a connected client read on only while `room` is set."""
     if isinstance(client._ws_connection, PacedConnection):
         client._ws_connection.room = room
 
@@ -69,7 +69,7 @@ def listening(client: AsyncRealtimeClient) -> asyncio.Task[None]:
     """The task that reads the client's socket; when it is done nothing arrives any more.
 
     Raises:
-        RuntimeError: the client is not connected.
+        RuntimeError: The client is not connected.
     """
     task = client._listen_task
     if task is None:
@@ -78,7 +78,7 @@ def listening(client: AsyncRealtimeClient) -> asyncio.Task[None]:
 
 
 async def dispose(client: AsyncRealtimeClient) -> None:
-    """Closes the client within seconds and leaves none of its tasks behind."""
+    """Close the client within seconds and leave none of its tasks behind."""
     tasks = [task for task in (client._listen_task, client._heartbeat_task) if task is not None]
     for channel in client.get_channels():
         channel.rejoin_timer.reset()

@@ -52,7 +52,7 @@ class Query(Protocol):
     """A built request of supabase-py."""
 
     def execute(self) -> Awaitable[Any]:
-        """Sends it."""
+        """Send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Rest:
         self._heartbeat_secret: Final = secrets.token_urlsafe(16)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def changes_since(
@@ -115,7 +115,7 @@ class Rest:
         numbers.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         tx, table, row_id = after
         asked: dict[str, object] = {
@@ -137,11 +137,11 @@ class Rest:
             raise Unavailable(f"changes_since: unexpected answer ({exc})") from exc
 
     async def heartbeat(self, instance: str, beat: int) -> int:
-        """Writes the relay's heartbeat row; the beat that it had before, 0 when there was none,
+        """Write the relay's heartbeat row; the beat that it had before, 0 when there was none,
         and the new one where the migration is missing that tells.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         asked = {"instance": instance, "beat": beat, "secret": self._heartbeat_secret}
         answer = await self._call("relay_heartbeat", asked)
@@ -156,7 +156,7 @@ class Rest:
         A topic to which others may send is not: what comes on it could be forged.
 
         Raises:
-            Unavailable: no answer, or an error.
+            Unavailable: No answer, or an error.
         """
         answer = await self._call("relay_broadcast", {})
         inherited = tuple(str(rights) for rights in answer.get("inherited") or ())
@@ -166,7 +166,7 @@ class Rest:
         """Call relay_access(): grants and policies by role and table.
 
         Raises:
-            Unavailable: no answer, or an error.
+            Unavailable: No answer, or an error.
         """
         return await self._call("relay_access", {})
 
@@ -174,7 +174,7 @@ class Rest:
         """Call worker_status().
 
         Raises:
-            Unavailable: no answer, or an error.
+            Unavailable: No answer, or an error.
         """
         return await self._call("worker_status", {})
 
@@ -182,7 +182,7 @@ class Rest:
         """The beat of a relay's heartbeat row; None when there is no such row.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         query = self._client.table(HEARTBEATS).select("beat").eq("instance", instance)
         answer = await _answer(HEARTBEATS, query)
@@ -196,7 +196,7 @@ class Rest:
         was. 100 ids at most.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         rows = self._client.table(endpoint.name).select("id,version").in_("id", list(ids))
         deleted = (
@@ -218,7 +218,7 @@ class Rest:
         """The newest `count` rows that match, and whether there are older ones.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         pages = self._descending(wanted, count + 1, only_open=False)
         rows = [change async for page in pages for change in page]
@@ -229,7 +229,7 @@ class Rest:
         page.
 
         Raises:
-            Unavailable: no answer, or not the expected one.
+            Unavailable: No answer, or not the expected one.
         """
         return self._descending(wanted, most, only_open=True, below=below)
 

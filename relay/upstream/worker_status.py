@@ -69,7 +69,7 @@ class WorkerMonitor:
         return status.after(self._now() - read_at)
 
     async def run(self) -> NoReturn:
-        """Reads until cancelled."""
+        """Read until cancelled."""
         while True:
             try:
                 self._read = WorkerStatus.of(await self._rest.worker_status()), self._now()
