@@ -38,8 +38,9 @@ class Parameters:
 
 
 def parse_query(endpoint: Endpoint, query: str, *, resumable: bool) -> Parameters:
-    """The parameters in `query`; only a `resumable` format has `cursor`. A `seq`, which clients
-    brought before it was a part of the cursor, is ignored.
+    """Parse the query of a handshake; only a `resumable` format has `cursor`.
+
+    `seq`, which former clients sent beside the cursor, is ignored.
 
     Raises:
         BadParameter: A parameter is unknown, given twice though it is no filter, or has a bad
@@ -82,7 +83,7 @@ def _once(given: dict[str, list[str]], name: str) -> str | None:
 
 
 def _values(endpoint: Endpoint, name: str, texts: Sequence[str]) -> frozenset[str]:
-    """Values of one parameter, comma-separated; of a repeated one, each as it is."""
+    """Return the values of one parameter: comma-separated, or as they are if it is repeated."""
     if name not in endpoint.filters:
         known = ", ".join(endpoint.filters)
         raise BadParameter(f"{endpoint.name} has no parameter {name[:40]!r}; filters: {known}")
@@ -190,7 +191,7 @@ Decision = Admitted | Rejected | ClosedAtOnce
 class Admission:
     """Decides about handshakes: first what an HTTP status refuses, then what a close code tells.
 
-    An accepted handshake counts as a connection until `left`.
+    An accepted handshake counts as a connection until `release`.
     """
 
     def __init__(

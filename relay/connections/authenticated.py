@@ -128,7 +128,7 @@ class AuthenticatedConnection:
         self.grant = OPEN
 
     def begin(self) -> None:
-        """Serve the client if its token came with the handshake, or wait for one."""
+        """Start the session if the token came with the handshake, else wait for one."""
         admitted = self._admitted
         if admitted is not None and admitted.grant is not None:
             self._let_in(admitted, admitted.grant)
@@ -140,7 +140,7 @@ class AuthenticatedConnection:
             self._transport.write(framed(encoding.TOKEN_REQUIRED))
 
     def receive(self, message: str | bytes) -> None:
-        """The client has sent a message: a token, or something for its session."""
+        """Handle a message: a token, or something for the session."""
         if self._ended:  # a server may bring what came before it could close
             return
         try:
@@ -158,7 +158,7 @@ class AuthenticatedConnection:
             self._show(token)
 
     def count_frames(self, frames: int) -> bool:
-        """The client has sent so many frames; false when they were too many."""
+        """Count frames; return false, and close, if they are too many."""
         if self._session is not None:
             return self._session.count_frames(frames)
         self._frames += frames
@@ -168,12 +168,12 @@ class AuthenticatedConnection:
         return False
 
     def blocked(self) -> None:
-        """The client's socket is full."""
+        """Backpressure begins: the socket is full."""
         if self._session is not None:
             self._session.blocked()
 
     def unblocked(self) -> None:
-        """The client has taken everything that was written."""
+        """Backpressure ends: everything written was taken."""
         if self._session is not None:
             self._session.unblocked()
 
@@ -182,11 +182,11 @@ class AuthenticatedConnection:
         self.close(CloseCode.UNAUTHORIZED, reason)
 
     def narrow(self, reason: str) -> None:
-        """End the connection; it may come back for what it gets now."""
+        """Close so that the client comes back for its current grant."""
         self.close(CloseCode.TOKEN_EXPIRED, reason)
 
     def judge_again(self) -> None:
-        """Grants or policies have changed."""
+        """Re-evaluate the grant: grants or policies changed."""
         claims = self.grant.claims
         if claims is None:
             return
@@ -209,7 +209,7 @@ class AuthenticatedConnection:
         self._end()
 
     def connection_lost(self, reason: str) -> None:
-        """The connection is over; nothing is sent any more."""
+        """Release everything: the connection ended; nothing is sent any more."""
         if self._session is not None:
             self._session.connection_lost(reason)
         self._end()

@@ -35,7 +35,7 @@ _BODY: Final = frozenset(("content-length", "transfer-encoding"))
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A good one; names of headers are in lower case."""
+    """A valid handshake; names of headers are in lower case."""
 
     path: str
     query: str
@@ -43,8 +43,7 @@ class Handshake:
 
 
 def plain(data: bytes) -> Handshake | None:
-    """The handshake in bytes that are one whole head and nothing else; None when it is not plainly
-    right, or not plainly written: then a parser of HTTP has to judge."""
+    """Parse a head that is complete and nothing else; None if an HTTP parser has to judge it."""
     if _PLAIN.fullmatch(data) is None:
         return None
     found = parse(data)
@@ -55,8 +54,7 @@ def plain(data: bytes) -> Handshake | None:
 
 
 def parse(head: bytes) -> Handshake | None:
-    """The handshake in the head of a request that was parsed before, so that each line has its
-    form; None when it is not plainly right."""
+    """Parse the head of a request whose lines are well-formed; None if it is no valid handshake."""
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, version = first.split(" ")
     headers: dict[str, str] = {}
@@ -123,7 +121,7 @@ _MAX_WINDOW_BITS: Final = 15
 
 
 def agree(offered: str) -> str | None:
-    """The answer to what a client offers in `Sec-WebSocket-Extensions`, or None without agreement.
+    """Negotiate permessage-deflate; return the extension header, None without agreement.
 
     The client keeps the context of what it receives, since an initial state is one stream. It must
     not refer to what it sent before, so that nothing is kept for it here.

@@ -40,7 +40,7 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request."""
+        """Parse a part of a request."""
         for at in range(0, len(data), PIECE_BYTES):
             if self.parser is None or self.transport.is_closing():
                 return
@@ -99,7 +99,7 @@ class HttpConnection(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]
 
     def timed_out(self) -> None:
-        """The time for a request is over; for its answer there is some more."""
+        """Abort when a request takes too long; its answer may take longer."""
         answers = self._owes_an_answer()
         if self._reads_head or self._reads_body or not answers or self._looks >= LOOKS_AT_AN_ANSWER:
             self.transport.abort()

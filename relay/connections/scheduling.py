@@ -87,7 +87,7 @@ class TimingWheel(Generic[T]):
         self._turned_at = now
 
     def put(self, item: T, seconds: float, former: set[T] | None = None) -> set[T]:
-        """The slot that the item is in from now on, and in the `former` one no more."""
+        """Move the item from its `former` slot into the slot of that timeout, and return it."""
         self.forget(item, former)
         ahead = min(int(seconds / SLOT_SECONDS) + 1, len(self._slots) - 1)
         slot = self._slots[(self._next + ahead) % len(self._slots)]
@@ -96,18 +96,18 @@ class TimingWheel(Generic[T]):
 
     @staticmethod
     def hand_on(former: T, item: T, slot: set[T]) -> None:
-        """Put the item into the slot in place of the `former` one."""
+        """Replace the `former` item of the slot."""
         slot.discard(former)
         slot.add(item)
 
     @staticmethod
     def forget(item: T, slot: set[T] | None) -> None:
-        """Take the item out of the slot; does no harm when it is not there any more."""
+        """Remove the item from the slot, if it is there."""
         if slot is not None:
             slot.discard(item)
 
     def due(self, now: float) -> Iterable[T]:
-        """Take out what is due by now."""
+        """Remove and return the items that are due."""
         slots = int((now - self._turned_at) / SLOT_SECONDS)
         if slots > MOST_SLOTS_AT_ONCE:
             slots, self._turned_at = 1, now

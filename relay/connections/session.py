@@ -40,25 +40,25 @@ class ConnectionHandler(Protocol):
     """Receiver of transport events: a session, or a connection that has yet to authenticate."""
 
     def begin(self) -> None:
-        """Serve the client from now on."""
+        """Start serving the client."""
 
     def receive(self, message: str | bytes) -> None:
-        """The client has sent a message."""
+        """Handle a message of the client."""
 
     def count_frames(self, frames: int) -> bool:
-        """The client has sent so many frames that are no messages; false when it was too many."""
+        """Count frames that are no messages; return false if they exceed the rate limit."""
 
     def blocked(self) -> None:
-        """The client's socket is full."""
+        """Backpressure begins: the socket is full."""
 
     def unblocked(self) -> None:
-        """The client has taken everything that was written."""
+        """Backpressure ends: everything written was taken."""
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the connection with that code."""
 
     def connection_lost(self, reason: str) -> None:
-        """The connection is over; nothing is sent any more."""
+        """Release everything: the connection ended; nothing is sent any more."""
 
 
 class Transport(Protocol):
@@ -66,7 +66,7 @@ class Transport(Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether the client does not take what was written; the session is told when it does."""
+        """Whether the socket is full; `unblocked` follows when it no longer is."""
 
     @property
     def write(self) -> Callable[[bytes], None]:
@@ -74,11 +74,10 @@ class Transport(Protocol):
 
     @property
     def descriptor(self) -> int | None:
-        """That of a socket which takes the same bytes as they are, while nothing waits in front of
-        it; None when there is no such thing."""
+        """The socket, if it takes frames as they are while nothing waits before it; else None."""
 
     def unsent(self) -> int:
-        """How many bytes the client has not taken."""
+        """Return the number of bytes not taken yet."""
 
     def close(self, code: int, reason: str) -> None:
         """Send what was written and the close code, wait a little for the answer, and end."""
@@ -146,14 +145,14 @@ class InitialSync:
             self.send_state(wanted.last)
 
     def stop(self) -> None:
-        """The session is over."""
+        """Cancel reads: the session ended."""
         if self._finding is not None:
             self._finding.cancel()
         self._shared.states.leave(self._group, self)
 
     @property
     def user(self) -> str:
-        """On whose account something is read for it."""
+        """The user whose share of reads it counts for."""
         return self._session.user
 
     def answer(self, frame: bytes) -> None:
@@ -169,14 +168,17 @@ class InitialSync:
         return len(self._held_back)
 
     def tell_upstream(self) -> None:
-        """Tell the state of the relay itself if the client knows another one."""
+        """Send the upstream state if the client knows another one."""
         if self._greeted:
             for frame in self._upstream_news():
                 self._session.send(frame)
 
     def send_state(self, last: int | None) -> None:
-        """Send rows as soon as they are known: exactly the newest `last`, or the newest and all
-        open ones."""
+        """Send the initial state once it is known.
+
+        Args:
+            last: Exactly that many of the newest rows; None for the newest and all open ones.
+        """
         self._last = last
         self.tell_upstream()
         found = self._shared.states.at_once(self._group, last)
@@ -363,7 +365,7 @@ class Session:
             self._keep_up()
 
     def receive(self, message: str | bytes) -> None:
-        """The client has sent a message."""
+        """Handle a message of the client."""
         if not self.count_frames(1):
             return
         try:
@@ -377,7 +379,7 @@ class Session:
             self.close(CloseCode.BAD_MESSAGE, str(exc))
 
     def count_frames(self, frames: int) -> bool:
-        """The client has sent so many frames; false when they were too many, and it is closed."""
+        """Count frames; return false, and close, if they exceed the rate limit."""
         if self._ended:
             return False
         now, limits = self._shared.now(), self._shared.limits
@@ -412,8 +414,7 @@ class Session:
         self._shared.pacer.add(self)
 
     def check(self) -> None:
-        """End the session of a client that does not read; called every second while it is
-        blocked."""
+        """Close the session of a client that does not read; called every second while blocked."""
         unsent, now = self._transport.unsent(), self._shared.now()
         if unsent < self._unsent:  # what answers its pings only adds to it
             self._moved_at = now
@@ -466,7 +467,7 @@ class Session:
             self._shared.pacer.add(self)
 
     def start_anew(self) -> None:
-        """What the client holds is of another history."""
+        """Reset, unless the initial sync is under way: the history is another one."""
         if self.group.format is Format.EVENTS and self.initial_sync is None:
             self.restart("epoch")
 

@@ -107,7 +107,7 @@ class StateBudget:
         self.size = 0
 
     def keep(self, pieces: tuple[Piece, ...], more: int = 0) -> Kept:
-        """Keep the pieces, for which something of `more` bytes is kept as well."""
+        """Keep the pieces, and count `more` bytes that are kept because of them."""
         serial = next(self._serials)
         size = _OVERHEAD_BYTES + more + sum(len(piece.data) for piece in pieces)
         kept = Kept(pieces, partial(self._use, serial))
@@ -201,11 +201,11 @@ class InitialState:
 
     @property
     def retained(self) -> bool:
-        """Whether it did not have to make room for others."""
+        """Whether its rows are still kept."""
         return self._rows.pieces is not None
 
     def all(self) -> StateSlice:
-        """All of it. Everybody gets the same objects."""
+        """Return all of it; every call returns the same objects."""
         return StateSlice(self._rows, not self.floor, self.position)
 
     def rows(self) -> Iterator[tuple[int, bytes]]:
@@ -227,10 +227,17 @@ class InitialState:
         seq: int,
         head: int,
     ) -> StateSlice | None:
-        """Exactly the newest `count` rows as of `seq` and `head`, the ends of the stream and of the
-        log; `since` are the newest changes by id after its own, which `render` makes frames of.
-        None when there are too few rows left from `floor` on to tell. Who asks for the same gets
-        the same objects.
+        """Return exactly the newest `count` rows; None if too few are known from `floor` on.
+
+        Equal calls return the same objects.
+
+        Args:
+            count: Number of rows.
+            since: The newest changes by id after `self.seq`.
+            wanted: The filter.
+            render: Encodes a change as a frame.
+            seq: End of the stream.
+            head: End of the log.
 
         Raises:
             Overflow: It had to make room.

@@ -29,7 +29,7 @@ DOUBT_SECONDS: Final = 1.0
 
 
 class PeerBeats:
-    """Beats of other relays, as read last."""
+    """Cache of other relays' heartbeats."""
 
     def __init__(self, rest: Rest, issuer: CursorIssuer, now: Callable[[], float]) -> None:
         self._rest = rest
@@ -39,8 +39,10 @@ class PeerBeats:
         self._single_flight = SingleFlight[str, int]("beat of")
 
     def known(self, cursor: Cursor) -> bool | None:
-        """Whether the row of the cursor's relay is there and not below the cursor's beat; None when
-        that has to be read."""
+        """Return whether the heartbeat of the cursor's relay reaches the cursor's beat.
+
+        None if it has to be read first.
+        """
         if self._issuer.is_own(cursor):
             return True
         beat, at = self._read.get(cursor.instance, (-1, -DOUBT_SECONDS))
@@ -49,7 +51,7 @@ class PeerBeats:
         return beat >= cursor.beat
 
     async def vouch_for(self, cursor: Cursor) -> bool:
-        """Return what `known` does, after a read where that takes one.
+        """Return what `known` does, reading the heartbeat if needed.
 
         Raises:
             Unavailable: It cannot be read now.
@@ -61,7 +63,7 @@ class PeerBeats:
         return beat >= cursor.beat
 
     def forget(self) -> None:
-        """The database has another history."""
+        """Drop everything: the history is another one."""
         self._read = {}
 
     async def close(self) -> None:
@@ -97,8 +99,9 @@ class RenderCache:
         self.size = 0  # in bytes
 
     def missed(self, group: Group, missed: Backfill, since: Snapshot) -> Iterator[Piece]:
-        """What the group wants of what was read and `since` does not show, with empty pieces where
-        that is nothing.
+        """Yield what the group gets of a backfill and `since` does not show.
+
+        A chunk with nothing for the group gives an empty piece, so that others get their turn.
 
         Raises:
             Overflow: The rest had to make room for other reads.
@@ -141,8 +144,15 @@ def _size(made: Pieces) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Everything that a client missed: `before`, and then its group's log from `position`; from
-    `until` on it is up to date, and `cursor` its new place. `kind`: seq, memory or rest."""
+    """What a client missed.
+
+    Attributes:
+        kind: Where it was found: seq, memory or rest.
+        before: Pieces read from the database.
+        position: Position of the log to continue from.
+        until: Position from which on the client is up to date.
+        cursor: The cursor that it has then.
+    """
 
     kind: str
     before: Iterator[Piece]
@@ -192,7 +202,7 @@ class Resumer:
 
     @property
     def reads(self) -> int:
-        """How many requests were made for resuming clients."""
+        """Requests made for resuming clients."""
         return self._missed.count
 
     def tick(self) -> None:

@@ -64,12 +64,12 @@ class FairQueue(Generic[T]):
         return iter(list(self._users))
 
     def add(self, user: str, item: T) -> None:
-        """The item waits for the user, behind what does already."""
+        """Queue the item for the user."""
         self._waiting.setdefault(user, {})[item] = None
         self._users.setdefault(item, set()).add(user)
 
     def discard(self, item: T) -> None:
-        """The item waits for nobody any more."""
+        """Remove the item from all queues."""
         for user in self._users.pop(item, ()):
             theirs = self._waiting[user]
             del theirs[item]
@@ -77,8 +77,7 @@ class FairQueue(Generic[T]):
                 del self._waiting[user]
 
     def take(self) -> tuple[str, T] | None:
-        """The next item and the user that it counts for until `done`; None while there is none
-        that may be served."""
+        """Take the next item that may be served, with the user it counts for until `done`."""
         if self._served.total() >= self._most:
             return None
         for user, theirs in self._waiting.items():
@@ -92,7 +91,7 @@ class FairQueue(Generic[T]):
         return None
 
     def done(self, user: str) -> None:
-        """One item that was taken for that user has been served."""
+        """Note that an item taken for that user has been served."""
         self._served[user] -= 1
         if not self._served[user]:
             del self._served[user]
@@ -122,8 +121,11 @@ class Reader(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Read:
-    """What some clients of a group wait for: the newest rows, and if it is `whole`, all open ones.
-    A read that is under way has a task."""
+    """A read that clients of a group wait for; one that is under way has a task.
+
+    Attributes:
+        whole: Whether it includes all open rows, beside the newest ones.
+    """
 
     group: Group
     whole: bool = False
@@ -177,11 +179,11 @@ class InitialStates:
 
     @property
     def waited_for(self) -> int:
-        """How many states somebody waits for."""
+        """Number of states that clients wait for."""
         return len(self._reads)
 
     def at_once(self, group: Group, last: int | None) -> tuple[InitialState, StateSlice] | None:
-        """A state and what `slice` makes of it, if one was read lately."""
+        """Return a cached state and its slice; None if there is none."""
         cached = self._cached.get(group)
         found = None if cached is None else self.slice(cached, group, last)
         if cached is None or found is None:
@@ -192,9 +194,14 @@ class InitialStates:
     def slice(
         self, state: InitialState, group: Group, last: int | None, *, fresh: bool = False
     ) -> StateSlice | None:
-        """What a client of the group gets first: exactly the newest `last` rows, or the newest and
-        all open ones. None when the state is too old for that; one that was read for this client
-        is `fresh`, however much was published since."""
+        """Return what a client of the group gets first; None if the state is too old for it.
+
+        Args:
+            state: A state of the group.
+            group: The group.
+            last: Exactly that many of the newest rows; None for the newest and all open ones.
+            fresh: It was read for this client, however much was published since.
+        """
         if not state.retained or state.generation != group.generation:
             return None
         in_log = fresh and state.position >= group.log.tail
@@ -214,8 +221,10 @@ class InitialStates:
         )
 
     def read(self, group: Group, reader: Reader, last: int | None) -> None:
-        """Read the state for all who wait for that of the group, until it succeeds. What `slice`
-        makes of it may be nothing for who comes while a read is under way."""
+        """Read the state for all readers of the group, retrying until it succeeds.
+
+        For a reader that joins a read under way, `slice` may find the state too old.
+        """
         read = self._reads.get(group)
         if read is None:
             read = self._reads[group] = Read(group)
@@ -282,7 +291,7 @@ class InitialStates:
         self._begin_reads()
 
     def _in_common_with(self, first: Read) -> list[Read]:
-        """The other reads that all rows of the endpoint serve as well, if that is worth it."""
+        """Return the other reads that all rows of the endpoint serve too, if it is worth it."""
         endpoint = first.group.wanted.endpoint
         if endpoint.number in self._too_large:
             return []
@@ -338,8 +347,10 @@ class InitialStates:
             self._cached.popitem(last=False)
 
     async def _answer(self, reads: list[Read], wanted: Filter) -> None:
-        """Read the rows of the filter and answer those reads by them, unless they are several and
-        the rows too many."""
+        """Read the rows of the filter once and answer all the reads.
+
+        Several reads are not answered if there are more rows than one read brings.
+        """
         number = wanted.endpoint.number
         feed, stream = self._broker.feeds[number], self._broker.hub[wanted.endpoint]
         if not self._broker.begun:
@@ -396,7 +407,7 @@ class InitialStates:
             stream.stop_recording(published)
 
     async def _take(self, rows: Sequence[Change], stream: Stream, generation: int) -> None:
-        """Rows that no source has brought yet go to everybody now, so that none comes twice."""
+        """Publish rows that no source has brought yet, so that none comes twice."""
 
         def taking() -> Iterator[None]:
             for start in range(0, len(rows), TAKEN_AT_ONCE):

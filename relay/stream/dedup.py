@@ -116,7 +116,7 @@ class Deduplicator:
         self._snapshot = snapshot
 
     def cover(self, snapshot: Snapshot) -> None:
-        """All pages of a catch-up have brought everything that `snapshot` shows."""
+        """Note that all pages of a catch-up have brought everything that `snapshot` shows."""
         self._reached = snapshot
         for key in [key for key, (_, tx, _) in self._sent.items() if snapshot.shows(tx)]:
             del self._sent[key]
@@ -128,21 +128,25 @@ class Deduplicator:
             self._unkept = None
 
     def reach(self, snapshot: Snapshot) -> None:
-        """A page of a catch-up has brought what `snapshot` shows. Nothing is forgotten: a version
-        that it shows may be newer than one that it does not, whose transaction began later."""
+        """Note that a page of a catch-up has brought what `snapshot` shows.
+
+        Entries are kept: a version that it shows may be newer than one that it does not, whose
+        transaction began later.
+        """
         if self._reached is None or snapshot.covers(self._reached):
             self._reached = snapshot
 
     def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
-        """Whether one of the first `accepted` changes may not be shown by the snapshot, though that
-        was taken later."""
+        """Return whether the later snapshot may not show one of the first `accepted` changes."""
         if self._forgotten is not None and not self._forgotten.shown_by(snapshot):
             return True
         return any(not snapshot.shows(tx) for _, tx, _ in self._first(accepted))
 
     def unshown(self) -> dict[int, Change]:
-        """The newest change by id of what was sent on and what a read that begins now may not show;
-        see also `unkept`."""
+        """Return by id the newest sent changes that a read beginning now may not show.
+
+        See also `unkept`.
+        """
         return dict(self._unshown)
 
     def forget(self) -> None:

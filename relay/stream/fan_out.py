@@ -26,8 +26,13 @@ class Wanted(NamedTuple):
 
 
 class Share:
-    """What `groups`, as bits, get of the round: `parts` are numbers of its frames, doubled, and one
-    more where the groups are told that the row left."""
+    """An equivalence class of groups: all of them get the same frames of the round.
+
+    Attributes:
+        form: Frame format.
+        groups: Bit set of group numbers.
+        parts: Per frame twice its number, plus 1 where LEAVE is sent instead of the change.
+    """
 
     __slots__ = ("form", "groups", "parts")
 
@@ -38,9 +43,14 @@ class Share:
 
 
 class Round:
-    """A part of the log on its way to `groups`, which are those to be sent to in each form.
+    """A part of the log, divided into the shares of groups.
 
-    It has `count` of the entries: all of them, unless the groups differ too much.
+    Args:
+        entries: Frames with what filters need to know of them.
+        groups: Bit set of the groups to send to, by frame format.
+        index: Tells which filters a change passes.
+
+    It covers the first `count` entries: all of them, unless the groups differ too much.
     """
 
     def __init__(
@@ -78,7 +88,7 @@ class Round:
         return union(share.groups for share in self._shares)
 
     def __iter__(self) -> Iterator[tuple[int, Piece]]:
-        """Groups, as bits, and what they get; each piece is made when it is its turn."""
+        """Yield bit sets of groups and their piece, each joined when it is its turn."""
         for share in self._shares:
             yield share.groups, joined(self._frame(share.form, part) for part in share.parts)
 
@@ -102,7 +112,7 @@ def wanted(about: Routing, index: Index) -> Wanted:
 
 
 def _divided(shares: list[Share], number: int, wanted: Wanted) -> tuple[list[Share], int]:
-    """The shares with one more frame, and how many parts had to be copied."""
+    """Return the shares with one more frame, and the number of parts copied by splits."""
     found: list[Share] = []
     copied = 0
     for share in shares:

@@ -37,8 +37,11 @@ class Batch(Protocol):
         """Append the sockets of another batch."""
 
     def send(self, data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
-        """Send as much as each takes at once to those at the places from `start` up to, without,
-        `stop`; the place of those that did not take all, and how many bytes they took."""
+        """Write to the sockets in `start:stop` what each takes at once.
+
+        Returns:
+            Place and number of bytes taken, for each socket that did not take everything.
+        """
 
 
 class _SendOrder(Generic[M]):
@@ -54,14 +57,14 @@ class _SendOrder(Generic[M]):
         return member in self._places
 
     def add(self, member: M, descriptor: int | None) -> None:
-        """One more, who has not been served."""
+        """Append a subscriber that has not been served."""
         self._places[member] = len(self.members)
         self.members.append(member)
         if self.batch is not None and descriptor is not None:
             self.batch.append(descriptor)
 
     def discard(self, member: M) -> bool:
-        """Take the member out; whether it had been served."""
+        """Remove a subscriber; return whether it had been served."""
         place, last = self._places[member], len(self.members) - 1
         served = place < self.served
         if served:  # the last of the served ones takes its place
@@ -74,10 +77,6 @@ class _SendOrder(Generic[M]):
         if self.batch is not None:
             self.batch.pop()
         return served
-
-    def has_had(self, member: M) -> bool:
-        """Whether the member has been served."""
-        return self._places[member] < self.served
 
     def _swap(self, one: int, other: int) -> None:
         if one == other:
@@ -112,8 +111,13 @@ class CaughtUpSubscribers(Generic[M]):
         return iter(self._writes)
 
     def add(self, member: M, write: Write, descriptor: int | None = None) -> None:
-        """The member is sent to from now on: by `write`, or past it into the socket when nothing
-        waits in there. Does nothing when it is."""
+        """Add a subscriber, unless it is there.
+
+        Args:
+            member: The subscriber.
+            write: Sends to it, after all that was written before.
+            descriptor: Its socket, which takes the same bytes while nothing waits before it.
+        """
         if member in self._writes:
             return
         self._writes[member] = write
@@ -123,17 +127,22 @@ class CaughtUpSubscribers(Generic[M]):
         line.add(member, descriptor)
 
     def discard(self, member: M) -> bool:
-        """It is not sent to any more; whether it has had what is being sent.
+        """Remove a subscriber; return whether it has had the current piece.
 
         Raises:
-            KeyError: It was not.
+            KeyError: It is not there.
         """
         del self._writes[member]
         return self._line(member).discard(member)
 
     def send(self, data: bytes, most: int | None = None) -> int:
-        """Send to those who have not had it yet, `most` of them at most; how many that were. They
-        must not come or go meanwhile."""
+        """Send the current piece to up to `most` subscribers that have not had it.
+
+        No subscriber may be added or removed meanwhile.
+
+        Returns:
+            The number of subscribers sent to.
+        """
         left = len(self) if most is None else most
         sent = 0
         for line in (self._others, self._batched):
@@ -152,8 +161,10 @@ class CaughtUpSubscribers(Generic[M]):
 
     @property
     def few_sockets(self) -> Batch | None:
-        """All members as a batch, where they are too few to be sent to as one; None also when one
-        has no socket, or has had what is being sent."""
+        """All sockets as a batch, where they are too few for a batch of their own.
+
+        None if there are more, if a subscriber has no socket, or has had the current piece.
+        """
         line = self._batched
         if line is None or line.served or not 0 < len(line.members) < FEWEST_BATCHED:
             return None
@@ -167,12 +178,12 @@ class CaughtUpSubscribers(Generic[M]):
         return self._batched.members.copy()
 
     def write(self, member: M, data: bytes) -> None:
-        """Send to one member, after what its socket took."""
+        """Send the rest of a piece to a subscriber whose socket took a part."""
         self._writes[member](data)
 
     @property
     def all_served(self) -> bool:
-        """Whether everybody has had what is being sent."""
+        """Whether all subscribers have had the current piece."""
         return all(
             line is None or line.served == len(line.members)
             for line in (self._others, self._batched)
@@ -206,8 +217,12 @@ class FrameFormat(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """Where a subscriber stopped being caught up: the position after what it has had, and how many
-    frames its group had sent until then."""
+    """Where a subscriber stopped being caught up.
+
+    Attributes:
+        position: Log position after what it has had.
+        sent: Frames that its group had sent until then.
+    """
 
     position: int
     sent: int
@@ -217,13 +232,13 @@ class Subscriber(Protocol):
     """A client in a group; callbacks must not block, nor change which subscribers are caught up."""
 
     def fell_behind(self, left: Departure) -> None:
-        """It is not caught up any more: from there on it reads the log by itself."""
+        """Continue by reading the log from `left.position`: backpressure."""
 
     def flushed(self) -> None:
-        """A round has been sent, for which this subscriber waited."""
+        """Continue: the round that this subscriber waited for has been sent."""
 
     def start_anew(self) -> None:
-        """What it holds belongs to another history."""
+        """Reset: what the client holds belongs to another history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +262,7 @@ class StreamView(Protocol):
 
     @property
     def generation(self) -> int:
-        """Rises when all clients have to start anew."""
+        """Counter of resets of all clients."""
 
     @property
     def flushed(self) -> int:
@@ -255,7 +270,7 @@ class StreamView(Protocol):
 
     @property
     def sending_to(self) -> int:
-        """Up to where is being sent just now; `flushed` when nothing is."""
+        """End of the round under way; `flushed` if there is none."""
 
     @property
     def waiting(self) -> set[Subscriber]:
@@ -266,7 +281,7 @@ class StreamView(Protocol):
         """Cache of pieces that several clients read."""
 
     def cursor_at(self, position: int, wanted: Filter) -> bytes:
-        """The cursor that was announced there, as a frame; nothing when a newer one has been."""
+        """Frame of the cursor announced at that position; empty if a newer one was announced."""
 
     def caught_up_changed(self, group: "Group") -> None:
         """Note whether the group has subscribers that are caught up."""
@@ -289,7 +304,7 @@ class Pieces:
         return piece
 
     def forget(self) -> None:
-        """Let go of all of it."""
+        """Drop everything."""
         self._kept.clear()
 
 
@@ -351,7 +366,7 @@ class Group:
 
     @property
     def generation(self) -> int:
-        """Rises when all members have to start anew."""
+        """Counter of resets of all subscribers."""
         return self._source.generation
 
     @property
@@ -391,8 +406,11 @@ class Group:
             member.fell_behind(left)
 
     def send(self, piece: Piece, most: int) -> int:
-        """Send what is `due`, which is that piece, to `most` of those who have not had it; to how
-        many that was. Nothing is due any more when all have had it."""
+        """Send the piece that is `due` to up to `most` subscribers that have not had it.
+
+        Returns:
+            The number of subscribers sent to; once all have had it, nothing is due.
+        """
         self._piece = piece
         falling = self._falling = []
         try:
@@ -406,13 +424,15 @@ class Group:
         return clients
 
     def sent_elsewhere(self, piece: Piece) -> list[Subscriber]:
-        """Those who are sent what is due together with others, in the order of their sockets;
-        `sent_all` follows."""
+        """Return the subscribers, ordered as `few_sockets`, that the caller sends the piece to.
+
+        `sent_all` has to follow.
+        """
         self._piece = piece
         return self.caught_up.served_elsewhere()
 
     def sent_all(self, piece: Piece) -> None:
-        """All members have had the piece, which was due."""
+        """Note that all subscribers have had the piece that was due."""
         self.caught_up.end()
         self._piece, self.due = None, False
         self.sent += piece.frames
@@ -420,9 +440,10 @@ class Group:
     def read(
         self, position: int, stop: int, most_bytes: int, *, changes_only: bool = False
     ) -> tuple[Piece, int]:
-        """What members get of the log from `position` on, in one piece which may be empty, and the
-        position after it: not beyond `stop`, and not more than `most_bytes` of the log unless a
-        single frame is larger. Readers that ask for the same get the same object.
+        """Return what subscribers get of the log from `position` on, and the position after it.
+
+        The piece may be empty. It covers the log up to `stop` at most, and `most_bytes` of it
+        unless a single frame is larger. Equal reads return the same object.
 
         Raises:
             Overflow: Some of it has left the log.

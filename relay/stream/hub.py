@@ -62,7 +62,7 @@ class RecentChanges:
             self._bytes -= self._changes.popleft().size()
 
     def since(self, seq: int) -> dict[int, Change] | None:
-        """The newest change of each id after `seq`; None when some of them are not kept."""
+        """Return the newest change of each id after `seq`; None if some were dropped."""
         count = self._seq - seq
         if not 0 <= count <= len(self._changes):
             return None
@@ -110,7 +110,7 @@ class KnownVersions:
         return values
 
     def forget(self) -> None:
-        """Versions of before mean nothing."""
+        """Drop everything."""
         self._newest.clear()
 
 
@@ -179,7 +179,7 @@ class Stream:
     def join(
         self, format: Format, wanted: Filter, member: Subscriber, *, compressed: bool = False
     ) -> Group:
-        """The group of that format and filter, with the member in it from now on."""
+        """Add a subscriber to the group of that format and filter, and return the group."""
         form = FrameFormat(format, compressed)
         group = self._groups.get((form, wanted))
         if group is None:
@@ -207,13 +207,13 @@ class Stream:
         self._caught_up[group.form] = bits | bit if group.caught_up else bits & ~bit
 
     def record(self) -> dict[int, Change]:
-        """A mapping that holds, from now on, the newest published change of each id."""
+        """Return a mapping that collects the newest change of each id published from now on."""
         recorder: dict[int, Change] = {}
         self._recorders.append(recorder)
         return recorder
 
     def stop_recording(self, recorder: dict[int, Change]) -> None:
-        """End what `record` began."""
+        """Stop filling a mapping of `record`."""
         self._recorders = [each for each in self._recorders if each is not recorder]
 
     def publish(self, changes: Iterable[Change]) -> None:
@@ -233,14 +233,16 @@ class Stream:
         self._changed(self)
 
     def announce_cursors(self, cursors: Cursors) -> None:
-        """Send each client of relay.v1 the cursor for its filter, which is made when it is sent;
-        it stands for all that was published so far."""
+        """Send each client of relay.v1 the cursor for its filter.
+
+        It covers all that was published so far, and is signed when it is sent.
+        """
         self._cursors = self.log.head, cursors
         self.log.append(b"", CURSOR_MARK)
         self._changed(self)
 
     def cursor_at(self, position: int, wanted: Filter) -> bytes:
-        """The cursor that was announced there, as a frame; nothing when a newer one has been."""
+        """Frame of the cursor announced at that position; empty if a newer one was announced."""
         if self._cursors is None or self._cursors[0] != position:
             return b""
         cursor = self._cursors[1](wanted)
@@ -274,8 +276,11 @@ class Stream:
                 return Sent(group.format, piece.frames, clients)
 
     def _send_together(self, piece: Piece, most: int) -> int:
-        """Send to small groups in one go; how many clients that were, none where it is not worth
-        it."""
+        """Send to several small groups by one system call, where there are enough of them.
+
+        Returns:
+            The number of clients sent to; 0 if it is not worth it.
+        """
         if len(self._sending) < FEWEST_BATCHED or (batch := self._batch()) is None:
             return 0
         clients: list[tuple[Group, Subscriber]] = []
@@ -400,7 +405,7 @@ class Hub:
 
     @property
     def generation(self) -> int:
-        """Rises when all clients have to start anew."""
+        """Counter of resets of all clients."""
         return sum(stream.generation for stream in self)
 
     def by_number(self, number: int) -> Stream:
@@ -408,11 +413,11 @@ class Hub:
         return self._by_number[number]
 
     def seqs(self) -> Seqs:
-        """Where all streams are."""
+        """The seq of each stream, by endpoint number."""
         return {number: stream.seq for number, stream in self._by_number.items()}
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Publish each change on its endpoint."""
+        """Publish each change on the stream of its endpoint."""
         sorted_out: dict[int, list[Change]] = {}
         for change in changes:
             sorted_out.setdefault(change.endpoint.number, []).append(change)

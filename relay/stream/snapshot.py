@@ -43,8 +43,10 @@ class Snapshot:
         return self.xmax >= other.xmax and not any(other.shows(tx) for tx in self.running)
 
     def reached(self, upto: "Snapshot", tx: int) -> "Snapshot":
-        """What has been read of the way from here to `upto`, ordered by transaction, when all
-        before `tx` has been."""
+        """Return what is covered on the way from here to `upto` once all before `tx` was read.
+
+        Reads are ordered by transaction.
+        """
         if tx <= self.xmax:
             return self._without({each for each in self.running if each < tx} - upto.running)
         running = frozenset(each for each in upto.running if each < tx)
@@ -55,8 +57,10 @@ class Snapshot:
         return Snapshot(min(running, default=self.xmax), self.xmax, running)
 
     def narrowed(self, most_running: int) -> "Snapshot":
-        """A snapshot with that many running transactions at most, which shows less: nothing from
-        the first one on that it cannot list."""
+        """Return a snapshot with at most that many running transactions, which shows less.
+
+        It shows nothing from the first transaction on that it cannot list.
+        """
         if len(self.running) <= most_running:
             return self
         listed = sorted(self.running)[: most_running + 1]
@@ -65,7 +69,7 @@ class Snapshot:
 
 
 def common(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """The snapshot that shows what all of these show, of which there is one at least."""
+    """Return the intersection of the snapshots, of which there is one at least."""
     found = list(snapshots)
     xmax = min(snapshot.xmax for snapshot in found)
     running = frozenset(tx for snapshot in found for tx in snapshot.running if tx < xmax)
@@ -105,7 +109,7 @@ class SnapshotHistory:
             del self._marks[: MOST_MARKS // 2]
 
     def best(self, snapshot: Snapshot) -> Mark | None:
-        """The newest mark that shows nothing which `snapshot` does not show."""
+        """Return the newest mark that `snapshot` covers; None if there is none."""
         low, high = 0, len(self._marks)
         while low < high:  # who covers a mark covers all before it
             middle = (low + high) // 2

@@ -82,17 +82,21 @@ class LossDetector:
             self._seen.popitem(last=False)
 
     def behind(self, now: float) -> None:
-        """So much has arrived live that the rest waits unread: for as long as that is said again
-        and again the live lane is not late, the relay is."""
+        """Excuse the live lane: the relay itself is behind in reading it.
+
+        To be called again and again while that lasts.
+        """
         self._active_clock.excuse(now)
 
     def suspicious(self, now: float) -> bool:
-        """Whether the live lane owes a version for longer than it usually takes."""
+        """Return whether the live lane owes a version for longer than it usually takes."""
         return self._longest(now) >= SUSPICIOUS_SECONDS
 
     def due(self, now: float) -> int:
-        """How many versions count as healed since the last call; to be called several times a
-        second."""
+        """Return how many versions count as lost, and healed by catch-up, since the last call.
+
+        To be called several times a second.
+        """
         healed = 0
         while self._longest(now) >= HEALED_SECONDS:
             self._owed.popitem(last=False)
