@@ -26,5 +26,5 @@ def create() -> FastAPI:
 
 
 def _stop(failure: str) -> None:
-    logger.critical("stopped: %s", failure)
+    logger.critical("stopped reason=%r", failure)
     signal.raise_signal(signal.SIGTERM)

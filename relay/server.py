@@ -37,8 +37,7 @@ SCHEMA_SECONDS: Final = 5.0
 
 
 async def missing_schema(settings: Settings) -> str | None:
-    """Why the relay cannot work with this project as it is; None also when it cannot be asked,
-    which may pass."""
+    """Return why the project lacks the schema; None if it has it, or does not answer now."""
     rest = Rest(settings.project.url, settings.project.key, settings.project.gateway_key)
     try:
         async with asyncio.timeout(SCHEMA_SECONDS):
@@ -61,7 +60,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class _Accepted(socket.socket):
-    """A socket that tells once when a loop lets go of it, whatever served it."""
+    """A socket that calls back once when asyncio or uvloop lets go of it."""
 
     def __init__(self, descriptor: int, gone: Callable[[], None]) -> None:
         super().__init__(fileno=descriptor)
@@ -116,7 +115,7 @@ class Acceptor:
             self._stop_listening()
 
     async def wait_closed(self) -> None:
-        """Return when what was accepted has its protocol."""
+        """Wait until every accepted connection has its protocol."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _listen(self) -> None:
@@ -192,8 +191,7 @@ BACKLOG = 4096
 
 
 def run(settings: Settings, count: int = 1) -> int:
-    """Serve with so many processes until SIGTERM, Ctrl-C or the death of a part, and return the
-    exit status."""
+    """Serve with `count` processes until SIGTERM, Ctrl-C or a failure; return the exit status."""
     quieten()
     if (trouble := SERVER.trouble()) is not None:
         logger.critical("%s", trouble)
@@ -215,12 +213,12 @@ def run(settings: Settings, count: int = 1) -> int:
 
 
 def run_on(settings: Settings, listener: socket.socket) -> int:
-    """Serve the listening socket, as `run` does."""
+    """Serve a listening socket as `run` does."""
     quieten()
     _allow_descriptors()
     failures: list[str] = []
     with listener:
-        _say_hello(settings, listener)
+        _log_settings(settings, listener)
 
         def stop(failure: str) -> None:
             failures.append(failure)
@@ -230,16 +228,19 @@ def run_on(settings: Settings, listener: socket.socket) -> int:
         _spare_collections()
         server.run(sockets=[listener])
     for failure in failures:
-        logger.critical("stopped: %s", failure)
+        logger.critical("stopped reason=%r", failure)
     return 1 if failures or not server.started else 0
 
 
 def server_of(
     settings: Settings, on_failure: Callable[[str], None], *, through_asgi: bool = False
 ) -> "Server":
-    """A server that has not started; `on_failure` is called when a part of the relay died.
+    """Make a server.
 
-    With `through_asgi` it serves WebSockets as any other server would.
+    Args:
+        settings: The settings.
+        on_failure: Called when a part of the relay died.
+        through_asgi: Serve WebSockets through ASGI, as any other server would.
     """
     app = create_app(settings, on_failure=on_failure)
     http, ws = _classes(app.state.sockets, settings, through_asgi=through_asgi)
@@ -311,7 +312,7 @@ def _classes(
     return cast(Http, http), cast(WebSocket, ws)
 
 
-def _say_hello(settings: Settings, listener: socket.socket) -> None:
+def _log_settings(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     secure = "s" if settings.server.tls_certificate else ""

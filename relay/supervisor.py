@@ -24,12 +24,12 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def run(listeners: Sequence[socket.socket]) -> int:
-    """Keep a relay on each of the listening sockets until a signal comes; the exit status."""
+    """Keep a relay process per listening socket until a signal; return the exit status."""
     return asyncio.run(_Supervisor(listeners).run())
 
 
 def end_with_parent() -> None:
-    """Has this process told to end when its parent is gone, however that came about."""
+    """Let the kernel send SIGTERM to this process when its parent is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

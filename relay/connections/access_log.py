@@ -18,7 +18,7 @@ class AccessLog:
         self._refused = 0
 
     def connected(self, client: str, endpoint: str, format: str, filter: str) -> None:
-        """A client connected."""
+        """Log that a client connected."""
         if self._room():
             logger.info(
                 "connected client=%s endpoint=%s format=%s filter=%r",
@@ -33,7 +33,7 @@ class AccessLog:
     def disconnected(
         self, client: str, endpoint: str, reason: str, messages: int, seconds: float
     ) -> None:
-        """A client is gone, after `messages` sent to it."""
+        """Log that a client disconnected, after `messages` sent to it."""
         if self._room():
             logger.info(
                 "disconnected client=%s endpoint=%s reason=%r messages=%d seconds=%.1f",
@@ -47,13 +47,13 @@ class AccessLog:
             self._disconnected += 1
 
     def refused(self, client: str, endpoint: str, reason: str) -> None:
-        """A handshake was refused; one line a second, beside those of clients."""
+        """Log a refused handshake: one line a second, beside those of clients."""
         self._refused += 1
         if self._refused == 1:
             logger.info("refused client=%s endpoint=%s reason=%r", client, endpoint, reason)
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Log how many lines were dropped; called every second."""
         if self._refused > 1:
             logger.info("more in the same second refused=%d", self._refused - 1)
         self._refused = 0

@@ -27,7 +27,7 @@ class Timed(Protocol):
     """A connection with a timeout in the timing wheel."""
 
     def timed_out(self) -> None:
-        """The timeout is due."""
+        """Handle the timeout."""
 
 
 class ConnectionRegistry:
@@ -83,7 +83,7 @@ class ConnectionRegistry:
         return AuthenticatedConnection(transport, admitted, self._signing_in)
 
     def decide(self, request: Request) -> Decision:
-        """Decide about a handshake; the reason of a refusal is logged, sampled."""
+        """Decide about a handshake and log a refusal, sampled."""
         decision = self.admission.decide(request)
         if not isinstance(decision, Admitted):
             client = self.admission.client(request)
@@ -91,12 +91,12 @@ class ConnectionRegistry:
         return decision
 
     def access_changed(self) -> None:
-        """Grants or policies have changed: ends what nobody would be let in for any more."""
+        """Re-evaluate all grants: grants or policies changed."""
         for client in self.register.everybody():
             client.judge_again()
 
     def turn(self) -> None:
-        """A part of a second has passed: pings those whose turn it is, ends whose time is up."""
+        """Run due timeouts and deadlines; called several times a second."""
         now = self._shared.now()
         for connection in self.wheel.due(now):
             connection.timed_out()
@@ -104,7 +104,7 @@ class ConnectionRegistry:
             act()
 
     def tick(self) -> None:
-        """A second has passed: looks for clients that do not read."""
+        """Run what is due each second, such as looking for clients that do not read."""
         self._shared.access_log.tick()
         self._shared.resumes.tick()
         for stream in self._shared.hub:
@@ -113,8 +113,10 @@ class ConnectionRegistry:
             session.check()
 
     async def drain(self, gives_up: Callable[[], bool]) -> None:
-        """Close all clients because the relay ends, spread over a few seconds, so that they do
-        not all come back at once."""
+        """Close all clients at shutdown, spread over a few seconds.
+
+        Otherwise all of them would reconnect at once.
+        """
         leaving = list(self._sessions())
         random.shuffle(leaving)
         steps = max(1, round(min(DRAIN_SECONDS, len(leaving) * DRAIN_PAUSE) / DRAIN_STEP))

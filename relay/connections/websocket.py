@@ -42,12 +42,12 @@ _utf_8: Final = codecs.getincrementaldecoder("utf-8")
 
 
 class _Frames(Protocol):
-    """The library's parser, but for what it does otherwise than RFC 6455 asks."""
+    """The library's parser, corrected where it deviates from RFC 6455."""
 
     _text: codecs.IncrementalDecoder | None = None
 
     def recv_frame(self, frame: Frame) -> None:
-        """Judge a frame before it counts."""
+        """Validate a frame before the library takes it."""
         if frame.opcode is Opcode.CLOSE:
             self.cur_size = None  # 5.4: one may come between the fragments of a message
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY) and self.cur_size is None:
@@ -59,9 +59,12 @@ class _Frames(Protocol):
 
 
 class FrameReader:
-    """The frames of one client, in order; what there is to answer is in `answer`.
+    """Parser of the frames of one client.
 
-    `ended` tells how the connection ends once the client, or an error of it, has ended it.
+    Attributes:
+        answer: Bytes to send in answer, such as pongs.
+        controls: Frames that are no whole message, since the caller reset the number.
+        ended: How the connection ended, once the client or a violation of the protocol ended it.
     """
 
     __slots__ = ("_parts", "_protocol", "_text", "answer", "controls", "ended")
@@ -78,7 +81,7 @@ class FrameReader:
 
     @property
     def between_messages(self) -> bool:
-        """Whether nothing has come of the next message."""
+        """Whether nothing of the next message was received."""
         protocol = self._protocol
         return (
             protocol.state is State.OPEN
@@ -88,7 +91,7 @@ class FrameReader:
         )
 
     def receive(self, data: bytes) -> list[str | bytes]:
-        """The messages that are complete now."""
+        """Parse received bytes; return the messages that are complete."""
         self._protocol.receive_data(data)
         messages: list[str | bytes] = []
         for event in self._protocol.events_received():
@@ -100,8 +103,7 @@ class FrameReader:
         return messages
 
     def close(self, code: int, reason: str) -> bytes:
-        """The frame that begins the closing handshake, and what was to be answered before; no such
-        frame when the client has ended the connection with the same bytes."""
+        """Return pending answers and the close frame, which the client may have sent first."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
         self._collect()
@@ -187,7 +189,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._compressed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is handed over; its handshake follows at once."""
+        """Take over a connection; its handshake follows at once."""
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
         # A full socket is told at the first byte that it does not take. With TLS the limit is
@@ -197,7 +199,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._state.connections.add(self)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        """The head of the request first, then what the client sends."""
+        """Handle the head of the request first, then frames."""
         if self._session is not None or self._closing:
             self._receive(data)
             return
@@ -235,7 +237,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(decision.code, decision.reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Release everything: the connection ended."""
         self._state.connections.discard(self)
         self._sockets.wheel.forget(self, self._slot)
         if self._place is not None:
@@ -246,17 +248,19 @@ class WebSocketConnection(asyncio.Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether the transport holds bytes that the socket does not take. Read from the transport:
-        the protocol that the connection had before may have been told of them instead."""
+        """Whether the transport holds bytes that the socket does not take.
+
+        Read from the transport: its former protocol may have been notified instead.
+        """
         return self._transport.get_write_buffer_size() > 0
 
     def pause_writing(self) -> None:
-        """The socket is full."""
+        """Backpressure begins: the socket is full."""
         if self._session is not None:
             self._session.blocked()
 
     def resume_writing(self) -> None:
-        """Everything has been sent."""
+        """Backpressure ends: everything has been sent."""
         if self._session is not None:
             self._session.unblocked()
 
@@ -302,7 +306,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport.abort()
 
     def timed_out(self) -> None:
-        """Ping the client, which has to answer before the next timeout."""
+        """Ping the client, or end the connection if the last ping was not answered."""
         if self._closing or not self._alive:
             if not self._closing and self._session is not None:
                 self._session.connection_lost("no answer to a ping")
@@ -430,7 +434,7 @@ class ProtocolDetector(asyncio.Protocol):
             self.step()
 
     def step(self) -> bool:
-        """Choose the protocol from the first bytes and hand the connection over."""
+        """Choose the protocol by the first bytes and hand the connection over."""
         data, self._received = self._received, b""
         if data and not self._transport.is_closing():
             try:
@@ -445,7 +449,7 @@ class ProtocolDetector(asyncio.Protocol):
         self._transport.abort()
 
     def shutdown(self) -> None:
-        """The server ends."""
+        """Close: the server shuts down."""
         self._transport.close()
 
     def _begin(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Reads from the database what changed since the last time: it loses nothing.
+"""Catch-up: reads from the database what changed since the last run, and loses nothing.
 
 Rules: once at start, which only takes the snapshot to begin from; then every `period` seconds from
 beginning to beginning while the live lane is proven, every second while it is not or owes
@@ -42,17 +42,17 @@ class CatchUpListener(Protocol):
     """Callbacks of catch-up into the rest of the relay."""
 
     def snapshot_moved(self) -> None:
-        """A run completed whose snapshot is newer."""
+        """Handle a completed run with a newer snapshot."""
 
     def history_changed(self) -> None:
-        """The database has another history, such as a restored backup."""
+        """Handle another history of the database, such as a restored backup."""
 
     def live_contradicted(self) -> None:
-        """The live lane brought what the database does not have."""
+        """Handle a live lane that brought what the database does not have."""
 
 
 class CatchUp:
-    """Runs changes_since, publishes what it brings, and tells the listener."""
+    """Runs changes_since, publishes what it returns, and notifies the listener."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class CatchUp:
                         break
 
     async def once(self) -> None:
-        """Do one complete run.
+        """Run once, completely.
 
         Raises:
             Unavailable: A request failed or was answered by something else than the primary.
@@ -138,8 +138,11 @@ class CatchUp:
         self._note_busy(locked)
 
     async def _read(self, numbers: Sequence[int], seqs: Seqs, locked: set[int]) -> bool:
-        """Read what changed of these endpoints, and add those to `locked` whose tables are; false
-        when the database has another history."""
+        """Read the changes of these endpoints, and add those with locked tables to `locked`.
+
+        Returns:
+            False if the database has another history.
+        """
         feeds = {number: self._broker.feeds[number] for number in numbers}
         since = common(feed.reached for feed in feeds.values() if feed.reached is not None)
         debtor = self._upstream.debtor(numbers)
@@ -188,8 +191,7 @@ class CatchUp:
         return True
 
     async def _check_live(self) -> None:
-        """Look for what the live lane brought and the catch-up should have: where the database
-        has no such version, what was sent on is corrected."""
+        """Verify versions that the live lane alone has brought, and correct forged ones."""
         snapshots = {number: feed.reached for number, feed in self._broker.feeds.items()}
         by_endpoint: dict[int, list[Suspect]] = {}
         for suspect in self._broker.unconfirmed.suspects(snapshots):

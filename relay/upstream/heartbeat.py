@@ -1,4 +1,4 @@
-"""The relay's own row: written on and on, it comes back over Realtime and proves it.
+"""Heartbeat: the relay's own row, whose return over Realtime proves the live lane.
 
 Its counter, the beat, also vouches for cursors. Whatever a cursor names was read before the beat
 that it names was written, so a database that knows the beat knows all that the cursor shows: also
@@ -32,7 +32,7 @@ class Identity:
     beat: int = 0
 
     def renew(self) -> None:
-        """The database has another history: cursors of before are another relay's."""
+        """Take a new identity: cursors of a former history count as another relay's."""
         self.instance, self.beat = str(uuid.uuid4()), 0
 
 
@@ -64,7 +64,7 @@ class Heartbeat:
         self._requested.set()
 
     def remind(self) -> None:
-        """Beats at once, without more time for one that is waiting to come back."""
+        """Write a beat at once, without more time for one that is on its way back."""
         self._requested.set()
 
     def came_back(self) -> None:
@@ -72,8 +72,10 @@ class Heartbeat:
         self._waiting_since = None
 
     def overdue_seconds(self) -> float:
-        """How long a written beat has been waiting to come back, while this process ran; 0 when
-        none is. To be called every second."""
+        """Return for how many seconds a beat has been on its way back; 0 if none is.
+
+        Only time in which this process ran counts. To be called every second.
+        """
         awake = self._active_clock.seconds(self._now())
         return 0.0 if self._waiting_since is None else awake - self._waiting_since
 
@@ -87,8 +89,11 @@ class Heartbeat:
                     await self._requested.wait()
 
     async def vouch(self) -> bool:
-        """Write a beat that vouches for all that was read before; false when that failed or the
-        database has gone back."""
+        """Write a beat that vouches for all that was read before.
+
+        Returns:
+            False if that failed, or the database has lost a confirmed beat.
+        """
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 return await self._beat() and not self.went_back

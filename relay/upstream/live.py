@@ -93,7 +93,7 @@ Put = Callable[[Lane, Rows], None]
 
 
 class LaneLost(Exception):
-    """The attempt ended; the text says why. `lane`: another lane may do better."""
+    """The attempt ended for the reason in the text; with `lane`, another lane may do better."""
 
     def __init__(self, text: str, *, lane: bool = False) -> None:
         super().__init__(text)
@@ -101,7 +101,15 @@ class LaneLost(Exception):
 
 
 class Subscription:
-    """Calls `put` for the rows of each frame that arrives and `again` when rows may be missing."""
+    """A subscription to one lane.
+
+    Args:
+        client: The official client of this attempt.
+        lane: Broadcast or postgres_changes.
+        instance: This process, whose heartbeat row proves the lane.
+        put: Called with the rows of each frame.
+        again: Called when rows may be missing.
+    """
 
     def __init__(
         self,
@@ -125,11 +133,13 @@ class Subscription:
             self._channel = self._postgres_changes(client, instance)
 
     async def ready(self, beat: Callable[[], None]) -> None:
-        """Return when the lane delivers: broadcast by having done so, since the answer to a join
-        says nothing. `beat` writes the heartbeat row, which is what it may deliver.
+        """Return when the lane delivers.
+
+        The answer to a join of broadcast proves nothing: `beat` writes heartbeat rows until one
+        arrives.
 
         Raises:
-            LaneLost: It did not come to that.
+            LaneLost: It does not deliver in time.
         """
         seconds = READY_SECONDS
         try:
@@ -213,9 +223,13 @@ REFUSAL: Final = re.compile(r"HTTP 40[13]\b|JWT|[Tt]oken|Unauthorized(?!: You do
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Realtime is, and who this relay is: one row of the heartbeats belongs to it.
+    """Address and credentials of Realtime.
 
-    `gateway_key` opens the connection, `key` decides in the joins what may be seen.
+    Attributes:
+        url: Address of Realtime.
+        gateway_key: Opens the connection.
+        key: Authorises the joins.
+        identity: This process, which owns one row of the heartbeats.
     """
 
     url: str
@@ -257,7 +271,7 @@ class LiveLane:
         self.reread = 0
 
     def rebuild(self, reason: str, *, lane: bool) -> None:
-        """Replace the client within a second; `lane`: on another lane if there is one."""
+        """Replace the client within a second, with `lane` on another lane if there is one."""
         self._rebuilding = LaneLost(reason, lane=lane)
 
     async def run(self) -> NoReturn:
@@ -403,7 +417,7 @@ class LiveLane:
 
 
 def glimpse(message: Mapping[str, Any]) -> tuple[int, int, int | None]:
-    """Table number, id and version of a row that did not arrive whole; 0 and None if unknown."""
+    """Return table number, id and version of an incomplete row; 0 and None if unknown."""
     endpoint = BY_NAME.get(message.get("table", ""))
     record = message.get("record") or {}
     row_id = record.get("id", (message.get("old_record") or {}).get("id"))
@@ -420,5 +434,10 @@ async def _first(*futures: asyncio.Future[Any], seconds: float | None = None) ->
 
 
 def pause(failures: int, chance: float) -> float:
-    """Seconds to wait after the attempt that followed `failures` failed ones."""
+    """Return seconds of the exponential backoff after so many failures (full jitter).
+
+    Args:
+        failures: Failed attempts in a row.
+        chance: Random number from 0 to 1.
+    """
     return chance * min(LONGEST_PAUSE_SECONDS, 0.5 * 2.0 ** min(failures, 10))

@@ -27,7 +27,7 @@ AUTO: Final = "auto"
 
 
 class LaneSelector:
-    """Chooses the lane; `mode` is auto or the name of one."""
+    """Chooses the lane to subscribe to; `mode` is auto or the name of a lane."""
 
     def __init__(self, mode: str) -> None:
         self._only = None if mode == AUTO else Lane(mode)
@@ -41,8 +41,7 @@ class LaneSelector:
         return Lane.BROADCAST if now >= self._broadcast_from else Lane.POSTGRES_CHANGES
 
     def unproven(self, lane: Lane, now: float) -> None:
-        """The lane did not prove itself, or lost changes: the other one is for a while the better
-        one, for longer each time."""
+        """Avoid the lane for a while, longer each time: it was not proven, or lost changes."""
         if lane is Lane.BROADCAST:
             self._broadcast_from = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
@@ -98,7 +97,7 @@ class AnnouncedState:
         self._improved_at: float | None = None
 
     def look(self, state: UpstreamState, now: float) -> bool:
-        """Update with the current state; true when another one has to be announced."""
+        """Update with the current state; return whether another one has to be announced."""
         better = GOODNESS.index(state) - GOODNESS.index(self.state)
         if better <= 0:
             self._better_since = None
@@ -153,13 +152,15 @@ class LiveStatus:
         self.trouble = trouble
 
     def lossy(self, trouble: str, now: float) -> None:
-        """It lost a change. What comes through it proves nothing for a while: as a rule the next
-        one is lost within seconds, and others come."""
+        """Distrust the lane for a while: it lost a change.
+
+        Others may still arrive, and the next one is usually lost within seconds.
+        """
         self.unproven(trouble)
         self.distrusted_until = now + DISTRUST_SECONDS
 
     def lost(self, trouble: str, *, refused: bool = False) -> None:
-        """The connection or the subscription ended; `refused` when the key was not accepted."""
+        """Note the end of the subscription; `refused` if the key was not accepted."""
         self.subscribed_at = None
         self.refused = refused
         self.proven_until = 0.0
@@ -192,8 +193,7 @@ class CatchUpStatus:
     def completed(
         self, sent_at: float, busy: Iterable[Endpoint] = (), now: float | None = None
     ) -> None:
-        """Everything committed before `sent_at` has been published by `now`, but for the endpoints
-        whose tables are `busy`."""
+        """Note that all committed before `sent_at` was published, except of `busy` endpoints."""
         late = {endpoint.number for endpoint in busy}
         self.covered |= {number: sent_at for number in BY_NUMBER if number not in late}
         self.busy = {
