@@ -29,7 +29,7 @@ class Taken:
 
 @dataclass
 class Application:
-    """One client of relay.v1; `note` is told of resumes, resets, and of all that should not be."""
+    """One client of relay.v1; `note` is called with resumes, resets, and violations."""
 
     wanted: Subscription
     note: Note = field(repr=False)
@@ -50,7 +50,7 @@ class Application:
         return self.cursor
 
     def take(self, text: str) -> Taken | Message | None:
-        """A frame: what the application took of it, or what it says about the stream."""
+        """Take a frame; return what was taken of it, or its message about the stream."""
         try:
             found = event(self.wanted.table, text)
         except (BadFrame, KeyError, ValueError) as exc:

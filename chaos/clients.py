@@ -189,7 +189,7 @@ class Client:
             self._connection.abort(reset=reset)
 
     def begin_anew(self) -> None:
-        """Lose the connection, and come back as somebody who was never there."""
+        """Lose the connection, and come back as a new client."""
         self.disconnect(reset=True)
         self.format.forget_place()
 

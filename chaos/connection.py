@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Listener(Protocol):
-    """Who is told what happens on a connection."""
+    """Callbacks of a connection."""
 
     def opened(self) -> None:
         """The handshake succeeded."""

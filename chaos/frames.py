@@ -46,8 +46,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A frame about a row; `row` is None where it is gone, `version` 0 where a bare row tells a
-    deletion, which has none."""
+    """A frame about a row; `row` is None for a deletion, whose `version` is 0 in bare rows."""
 
     type: str
     id: int

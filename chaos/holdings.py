@@ -36,8 +36,7 @@ def lost_events(client: str, wanted: Subscription, held: Held, ledger: Ledger) -
 def lost_rows(
     client: str, wanted: Subscription, held: Held, ledger: Ledger, since: float
 ) -> Iterator[Lost]:
-    """The same for a client of bare rows, which was promised what was committed after `since`, and
-    is not told when a row leaves its filter."""
+    """The same for bare rows, which get no LEAVE and nothing committed before `since`."""
     newest = ledger.newest(wanted.table)
     for row_id, version in _matching(wanted, ledger).items():
         holds, row = held.get(row_id, (0, None))

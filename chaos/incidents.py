@@ -30,7 +30,7 @@ class Incidents:
         return Counter(kind for at, kind, _ in self._all if start <= at <= end)
 
     def reasons(self, kind: str) -> Counter[str]:
-        """What was said with that kind of incident, and how often."""
+        """The texts of that kind of incident, and how often each came."""
         return Counter(what for _, each, what in self._all if each == kind)
 
     def violations(self) -> Counter[str]:

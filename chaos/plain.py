@@ -86,7 +86,7 @@ class Plain:
         raise RuntimeError("the subscribers ended")
 
     async def hear(self) -> None:
-        """Return when all hear, or when they have had time enough for it."""
+        """Return when all are subscribed, or after a timeout."""
         deadline = time.monotonic() + START_SECONDS
         while not all(self._hears(each) for each in self.subscribers):
             if time.monotonic() > deadline:

@@ -90,7 +90,7 @@ class Relay:
             await asyncio.to_thread(self._child.stop)
 
     def jump(self, seconds: int) -> None:
-        """Put its clock so far off the right time; the monotonic one goes on as it did."""
+        """Offset its wall clock by so many seconds; the monotonic clock is unchanged."""
         self._offset.write_text(f"{seconds:+d}\n")
 
     @property

@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 class Run:
-    """The uses of faults on one stage; `say` is told of the progress."""
+    """Runs the planned faults on a stage; `say` is called with the progress."""
 
     def __init__(self, stage: Stage, say: Say) -> None:
         self._stage = stage
@@ -102,7 +102,7 @@ class Run:
                 client.format.history_at = at
 
     async def _drained(self) -> list[Lost]:
-        """What is still missing some time after everybody is connected, when nothing changes."""
+        """Return what clients lack some time after all reconnected and writing stopped."""
         await self._stage.all_ready(READY_SECONDS)
         deadline = time.monotonic() + self._stage.size.drain
         while time.monotonic() < deadline:
@@ -170,8 +170,7 @@ class Pressure:
         self._before = _waited()
 
     def share(self) -> float | None:
-        """Of the time, in which somebody waited for a processor; None if the system does not
-        tell."""
+        """Share of the time in which a task waited for a processor; None if unknown."""
         now = _waited()
         if now is None or self._before is None:
             return None

@@ -46,7 +46,7 @@ def state(now: RealtimeSubscribeStates, error: Exception | None) -> None:
 
 
 async def follow(lane: str, url: str, key: str) -> None:
-    """Print until somebody ends the process."""
+    """Print changes until the process is ended."""
     client = AsyncRealtimeClient(f"{url}/realtime/v1", key)
     if lane == "broadcast":
         channel = client.channel(

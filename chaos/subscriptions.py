@@ -52,8 +52,9 @@ FILTERS: dict[str, tuple[Subscription, ...]] = {
 
 
 def mixture(count: int) -> Iterator[tuple[Subscription, bool]]:
-    """For so many clients what each wants, and whether as bare rows: one in four. A third of those
-    in relay.v1 have a filter."""
+    """Yield the subscription of each client, and whether it gets bare rows: one in four does.
+
+    A third of those in relay.v1 have a filter."""
     for number in range(count):
         table = TABLES[number % len(TABLES)]
         turn = number // len(TABLES)

@@ -58,7 +58,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
 
 
 async def _not_upgraded(request: Request) -> Response:
-    """Answer who asks an endpoint of WebSockets like a page."""
+    """Answer a plain GET of a WebSocket endpoint."""
     name = request.path_params["name"]
     if name not in BY_NAME:
         return PlainTextResponse(f"{NO_ENDPOINT}\n", 404)

@@ -30,8 +30,13 @@ _MOST_WRITTEN: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class DependencyCheck:
-    """One thing that is relied on: `on` says what, `without` what the relay does where it does not
-    hold, `check` what is not as expected, None if all is. `known` is the version that was read."""
+    """A behaviour of a dependency that the relay relies on.
+
+    Attributes:
+        on: What is relied on.
+        known: The version that it was verified with.
+        without: What the relay does where it does not hold.
+        check: Returns what is not as expected; None if all is."""
 
     package: str
     known: str
@@ -173,7 +178,7 @@ def _realtime() -> str | None:
 
 
 class _Told(socket.socket):
-    """A socket that notes that the loop lets go of it; see relay/server.py."""
+    """A socket that notes when the loop lets go of it; see relay/server.py."""
 
     gone = False
 
@@ -187,7 +192,7 @@ class _Told(socket.socket):
 
 
 class _Listening(asyncio.Protocol):
-    """Notes what a transport tells."""
+    """Notes the callbacks of a transport."""
 
     def __init__(self) -> None:
         self.paused = False

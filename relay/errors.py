@@ -23,15 +23,15 @@ class BadParameter(RelayError):
 
 
 class Unavailable(RelayError):
-    """A request to Supabase failed; the text says what was asked and what came back."""
+    """A request to Supabase failed; the text names the request and the answer."""
 
 
 class KeyRefused(Unavailable):
-    """Supabase does not accept the key; nothing works before somebody changes it."""
+    """Supabase does not accept the key: it has to be changed."""
 
 
 class SchemaMissing(Unavailable):
-    """A table or function is not there; nothing works before somebody applies the migrations."""
+    """A table or function is missing: the migrations have to be applied."""
 
 
 class Refused(RelayError):

@@ -64,7 +64,7 @@ def no_refusal(record: logging.LogRecord) -> bool:
 
 
 def without_queries(record: logging.LogRecord) -> bool:
-    """Shorten addresses in what a line is made of; lets every line pass."""
+    """Remove queries from URLs in the arguments of a record; every record passes."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             _QUERY.sub("?...", each) if isinstance(each, str) else each for each in record.args

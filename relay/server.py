@@ -267,7 +267,7 @@ def server_of(
 
 
 class Server(uvicorn.Server):
-    """Lets the clients of WebSockets go one after the other before it ends."""
+    """uvicorn's server, which drains WebSocket clients before it ends."""
 
     def __init__(self, clients: ConnectionRegistry, config: uvicorn.Config) -> None:
         super().__init__(config)

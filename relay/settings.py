@@ -41,12 +41,12 @@ SOON_SECONDS: Final = 7 * 86400
 
 
 def is_jwt(key: str) -> bool:
-    """Whether it is a JWT: as such it tells who calls, but opens no gateway by itself."""
+    """Return whether the key is a JWT, which authenticates but does not open the gateway."""
     return key.count(".") == 2
 
 
 def key_role(key: str) -> str | None:
-    """The role that the key stands for; None when it does not show."""
+    """Return the role of the key; None if it cannot be told from it."""
     if key.startswith("sb_secret_"):
         return "service_role"
     if key.startswith("sb_publishable_"):
@@ -57,7 +57,7 @@ def key_role(key: str) -> str | None:
 
 
 def expires_at(key: str) -> float | None:
-    """When the key expires, in seconds since 1970; None when it does not, or does not say."""
+    """Return when the key expires, in seconds since 1970; None if never or unknown."""
     claims = _claims(key)
     try:
         return None if claims is None else float(claims["exp"])
@@ -77,7 +77,7 @@ def _claims(key: str) -> Mapping[str, Any] | None:
 
 
 def key_trouble(key: str, now: float) -> str | None:
-    """What to say about a key that expires soon or has expired; None about any other."""
+    """Return a warning about a key that expires soon or has expired; None for others."""
     end = expires_at(key)
     if end is None or end - now > SOON_SECONDS:
         return None
@@ -159,12 +159,12 @@ class ProjectSettings(Group):
 
     @property
     def key(self) -> str:
-        """The key that tells who the relay is."""
+        """The key that the relay authenticates with."""
         return self.own_key or self.secret_key
 
     @property
     def gateway_key(self) -> str:
-        """The key that opens the project's gateway: a JWT tells who calls, but opens nothing."""
+        """The key that opens the project's gateway, which a JWT does not."""
         return self.publishable_key if is_jwt(self.own_key) else self.key
 
     @property
@@ -225,13 +225,13 @@ class ServerSettings(Group):
 
     @property
     def proxies(self) -> addresses.Proxies:
-        """Whose word about a client's address counts."""
+        """The trusted proxies."""
         return addresses.Proxies(self.trusted_proxies, self.address_header)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccessSettings(Group):
-    """Who may read what."""
+    """Which tokens are accepted, and which rows they grant."""
 
     title = "Access control"
 
@@ -285,7 +285,7 @@ class AccessSettings(Group):
 
     @property
     def scoping(self) -> Scoping | None:
-        """How rows are told apart by scope; None where everybody sees the same."""
+        """The scope column and claim; None if every token grants whole tables."""
         column = self.scope_column
         return Scoping(column, self.scope_claim or column) if column else None
 
@@ -472,7 +472,7 @@ class Settings:
 
     @property
     def issuer(self) -> str:
-        """Who has to have issued a token."""
+        """The issuer that tokens have to name."""
         return self.access.issuer or f"{self.project.url}/auth/v1"
 
 

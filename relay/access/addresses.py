@@ -55,9 +55,10 @@ def parse(address: str) -> IPv4Address | IPv6Address | None:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Who is believed to forward for others, and in which header it says for whom: `forwarded` in
-    the form of RFC 7239, any other one as a list of addresses. Other headers count for nothing,
-    since proxies pass on what clients say in them."""
+    """Trusted proxies and the header in which they name the client.
+
+    `forwarded` is read as RFC 7239, any other header as a list of addresses. Other headers are
+    ignored, since proxies pass on what clients send in them."""
 
     trusted: tuple[Network, ...] = ()
     header: str = "x-forwarded-for"  # in lower case

@@ -167,7 +167,7 @@ class SocketLimiter:
         self._by_address = Counter[str]()
 
     def come(self, address: str) -> str:
-        """Count a socket and return what `leave` has to be told.
+        """Count a socket and return the address that `leave` has to be given.
 
         Raises:
             LimitReached: It would be one too many, and was not counted.

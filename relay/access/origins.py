@@ -112,7 +112,7 @@ _UNDERSTOOD: Final = (
 
 
 def is_this_machine(name: str) -> bool:
-    """Whether a host name or address, without port, is this machine's and nobody else's."""
+    """Return whether a host name or address, without port, is a loopback one."""
     if name == "localhost":
         return True
     try:

@@ -29,7 +29,7 @@ Algorithm = Literal["HS256", "ES256", "RS256"]
 
 
 class BadToken(Exception):
-    """The token is not accepted; the text may be told to who brought it."""
+    """The token is not accepted; the text may be shown to its holder."""
 
 
 class UnknownKey(BadToken):

@@ -103,7 +103,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The body of the request, of at most so many bytes.
+    """Return the body of the request.
 
     Raises:
         Refused: It is too large, or does not come in time.

@@ -147,7 +147,7 @@ async def _preflight() -> Response:
 
 
 def guarded(allows: Allows) -> type[APIRoute]:
-    """A route that refuses foreign pages, says errors in one shape, and adds CORS headers."""
+    """Wrap a route: refuse foreign origins, answer errors in one shape, add CORS headers."""
 
     class Guarded(APIRoute):
         def get_route_handler(self) -> Handler:  # type: ignore[override]

@@ -51,7 +51,7 @@ class UserClient:
         return _content(await self._send("POST", f"rpc/{function}", token, json=arguments))
 
     async def answer(self, token: str, function: str, arguments: Mapping[str, Any]) -> bytes:
-        """Call a SQL function as the caller; its answer as JSON text, which nobody here looks into.
+        """Call a SQL function as the caller; return its answer as JSON text, unparsed.
 
         Reading and writing a few hundred kB again would hold the event loop for some 25 ms.
 

@@ -54,7 +54,7 @@ Record = Mapping[str, Any]
 
 
 def describe(frame: Mapping[str, Any]) -> str:
-    """The change that `frame` tells, in one line that is safe to print."""
+    """Return one line about the change in `frame` that is safe to print."""
     match frame["type"]:
         case "DELETE":
             words = f"#{frame['old_record']['id']} deleted"

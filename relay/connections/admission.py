@@ -146,7 +146,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The client is served what the grant says; without a grant, once its token is verified.
+    """The handshake is accepted; without a grant the token has to be verified first.
 
     `token` is one that came with the handshake and could not be judged yet. `compressed`: the
     client understands compressed messages.

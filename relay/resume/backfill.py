@@ -180,7 +180,7 @@ class Backfills:
         self.count = 0
 
     async def get(self, snapshot: Snapshot, number: int) -> Backfill:
-        """A read that brings all which the snapshot does not show of that endpoint.
+        """Return a read of all changes of that endpoint that the snapshot does not show.
 
         Raises:
             Unavailable: It cannot be read now, or the history changed meanwhile.
@@ -208,7 +208,7 @@ class Backfills:
             return missed
 
     def tick(self) -> None:
-        """Let go of what nobody asked for lately; called every second."""
+        """Drop reads that were not used lately; called every second."""
         least = self._now() - KEEP_SECONDS
         for read in self._done():
             if read.result is not None and read.result.used_at < least:

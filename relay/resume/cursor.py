@@ -168,8 +168,9 @@ class CursorIssuer:
         self._signed: dict[Filter, tuple[_Moment, str]] = {}  # many come at the same time
 
     def cursor(self, wanted: Filter) -> str | None:
-        """Return the cursor of clients that have had all that was published; None before the first
-        catch-up and heartbeat."""
+        """Return the cursor of a client that is caught up.
+
+        None before the first catch-up and heartbeat."""
         here = self._here()
         return None if here is None else self._cursor(here, wanted)
 

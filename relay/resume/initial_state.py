@@ -30,8 +30,7 @@ class StateRow(NamedTuple):
 
 
 class Kept:
-    """Pieces that count for a budget as long as somebody refers to them, and had to make room for
-    others when they are None.
+    """Pieces that count for a budget while they are referenced; None once they were evicted.
 
     Args:
         pieces: What is kept.
@@ -97,8 +96,9 @@ class Kept:
 
 
 class StateBudget:
-    """How many bytes are kept in all. Where that is too much, what was used least lately makes
-    room, also while clients are in the middle of it: those who read slowly, not those who read."""
+    """Budget in bytes for states and their slices: the least recently used are evicted.
+
+    Clients in the middle of an evicted one start over: those that read slowly."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes: Final = most_bytes

@@ -206,7 +206,7 @@ class Resumer:
         return self._missed.count
 
     def tick(self) -> None:
-        """Let go of what nobody asked for lately; called every second."""
+        """Drop reads that were not used lately; called every second."""
         self._missed.tick()
 
     def forget(self) -> None:

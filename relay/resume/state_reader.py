@@ -134,7 +134,7 @@ class Read:
 
 
 class InitialStates:
-    """The state per group; one that was read is good as long as the log goes on from it.
+    """Cache of initial states by group; one is good while the log continues from it.
 
     Few reads are under way at a time, and fewer for one user; users take turns, and have a rate. A
     read ends with the last one who waits for it. Where many filters wait, all rows of the endpoint

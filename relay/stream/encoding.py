@@ -109,7 +109,7 @@ _TAIL: Final = b"\x00\x00\xff\xff"  # which the receiver adds again
 
 
 def deflated(frame: bytes) -> bytes:
-    """The frame compressed, or as it is where that would not make it smaller."""
+    """Compress a frame, unless that would not make it smaller."""
     payload = payload_of(frame)
     if len(payload) < LEAST_BYTES:
         return frame
@@ -122,8 +122,9 @@ def deflated(frame: bytes) -> bytes:
 
 
 class StreamCompressor:
-    """Compresses frames as one stream (context takeover of RFC 7692). Whoever gets one of them has
-    to get all from the first one on, in order, and no other compressed frame in between."""
+    """Compresses frames as one stream (context takeover of RFC 7692).
+
+    A client has to get all of them in order, and no other compressed frame in between."""
 
     def __init__(self) -> None:
         self._compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)

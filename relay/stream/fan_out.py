@@ -19,7 +19,7 @@ EVERYBODY: Final = -1
 
 
 class Wanted(NamedTuple):
-    """Which groups get a change, and which are told that they lost the row, as bits."""
+    """Bit sets of the groups that get a change, and of those that get LEAVE."""
 
     all: int
     leave: int

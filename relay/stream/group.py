@@ -45,7 +45,7 @@ class Batch(Protocol):
 
 
 class _SendOrder(Generic[M]):
-    """Subscribers in an order; the first `served` have had what is being sent."""
+    """Ordered subscribers, of which the first `served` have had the current piece."""
 
     def __init__(self, batch: Batch | None = None) -> None:
         self.batch: Final = batch

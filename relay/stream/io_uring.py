@@ -197,7 +197,7 @@ def opened() -> Ring:
 
 
 def _try(ring: Ring) -> None:
-    """What the batch relies on: all of it sent, a part of it, nothing, each of them told right."""
+    """Verify what the batch relies on: full, partial and no sends are reported correctly."""
     data = bytes(range(256)) * 4096
     with contextlib.ExitStack() as stack:
         ends = [stack.enter_context(end) for _ in range(2) for end in socket.socketpair()]

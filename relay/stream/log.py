@@ -15,7 +15,7 @@ class Overflow(Exception):
 
 
 class Routing(NamedTuple):
-    """Filter values that decide who gets a change: of the row now, and `before`.
+    """Filter values that route a change: of the row `now` and `before`.
 
     None stands for no row: it was deleted, or was not there before.
     """
@@ -118,7 +118,7 @@ class Log:
         return self._bytes - self._bytes_before(position)
 
     def entries(self, position: int, stop: int) -> Iterator[tuple[bytes, Routing]]:
-        """The frames from `position` up to, without, `stop`, and who gets them.
+        """Yield the frames from `position` up to, without, `stop`, with their routing.
 
         Raises:
             Overflow: Some of them have left the log.

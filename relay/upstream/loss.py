@@ -46,7 +46,7 @@ Key = tuple[int, int]
 
 
 class LossDetector:
-    """Versions that catch-up brought and the live lane has not delivered yet."""
+    """Detects losses: versions that catch-up read and the live lane never delivers."""
 
     def __init__(self) -> None:
         self._owed: OrderedDict[Key, tuple[int, float]] = OrderedDict()  # oldest first

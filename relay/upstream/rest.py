@@ -35,9 +35,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of changes_since; `reset` says why it cannot tell what changed since: another
-    epoch, a snapshot from the future, or deletions that were pruned meanwhile. Of the endpoints
-    in `busy`, whose tables are locked, it tells nothing."""
+    """A page of changes_since.
+
+    `reset` is the reason why changes are unknown: another epoch, a snapshot from the future, or
+    pruned deletions. The endpoints in `busy` are left out, since their tables are locked."""
 
     epoch: str
     snapshot: Snapshot
@@ -137,8 +138,10 @@ class Rest:
             raise Unavailable(f"changes_since: unexpected answer ({exc})") from exc
 
     async def heartbeat(self, instance: str, beat: int) -> int:
-        """Write the relay's heartbeat row; the beat that it had before, 0 when there was none,
-        and the new one where the migration is missing that tells.
+        """Write the relay's heartbeat row.
+
+        Returns:
+            The former beat, 0 if there was none; the new one if an old schema does not tell.
 
         Raises:
             Unavailable: No answer, or not the expected one.

@@ -173,12 +173,14 @@ class LiveStatus:
 
 @dataclass(slots=True)
 class CatchUpStatus:
-    """Catch-up: `ran_at` is when the last one ended that brought everything but what is in locked
-    tables; `covered` when the request of the last one was sent which brought all of an
-    endpoint, by its number; `busy` since when tables are locked, by their names.
+    """Status of catch-up.
 
-    One that has much to read, as after a mass deletion, takes its time; `read_at` is when the last
-    page of one that goes on arrived, `rows_read` how many rows it has brought.
+    Attributes:
+        ran_at: End of the last complete run, locked tables aside.
+        covered: By endpoint number, when the request of its last complete read was sent.
+        busy: By table name, since when it is locked.
+        read_at: When the last page of a run under way arrived.
+        rows_read: Rows that this run has read so far, such as after a mass deletion.
     """
 
     stale_seconds: float = STALE_SECONDS
@@ -222,7 +224,7 @@ class CatchUpStatus:
         self._stopped()
 
     def read(self, rows: int, now: float) -> None:
-        """A page with so many rows arrived, and there are more."""
+        """Note a page with so many rows, of a run that goes on."""
         self.read_at = now
         self.rows_read += rows
 

@@ -20,8 +20,10 @@ READ_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """Seconds since a worker was last heard of, last had nothing left to do, and since the first
-    waiting event arrived; how many events wait. None where there is nothing to tell."""
+    """Status of the workers; None where unknown.
+
+    Attributes are seconds since the last heartbeat, since the queue was last empty, and since the
+    first waiting event arrived, and the number of waiting events."""
 
     age_seconds: float | None
     last_scan_seconds: float | None
