@@ -199,7 +199,7 @@ class Relay:
                 hub=self._hub,
                 states=self._states,
                 resumes=self._resumer,
-                pacer=Pacer(soon=_soon, now=now),
+                pacer=Pacer(schedule=_later, now=now),
                 upstream_state=lambda: self._announced.state,
                 counts=self._counters,
                 now=now,
@@ -213,7 +213,7 @@ class Relay:
             ),
             gate,
             settings.clients.auth_seconds,
-            Pacer(soon=_soon, now=now, seconds=NEWCOMERS_SECONDS),
+            Pacer(schedule=_later, now=now, seconds=NEWCOMERS_SECONDS),
             compression=settings.delivery.compression != "off",
         )
 
@@ -311,7 +311,3 @@ class Relay:
 
 def _later(seconds: float, call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(seconds, call)
-
-
-def _soon(call: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_soon(call)

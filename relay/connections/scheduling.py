@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Final, Generic, Protocol, TypeVar
 
+from relay.stream.flusher import Schedule
+from relay.time_slices import LONGEST_PAUSE_SECONDS
+
 # A row on its way to clients takes some four turns of the loop, each with such a slice.
 SLICE_SECONDS: Final = 0.002
+# To write a piece takes a tenth of this. To filter or compress one may take ten times as much: then
+# everybody else has as long afterwards.
+COSTLY_SECONDS: Final = 0.0005
 
 
 class Paced(Protocol):
@@ -23,19 +29,19 @@ class Pacer:
     """Round-robin scheduler: gives connections turns within a time slice of each loop iteration.
 
     Args:
-        soon: Calls back in the next iteration.
+        schedule: Calls back later.
         now: Seconds of a monotonic clock.
-        seconds: Length of the time slice.
+        seconds: Length of the time slice, which also ends with a costly turn.
     """
 
     def __init__(
         self,
         *,
-        soon: Callable[[Callable[[], None]], object],
+        schedule: Schedule,
         now: Callable[[], float],
         seconds: float = SLICE_SECONDS,
     ) -> None:
-        self._soon = soon
+        self._schedule = schedule
         self._now = now
         self._seconds = seconds
         self._queue: deque[Paced] = deque()
@@ -46,26 +52,30 @@ class Pacer:
         if not client.queued:
             client.queued = True
             self._queue.append(client)
-            self._plan()
+            self._plan(0.0)
 
-    def _plan(self) -> None:
+    def _plan(self, pause: float) -> None:
         if self._queue and not self._scheduled:
             self._scheduled = True
-            self._soon(self._run)
+            self._schedule(pause, self._run)
 
     def _run(self) -> None:
-        self._scheduled = False
-        until = self._now() + self._seconds
+        pause, now = 0.0, self._now()
+        until = now + self._seconds
         try:
             while self._queue:
                 client = self._queue.popleft()
                 client.queued = False
                 if client.step():
                     self.add(client)
-                if self._now() >= until:
+                begun, now = now, self._now()
+                if now - begun >= COSTLY_SECONDS:
+                    pause = min(now - begun, LONGEST_PAUSE_SECONDS)
+                if pause or now >= until:
                     break
         finally:
-            self._plan()
+            self._scheduled = False
+            self._plan(pause)
 
 
 SLOT_SECONDS: Final = 0.25

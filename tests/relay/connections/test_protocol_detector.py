@@ -261,7 +261,9 @@ async def test_a_flood_does_not_wait_for_its_turn(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_of(emulator) as relay, silent(relay) as (reader, writer):
-        monkeypatch.setattr(relay.sockets().newcomers, "_plan", lambda: None)  # it never comes
+        monkeypatch.setattr(
+            relay.sockets().newcomers, "_plan", lambda pause: None
+        )  # it never comes
         writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
         assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
 

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.connections.scheduling import SLICE_SECONDS, SLOT_SECONDS, Pacer, TimingWheel
+from relay.connections.scheduling import COSTLY_SECONDS, SLOT_SECONDS, Pacer, TimingWheel
 from relay.stream.change import HOTSPOTS
 from relay.stream.counters import Counters
 from relay.stream.filters import Filter
 from relay.stream.flusher import HOLD_SECONDS, Flusher
 from relay.stream.group import Departure, Format
 from relay.stream.hub import MOST_BYTES, Stream
+from relay.time_slices import LONGEST_PAUSE_SECONDS
 from tests.relay.rows import change
 
 
@@ -25,9 +26,6 @@ class Clock:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self.calls.append((seconds, call))
-
-    def soon(self, call: Callable[[], None]) -> None:
-        self.later(0, call)
 
     def run(self) -> None:
         """Makes the next call."""
@@ -141,12 +139,14 @@ def test_latency_is_observed_once_for_each_flush_with_changes() -> None:
 class Hungry:
     """Wants a number of turns, each of which takes time."""
 
-    def __init__(self, clock: Clock, turns: int, order: list["Hungry"]) -> None:
-        self.clock, self.turns, self.order = clock, turns, order
+    def __init__(
+        self, clock: Clock, turns: int, order: list["Hungry"], seconds: float = COSTLY_SECONDS / 2
+    ) -> None:
+        self.clock, self.turns, self.order, self.seconds = clock, turns, order, seconds
         self.queued = False
 
     def step(self) -> bool:
-        self.clock.now += SLICE_SECONDS / 2.5
+        self.clock.now += self.seconds
         self.turns -= 1
         self.order.append(self)
         return self.turns > 0
@@ -154,24 +154,36 @@ class Hungry:
 
 def test_those_who_have_much_to_get_take_turns() -> None:
     clock, order = Clock(), list[Hungry]()
-    pacer = Pacer(soon=clock.soon, now=lambda: clock.now)
+    pacer = Pacer(schedule=clock.later, now=lambda: clock.now, seconds=COSTLY_SECONDS * 1.2)
     one, two = Hungry(clock, 4, order), Hungry(clock, 2, order)
     pacer.add(one)
     pacer.add(two)
     pacer.add(one)
     clock.run()
     assert order == [one, two, one]  # a slice
+    assert [seconds for seconds, _ in clock.calls] == [0]
     while clock.calls:
         clock.run()
     assert order == [one, two, one, two, one, one]
 
 
-def test_a_slice_may_be_longer() -> None:
+@pytest.mark.parametrize("times", [1.01, 5.0, 1000.0])
+def test_after_a_costly_turn_everybody_else_has_as_long(times: float) -> None:
     clock, order = Clock(), list[Hungry]()
-    pacer = Pacer(soon=clock.soon, now=lambda: clock.now, seconds=2.2 * SLICE_SECONDS)
-    pacer.add(Hungry(clock, 9, order))
+    pacer = Pacer(schedule=clock.later, now=lambda: clock.now, seconds=1.0)
+    cheap = Hungry(clock, 2, order)
+    costly = Hungry(clock, 2, order, seconds=times * COSTLY_SECONDS)
+    for each in (cheap, costly):
+        pacer.add(each)
     clock.run()
-    assert len(order) == 6
+    assert order == [cheap, costly]
+    pauses = [seconds for seconds, _ in clock.calls]
+    assert pauses == pytest.approx([min(costly.seconds, LONGEST_PAUSE_SECONDS)])
+    pacer.add(Hungry(clock, 1, order))  # does not shorten the pause
+    assert len(clock.calls) == 1
+    while clock.calls:
+        clock.run()
+    assert len(order) == 5
 
 
 @given(st.lists(st.floats(0, 25), min_size=1, max_size=50), st.floats(0.01, 1))

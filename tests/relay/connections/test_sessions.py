@@ -120,7 +120,7 @@ class Following(RuleBasedStateMachine):
             hub=self.hub,
             states=NEVER_READ,
             resumes=NEVER_READ,
-            pacer=Pacer(soon=lambda call: self.loop.later(0, call), now=self.tick),
+            pacer=Pacer(schedule=self.loop.later, now=self.tick),
             upstream_state=lambda: UpstreamState.LIVE,
             counts=self.counts,
             now=lambda: self.loop.now,
