@@ -12,14 +12,16 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.001
+IDLE_SECONDS: Final = 0.00005
 LONGEST_PAUSE_SECONDS: Final = 0.005
 
 
 class TimeSlices:
     """Time slices that the computations of one process share: one has a slice at a time, in turns.
 
-    After each slice all of them pause for as long as it took. A row on its way to clients needs
-    several turns of the event loop, and none of these should begin with another slice.
+    After a slice the event loop has a turn. When there was something else to do in it, all of them
+    pause for as long as the slice took: a row on its way to clients needs several turns, and none
+    of the others should begin with another slice.
 
     Args:
         now: Seconds of a monotonic clock.
@@ -47,5 +49,7 @@ class TimeSlices:
                         break
                 else:
                     return found
-                # A machine that stood still meanwhile must not make the pause longer.
-                await asyncio.sleep(min(now - begun, LONGEST_PAUSE_SECONDS))
+                await asyncio.sleep(0)
+                if self._now() - now >= IDLE_SECONDS:
+                    # A machine that stood still meanwhile must not make the pause longer.
+                    await asyncio.sleep(min(now - begun, LONGEST_PAUSE_SECONDS))

@@ -13,6 +13,8 @@ class Work:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.others = 0.0  # seconds that others take in a turn of the loop
+        self.pauses: list[float] = []
         self.done: list[str] = []
         self.slices = TimeSlices(lambda: self.now, 0.004)
 
@@ -24,43 +26,45 @@ class Work:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made."""
-    made: list[float] = []
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Pauses take no time but what others make of them."""
+    work = Work()
     sleep = asyncio.sleep
 
     async def noted(seconds: float) -> None:
-        made.append(seconds)
+        if seconds:
+            work.pauses.append(seconds)
         await sleep(0)
+        work.now += work.others
 
     monkeypatch.setattr("relay.time_slices.asyncio.sleep", noted)
-    return made
+    return work
 
 
-async def test_all_items_are_returned_in_order() -> None:
-    work = Work()
+async def test_all_items_are_returned_in_order(work: Work) -> None:
     assert await work.slices.collect(work.items("a", 30)) == [f"a{n}" for n in range(30)]
     assert await work.slices.collect([]) == []
 
 
-async def test_after_each_slice_there_is_a_pause_of_the_same_length(pauses: list[float]) -> None:
-    work = Work()
+async def test_others_have_as_long_as_each_slice_took(work: Work) -> None:
+    work.others = 0.0002
     await work.slices.collect(work.items("a", 9))
-    assert pauses == pytest.approx([0.004, 0.004])
+    assert work.pauses == pytest.approx([0.004, 0.004])
     await work.slices.collect(work.items("b", 1, seconds=3.0))
-    assert pauses[2:] == [0.005]
+    assert work.pauses[2:] == [0.005]
 
 
-async def test_computations_take_turns_and_have_one_slice_at_a_time(pauses: list[float]) -> None:
-    work = Work()
+async def test_where_nothing_else_is_to_be_done_nothing_is_waited_for(work: Work) -> None:
+    await work.slices.collect(work.items("a", 30))
+    assert work.pauses == []
+
+
+async def test_computations_take_turns_and_have_one_slice_at_a_time(work: Work) -> None:
     await asyncio.gather(*(work.slices.collect(work.items(name, 8)) for name in "ab"))
     assert "".join(each[0] for each in work.done) == "aaaabbbbaaaabbbb"
-    assert len(pauses) == 4
 
 
-async def test_one_that_fails_or_is_cancelled_leaves_the_others_their_turns() -> None:
-    work = Work()
-
+async def test_one_that_fails_or_is_cancelled_leaves_the_others_their_turns(work: Work) -> None:
     def failing() -> Iterator[str]:
         yield from work.items("f", 2)
         raise ValueError("bad item")
