@@ -317,7 +317,7 @@ VARIABLES = (
     ),
     Variable("WORKER_RETRY_SECONDS", "20", "seconds to repeat a call that fails", _seconds),
     Variable("WORKER_GRACE_SECONDS", "10", "seconds to finish a batch when stopped", _seconds),
-    Variable("WORKER_BATCH_EVENTS", "2000", "events judged and committed at once", _whole(1, 2000)),
+    Variable("WORKER_BATCH_EVENTS", "4000", "events judged and committed at once", _whole(1, 4000)),
     Variable("WORKER_KEEP_DAYS", "0", "days after which what is over is deleted, 0: never", _days),
     Variable("WORKER_INFO_RATIO", "1.1", "predicted / baseline from which on it is info", _ratio),
     Variable("WORKER_WARN_RATIO", "1.3", "predicted / baseline from which on it is warn", _ratio),

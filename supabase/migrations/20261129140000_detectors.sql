@@ -256,10 +256,10 @@ declare
   result constant jsonb := nothing || findings;
   refs jsonb;
   counts jsonb;
-  proposed record;
+  proposed jsonb;
   expected int;
   changed int;
-  told int := 0;
+  told int;
 begin
   perform pg_catalog.set_config('hotspots.by_engine', 'on', true);
   -- A word that was taken back since it was read must not count.
@@ -349,18 +349,10 @@ begin
   from pg_catalog.jsonb_to_recordset(result -> 'episodes') as e(ref int, id bigint, reopens boolean)
   where e.id is null and e.reopens and h.id = (refs ->> e.ref::text)::bigint;
 
-  for proposed in
-    select (refs ->> a.ref::text)::bigint as hotspot, a.* from pg_catalog.jsonb_array_elements(result -> 'alerts') with ordinality as e(part, n),
-      lateral pg_catalog.jsonb_to_record(e.part) as a(ref int, kind text, level text, message text, reason text, occurred_at timestamptz)
-    order by e.n
-  loop
-    if public.write_alert(proposed.hotspot, proposed.kind, proposed.level, proposed.message, coalesce(proposed.reason, ''),
-      coalesce(proposed.occurred_at, pg_catalog.clock_timestamp()), (result ->> 'now')::timestamptz,
-      (result ->> 'cooldown_seconds')::double precision)
-    then
-      told := told + 1;
-    end if;
-  end loop;
+  select coalesce(pg_catalog.jsonb_agg(
+    e.part || pg_catalog.jsonb_build_object('hotspot', refs -> (e.part ->> 'ref')) order by e.n), '[]')
+  into proposed from pg_catalog.jsonb_array_elements(result -> 'alerts') with ordinality as e(part, n);
+  told := public.write_alerts(proposed, (result ->> 'now')::timestamptz, (result ->> 'cooldown_seconds')::double precision);
   perform public.write_advice(refs, result -> 'advised', result -> 'recommendations');
 
   select pg_catalog.jsonb_build_object(
@@ -496,20 +488,17 @@ create function public.announce_open_episodes(
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  h public.hotspots;
-  told int := 0;
+  proposed jsonb;
 begin
   perform public.hold_lease(holder, token);
   perform pg_catalog.set_config('hotspots.by_engine', 'on', true);
-  for h in select * from public.hotspots o where o.status = 'active' and not o.announced order by o.id for update loop
-    -- It has lasted until its newest event: that is where the cool-down is over or not.
-    if public.write_alert(h.id, case when h.previous_id is null then 'opened' else 'reopened' end, h.severity, h.entity || ': ' || h.reason,
-      h.reason, h.last_seen_at, clock, cooldown_seconds)
-    then
-      told := told + 1;
-    end if;
-  end loop;
-  return pg_catalog.jsonb_build_object('alerts', told);
+  -- It has lasted until its newest event: that is where the cool-down is over or not.
+  select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    'hotspot', h.id, 'kind', case when h.previous_id is null then 'opened' else 'reopened' end, 'level', h.severity,
+    'message', h.entity || ': ' || h.reason, 'reason', h.reason, 'occurred_at', h.last_seen_at) order by h.id), '[]')
+  into proposed from (
+    select * from public.hotspots o where o.status = 'active' and not o.announced order by o.id for update) h;
+  return pg_catalog.jsonb_build_object('alerts', public.write_alerts(proposed, clock, cooldown_seconds));
 end $$;
 comment on function public.announce_open_episodes(uuid, bigint, timestamptz, double precision) is
   'Tells of episodes that are still open when everything is worked off: of the past, or kept back by a silence or cool-down that is over.';

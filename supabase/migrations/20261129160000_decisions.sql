@@ -483,43 +483,89 @@ grant execute on function public.undo(text, bigint[]) to authenticated, service_
 
 -- An alert is told once, and not when a silence matches or the same severity of the key was told within the cool-down (by event time).
 -- The end of an episode is told where its beginning was.
-create function public.write_alert(
-  hotspot bigint, kind text, level text, message text, reason text, occurred_at timestamptz, at timestamptz, cooldown_seconds double precision
+create function public.tells_alert(
+  hotspot bigint, kind text, level text, occurred_at timestamptz, at timestamptz, cooldown_seconds double precision
 ) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   h public.hotspots;
-  ends constant boolean := write_alert.kind = 'resolved';
+  ends constant boolean := tells_alert.kind = 'resolved';
 begin
-  select o.* into strict h from public.hotspots o where o.id = write_alert.hotspot;
-  if write_alert.kind in ('resolved', 'deescalated') and not h.announced
-    or write_alert.kind in ('opened', 'reopened', 'resolved') and exists (
+  select o.* into strict h from public.hotspots o where o.id = tells_alert.hotspot;
+  if tells_alert.kind in ('resolved', 'deescalated') and not h.announced
+    or tells_alert.kind in ('opened', 'reopened', 'resolved') and exists (
       select from public.alerts a where a.hotspot_id = h.id
         and (a.kind = 'resolved') = ends and a.kind in ('opened', 'reopened', 'resolved'))
-    or public.is_silenced(h.entity, h.event_type, case when ends then h.peak_severity else write_alert.level end,
-      coalesce(write_alert.at, pg_catalog.clock_timestamp()))
+    or public.is_silenced(h.entity, h.event_type, case when ends then h.peak_severity else tells_alert.level end,
+      coalesce(tells_alert.at, pg_catalog.clock_timestamp()))
     or not ends and exists (
       select from public.alerts a join public.hotspots o on o.id = a.hotspot_id
       where o.entity = h.entity and o.entity_type = h.entity_type and o.event_type = h.event_type
-        and a.kind <> 'resolved' and a.level = write_alert.level
-        and a.occurred_at > write_alert.occurred_at - pg_catalog.make_interval(secs => coalesce(cooldown_seconds, 0)))
+        and a.kind <> 'resolved' and a.level = tells_alert.level
+        and a.occurred_at > tells_alert.occurred_at - pg_catalog.make_interval(secs => coalesce(cooldown_seconds, 0)))
   then
-    if write_alert.kind in ('opened', 'reopened') and h.announced then
+    if tells_alert.kind in ('opened', 'reopened') and h.announced then
       update public.hotspots o set announced = false where o.id = h.id;
     end if;
     return false;
   end if;
-  if not h.announced or write_alert.kind = 'escalated' and h.acknowledged_at is not null then
+  if not h.announced or tells_alert.kind = 'escalated' and h.acknowledged_at is not null then
     update public.hotspots o set announced = true,
-      acknowledged_at = case write_alert.kind when 'escalated' then null else o.acknowledged_at end
+      acknowledged_at = case tells_alert.kind when 'escalated' then null else o.acknowledged_at end
     where o.id = h.id;
   end if;
-  insert into public.alerts (hotspot_id, kind, level, message, reason, occurred_at)
-  values (h.id, write_alert.kind, write_alert.level, write_alert.message, pg_catalog.left(write_alert.reason, 1000), write_alert.occurred_at);
   return true;
 end $$;
-comment on function public.write_alert(bigint, text, text, text, text, timestamptz, timestamptz, double precision) is
-  'Part of write_findings: writes the alert of a transition unless something keeps it back; whether it was written.';
-revoke execute on function public.write_alert(bigint, text, text, text, text, timestamptz, timestamptz, double precision)
+comment on function public.tells_alert(bigint, text, text, timestamptz, timestamptz, double precision) is
+  'Part of write_alerts: whether the alert of a transition is to be written, and notes that at the hotspot.';
+revoke execute on function public.tells_alert(bigint, text, text, timestamptz, timestamptz, double precision)
   from public, anon, authenticated, service_role;
-grant execute on function public.write_alert(bigint, text, text, text, text, timestamptz, timestamptz, double precision) to service_role;
+grant execute on function public.tells_alert(bigint, text, text, timestamptz, timestamptz, double precision) to service_role;
+
+-- One statement for as many as do not depend on each other, that is of different keys: each statement is announced by a message.
+create function public.write_alerts(proposals jsonb, at timestamptz, cooldown_seconds double precision) returns int
+language plpgsql set search_path = '' as $$
+declare
+  proposed record;
+  waiting jsonb[] := '{}';
+  keys text[] := '{}';
+  told int := 0;
+begin
+  for proposed in
+    select e.part, a.hotspot, a.kind, a.level, coalesce(a.occurred_at, pg_catalog.clock_timestamp()) as occurred_at,
+      pg_catalog.jsonb_build_array(h.entity, h.entity_type, h.event_type)::text as key
+    from pg_catalog.jsonb_array_elements(proposals) with ordinality as e(part, n),
+      lateral pg_catalog.jsonb_to_record(e.part) as a(hotspot bigint, kind text, level text, occurred_at timestamptz)
+      join public.hotspots h on h.id = a.hotspot
+    order by e.n
+  loop
+    if proposed.key = any(keys) or pg_catalog.cardinality(keys) = 100 then
+      perform public.add_alerts(waiting);
+      waiting := '{}';
+      keys := '{}';
+    end if;
+    if public.tells_alert(proposed.hotspot, proposed.kind, proposed.level, proposed.occurred_at, at, cooldown_seconds) then
+      told := told + 1;
+      waiting := waiting || (proposed.part || pg_catalog.jsonb_build_object('occurred_at', proposed.occurred_at));
+      keys := keys || proposed.key;
+    end if;
+  end loop;
+  perform public.add_alerts(waiting);
+  return told;
+end $$;
+comment on function public.write_alerts(jsonb, timestamptz, double precision) is
+  'Part of write_findings: writes the alerts of transitions, in order, but those that something keeps back; their number.';
+revoke execute on function public.write_alerts(jsonb, timestamptz, double precision) from public, anon, authenticated, service_role;
+grant execute on function public.write_alerts(jsonb, timestamptz, double precision) to service_role;
+
+create function public.add_alerts(alerts jsonb[]) returns void
+language sql set search_path = '' as $$
+  insert into public.alerts (hotspot_id, kind, level, message, reason, occurred_at)
+  select a.hotspot, a.kind, a.level, a.message, pg_catalog.left(coalesce(a.reason, ''), 1000), a.occurred_at
+  from pg_catalog.unnest(alerts) with ordinality as e(part, n), lateral pg_catalog.jsonb_to_record(e.part) as a(
+    hotspot bigint, kind text, level text, message text, reason text, occurred_at timestamptz)
+  order by e.n
+$$;
+comment on function public.add_alerts(jsonb[]) is 'Part of write_alerts.';
+revoke execute on function public.add_alerts(jsonb[]) from public, anon, authenticated, service_role;
+grant execute on function public.add_alerts(jsonb[]) to service_role;

@@ -1,5 +1,7 @@
--- As before. The period that a new row lies in is looked up by a join instead of a call for each row (excess_of says how), and each figure
--- is made a decimal once.
+-- As before. The period that a new row lies in is looked up by a join instead of a call for each row, among the few that count
+-- (excess_of says which), and each figure is made a decimal once.
+create index periods_that_count on public.periods (entity, entity_type, event_type, method, basis, country, until)
+  where hotspot or basis = 'none';
 create or replace function public.roll_up() returns trigger
 language plpgsql security definer set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
@@ -17,7 +19,7 @@ begin
     insert into public.rollups as r (entity, entity_type, event_type, day, method, basis, country, dq, events, hot, estimated, judged, kg,
       kg_ttw, kg_wtt, judged_kg, expected_kg, activity, activity_kg, scope_1, scope_2, scope_3_1, scope_3_3, scope_3_4, scope_3_9, excess_kg)
     select s.*, case
-      when p.since <= s.day and (p.hotspot or p.basis = 'none') and p.expected_kg is not null and p.kg > 0
+      when p.since <= s.day and p.expected_kg is not null and p.kg > 0
       then round(s.kg * (1 - p.expected_kg / p.kg), 3) else s.judged_kg - s.expected_kg end
     from (
       select entity, entity_type, event_type, day, method, basis, country, dq, sum(sign), coalesce(sum(sign) filter (where hotspot), 0),
@@ -40,7 +42,7 @@ begin
     left join lateral (
       select p.since, p.hotspot, p.basis, p.expected_kg, p.kg from public.periods p
       where p.entity = s.entity and p.entity_type = s.entity_type and p.event_type = s.event_type
-        and p.method = s.method and p.basis = s.basis and p.country = s.country and p.until >= s.day
+        and p.method = s.method and p.basis = s.basis and p.country = s.country and p.until >= s.day and (p.hotspot or p.basis = 'none')
       order by p.until limit 1) p on true
     on conflict on constraint rollups_pkey do update set
       events = r.events + excluded.events, hot = r.hot + excluded.hot, estimated = r.estimated + excluded.estimated,

@@ -73,9 +73,8 @@ _RELAY = {"relay_reader": {"execute"}, "service_role": {"execute"}}
 _CHANGES_SINCE = (
     "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer,integer[])"
 )
-_WRITE_ALERT = (
-    "write_alert(bigint,text,text,text,text,timestampwithtimezone,timestampwithtimezone,"
-    "doubleprecision)"
+_TELLS_ALERT = (
+    "tells_alert(bigint,text,text,timestampwithtimezone,timestampwithtimezone,doubleprecision)"
 )
 
 FUNCTIONS: Matrix = {
@@ -133,7 +132,9 @@ FUNCTIONS: Matrix = {
     "past_of_key(uuid,bigint,integer,jsonb,timestampwithtimezone,bigint,integer)": _SERVICE,
     "due_keys(uuid,bigint,integer,timestampwithtimezone,integer)": _SERVICE,
     "announce_open_episodes(uuid,bigint,timestampwithtimezone,doubleprecision)": _SERVICE,
-    _WRITE_ALERT: _SERVICE,
+    _TELLS_ALERT: _SERVICE,
+    "write_alerts(jsonb,timestampwithtimezone,doubleprecision)": _SERVICE,
+    "add_alerts(jsonb[])": _SERVICE,
     "request_rebuild(text,text,text,text)": _SERVICE,
     "request_rebuilds(text[],text)": _SERVICE,
     "tell_detectors(text,text,text,text)": _SERVICE,

@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from tests.supabase import rows
+from tests.supabase.calls import Worker, add
+from tests.supabase.results import alert, episode, result
 from tests.supabase.servers import Connection, Database, one
 
 MANY = (
@@ -49,6 +51,27 @@ def test_a_statement_is_announced_in_messages_of_a_hundred_rows(database: Databa
     assert {(change["operation"], change["schema"], change["table"]) for change in changes} == {
         ("INSERT", "public", "hotspots")
     }
+
+
+def test_the_alerts_of_different_keys_are_announced_together(
+    worker: Worker, shared: Database
+) -> None:
+    """A second alert of a key depends on the first, so it takes another statement."""
+    events = add(worker.connection, 1)
+    batch = worker.claim()["batch"]
+    admin = clear(shared)
+    found = [episode(0, "A"), episode(1, "B", status="resolved"), episode(2, "C")]
+    told = [alert(0), alert(1), alert(2), alert(1, "resolved", "info")]
+    assert worker.commit(batch, result(events, episodes=found, alerts=told))["alerts"] == 4
+    messages = [
+        [change["record"] for change in changes]
+        for changes in announced(admin)
+        if changes[0]["table"] == "alerts"
+    ]
+    assert [len(alerts) for alerts in messages] == [3, 1]
+    ids = [row["id"] for alerts in messages for row in alerts]
+    assert ids == sorted(ids)
+    assert [row["kind"] for alerts in messages for row in alerts] == [*["opened"] * 3, "resolved"]
 
 
 def test_large_rows_are_parted(database: Database) -> None:

@@ -73,9 +73,9 @@ def test_a_batch_holds_at_most_max_bytes_but_one_event_at_least(worker: Worker) 
     assert len(worker.claim(max_bytes=3 * size + size // 2)["events"]) == 3
 
 
-def test_a_batch_holds_at_most_2000_events(worker: Worker) -> None:
-    add(worker.connection, 2010)
-    assert len(worker.claim(size=10_000, max_bytes=10**9)["events"]) == 2000
+def test_a_batch_holds_at_most_4000_events(worker: Worker) -> None:
+    add(worker.connection, 4010)
+    assert len(worker.claim(size=10_000, max_bytes=10**9)["events"]) == 4000
 
 
 def test_a_repeated_claim_gives_the_same_events_and_voids_the_former_batch(worker: Worker) -> None:

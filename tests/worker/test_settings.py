@@ -35,7 +35,7 @@ def test_a_missing_variable_is_named(name: str, value: str | None) -> None:
         ("WORKER_SCAN_SECONDS", "nan"),
         ("WORKER_POLL_SECONDS", "five"),
         ("WORKER_LEASE_SECONDS", "1.5"),
-        ("WORKER_BATCH_EVENTS", "2001"),
+        ("WORKER_BATCH_EVENTS", "4001"),
         ("WORKER_INFO_RATIO", "0.8"),
         ("WORKER_WARN_RATIO", "1.1"),
         ("WORKER_CRITICAL_RATIO", "1.2"),
