@@ -98,7 +98,7 @@ def _columns(text: str | bytes) -> list[tuple[str, object]]:
 
 
 async def test_what_the_upstream_does_not_imitate_it_says() -> None:
-    async with upstream() as supabase, httpx.AsyncClient(trust_env=False) as http:
+    async with upstream() as supabase, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         headers = {"apikey": supabase.key}
         for path in ("rpc/decide_recommendation", "hotspots?order=entity.asc", "events_normalized"):
             method = "POST" if path.startswith("rpc") else "GET"

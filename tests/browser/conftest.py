@@ -75,6 +75,7 @@ def user(emulator: Emulator) -> User:
         headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
         json={"email": found.email, "password": found.password, "email_confirm": True},
         trust_env=False,
+        timeout=60,
     )
     assert reply.status_code == 200, reply.text
     return found
@@ -123,7 +124,9 @@ def starting(emulator: Emulator, installed: Path, tmp_path: Path) -> Starting:
                     assert process.returncode is None, said
                     await asyncio.sleep(0.05)
                 address = said.split("listening on ")[1].split()[0] + "/"
-                async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+                async with httpx.AsyncClient(
+                    base_url=address, trust_env=False, timeout=60
+                ) as client:
                     while (await _status(client)) != 200:  # noqa: ASYNC110 over HTTP
                         await asyncio.sleep(0.1)
             yield Relay(address, process)

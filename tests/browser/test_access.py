@@ -111,7 +111,7 @@ async def test_nothing_of_a_user_is_left_on_the_page_after_being_cut_off(
     hot = hotspot(db, "Own_Fleet")
     async with signed_in(tab, relaying, token_of(emulator)) as address:
         await expect(row_of(tab, hot)).to_be_visible()
-        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client:
             headers = {"Authorization": f"Bearer {emulator.keys.secret}"}
             await client.post("admin/disconnect", json={"user": USER}, headers=headers)
         await expect(tab.locator("#sign-in")).to_be_visible()

@@ -133,7 +133,7 @@ async def someone_else(emulator: Emulator) -> dict[str, str]:
     """Another user, signed in, as the page keeps it; with the user's id."""
     email, password = f"{uuid.uuid4().hex}@example.org", uuid.uuid4().hex
     secret = emulator.keys.secret
-    async with httpx.AsyncClient(base_url=emulator.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=emulator.url, trust_env=False, timeout=60) as client:
         made = await client.post(
             "/auth/v1/admin/users",
             headers={"apikey": secret, "Authorization": f"Bearer {secret}"},

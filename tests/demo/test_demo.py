@@ -61,7 +61,7 @@ def listen(shown: Demo, endpoint: str, *subprotocols: str, query: str = "") -> C
 def held(socket: Connection) -> set[int]:
     """Ids of the rows that a resumable client holds once it is synced."""
     ids: set[int] = set()
-    while (frame := json.loads(socket.recv(timeout=10)))["type"] != "synced":
+    while (frame := json.loads(socket.recv(timeout=60)))["type"] != "synced":
         if frame.get("record"):
             ids.add(frame["record"]["id"])
     return ids
@@ -90,24 +90,25 @@ def test_plain_client_sees_a_bare_row_within_30_seconds(shown: Demo, endpoint: s
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_resumable_client_gets_hello_then_state_then_synced(shown: Demo, endpoint: str) -> None:
     with listen(shown, endpoint, "relay.v1") as socket:
-        first = json.loads(socket.recv(timeout=10))
+        first = json.loads(socket.recv(timeout=60))
         assert (first["type"], first["endpoint"]) == ("hello", endpoint)
         types = []
         while "synced" not in types:
-            types.append(json.loads(socket.recv(timeout=10))["type"])
+            types.append(json.loads(socket.recv(timeout=60))["type"])
     assert types.index("synced") > 0
     assert set(types[:-1]) <= {"INSERT", "UPDATE", "DELETE", "status"}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_scan_is_queued_by_get_and_by_post(shown: Demo, method: str) -> None:
-    answer = httpx.request(method, f"{shown.relay}/hotspots/scan", trust_env=False)
+    answer = httpx.request(method, f"{shown.relay}/hotspots/scan", trust_env=False, timeout=60)
     assert answer.status_code == 202
     scan = answer.json()["id"]
 
     def done() -> bool:
         return bool(
-            httpx.get(f"{shown.relay}/scans/{scan}", trust_env=False).json()["status"] == "done"
+            httpx.get(f"{shown.relay}/scans/{scan}", trust_env=False, timeout=60).json()["status"]
+            == "done"
         )
 
     wait_for(done, 20, f"scan {scan} done")
@@ -165,7 +166,7 @@ def test_generator_may_not_write_hotspots(shown: Demo) -> None:
     }
     event = {"supplier_id": "x", "event_type": "logistics", "timestamp": "2026-01-05T00:00:00Z"}
     minimal = {"Prefer": "return=minimal"}
-    with httpx.Client(headers=headers, trust_env=False) as client:
+    with httpx.Client(headers=headers, trust_env=False, timeout=60) as client:
         refused = client.post(f"{rest}/hotspots", json=hotspot, headers=minimal)
         written = client.post(f"{rest}/events_normalized", json=event, headers=minimal)
         unread = client.get(f"{rest}/events_normalized")
@@ -231,7 +232,7 @@ def test_without_a_feed_the_field_is_the_users_own(
     try:
         with demo(directory, "--no-feed") as empty:
             empty.wait_line("worker ingest FILE")
-            assert httpx.get(f"{empty.relay}/hotspots", trust_env=False).json() == []
+            assert httpx.get(f"{empty.relay}/hotspots", trust_env=False, timeout=60).json() == []
             file = str(PROJECT / "docs/samples/trips.csv")
             with listen(empty, "hotspots") as socket:
                 result = command("worker", "ingest", file, env=empty.variables())
@@ -298,6 +299,7 @@ def test_with_access_control_the_demo_prints_whom_to_sign_in_as(
                     headers={"apikey": variables["SUPABASE_PUBLISHABLE_KEY"]},
                     json={"email": email, "password": password},
                     trust_env=False,
+                    timeout=60,
                 )
                 assert session.status_code == 200, session.text
                 minted = command("emulator", "token", "--data", str(directory), env={})

@@ -131,7 +131,7 @@ def run(data: Path, *arguments: str, user: Account | None = None) -> tuple[int, 
 
 
 def alive(url: str) -> bool:
-    return httpx.get(f"{url}/auth/v1/health", trust_env=False).status_code == 200
+    return httpx.get(f"{url}/auth/v1/health", trust_env=False, timeout=60).status_code == 200
 
 
 def place(user: Account | None) -> Path:
@@ -200,13 +200,13 @@ def test_killed_it_leaves_nothing_running_and_keeps_the_data(
             "timestamp": "2026-01-01T00:00:00Z",
         }
         address = f"{command.url}/rest/v1/events_normalized"
-        made = httpx.post(address, json=event, headers=headers, trust_env=False)
+        made = httpx.post(address, json=event, headers=headers, trust_env=False, timeout=60)
         assert made.status_code == 201
         command.process.kill()
         wait_until(lambda: not leftovers.running(command.cluster))
     with emulator(data, user=user) as again:
         address = f"{again.url}/rest/v1/events_normalized?supplier_id=eq.Kept_Foundry"
-        kept = httpx.get(address, headers=headers, trust_env=False)
+        kept = httpx.get(address, headers=headers, trust_env=False, timeout=60)
         assert len(kept.json()) == 1
         assert keys_file.load(data / "keys.json") == keys
 
@@ -222,7 +222,9 @@ def test_killed_postmaster_is_survived(plain: Path) -> None:
 
         def answers() -> bool:
             address = f"{command.url}/rest/v1/hotspots"
-            return httpx.get(address, headers=headers, trust_env=False).status_code == 200
+            return (
+                httpx.get(address, headers=headers, trust_env=False, timeout=60).status_code == 200
+            )
 
         wait_until(answers, 10)
 
@@ -278,7 +280,9 @@ def test_token_is_one_that_the_emulator_accepts(plain: Path) -> None:
 def test_token_is_one_that_a_relay_with_default_settings_accepts(plain: Path) -> None:
     """It is issued by the address that the emulator was served at, whichever that was."""
     with emulator(plain) as served:
-        jwks = httpx.get(f"{served.url}/auth/v1/.well-known/jwks.json", trust_env=False).json()
+        jwks = httpx.get(
+            f"{served.url}/auth/v1/.well-known/jwks.json", trust_env=False, timeout=60
+        ).json()
     keys = {"SUPABASE_URL": served.url, "SUPABASE_SECRET_KEY": "sb_secret_x"}
     settings = Settings.from_env(keys)
     rules = Rules(settings.issuer, settings.access.audience)

@@ -25,9 +25,10 @@ def test_many_changes_reach_many_subscribers_in_order_and_memory_stays() -> None
     result = load("--seconds", "10", "--rate", "2000", "--subscribers", "20")
     assert result["rows"] > 5000
     assert (result["lost"], result["out of order or twice"]) == (0, 0)
-    # One sample a second: a kilobyte kept for each row would be 14 MB from the third on.
+    # One sample a second: a kilobyte kept for each row would be 14 MB from the third on. A busy
+    # machine has some of what it has not sent yet in memory.
     memory = result["memory MB"]
-    assert max(memory[3:]) - memory[3] < 5
+    assert max(memory[3:]) - memory[3] < 10
 
 
 @pytest.mark.timeout(180)

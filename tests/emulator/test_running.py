@@ -20,7 +20,7 @@ from emulator.running import Emulator, ServingFailed, listen
 
 def api(emulator: Emulator, key: str) -> httpx.Client:
     headers = {"apikey": key, "Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=emulator.url, headers=headers, trust_env=False)
+    return httpx.Client(base_url=emulator.url, headers=headers, trust_env=False, timeout=60)
 
 
 def test_rest_reads_the_tests_own_database(emulator: Emulator) -> None:
@@ -66,7 +66,7 @@ async def test_a_handshake_that_is_refused_or_left_is_no_error_in_the_log(
 
 
 def test_public_keys_are_served_without_an_api_key(emulator: Emulator) -> None:
-    served = httpx.get(f"{emulator.url}/auth/v1/.well-known/jwks.json", trust_env=False)
+    served = httpx.get(f"{emulator.url}/auth/v1/.well-known/jwks.json", trust_env=False, timeout=60)
     assert served.json() == emulator.keys.jwks()
 
 
@@ -91,7 +91,7 @@ def test_a_page_of_any_origin_may_ask(emulator: Emulator) -> None:
         "Access-Control-Request-Method": "PATCH",
         "Access-Control-Request-Headers": "apikey,authorization,prefer",
     }
-    with httpx.Client(base_url=emulator.url, trust_env=False) as client:
+    with httpx.Client(base_url=emulator.url, trust_env=False, timeout=60) as client:
         allowed = client.options("/rest/v1/hotspots", headers=headers)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "*"
@@ -100,7 +100,7 @@ def test_a_page_of_any_origin_may_ask(emulator: Emulator) -> None:
 async def test_async_code_starts_and_stops_one(database: Database) -> None:
     keys = Keys.generate()
     async with Emulator.start(database, keys=keys) as emulator:
-        async with httpx.AsyncClient(base_url=emulator.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=emulator.url, trust_env=False, timeout=60) as client:
             assert (await client.get("/auth/v1/health")).status_code == 200
         assert emulator.keys is keys
     assert emulator.ended.is_set()

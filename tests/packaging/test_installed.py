@@ -103,10 +103,12 @@ def test_the_demo_and_the_commands_run_from_another_directory(
             installed.run("-m", "relay", "migrations", "--to", str(schema))
             assert len(list(schema.glob("*.sql"))) > 20
             page = installed.run(
-                "-c", f"import httpx; print(httpx.get('{running.relay}/web/session.js').text)"
+                "-c",
+                "import httpx;"
+                f" print(httpx.get('{running.relay}/web/session.js', timeout=60).text)",
             )
             assert "export class Session" in page
             running.interrupt()
-            wait_for(lambda: running.pids() == [], 10, "everything has ended")
+            wait_for(lambda: running.pids() == [], 60, "everything has ended")
     finally:
         shutil.rmtree(data)

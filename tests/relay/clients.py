@@ -64,7 +64,7 @@ class Running:
 
     async def health(self) -> Frame:
         """What /readyz answers."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             found: Frame = (await client.get(f"http://{self.host}/readyz")).json()
         return found
 

@@ -49,5 +49,8 @@ async def commands(behalf: UserClient, local_token: str | None) -> AsyncIterator
     app = FastAPI()
     allows = allowing(["https://app.example", "http://localhost:*"])
     app.include_router(router(behalf, local_token=local_token, allows=allows))
-    async with serving(app) as host, httpx.AsyncClient(base_url=f"http://{host}") as client:
+    async with (
+        serving(app) as host,
+        httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as client,
+    ):
         yield client

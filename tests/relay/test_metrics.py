@@ -20,7 +20,7 @@ Samples = dict[tuple[str, ...], float]
 
 async def samples(relay: Running) -> Samples:
     """Values by name and labels."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         text = (await client.get(f"http://{relay.host}/metrics")).text
     return {
         (sample.name, *sample.labels.values()): sample.value

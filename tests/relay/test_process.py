@@ -78,7 +78,7 @@ async def test_it_says_where_it_is_and_ends_in_time_when_told_to(emulator: Emula
         ):
             await events.recv()
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.gather(rows.wait_closed(), events.wait_closed())
                 said = await rest_of(process)
                 await process.wait()
@@ -95,7 +95,9 @@ async def test_it_serves_without_supabase_and_says_so(emulator: Emulator) -> Non
         host = (await line_with(process, "listening on http://")).split("http://")[1].strip()
         await line_with(process, "catch-up fails, retrying")
         await line_with(process, "upstream state changed state=down")
-        async with httpx.AsyncClient(base_url=f"http://{host}", trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://{host}", trust_env=False, timeout=60
+        ) as client:
             assert (await client.get("/healthz")).status_code == 200
             ready = await client.get("/readyz")
         assert ready.status_code == 503

@@ -270,7 +270,7 @@ def test_a_commit_that_waits_for_a_person_is_refused(shared: Database, worker: W
             late = pool.submit(worker.commit, batch, sent)
             wait_until_blocked(person, worker.connection)
         with pytest.raises(Refused) as refusal:
-            late.result(timeout=10)
+            late.result(timeout=60)
     assert hint_of(refusal) == ("PT409", "episode")
     assert len(queue(worker.connection)) == 1
 
@@ -315,7 +315,7 @@ def test_of_two_commits_at_once_both_get_the_same_answer(shared: Database, worke
             counts = worker.commit(batch, sent)
             late = pool.submit(twin.commit, batch, sent)
             wait_until_blocked(worker.connection, twin.connection)
-        assert late.result(timeout=10) == counts
+        assert late.result(timeout=60) == counts
     assert one(worker.connection, "select count(*) from public.hotspots") == 1
 
 
@@ -328,7 +328,7 @@ def test_a_takeover_waits_for_a_commit_under_way(shared: Database, worker: Worke
             worker.commit(batch, result(events))
             late = pool.submit(rival.start)
             wait_until_blocked(worker.connection, rival.connection)
-        assert late.result(timeout=10)["status"] == "started"
+        assert late.result(timeout=60)["status"] == "started"
     assert rival.claim()["batch"] is None
 
 
@@ -342,6 +342,6 @@ def test_a_commit_that_waits_for_a_takeover_is_refused(shared: Database, worker:
             late = pool.submit(worker.commit, batch, result(events))
             wait_until_blocked(rival.connection, worker.connection)
         with pytest.raises(Refused) as refusal:
-            late.result(timeout=10)
+            late.result(timeout=60)
     assert hint_of(refusal) == ("PT409", "lease")
     assert len(rival.claim()["events"]) == 2

@@ -197,7 +197,7 @@ def test_the_later_of_two_decisions_waits_for_the_first(
             late = pool.submit(decide, bob, row, "rejected")
             wait_until_blocked(worker, bob)
         with pytest.raises(Refused, match=r"PT409.*already approved"):
-            late.result(timeout=10)
+            late.result(timeout=60)
     assert decide_state(worker, row) == "approved"
 
 

@@ -189,4 +189,4 @@ def test_of_two_that_start_at_once_one_works(first: Worker, second: Worker) -> N
             first.start()
             late = pool.submit(second.start)
             wait_until_blocked(first.connection, second.connection)
-        assert late.result(timeout=10)["status"] == "held"
+        assert late.result(timeout=60)["status"] == "held"

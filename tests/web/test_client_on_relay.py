@@ -161,7 +161,7 @@ async def test_a_client_that_was_cut_goes_on_where_it_was_on_the_same_relay(
             missed = hotspot(db, "info")
             proxy.open = True
             await follower.until(type="INSERT", id=missed)
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=60) as client:
                 resumes = (await client.get(f"http://{host}/readyz")).json()["resumes"]
             if resumes:
                 break

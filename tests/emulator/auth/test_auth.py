@@ -58,7 +58,7 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
         with Emulator.running(database, mounts=(rest.mount, auth.mount)) as emulator:
             headers = {"apikey": emulator.keys.publishable, **NEWER}
             url = f"{emulator.url}/auth/v1"
-            with httpx.Client(base_url=url, headers=headers, verify=False) as http:  # noqa: S501 no TLS
+            with httpx.Client(base_url=url, headers=headers, verify=False, timeout=60) as http:  # noqa: S501 no TLS
                 yield Api(emulator, http)
 
 
@@ -81,7 +81,7 @@ def test_who_signs_up_is_signed_in_with_a_token_that_rest_takes(api: Api) -> Non
         "Authorization": f"Bearer {session['access_token']}",
     }
     url = f"{api.emulator.url}/rest/v1/hotspots"
-    assert httpx.get(url, headers=headers).json() == []
+    assert httpx.get(url, headers=headers, timeout=60).json() == []
     assert api.get("/user", session["access_token"]).json()["email"] == user["email"]
 
 

@@ -108,7 +108,9 @@ def test_killed_it_serves_the_same_data_again_within_two_seconds(data: Path) -> 
         headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
         event = {"event_type": "factory", "supplier_id": "K", "timestamp": "2026-01-01T00:00:00Z"}
         address = "/rest/v1/events_normalized"
-        made = httpx.post(command.url + address, json=event, headers=headers, trust_env=False)
+        made = httpx.post(
+            command.url + address, json=event, headers=headers, trust_env=False, timeout=60
+        )
         assert made.status_code == 201
         command.process.kill()
     taken: list[float] = []
@@ -119,7 +121,7 @@ def test_killed_it_serves_the_same_data_again_within_two_seconds(data: Path) -> 
             seconds = time.monotonic() - began
             taken.append(seconds / ((before + slowness()) / 2))
             address = f"{again.url}/rest/v1/events_normalized?supplier_id=eq.K"
-            assert len(httpx.get(address, headers=headers, trust_env=False).json()) == 1
+            assert len(httpx.get(address, headers=headers, trust_env=False, timeout=60).json()) == 1
             again.process.kill()
     assert min(taken) < WITHIN_SECONDS, taken
 

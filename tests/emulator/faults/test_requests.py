@@ -37,7 +37,7 @@ def faults(served: Emulator) -> Faults:
 def rest(served: Emulator) -> Iterator[httpx.Client]:
     key = served.keys.secret
     headers = {"apikey": key, "Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -170,7 +170,11 @@ def test_faults_need_the_secret_key(served: Emulator) -> None:
     for key in ("", served.keys.publishable, served.keys.mint("service_role")):
         for method in ("GET", "POST", "DELETE"):
             answer = httpx.request(
-                method, f"{served.url}/emulator/faults", headers={"apikey": key}, trust_env=False
+                method,
+                f"{served.url}/emulator/faults",
+                headers={"apikey": key},
+                trust_env=False,
+                timeout=60,
             )
             assert answer.status_code == 401
 

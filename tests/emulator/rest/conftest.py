@@ -62,7 +62,7 @@ def http(served: Served) -> Iterator[httpx.Client]:
     """A plain client with the secret key, for what the official client does not show."""
     headers = {"apikey": served.keys.secret}
     url = f"{served.url}/rest/v1"
-    with httpx.Client(base_url=url, headers=headers, verify=False) as client:  # noqa: S501 no TLS
+    with httpx.Client(base_url=url, headers=headers, verify=False, timeout=60) as client:  # noqa: S501 no TLS
         yield client
 
 
@@ -72,7 +72,7 @@ def client_of(served: Served) -> Iterator[Callable[..., Client]]:
     with ExitStack() as stack:
 
         def make(key: str, token: str | None = None) -> Client:
-            transport = stack.enter_context(httpx.Client(verify=False))  # noqa: S501 no TLS
+            transport = stack.enter_context(httpx.Client(verify=False, timeout=60))  # noqa: S501 no TLS
             options = ClientOptions(httpx_client=transport, postgrest_client_timeout=30)
             if token is not None:
                 options.headers = {**options.headers, "Authorization": f"Bearer {token}"}

@@ -96,7 +96,7 @@ HEADERS = st.fixed_dictionaries(
 def api(serving: Served) -> Iterator[httpx.Client]:
     headers = {"apikey": serving.keys.secret}
     url = f"{serving.url}/rest/v1"
-    with httpx.Client(base_url=url, headers=headers, verify=False) as client:  # noqa: S501 no TLS
+    with httpx.Client(base_url=url, headers=headers, verify=False, timeout=60) as client:  # noqa: S501 no TLS
         yield client
 
 

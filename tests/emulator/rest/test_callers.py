@@ -22,7 +22,7 @@ def names(client: Any) -> list[str]:
 
 
 def get(served: Served, **headers: str) -> httpx.Response:
-    return httpx.get(f"{served.url}/rest/v1/plants", headers=headers)
+    return httpx.get(f"{served.url}/rest/v1/plants", headers=headers, timeout=60)
 
 
 def test_each_role_sees_what_its_policies_show(service: Any, anon: Any, user: Any) -> None:
@@ -50,17 +50,17 @@ def test_forbidden_is_401_without_and_403_with_a_login(served: Served) -> None:
     keys = served.keys
     row = {"name": "x"}
     url = f"{served.url}/rest/v1/plants"
-    response = httpx.post(url, headers={"apikey": keys.publishable}, json=row)
+    response = httpx.post(url, headers={"apikey": keys.publishable}, json=row, timeout=60)
     assert (response.status_code, response.json()["code"]) == (401, "42501")
     assert response.headers["www-authenticate"] == "Bearer"
     token = keys.mint("authenticated", subject=OTHER)
     headers = {"apikey": keys.publishable, "Authorization": f"Bearer {token}"}
-    assert httpx.post(url, headers=headers, json=row).status_code == 403
+    assert httpx.post(url, headers=headers, json=row, timeout=60).status_code == 403
 
 
 def test_the_key_may_come_as_a_parameter_or_be_of_the_older_kind(served: Served) -> None:
     keys = served.keys
-    response = httpx.get(f"{served.url}/rest/v1/plants?apikey={keys.secret}&level=eq.3")
+    response = httpx.get(f"{served.url}/rest/v1/plants?apikey={keys.secret}&level=eq.3", timeout=60)
     assert len(response.json()) == 1
     assert len(get(served, apikey=keys.legacy_key("service_role")).json()) == 4
     old = keys.legacy_key("anon")

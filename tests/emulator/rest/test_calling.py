@@ -199,7 +199,7 @@ def test_max_affected_needs_a_set(http: httpx.Client) -> None:
 
 
 async def test_the_asynchronous_client_is_served_alike(served: Served) -> None:
-    async with httpx.AsyncClient(verify=False) as transport:  # noqa: S501 no TLS
+    async with httpx.AsyncClient(verify=False, timeout=60) as transport:  # noqa: S501 no TLS
         options = AsyncClientOptions(httpx_client=transport)
         client: Any = await acreate_client(served.url, served.keys.secret, options)
         calls = (client.rpc("add", {"a": number}).execute() for number in range(20))

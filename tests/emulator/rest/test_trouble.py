@@ -146,7 +146,7 @@ def calling(server: Postgres, directory: Path, body: str) -> Iterator[Callable[[
     database.prepare(directory)
     with Emulator.running(database, mounts=(rest.mount,)) as emulator:
         url, headers = f"{emulator.url}/rest/v1/rpc/called", {"apikey": emulator.keys.secret}
-        yield lambda: httpx.post(url, headers=headers, timeout=10)
+        yield lambda: httpx.post(url, headers=headers, timeout=60)
 
 
 def test_without_a_database_answers_are_503_until_it_is_back(

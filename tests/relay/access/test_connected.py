@@ -148,7 +148,7 @@ async def test_a_refresh_by_somebody_else_ends_the_connection(
 async def test_a_user_or_a_session_is_cut_off_live(
     emulator: Emulator, whose: dict[str, str]
 ) -> None:
-    async with guarded(emulator) as relay, httpx.AsyncClient(trust_env=False) as http:
+    async with guarded(emulator) as relay, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         one = bring(relay.host, "hotspots", "header", token_of(emulator))
         same = bring(relay.host, "alerts", "header", token_of(emulator), events=False)
         other = token_of(emulator, sub="somebody-else", session_id="session-2")

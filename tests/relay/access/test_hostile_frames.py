@@ -154,7 +154,10 @@ async def test_bad_parameters_are_named_in_what_fits_into_a_frame(
 
 async def test_half_a_surrogate_pair_in_a_command_is_the_callers_fault(emulator: Emulator) -> None:
     token = emulator.keys.mint("authenticated", subject="somebody")
-    async with relay_of(emulator) as relay, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        relay_of(emulator) as relay,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         reply = await client.post(
             f"http://{relay.host}/recommendations/1/approve",
             content=rb'{"\ud800": 1}',

@@ -142,7 +142,10 @@ async def test_a_handshake_with_too_long_a_head_is_refused(emulator: Emulator) -
 
 async def test_quick_requests_go_on_as_before(emulator: Emulator) -> None:
     """The time is counted for each request anew."""
-    async with relay_of(emulator) as relay, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        relay_of(emulator) as relay,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         for _ in range(20):
             assert (await client.get(f"http://{relay.host}/healthz")).status_code == 200
             await asyncio.sleep(0.1)

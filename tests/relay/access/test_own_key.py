@@ -57,7 +57,7 @@ async def test_its_key_writes_nothing(emulator: Emulator, tables: Tables) -> Non
     tables.alert(tables.hotspot())
     token = emulator.keys.mint("relay_reader")
     headers = {"apikey": emulator.keys.publishable, "Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+    async with httpx.AsyncClient(trust_env=False, headers=headers, timeout=60) as client:
         for method, path, body in WRITES:
             reply = await client.request(method, f"{emulator.url}/rest/v1/{path}", json=body)
             assert (reply.status_code, reply.json()["code"]) == (403, "42501"), path
@@ -66,7 +66,7 @@ async def test_its_key_writes_nothing(emulator: Emulator, tables: Tables) -> Non
 
 async def test_a_gateway_takes_no_token_for_a_key(emulator: Emulator) -> None:
     token = emulator.keys.mint("relay_reader")
-    async with httpx.AsyncClient(trust_env=False, headers={"apikey": token}) as client:
+    async with httpx.AsyncClient(trust_env=False, headers={"apikey": token}, timeout=60) as client:
         assert (await client.get(f"{emulator.url}/rest/v1/hotspots")).status_code == 401
 
 

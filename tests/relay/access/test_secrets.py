@@ -115,7 +115,7 @@ def leaks(said: str, secrets: set[str]) -> list[str]:
 
 
 async def ready(host: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         while not (await client.get(f"http://{host}/readyz")).is_success:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -172,7 +172,7 @@ async def test_lists_and_commands_want_a_token_where_clients_do(emulator: Emulat
     for auth, allowed in (("required", False), ("off", True)):
         async with (
             running(variables | {"RELAY_AUTH": auth}, "-m", "relay") as (host, _),
-            httpx.AsyncClient(base_url=f"http://{host}", trust_env=False) as client,
+            httpx.AsyncClient(base_url=f"http://{host}", trust_env=False, timeout=60) as client,
         ):
             for method, path in (
                 ("GET", "/hotspots"),

@@ -281,7 +281,7 @@ async def test_an_approval_reaches_both_formats_as_a_whole_row_in_time(
         live_relay(emulator, RELAY_LOCAL_TOKEN=token) as relay,
         relay.follow("recommendations") as events,
         relay.follow("recommendations", events=False) as rows,
-        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False, timeout=60) as client,
     ):
         *_, before, _ = await greeted(events)
         assert before["record"]["id"] == recommendation

@@ -20,7 +20,9 @@ async def test_the_client_and_its_types_can_be_imported_from_an_allowed_origin_a
         relay_of(
             emulator, RELAY_AUTH="required", RELAY_ALLOWED_ORIGINS="http://localhost:*"
         ) as relay,
-        httpx.AsyncClient(base_url=f"http://{relay.host}/web/", trust_env=False) as client,
+        httpx.AsyncClient(
+            base_url=f"http://{relay.host}/web/", trust_env=False, timeout=60
+        ) as client,
     ):
         page = [path.name for path in WEB.iterdir() if path.suffix in kinds]
         package = [f"client/{path.name}" for path in CLIENT.iterdir() if path.suffix in kinds]
@@ -49,7 +51,7 @@ async def test_the_page_is_told_where_its_users_sign_in_and_no_secret(
 ) -> None:
     async with (
         relay_of(emulator, RELAY_AUTH=auth) as relay,
-        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False, timeout=60) as client,
     ):
         reply = await client.get("/web/config.json")
         page = await client.get("/")

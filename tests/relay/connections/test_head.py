@@ -17,7 +17,10 @@ SETTINGS = Settings.from_env(
 
 async def test_head_is_answered_like_get_without_the_body() -> None:
     app = create_app(SETTINGS, on_failure=lambda failure: None)
-    async with serving(app) as host, httpx.AsyncClient(base_url=f"http://{host}") as client:
+    async with (
+        serving(app) as host,
+        httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as client,
+    ):
         for path, status in (("/", 200), ("/healthz", 200), ("/readyz", 503), ("/metrics", 200)):
             whole, head = await client.get(path), await client.head(path)
             assert (head.status_code, head.content) == (whole.status_code, b"") == (status, b"")

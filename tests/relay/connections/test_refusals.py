@@ -62,7 +62,7 @@ async def test_a_path_that_is_no_endpoint_is_404_and_names_those_that_there_are(
 async def test_who_opens_an_endpoint_like_a_page_is_told_what_it_is(emulator: Emulator) -> None:
     async with (
         relay_of(emulator) as relay,
-        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://{relay.host}", trust_env=False, timeout=60) as client,
     ):
         reply = await client.get("/ws/hotspots")
         assert reply.status_code == 426

@@ -173,7 +173,7 @@ async def test_after_the_database_was_away_the_live_lane_has_to_prove_itself_aga
     upstream.live.subscribed(40)
     upstream.live.proved(45)
     running = [asyncio.create_task(part()) for part in (catch_up.run, heartbeat.run)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await until(lambda: upstream.catch_up.works(50))
         assert upstream.live.proven(50)
         rest.away = True
