@@ -10,10 +10,11 @@ import argparse
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -25,28 +26,38 @@ from bench.emulated import Supabase, supabase
 from bench.page import INSERT, served, sign_in, sign_up
 from bench.processes import ROOT, started
 from demo.feed import BATCH, row
-from demo.generator import LINES, days
+from demo.generator import LINES, PROBLEMS, QUIET_DAYS, Event, day
 
 FOLDER = ROOT / "docs" / "pictures"
 DESKTOP = (1440, 900)
 PHONE = (390, 844)
-DAYS = 150  # of events, up to yesterday
+DAYS = 120  # of events of each supplier, up to yesterday
+SHOWN = ("detour", "wasted_fuel", "idling", "half_empty", "worse_vehicle", "drift")
+DAYS_OF_PROBLEM = 25  # of the first problem of each, at most
 SEED = 1
 MANY = 600
 SOON_MS = 120_000
+JUDGED_SECONDS = 600.0
 COLOURS = 256  # the page has fewer, but for the smoothed edges of letters
 
 
-async def write_events(backend: Supabase) -> None:
-    """Insert the made-up events, as a program of the project would."""
+def events() -> Iterator[Event]:
+    """Yield the made-up events of each supplier, whose first problem has just begun."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    made = [
-        row(each, f"picture-{day}-{number}")
-        for day, events in zip(
-            range(DAYS), days(SEED, today - timedelta(days=DAYS), LINES), strict=False
-        )
-        for number, each in enumerate(events)
-    ]
+    for line in LINES:
+        scripted = (each for each in PROBLEMS if each.supplier_id == line.supplier_id)
+        problem = next((each for each in scripted if each.kind in SHOWN), None)
+        first = 0 if problem is None else problem.first + min(problem.days, DAYS_OF_PROBLEM)
+        end = max(QUIET_DAYS + first, DAYS)
+        start = today - timedelta(days=end)
+        for number in range(end - DAYS, end):
+            for place, made in enumerate(day(SEED, start, number, (line,))):
+                yield row(made, f"picture-{line.supplier_id}-{number}-{place}")
+
+
+async def write_events(backend: Supabase) -> None:
+    """Insert them, as a program of the project would."""
+    made = list(events())
     columns = sorted({name for each in made for name in each})
     async with httpx.AsyncClient(base_url=backend.url, trust_env=False, timeout=60) as client:
         for start in range(0, len(made), BATCH):
@@ -63,12 +74,13 @@ async def write_events(backend: Supabase) -> None:
             reply.raise_for_status()
 
 
-async def scan(environment: Mapping[str, str]) -> None:
-    """Judge everything that is there."""
-    command = [sys.executable, "-m", "worker", "scan"]
-    async with started("scan", command, core=machine.cores()[1], environment=environment) as one:
-        if await one.process.wait() != 0:
-            sys.exit(f"the worker could not scan{one.last_error()}")
+async def until_judged(connection: psycopg.AsyncConnection[Any], since: datetime) -> None:
+    """Wait until the worker says that nothing waits which was written before that time."""
+    query = "select 1 from public.worker_heartbeats where last_scan_at > %s and pending = 0"
+    async with asyncio.timeout(JUDGED_SECONDS):
+        while await (await connection.execute(query, (since,))).fetchone() is None:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+    await asyncio.sleep(5)  # for what is summed up after it
 
 
 @asynccontextmanager
@@ -103,7 +115,9 @@ async def keep(page: Page, folder: Path, name: str) -> None:
     path = folder / f"page-{name}.png"
     await page.screenshot(path=path)
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        # So, since the median cut takes the colour from what is small, as the health's dots.
+        few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+        few.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size // 1024} KiB", flush=True)
 
 
@@ -139,10 +153,11 @@ async def pictures(folder: Path) -> None:
             await expect(page.locator("#worker")).to_contain_text("scan", timeout=SOON_MS)
             await keep(page, folder, "empty")
         await write_events(backend)
-        await scan(environment)
+        written = datetime.now(UTC)
         await stack.enter_async_context(
             started("worker", worker, core=core, environment=environment)
         )
+        await until_judged(connection, written)
 
         async with tab(browser, address, email, DESKTOP, "light") as page:
             await expect(page.locator("#worker.good")).to_be_visible(timeout=SOON_MS)

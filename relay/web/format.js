@@ -18,7 +18,8 @@ const TONNES_FROM = 1e6; // kg: beyond it the digits of a kilogram say nothing
 
 // A large amount of kg with its unit, which becomes tonnes: ["445,875", "kg"] or ["1,509", "t"].
 export const amount = (kg) => (Math.abs(kg) >= TONNES_FROM ? [whole(kg / 1000), "t"] : [whole(kg), "kg"]);
-export const signedAmount = (kg) => (Math.abs(kg) >= TONNES_FROM ? `${signed(kg / 1000)} t` : signed(kg));
+// A part of that amount, in the unit of the amount.
+export const partOf = (kg, all) => excess(amount(all)[1] === "t" ? kg / 1000 : kg);
 export const signed = (value) => figure(value, SIGNED);
 // For narrow cells: from ten thousand on rounded to three digits, so that nothing is cut off.
 export const brief = (value) => (Math.abs(value) < 1e4 ? signed(value) : Math.abs(value) < LARGEST ? minus(COMPACT.format(value)) : `${value > 0 ? "+" : ""}${figure(value, HUGE)}`);
@@ -35,6 +36,12 @@ export function excess(kg) {
   if (!Number.isFinite(kg)) return "–";
   return Math.abs(kg) >= 10 || kg === 0 ? signed(kg) : `${kg > 0 ? "+" : ""}${short(kg)}`;
 }
+
+// What advice saves, of a span of work.
+export const saves = (kg, span) => (Number.isFinite(kg) ? `−${short(kg)} kg ${span}` : "");
+
+// The same a month where that is known, else each time.
+export const saving = (row, span = "event") => saves(row.co2_reduction_month, "a month") || saves(row.co2_reduction, `each ${span}`);
 
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60]];
 
@@ -94,13 +101,15 @@ const UPSTREAM = {
 const WORKER_LATE_SECONDS = 35;
 const WORKER_DEAD_SECONDS = 60;
 const MOST_COUNTED = 10_000; // the database counts no further
+const MANY_WAITING = 5_000; // events: what is shown may still change a lot
 
 // What to say about the worker from what `/readyz` told of it `seconds` ago, if nothing has happened
 // since; null where that is nothing.
 export function worker(told, seconds = 0) {
   if (!told) return null;
   const { age_seconds: heard, last_scan_seconds: scanned, pending } = told;
-  const queue = `queue ${whole(pending ?? 0)}${pending === MOST_COUNTED ? " or more" : ""}`;
+  const waiting = `${whole(pending ?? 0)}${pending === MOST_COUNTED ? " or more" : ""}`;
+  const queue = `queue ${waiting}`;
   if (heard === null) return { text: "No worker", detail: queue, tone: "bad" };
   const age = heard + seconds;
   if (age > WORKER_LATE_SECONDS) {
@@ -108,6 +117,7 @@ export function worker(told, seconds = 0) {
     return { text: "Worker silent", detail: `for ${duration(age)} · ${queue}`, tone };
   }
   if (scanned === null) return { text: "Worker", detail: `at its first scan · ${queue}`, tone: "busy" };
+  if (pending >= MANY_WAITING) return { text: "Worker", detail: `judging, ${waiting} events wait`, tone: "busy" };
   return { text: "Worker", detail: `scan ${duration(scanned + seconds)} ago · ${queue}`, tone: "good" };
 }
 

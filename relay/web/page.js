@@ -1,7 +1,7 @@
 // The page: one client of the relay, the rows that it tells, and what the reader does with them.
 import { CloseCode, Commands, RelayClient } from "./client.js";
 import { computed, html, render, signal } from "./dom.js";
-import { scan as scanText } from "./format.js";
+import { saving, scan as scanText } from "./format.js";
 import { searchOf, viewOf, WINDOWS } from "./model/address.js";
 import { DECISIONS, Decisions } from "./model/decisions.js";
 import { Health } from "./model/health.js";
@@ -25,7 +25,8 @@ const SCAN_MS = 1_000;
 const UNAUTHORIZED = 401;
 const FINAL = ["done", "failed"];
 
-const bySaving = (a, b) => (b.co2_reduction ?? 0) - (a.co2_reduction ?? 0);
+const savingOf = (row) => row.co2_reduction_month ?? row.co2_reduction ?? 0;
+const bySaving = (a, b) => savingOf(b) - savingOf(a);
 
 class Page {
   view = signal(viewOf(location.search));
@@ -202,7 +203,7 @@ class Page {
     this.dialog.value = name;
     if (name === "advice") {
       this.queue.value = { rows: this.#pending().sort(bySaving).slice(0, 200).map((row) => ({
-        id: row.id, at: row.created_at, who: this.hotspots.get(row.hotspot_id)?.entity ?? `Hotspot #${row.hotspot_id}`, text: row.action, hotspot: row.hotspot_id,
+        id: row.id, at: row.created_at, who: this.hotspots.get(row.hotspot_id)?.entity ?? `Hotspot #${row.hotspot_id}`, text: row.action, saves: saving(row), hotspot: row.hotspot_id,
       })), trouble: "" };
       return;
     }

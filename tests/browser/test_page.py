@@ -348,6 +348,13 @@ async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Datab
     await page.reload()
     await expect(page.locator(".count")).to_have_text("10,000 shown, 10,000 open", timeout=LATER)
     assert await page.locator("*").count() < 1500
+    outside = (
+        "tile => [...tile.querySelectorAll('button')].filter((each) =>"
+        " each.getBoundingClientRect().right > tile.getBoundingClientRect().right + 1).length"
+    )
+    for width in (390, 1024, 1440):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.locator(".severities").evaluate(outside) == 0, width
     await page.locator(".scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
     last = page.locator(".rows .row", has_text="Supplier_10000")
     await expect(last).to_be_visible()

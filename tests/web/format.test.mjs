@@ -49,7 +49,6 @@ test("a worker is good while it is heard of, and its ages go on while nothing ne
   assert.deepEqual(format.worker(told), { text: "Worker", detail: "scan 12 s ago · queue 1,355", tone: "good" });
   assert.equal(format.worker(told, 30).detail, "scan 42 s ago · queue 1,355");
   assert.deepEqual(format.worker(told, 31), { text: "Worker silent", detail: "for 36 s · queue 1,355", tone: "busy" });
-  assert.equal(format.worker({ ...told, pending: 10_000 }).detail, "scan 12 s ago · queue 10,000 or more");
   assert.deepEqual(format.worker(told, 60), { text: "Worker silent", detail: "for 1 min · queue 1,355", tone: "bad" });
   assert.deepEqual(format.worker({ ...told, age_seconds: null }), { text: "No worker", detail: "queue 1,355", tone: "bad" });
   assert.equal(format.worker({ ...told, last_scan_seconds: null }).tone, "busy");
@@ -62,4 +61,17 @@ test("a scan that nobody will run is told as that", () => {
   assert.equal(format.scan({ id: 3, status: "running" }), "Scan 3 is running");
   assert.equal(format.scan({ id: 3, status: "done", counts: { events: 1, quarantined: 2 } }), "Scan 3 is done: 1 event; 2 implausible, in quarantine");
   assert.equal(format.scan({ id: 3, status: "failed", error: "disk full" }), "Scan 3 failed: disk full");
+});
+
+test("a part of an amount is in the unit of the amount, however small it is", () => {
+  assert.deepEqual(
+    [format.partOf(25_818, 379_644), format.partOf(168_117, 1_669_000), format.partOf(-510, 55_757), format.partOf(1_234, 2e6)],
+    ["+25,818", "+168", "−510", "+1.23"],
+  );
+});
+
+test("a worker that has much to judge is busy, whenever its last scan was", () => {
+  const told = { age_seconds: 1, last_scan_seconds: 2 };
+  assert.deepEqual(format.worker({ ...told, pending: 10_000 }), { text: "Worker", detail: "judging, 10,000 or more events wait", tone: "busy" });
+  assert.equal(format.worker({ ...told, pending: 4_999 }).tone, "good");
 });

@@ -101,8 +101,8 @@ function options(series, { opened, severity, limits }, colours, width, point) {
     hooks: {
       drawAxes: [
         (plot) => {
-          for (const [name, factor] of Object.entries(limits)) {
-            if (usual * factor < most) rule(plot, usual * factor, `${name} ×${factor}`, colours);
+          for (const factor of Object.values(limits)) {
+            if (usual * factor < most) rule(plot, usual * factor, colours);
           }
         },
       ],
@@ -110,6 +110,9 @@ function options(series, { opened, severity, limits }, colours, width, point) {
         (plot) => {
           opening(plot, Date.parse(opened) / 1000, colours);
           points.forEach((each, index) => mark(plot, { ...each, severity }, plot.data[0][index], colours));
+          for (const [name, factor] of Object.entries(limits)) {
+            if (usual * factor < most) label(plot, usual * factor, `${name} ×${factor}`, colours);
+          }
         },
       ],
       setCursor: [(plot) => point(plot.cursor.idx ?? null)],
@@ -140,21 +143,33 @@ function tokens(element) {
   return found;
 }
 
-function rule(plot, value, text, colours) {
+function rule(plot, value, colours) {
   const { ctx, bbox } = plot;
   const y = plot.valToPos(value, "y", true);
   ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = colours.edge;
+  ctx.strokeStyle = colours.edge;
   ctx.globalAlpha = 0.4;
   ctx.beginPath();
   ctx.moveTo(bbox.left, y);
   ctx.lineTo(bbox.left + bbox.width, y);
   ctx.stroke();
-  ctx.globalAlpha = 1;
-  ctx.fillStyle = colours.faint;
+  ctx.restore();
+}
+
+// The name of a limit above its rule, legible where the course runs through it.
+function label(plot, value, text, colours) {
+  const { ctx, bbox } = plot;
+  const place = [text, bbox.left + 4 * devicePixelRatio, plot.valToPos(value, "y", true) - 4 * devicePixelRatio];
+  ctx.save();
   ctx.font = scaled(colours.font);
   ctx.textAlign = "left";
-  ctx.fillText(text, bbox.left + 4 * devicePixelRatio, y - 4 * devicePixelRatio);
+  ctx.textBaseline = "alphabetic";
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.lineJoin = "round";
+  ctx.strokeStyle = colours.surface;
+  ctx.strokeText(...place);
+  ctx.fillStyle = colours.faint;
+  ctx.fillText(...place);
   ctx.restore();
 }
 

@@ -49,7 +49,7 @@ export function Toast({ page }) {
     const timer = setTimeout(() => see(last), TOAST_MS);
     return () => clearTimeout(timer);
   }, [last]);
-  const shown = last !== null && last !== seen;
+  const shown = last !== null && last !== seen && page.silencing.value === null; // or it would lie over the form
   return html`<div class=${`toast ${shown ? "" : "away"} ${last?.error ? "bad" : ""}`} role="status">
     ${shown && html`<span>${last.text}</span>
       ${last.undo && html`<button type="button" class="btn" onClick=${() => page.undo()}>Undo <kbd>u</kbd></button>`}

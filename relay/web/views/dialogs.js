@@ -56,7 +56,7 @@ const TITLES = { quarantine: "Quarantine: events that are not judged", notices: 
 export function Queue({ page, name, rows, trouble, close }) {
   return html`<${Dialog} title=${TITLES[name]} close=${close}>
     ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : rows === null ? html`<p class="dim">Loading…</p>` : rows.length === 0 ? html`<p class="dim">Nothing.</p>` : html`<ol class="queue">
-      ${rows.map((row) => html`<li key=${row.id}><time datetime=${row.at}>${format.moment(row.at)}</time><div><${Cut} text=${row.who} as="b" /><p><bdi>${row.text}</bdi></p></div>
+      ${rows.map((row) => html`<li key=${row.id}><time datetime=${row.at}>${format.moment(row.at)}</time><div><${Cut} text=${row.who} as="b" /><p><bdi>${row.text}</bdi>${row.saves && html` <span class="save">${row.saves}</span>`}</p></div>
         ${row.hotspot && html`<button type="button" class="btn" onClick=${() => { close(); page.open(row.hotspot); }}>Open</button>`}</li>`)}</ol>`}
   <//>`;
 }

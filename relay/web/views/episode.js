@@ -94,8 +94,6 @@ function Advice({ page, id, span }) {
     ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} span=${span} />`)}</div>`;
 }
 
-const saving = (kg, per) => (Number.isFinite(kg) ? `−${format.short(kg)} kg ${per}` : "");
-
 function Recommendation({ page, row, span }) {
   const [sending, send] = useState(null);
   const [error, fail] = useState("");
@@ -113,8 +111,7 @@ function Recommendation({ page, row, span }) {
   const pending = row.status === "pending";
   const shown = sending === null ? row.status : { approve: "approved", reject: "rejected" }[sending];
   return html`<div class="advice" data-id=${row.id}>
-    <p>${row.action}</p><span class="save" title=${saving(row.co2_reduction, `each ${span}`)}>${
-      saving(row.co2_reduction_month, "a month") || saving(row.co2_reduction, `each ${span}`)}</span>
+    <p>${row.action}</p><span class="save" title=${format.saves(row.co2_reduction, `each ${span}`)}>${format.saving(row, span)}</span>
     <span class="dim">${row.root_cause ?? row.source}</span>
     <span class="acts">${pending && sending === null
       ? html`<button type="button" class="btn" onClick=${() => decide("approve")}>Approve</button><button type="button" class="btn" onClick=${() => decide("reject")}>Reject</button>`

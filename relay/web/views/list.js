@@ -9,6 +9,7 @@ import { Quiet } from "./empty.js";
 import { Cut, Severity } from "./marks.js";
 import { Spark } from "./spark.js";
 
+const DAY_MS = 86_400_000;
 const OVERSCAN = 6; // rows drawn above and below what is seen
 const COLUMNS = ["", "Severity", "Supplier and reason", "Last 50", "Excess kg", "kg a month", "Ratio", "Since", "State"];
 const SORTED = { "Excess kg": "excess", "kg a month": "worst", Ratio: "ratio", Since: "new", Severity: "severity" };
@@ -197,7 +198,7 @@ function Row({ line, index, top, page }) {
     <div role="gridcell" class="c5">${format.excess(monthlyKg(row))}</div>
     <div role="gridcell" class="c6">${format.ratio(ratioOf(row))}</div>
     <div role="gridcell" class="c7" title=${format.moment(row.occurred_at)}>${format.since(row.occurred_at, list.counts.peek().clock)}</div>
-    <div role="gridcell" class="c8">${stateText(row, state)}</div>
+    <div role="gridcell" class="c8" title=${state === "silenced" ? `until ${format.moment(row.silenced_until)}` : undefined}>${stateText(row, state)}</div>
   </div>`;
 }
 
@@ -206,7 +207,7 @@ export function kindOf(row) {
 }
 
 export function stateText(row, state) {
-  if (state === "silenced") return `silenced, ${format.moment(row.silenced_until)}`;
+  if (state === "silenced") return `silenced, ${(Date.parse(row.silenced_until) - Date.now() < DAY_MS ? format.clock : format.date)(row.silenced_until)}`;
   if (state === "closed") return row.status === "ignored" ? "ignored" : (row.resolution ?? "resolved").replace("_", " ");
   return state;
 }

@@ -41,11 +41,11 @@ function Window({ name, told, asOf, page }) {
   const share = usual > 0 ? (100 * told.excess) / usual : NaN;
   return html`<button type="button" class="tile window" aria-pressed=${String(pressed)} onClick=${() => page.show({ window: name })}>
     <span class="k"><b>${LABELS[name]}${name === "24h" && asOf ? html`, ${format.date(`${asOf}T12:00`)}` : ""}</b><small>${unit} CO₂e</small></span>
-    <span class=${`v ${told ? "" : "nil"}`}>${told ? figure : "–"}</span>
+    <span class=${`v ${told ? "" : "nil"}`}>${told ? html`${figure} <small class="narrow">${unit}</small>` : "–"}</span>
     <span class="d">${told
       ? told.events === 0
         ? "no events"
-        : html`<b>${format.signedAmount(told.excess)}</b> <span class="long">over usual, </span>${format.percent(share)}`
+        : html`<b>${format.partOf(told.excess, told.kg)}</b> <span class="long">over usual, </span>${format.percent(share)}`
       : "not known yet"}</span>
     ${told && told.bars.length > 1 && html`<${Bars} values=${told.bars} />`}
   </button>`;
@@ -77,9 +77,9 @@ function Worst({ page, row }) {
   return html`<a class="tile worst" href=${page.addressOf(row.id)} onClick=${(event) => { event.preventDefault(); page.open(row.id); }}>
     <span class="k"><b>Worst now</b></span>
     <span class="v"><${Severity} of=${row.severity} /><${Cut} text=${row.entity} /> <small>${row.event_type}</small></span>
-    <span class="d"><b>${format.excess(row.excess_kg)} kg</b> in ${format.duration((Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / 1000)}, ${
+    <span class="d"><b>${format.excess(monthlyKg(row))} kg/month</b>, ${
       trend ? html`<span class=${trend === "growing" ? "up" : ""}>${trend === "growing" ? "▲ " : ""}${trend}, </span>` : ""
-    }${format.excess(monthlyKg(row))} kg/month</span>
+    }for ${format.duration((Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / 1000)}</span>
     <${Spark} series=${series} severity=${row.severity} width=${96} height=${26} />
   </a>`;
 }
