@@ -39,7 +39,7 @@ class Contestant(Protocol):
 
     @property
     def name(self) -> str:
-        """As it is called in the tables."""
+        """Its name in the tables."""
 
     @property
     def joins(self) -> bool:

@@ -21,7 +21,7 @@ LINGER_SECONDS = 600
 
 @dataclass
 class Load:
-    """A running load generator, with what it said when all connections were open."""
+    """A running load generator, with its report when all connections were open."""
 
     program: Program
     ready: dict[str, Any] = field(default_factory=dict)

@@ -54,7 +54,7 @@ def raise_descriptor_limit() -> int:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, outside the range of outgoing connections.
+    """Return a free port outside the range of outgoing connections.
 
     Raises:
         OSError: None was found.

@@ -25,7 +25,7 @@ LONGEST_LINE = 1 << 20
 
 
 class Failed(Exception):
-    """A program did not do its part; the text says which and what it printed last."""
+    """A program failed; the text names it and its last output."""
 
 
 # Whatever goes wrong between the programs: one run fails, the others go on.
@@ -93,7 +93,7 @@ class Program:
                 os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        """End it at once, as if the machine had died."""
+        """Kill it at once, as a crash of the machine would."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

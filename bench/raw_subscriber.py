@@ -97,7 +97,7 @@ class Subscriber(asyncio.Protocol):
 
 
 def subscribe(url: str, key: str, count: int, results: Connection) -> None:
-    """The process of the subscribers: tells when all have joined, hears how many rows it was."""
+    """Run the subscribers: report when all joined, and the number of rows received."""
     asyncio.run(_subscribe(url, key, count, results))
 
 

@@ -65,7 +65,7 @@ def can_enter(directory: Path, account: Account) -> bool:
 
 
 def make_private(directory: Path, account: Account | None) -> None:
-    """Make `directory`, or take it as it is when it is ours: mode 0700, owned by `account`.
+    """Make `directory` with mode 0700, owned by `account`, or accept it if it is ours.
 
     Raises:
         PlaceRefused: It is something else, or somebody else's.

@@ -54,7 +54,7 @@ def _serve_jwks(keys: Keys) -> Any:
 
 
 def _not_found(request: Request, error: Exception) -> Response:
-    """Tell what hosted projects have and we have not from what nobody has."""
+    """Answer an unknown path, with a hint if hosted projects serve it."""
     path = request.url.path
     service, version = [*path.split("/"), "", ""][1:3]
     if service not in SERVICES or version != "v1":

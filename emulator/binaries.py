@@ -115,6 +115,6 @@ def copy_of(package: Path) -> Path:
 
 
 def _is_safe(copy: Path) -> bool:
-    """Whether nobody but us can have made or changed it: the directory's parent is public."""
+    """Return whether only this account can have made or changed it; its parent is public."""
     status = copy.lstat()
     return copy.is_dir() and status.st_uid == os.geteuid() and status.st_mode & 0o022 == 0

@@ -31,7 +31,7 @@ class Database:
         return migrations.migrate(self.dsn("postgres"), directory, seed=seed)
 
     def clone(self, name: str) -> Database:
-        """A new database with this one's schema and rows; nobody may be connected to this one."""
+        """Copy this database, to which there must be no connection."""
         return self._create(name, template=self.name)
 
     def create(self, name: str) -> Database:

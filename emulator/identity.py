@@ -63,7 +63,7 @@ class Keys:
         )
 
     def identify(self, token: str) -> Identity:
-        """Who holds `token`: an sb_ key, a legacy JWT key or a user token.
+        """Identify the holder of an sb_ key, a legacy JWT key or a user token.
 
         Raises:
             InvalidToken: It is neither one of our keys nor a JWT signed by this project, not

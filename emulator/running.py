@@ -102,7 +102,7 @@ class Emulator:
 
     @property
     def failure(self) -> str | None:
-        """Why it stopped by itself, once `ended` is set; None when it was told to."""
+        """Why it stopped by itself, once `ended` is set; None after a regular stop."""
         return self._failures[0] if self._failures else None
 
     def dsn(self, user: str = "postgres", dbname: str | None = None) -> str:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class UnknownKey(Exception):
-    """There is no such key, or it is the one that signs; the message says which."""
+    """There is no such key, or it is the current one; the message says which."""
 
 
 @dataclass(frozen=True)

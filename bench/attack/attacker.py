@@ -91,7 +91,7 @@ async def send(connection: socket.socket, data: bytes) -> None:
 
 
 async def receive(connection: socket.socket, seconds: float = PATIENCE_SECONDS) -> bytes:
-    """What comes next; nothing at the end, or when nothing comes for so long."""
+    """Receive; empty at the end of the stream or after a timeout."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             return await asyncio.get_running_loop().sock_recv(connection, USUAL_ROOM)

@@ -18,7 +18,7 @@ FOR_EVER: Final = 10**9
 
 
 class Campaign:
-    """Begins so many attacks a second, each way in its turn."""
+    """Starts attacks at a fixed rate, cycling through the ways."""
 
     def __init__(
         self, attacker: Attacker, per_second: float, shares: Mapping[Way, int] = SHARES

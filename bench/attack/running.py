@@ -19,7 +19,7 @@ END_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Done:
-    """What an attack was: attacks begun each second by kind, and open at once at most."""
+    """Result of an attack: attacks started per second by kind, and the most open at once."""
 
     per_second: dict[str, float]
     at_once: int

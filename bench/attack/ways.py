@@ -25,14 +25,14 @@ async def drops(attacker: Attacker) -> None:
 
 
 async def half_requests(attacker: Attacker) -> None:
-    """The beginning of a request or of something else, broken off soon or left as it is."""
+    """Send the beginning of a request or of something else, then close or leave it."""
     async with attacker.connected() as connection:
         await send(connection, attacker.random.choice(payloads.BEGINNINGS))
         await receive(connection, attacker.random.choice((0.0, 0.0, 0.05, PATIENCE_SECONDS)))
 
 
 async def slow_requests(attacker: Attacker) -> None:
-    """A byte now and then until the relay has had enough."""
+    """Send a byte now and then until the relay closes."""
     async with attacker.connected() as connection:
         for byte in payloads.LONG:
             await send(connection, bytes([byte]))
@@ -94,13 +94,13 @@ async def unread(attacker: Attacker) -> None:
 
 
 async def vanishes(attacker: Attacker) -> None:
-    """Ask for much or for what there is not, and is gone in the middle of the answer."""
+    """Request much, or what does not exist, and disconnect in the middle of the answer."""
     async with attacker.upgraded(attacker.random.choice(payloads.QUERIES)) as connection:
         await receive(connection, UNANSWERED_SECONDS)
 
 
 async def made_up_seqs(attacker: Attacker) -> None:
-    """Comes back from any place in the stream, and is gone when the relay has begun to look."""
+    """Resume from an arbitrary position, and disconnect while the relay reads."""
     seq = attacker.random.randrange(2**53)
     async with attacker.upgraded(
         f"?cursor={await attacker.cursor()}&seq={seq}", signed_in=True, subprotocol="relay.v1"
@@ -109,7 +109,7 @@ async def made_up_seqs(attacker: Attacker) -> None:
 
 
 async def state_reads(attacker: Attacker) -> None:
-    """Ask for the state of what nobody else asks for, and is gone."""
+    """Request the initial state of a unique filter, and disconnect."""
     async with attacker.upgraded(
         f"?last=1000&entity={_name(attacker)}", signed_in=True, subprotocol="relay.v1"
     ):

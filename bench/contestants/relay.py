@@ -34,13 +34,13 @@ class Upstream:
     http: httpx.AsyncClient = field(repr=False)
 
     async def publish(self, count: int, per_second: float) -> None:
-        """Send so many rows at that rate; returns when they were sent."""
+        """Send rows at a fixed rate; return when they were sent."""
         asked = {"rows": count, "per_second": per_second, "per_message": ROWS_PER_MESSAGE}
         answer = await self.http.post("/publish", json=asked, timeout=PUBLISH_SECONDS)
         answer.raise_for_status()
 
     async def tokens(self, users: int, algorithm: Algorithm = "ES256") -> list[str]:
-        """One token for each of so many users."""
+        """Return a token for each user."""
         asked = {"users": users, "algorithm": algorithm}
         answer = await self.http.get("/tokens", params=asked, timeout=READY_SECONDS)
         tokens: list[str] = answer.raise_for_status().json()

@@ -18,7 +18,7 @@ RESUMED = ("--count", '"resumed":true')
 
 @dataclass(frozen=True)
 class Group:
-    """So many clients that come back to the same place."""
+    """Clients that resume from the same position."""
 
     place: Place
     clients: int
@@ -26,7 +26,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Returned:
-    """How many were told that they are resumed, and how many changes somebody missed."""
+    """Number of clients resumed, and of changes missed."""
 
     resumed: int
     lost: int

@@ -26,7 +26,7 @@ AT_ONCE = ("--inflight", "20000", "--preamble", "1", "--conn-timeout", "60")
 
 
 async def measure(clients: int = CLIENTS) -> Figures:
-    """How long it took until all were back, and had everything; changes lost.
+    """Return seconds until all were back and up to date, and the changes lost.
 
     Raises:
         Failed: Not all of them came back, or something was lost.

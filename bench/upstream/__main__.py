@@ -55,7 +55,7 @@ def create_app() -> Starlette:
 
 
 def main() -> None:
-    """Serve until it is told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(description="Stands in for Supabase in the benchmark.")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (a free one)")
     options = parser.parse_args()

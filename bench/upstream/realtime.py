@@ -58,7 +58,7 @@ class Realtime:
             self._listeners.discard(listener)
 
     async def rows(self, rows: Sequence[Row], per_message: int) -> None:
-        """Send what one transaction wrote, so many rows to a broadcast."""
+        """Send the rows of one transaction, a fixed number per broadcast."""
         changes = list(wire.rows_changed(rows))
         parts = [changes[at : at + per_message] for at in range(0, len(changes), per_message)]
         await self._send(changes, [wire.announcement(part) for part in parts])

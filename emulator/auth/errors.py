@@ -47,5 +47,5 @@ def weak_password(least: int) -> AuthError:
 
 
 def not_imitated(what: str) -> AuthError:
-    """Something that the real server can do and this one cannot: said, never guessed."""
+    """A feature of the real server that is not emulated."""
     return AuthError(501, "not_imitated", f"{what} is not imitated by this emulator")

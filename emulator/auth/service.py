@@ -31,7 +31,7 @@ class Service:
     issuer: str
 
     async def sign_up(self, wish: Mapping[str, Any]) -> dict[str, Any]:
-        """A new user, signed in: nobody has to confirm an address here."""
+        """Create a user and sign them in; addresses need no confirmation here."""
         if not wish.get("email"):
             raise AuthError(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled")
         if not wish.get("password"):
@@ -42,7 +42,7 @@ class Service:
         return await self._signed_in(user.id, "password")
 
     async def sign_in(self, email: object, password: object) -> dict[str, Any]:
-        """A session for who knows the password."""
+        """Start a session by password."""
         if not isinstance(email, str) or not isinstance(password, str) or not email:
             raise errors.invalid("missing email or phone")
         async with self.pool.connection() as connection:

@@ -174,7 +174,7 @@ async def delete(connection: Connection, user_id: uuid.UUID) -> bool:
 
 
 def normal(email: str) -> str:
-    """The address as it is kept and looked for."""
+    """Normalise an address, as it is stored and looked up."""
     return email.strip().lower()
 
 

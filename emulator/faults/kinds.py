@@ -8,12 +8,12 @@ from typing import Any
 
 
 class InvalidFault(Exception):
-    """A fault that does not exist or was told something it cannot do; the message says which."""
+    """An unknown fault or a bad option; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Something a fault can be told; `check` raises ValueError with what is allowed."""
+    """An option of a fault; `check` raises ValueError with the allowed values."""
 
     default: Any
     check: Callable[[Any], Any]

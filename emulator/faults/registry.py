@@ -30,7 +30,7 @@ class Fault:
     ended: bool = False
 
     def shown(self) -> dict[str, Any]:
-        """What the control endpoint says about it."""
+        """The fault as the control endpoint shows it."""
         return {
             "id": self.id,
             "name": self.name,

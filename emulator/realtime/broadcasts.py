@@ -36,7 +36,7 @@ class Broadcast(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """The JSON payload of a client's message, which everybody gets as it is."""
+    """The JSON payload of a client's message, passed on unchanged."""
 
     payload: str
 
@@ -112,7 +112,7 @@ class Listeners:
     def deliver(
         self, topic: str, private: bool, broadcast: Broadcast, but: Listener | None = None
     ) -> None:
-        """Push to everybody on `topic`, which has no prefix, except `but`.
+        """Push to all on `topic` (without prefix) except `but`.
 
         Over the rate limit it is dropped without a word, like all others.
         """

@@ -134,7 +134,7 @@ class Channels:
         return Channel(message.topic, message.join_ref, token, identity, bindings, options)
 
     def _joined(self, message: Message, channel: Channel, after: list[Effect]) -> list[Effect]:
-        """What a join leads to that nobody refuses.
+        """Effects of a join that is accepted.
 
         Former channels on the topic end `after` the reply, with a message that carries the former
         join ref and that the client has to ignore.
@@ -258,7 +258,7 @@ def _not_readable(channel: Channel) -> str:
 
 
 def _greeting(channel: Channel) -> list[Effect]:
-    """Who is present, once: nobody, since presence cannot be tracked here."""
+    """The presence state, which is always empty: presence is not emulated."""
     if not channel.options.presence or channel.greeted or "presence" not in channel.reads:
         return []
     channel.greeted = True

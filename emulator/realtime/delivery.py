@@ -42,11 +42,11 @@ Audience = Mapping[int, Sequence[Subscriber]]
 
 
 class PollLost(Exception):
-    """The tables no longer fit the changes of this poll, so that nobody gets any of them."""
+    """The tables no longer fit the changes of this poll: all of them are dropped."""
 
 
 class Delivery:
-    """The subscriptions, and the loop that serves them what the feed brings."""
+    """Subscriptions, and the loop that delivers changes of the feed to them."""
 
     def __init__(self, pool: Pool, feed: Feed, settings: RealtimeSettings, faults: Faults) -> None:
         self._pool = pool
@@ -60,7 +60,7 @@ class Delivery:
         self._warm = False
 
     async def warm(self) -> None:
-        """Wait until there is a poller; who comes first starts it."""
+        """Wait until there is a poller; the first caller starts it."""
         if self._warm:
             return
         self._feed.wake()

@@ -22,7 +22,7 @@ Selection = tuple[str, ...] | None
 
 
 class Answers(Protocol):
-    """What the database said about the values and filters of the poll."""
+    """The answers of the database about values and filters of a poll."""
 
     def json(self, type_oid: int, text: str) -> str:
         """JSON of a value."""

@@ -36,7 +36,7 @@ select set_config('role', %(role)s, true), set_config('realtime.topic', %(topic)
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The policies could not be asked; `code` and `text` as the real server says it."""
+    """The policies could not be evaluated; `code` and `text` are those of the real server."""
 
     code: str
     text: str
@@ -101,7 +101,7 @@ async def _become(connection: Connection, viewer: Viewer, topic: str) -> None:
 
 
 def _undecided(error: Exception) -> Verdict:
-    """A policy that raises lets nobody in."""
+    """A policy that raises denies access."""
     if isinstance(error, psycopg.OperationalError | PoolTimeout):
         return Undecided("UnableToConnectToProject", AWAY)
     if isinstance(error, CheckViolation) and error.diag.table_name == "messages":

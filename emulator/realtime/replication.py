@@ -109,7 +109,7 @@ class _Wire:
         self._reported_at = time.monotonic()
 
     async def _more(self, seconds: float) -> None:
-        """Wait for data, at most so long, and take in what there is."""
+        """Wait for data up to a timeout, and read what is there."""
         readable = asyncio.Event()
         loop = asyncio.get_running_loop()
         # Only while waiting: the callback would run in every turn of the loop otherwise.

@@ -215,7 +215,7 @@ RETRY = (("Retry-After", "1"),)
 
 
 def unreachable(details: str) -> ApiError:
-    """No connection to the database can be had."""
+    """The database cannot be connected to."""
     message = "Database connection error. Retrying the connection."
     return ApiError(503, "PGRST000", message, details, None, RETRY)
 

@@ -41,7 +41,11 @@ def authenticate(keys: Keys, apikey: str | None, authorization: str | None) -> I
 
 
 def holder(keys: Keys, apikey: str | None) -> Identity:
-    """Who has `apikey`; raises GatewayError 401 unless it is a key of the project."""
+    """Identify the holder of `apikey`.
+
+    Raises:
+        GatewayError: 401; it is no key of the project.
+    """
     if not apikey:
         raise GatewayError(
             401,

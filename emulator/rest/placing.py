@@ -1,4 +1,4 @@
-"""Gives each parameter to the table that its name leads to: `other.id=eq.1` is said of `other`."""
+"""Gives each parameter to the table that its name leads to: `other.id=eq.1` applies to `other`."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a parameter says, and the names of the tables on the way to the one it is said of."""
+class Placed:
+    """A parameter, and the path of embedded tables to the one it applies to."""
 
     tables: tuple[str, ...]
     what: Condition | Order | Bound
 
 
-def placed(query: Query, said: Sequence[Said]) -> Query:
-    """The query with everything that is said of it and of the tables embedded in it.
+def placed(query: Query, parameters: Sequence[Placed]) -> Query:
+    """Return the query with each parameter applied to its table.
 
     Like the real server: the first order counts, and the last limit and offset. Raises ApiError
     PGRST108 for a table that is not embedded.
     """
-    inner: list[list[Said]] = [[] for _ in query.embeddings]
-    for one in said:
+    inner: list[list[Placed]] = [[] for _ in query.embeddings]
+    for one in parameters:
         if one.tables:
             place = _place(query.embeddings, one.tables[0])
-            inner[place].append(Said(one.tables[1:], one.what))
-    own = [one.what for one in said if not one.tables]
+            inner[place].append(Placed(one.tables[1:], one.what))
+    own = [one.what for one in parameters if not one.tables]
     orders = [what.terms for what in own if isinstance(what, Order)]
     bounds = {what.name: what.number for what in own if isinstance(what, Bound)}
     return replace(

@@ -17,7 +17,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the caller prefers; None where nothing was said."""
+    """Preferences of the caller; None where not given."""
 
     resolution: str | None = None
     missing: str | None = None

@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from emulator.rest import errors, filters, selection
-from emulator.rest.placing import Bound, Order, Said, placed
+from emulator.rest.placing import Bound, Order, Placed, placed
 from emulator.rest.scanner import ParseFailure, Scanner
 from emulator.rest.syntax import Field, Ordering, Query
 
@@ -44,13 +44,13 @@ def parse(parameters: Iterable[tuple[str, str]], *, arguments: bool = False) -> 
         on_conflict=_names("on_conflict", first.get("on_conflict")),
         arguments=tuple((_argument(key), value) for key, value in passed),
     )
-    said = [
+    placed_parameters = [
         *map(_filter, filtered),
         *(_logic(pair) for pair in given if _last(pair[0]) in {"and", "or"}),
         *(_order(pair) for pair in given if _last(pair[0]) == "order"),
         *(_bound(pair) for pair in given if _last(pair[0]) in {"limit", "offset"}),
     ]
-    return placed(query, said)
+    return placed(query, placed_parameters)
 
 
 def _last(key: str) -> str:
@@ -105,32 +105,32 @@ def _argument(key: str) -> str:
     return ".".join([*tables, field.name])
 
 
-def _filter(pair: tuple[str, str]) -> Said:
+def _filter(pair: tuple[str, str]) -> Placed:
     key, text = pair
     condition = _parsed("filter", text, lambda: filters.comparison(Field(""), text))
     tables, field = _path(key)
-    return Said(tables, replace(condition, field=field))
+    return Placed(tables, replace(condition, field=field))
 
 
-def _logic(pair: tuple[str, str]) -> Said:
+def _logic(pair: tuple[str, str]) -> Placed:
     key, text = pair
     tables, field = _path(key)
     operator = f"not.{field.name}" if "not" in tables else field.name
     condition = _parsed("logic tree", text, lambda: filters.tree(operator + text))
-    return Said(tuple(table for table in tables if table != "not"), condition)
+    return Placed(tuple(table for table in tables if table != "not"), condition)
 
 
-def _bound(pair: tuple[str, str]) -> Said:
+def _bound(pair: tuple[str, str]) -> Placed:
     key, text = pair
     tables, field = _path(key)
     number = int(text) if INTEGER.fullmatch(text) else None
-    return Said(tables, Bound("limit" if field.name == "limit" else "offset", number))
+    return Placed(tables, Bound("limit" if field.name == "limit" else "offset", number))
 
 
-def _order(pair: tuple[str, str]) -> Said:
+def _order(pair: tuple[str, str]) -> Placed:
     key, text = pair
     terms = _parsed("order", text, partial(_terms, Scanner(text)))
-    return Said(_path(key)[0], Order(terms))
+    return Placed(_path(key)[0], Order(terms))
 
 
 def _terms(scanner: Scanner) -> tuple[Ordering, ...]:
