@@ -135,7 +135,7 @@ def _number(text: str, least: float, most: float, what: str) -> float:
     except ValueError:
         found = math.nan
     if not least <= found <= most:
-        raise ValueError(f"has to be a number {what}from {least:g} to {most:g}")
+        raise ValueError(f"has to be a number {what}from {least} to {most}")
     return found
 
 

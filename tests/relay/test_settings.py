@@ -287,3 +287,8 @@ def test_a_key_of_its_own_does() -> None:
 @pytest.mark.parametrize("key", ["", "a.b", "a.b.c", "a.!.c", "a.e30.c", "a.bnVsbA.c"])
 def test_what_is_no_token_says_nothing(key: str) -> None:
     assert expires_at(key) is None
+
+
+def test_bounds_are_told_as_they_can_be_written() -> None:
+    with pytest.raises(SettingsError, match=r"has to be a number from 0\.001 to 1000000$"):
+        Settings.from_env(ENV | {"RELAY_MESSAGES_PER_SECOND": "0"})
