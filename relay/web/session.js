@@ -146,8 +146,12 @@ export class Session {
   }
 
   get #held() {
-    const text = this.#storage.getItem(KEY);
-    return text === null ? null : JSON.parse(text);
+    try {
+      const found = JSON.parse(this.#storage.getItem(KEY));
+      return typeof found?.access_token === "string" ? found : null;
+    } catch {
+      return null; // all programs of this origin write here
+    }
   }
 
   #hold(held) {

@@ -167,3 +167,11 @@ test("a session that was ended elsewhere while it was renewed stays ended", asyn
   assert.equal(await renewed, null);
   assert.deepEqual([first.signedIn, kept.size], [false, 0]);
 });
+
+test("what another program left under the name of the session is no session", async () => {
+  for (const left of ["{broken", '"text"', "null", "{}", '{"access_token":7}']) {
+    const storage = { getItem: () => left };
+    const held = new Session(async () => CONFIG, { storage });
+    assert.deepEqual([held.signedIn, held.user, await held.token()], [false, null, null]);
+  }
+});
