@@ -192,7 +192,7 @@ class Relay:
         )
 
     def _make_registry(self, settings: Settings, allows: Allows) -> ConnectionRegistry:
-        now, limits = self._now, settings.clients.limits
+        now, limits, access = self._now, settings.clients.limits, settings.access
         gate = None if self._access_control is None else self._access_control.gate
         return ConnectionRegistry(
             SessionContext(
@@ -209,7 +209,12 @@ class Relay:
                 limits=limits,
             ),
             Admission(
-                allows, gate or OpenGate(), ConnectionLimiter(limits), now, settings.server.proxies
+                allows,
+                gate or OpenGate(),
+                ConnectionLimiter(limits),
+                now,
+                settings.server.proxies,
+                local_only=not (access.required or access.public_without_auth),
             ),
             gate,
             settings.clients.auth_seconds,

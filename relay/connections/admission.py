@@ -111,6 +111,10 @@ PATHS: Final = MappingProxyType({f"/ws/{endpoint.name}": endpoint for endpoint i
 COMMON_QUERY_BYTES: Final = 100
 MAX_QUERY_BYTES: Final = 16 * 1024  # a cursor, a token and long filters fit
 RETRY_SECONDS: Final = 1
+LOCAL_ONLY: Final = (
+    "without access control the relay serves localhost only: set RELAY_AUTH=required, or"
+    " RELAY_ALLOW_PUBLIC_WITHOUT_AUTH=yes"
+)
 _BEARER: Final = "bearer."
 
 
@@ -191,7 +195,8 @@ Decision = Admitted | Rejected | ClosedAtOnce
 class Admission:
     """Decides about handshakes: first what an HTTP status refuses, then what a close code tells.
 
-    An accepted handshake counts as a connection until `release`.
+    An accepted handshake counts as a connection until `release`. With `local_only` only who
+    addresses this machine by its own name is let in.
     """
 
     def __init__(
@@ -201,11 +206,14 @@ class Admission:
         limiter: ConnectionLimiter,
         now: Callable[[], float],
         proxies: Proxies | None = None,
+        *,
+        local_only: bool = False,
     ) -> None:
         self._allows = allows
         self._gate = gate
         self._now = now
         self._proxies = proxies or Proxies()
+        self._local_only = local_only
         self.limiter: Final = limiter
         self.socket_limiter: Final = SocketLimiter(limiter.limits.per_address, self._proxies.trusts)
 
@@ -213,8 +221,8 @@ class Admission:
         """Admit, close or reject the handshake."""
         if is_foreign(request.headers, self._allows):
             return Rejected(HTTPStatus.FORBIDDEN, foreign(request.headers))
-        if not self._gate.required and not is_addressed_locally(request.headers.get("host", "")):
-            return Rejected(HTTPStatus.FORBIDDEN, "without access control the relay is localhost's")
+        if self._local_only and not is_addressed_locally(request.headers.get("host", "")):
+            return Rejected(HTTPStatus.FORBIDDEN, LOCAL_ONLY)
         if len(request.query) > MAX_QUERY_BYTES:
             too_long = f"the query is longer than {MAX_QUERY_BYTES} bytes"
             return Rejected(HTTPStatus.REQUEST_URI_TOO_LONG, too_long)

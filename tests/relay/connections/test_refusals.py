@@ -27,6 +27,18 @@ async def test_a_page_of_the_relays_own_name_is_let_in_with_or_without_the_defau
         assert raw.status == 101
 
 
+@pytest.mark.parametrize(("public", "status"), [("no", 403), ("yes", 101)])
+async def test_without_tokens_other_names_than_localhost_are_served_where_that_was_asked_for(
+    emulator: Emulator, public: str, status: int
+) -> None:
+    headers = HEADERS | {"Host": "relay.example.org:8003"}
+    async with (
+        relay_of(emulator, RELAY_ALLOW_PUBLIC_WITHOUT_AUTH=public) as relay,
+        speaking(relay.host, head("/ws/hotspots", headers)) as raw,
+    ):
+        assert raw.status == status
+
+
 async def test_a_page_that_may_not_is_told_so_and_the_operator_too(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
