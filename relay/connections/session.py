@@ -46,7 +46,7 @@ class ConnectionHandler(Protocol):
         """Handle a message of the client."""
 
     def count_frames(self, frames: int) -> bool:
-        """Count frames that are no messages; return false if they exceed the rate limit."""
+        """Count frames; return false, and close, if they exceed the rate limit."""
 
     def blocked(self) -> None:
         """Backpressure begins: the socket is full."""
