@@ -338,6 +338,22 @@ async def test_a_saved_view_comes_back_by_its_name(page: Page, db: Database) -> 
     await expect(page).to_have_url(re.compile("severity=warn"))
 
 
+async def test_a_saved_view_too_many_is_refused_until_one_is_deleted(page: Page) -> None:
+    await choose(page, "Saved views")
+    dialog = page.get_by_role("dialog")
+    name, save = dialog.get_by_label("Save this view as"), dialog.get_by_role("button", name="Save")
+    for number in range(50):
+        await name.fill(f"view {10 + number}")
+        await save.click()
+    await name.fill("one more")
+    await save.click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("delete one first")
+    await dialog.get_by_role("button", name="Delete the view view 10").click()
+    await save.click()
+    await expect(dialog.get_by_role("button", name="one more", exact=True)).to_be_visible()
+    await expect(dialog.get_by_role("alert")).to_have_text("")
+
+
 async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Database) -> None:
     db.execute(
         "insert into public.hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"

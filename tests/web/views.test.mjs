@@ -35,3 +35,14 @@ test("each user has other views, and what another program left there is none", (
   saved.of("anna");
   assert.equal(saved.all.value.length, 1);
 });
+
+test("where as many views are kept as there can be, another one is refused and none is lost", () => {
+  const saved = new SavedViews(browser());
+  saved.of("anna");
+  const names = Array.from({ length: 50 }, (_, number) => `view ${10 + number}`);
+  for (const name of names) assert.equal(saved.save(name, viewOf("?q=1")), true);
+  for (const name of ["a first one", "zz a last one"]) assert.equal(saved.save(name, viewOf("?q=2")), false);
+  assert.deepEqual(saved.all.value.map(({ name }) => name), names);
+  assert.equal(saved.save("view 10", viewOf("?q=3")), true);
+  assert.equal(saved.all.value[0].search, "?q=3");
+});

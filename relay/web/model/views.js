@@ -3,7 +3,7 @@
 import { signal } from "../dom.js";
 import { searchOf, viewOf } from "./address.js";
 
-const MOST = 50;
+export const MOST = 50;
 const MOST_LETTERS = 60;
 
 export class SavedViews {
@@ -21,13 +21,15 @@ export class SavedViews {
     this.all.value = this.#read();
   }
 
-  // Keep the view under that name, instead of one that has it.
+  // Keep the view under that name, instead of one that has it; false where there are MOST already.
   save(name, view) {
     const called = name.trim().slice(0, MOST_LETTERS);
-    if (called === "") return;
+    if (called === "") return true;
     const search = searchOf({ ...view, episode: null, theme: "" });
     const others = this.#read().filter((each) => each.name !== called);
-    this.#write([...others, { name: called, search }].sort((a, b) => a.name.localeCompare(b.name)).slice(0, MOST));
+    if (others.length >= MOST) return false;
+    this.#write([...others, { name: called, search }].sort((a, b) => a.name.localeCompare(b.name)));
+    return true;
   }
 
   drop(name) {

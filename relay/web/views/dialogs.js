@@ -1,7 +1,8 @@
 // The keyboard's help, the saved views, and the lists of what waits for somebody: quarantine, notices,
 // advice.
-import { html, useEffect, useRef } from "../dom.js";
+import { html, useEffect, useRef, useState } from "../dom.js";
 import * as format from "../format.js";
+import { MOST } from "../model/views.js";
 import { Cut } from "./marks.js";
 
 const KEYS = [
@@ -37,16 +38,23 @@ export function Help({ limits, close }) {
 // Saved views by name, each to go to or to drop, and a form that keeps the present one.
 export function Views({ page, close }) {
   const views = page.saved.all.value;
+  const [trouble, setTrouble] = useState("");
   const save = (event) => {
     event.preventDefault();
-    page.saved.save(new FormData(event.currentTarget).get("name"), page.view.value);
-    event.currentTarget.reset();
+    const saved = page.saved.save(new FormData(event.currentTarget).get("name"), page.view.value);
+    setTrouble(saved ? "" : `${MOST} views are saved already: delete one first.`);
+    if (saved) event.currentTarget.reset();
+  };
+  const drop = (name) => {
+    page.saved.drop(name);
+    setTrouble("");
   };
   return html`<${Dialog} title="Saved views" close=${close}>
     ${views.length === 0 ? html`<p class="dim">None yet. A view is the filters, the sort, the groups and the window that are set now.</p>` : html`<ul class="queue views">
       ${views.map(({ name, search }) => html`<li key=${name}><button type="button" class="btn" onClick=${() => { close(); page.restore(search); }}><${Cut} text=${name} /></button>
-        <button type="button" class="icon" aria-label=${`Delete the view ${name}`} onClick=${() => page.saved.drop(name)}>×</button></li>`)}</ul>`}
+        <button type="button" class="icon" aria-label=${`Delete the view ${name}`} onClick=${() => drop(name)}>×</button></li>`)}</ul>`}
     <form class="save-view" onSubmit=${save}><label>Save this view as<input name="name" maxlength="60" required autocomplete="off" /></label><button class="btn main">Save</button></form>
+    <p class="error" role="alert">${trouble}</p>
   <//>`;
 }
 
