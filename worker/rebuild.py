@@ -60,11 +60,16 @@ class Passes:
             try:
                 counts.update(await self.database.commit_pass(lease, str(uuid.uuid4()), rows))
             except EpisodeChanged as exc:
-                logger.info("folding %s anew again: %s", key.entity, exc)
+                logger.info("key is folded anew again entity=%r cause=%r", key.entity, str(exc))
                 continue
             self.held.forget(key)
             counts["rebuilt"] += 1
-            logger.info("folded %s of %s anew: %s", key.event_type, key.entity, named["reason"])
+            logger.info(
+                "key folded anew entity=%r event_type=%s reason=%r",
+                key.entity,
+                key.event_type,
+                named["reason"],
+            )
             return True
         raise EpisodeChanged(f"the episode of {key.entity} keeps changing")
 

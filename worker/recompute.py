@@ -78,7 +78,7 @@ class Recomputer:
             if wanted is None:
                 return True
             logger.info(
-                "recomputing %s of %d events: %s",
+                "recomputing supplier=%r events=%d reason=%r",
                 wanted["supplier_id"] or "all",
                 wanted["total"],
                 wanted["reason"],

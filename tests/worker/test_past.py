@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -266,6 +267,20 @@ def test_a_person_has_the_past_folded_anew(emulator: Emulator, tables: Table, ru
     status, out, _ = run("rebuild", "A")
     assert (status, "rebuilt=1" in out) == (0, True)
     assert state(tables) == before
+
+
+def test_the_name_of_a_supplier_begins_no_line_of_the_log(
+    emulator: Emulator, tables: Table, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "A\n2026-01-01 ERROR worker: made up"
+    tables.insert([row | {"supplier_id": name} for row in work(3)])
+    asyncio.run(scanned(emulator))
+    with caplog.at_level(logging.INFO):
+        assert run("rebuild", name)[0] == 0
+        assert run("recompute", "--supplier", name)[0] == 0
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("made up" in each for each in said) >= 2
+    assert not [each for each in said if "\n" in each]
 
 
 async def test_what_a_person_ended_stays_ended_when_the_past_is_folded_anew(
