@@ -247,3 +247,20 @@ test("an answer that comes after the reader has signed out is told to nobody", a
     assert.equal(answers.length, 1);
   }
 });
+
+test("silences of which some fail are undone for those that were made", async () => {
+  const asked = [];
+  const { list, decisions, tell, sync } = scene("", async (method, path, body) => {
+    asked.push([path, body]);
+    if (body.entity === "B") throw new Error("The relay cannot be reached.");
+    return path === "undo" ? { done: body.ids, refused: [] } : { id: 7 };
+  });
+  tell(hotspot(1, { entity: "A" }), hotspot(2, { entity: "B" }), hotspot(3, { entity: "B", series: "period" }));
+  sync();
+  await decisions.decide("silence", [1, 2, 3].map((id) => list.row(id)), { until: at(-1), why: "roof works" });
+  assert.equal(list.row(1).silenced_until, at(-1));
+  assert.ok(!list.row(2).silenced_until && !list.row(3).silenced_until);
+  assert.equal(decisions.last.value.text, "Silenced: 3 hotspots; not 2: The relay cannot be reached.");
+  await decisions.undo();
+  assert.deepEqual(asked.at(-1), ["undo", { kind: "silence", ids: [7] }]);
+});

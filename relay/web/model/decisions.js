@@ -130,8 +130,16 @@ export class Decisions {
   async #silence(rows, { until, why }) {
     const keys = new Map(rows.map(({ entity, event_type }) => [`${entity}\n${event_type}`, { entity, event_type }]));
     const made = [];
-    for (const key of keys.values()) made.push(await this.#send("POST", "silences", { ...key, until, why }));
-    return { undo: { kind: "silence", ids: made.map(({ id }) => id) }, refused: [] };
+    const refused = [];
+    for (const key of keys.values()) {
+      try {
+        made.push((await this.#send("POST", "silences", { ...key, until, why })).id);
+      } catch (error) {
+        const its = rows.filter(({ entity, event_type }) => entity === key.entity && event_type === key.event_type);
+        refused.push(...its.map(({ id }) => ({ id, reason: error.message })));
+      }
+    }
+    return { undo: { kind: "silence", ids: made }, refused };
   }
 
   #show(ids, patch) {
