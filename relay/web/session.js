@@ -1,6 +1,8 @@
 // Who is signed in, in all tabs of this origin: a token that was pasted, or a session of Supabase Auth,
 // which is renewed before its token ends. It is kept in localStorage: whoever signs in or out does so
 // in every tab, and one tab renews for all. There is one user at a time: the newest one counts.
+import { storage as browserStorage } from "./storage.js";
+
 const KEY = "relay.session";
 const RENEW_MS = 60_000; // before the end; for short tokens half of their time
 const DEADLINE_MS = 15_000;
@@ -18,7 +20,7 @@ export class Session {
 
   // `loadConfig` gives what the relay tells its page: { auth, supabase_url, publishable_key }.
   constructor(loadConfig, options = {}) {
-    const { storage = localStorage, fetch = (...of) => globalThis.fetch(...of), now = Date.now, locks = globalThis.navigator?.locks } = options;
+    const { storage = browserStorage(), fetch = (...of) => globalThis.fetch(...of), now = Date.now, locks = globalThis.navigator?.locks } = options;
     this.#loadConfig = loadConfig;
     this.#storage = storage;
     this.#fetch = fetch;

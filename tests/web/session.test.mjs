@@ -175,3 +175,20 @@ test("what another program left under the name of the session is no session", as
     assert.deepEqual([held.signedIn, held.user, await held.token()], [false, null, null]);
   }
 });
+
+test("where the browser blocks storage, a session lasts as long as its tab", async () => {
+  Object.defineProperty(globalThis, "localStorage", {
+    configurable: true,
+    get() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    },
+  });
+  try {
+    const made = new Session(async () => CONFIG, { locks: null });
+    assert.equal(made.signedIn, false);
+    made.use("pasted");
+    assert.equal(await made.token(), "pasted");
+  } finally {
+    delete globalThis.localStorage;
+  }
+});

@@ -1,6 +1,7 @@
 // Named views: filters, sort, grouping and window under a name, kept in this browser for one user. The
 // address is what counts: a saved view is one that can be gone back to.
 import { signal } from "../dom.js";
+import { storage as browserStorage } from "../storage.js";
 import { searchOf, viewOf } from "./address.js";
 
 export const MOST = 50;
@@ -11,7 +12,7 @@ export class SavedViews {
   #storage;
   #key = null;
 
-  constructor(storage = localStorage) {
+  constructor(storage = browserStorage()) {
     this.#storage = storage;
   }
 
