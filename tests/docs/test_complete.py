@@ -284,6 +284,20 @@ def test_the_page_has_each_kind_of_notice_and_no_other(database: Database) -> No
     assert told == set(re.findall(r"'(\w+)'", found[0][0]))
 
 
+def test_the_words_of_the_page_are_those_of_its_code() -> None:
+    source = (PROJECT / "relay/web/format.js").read_text()
+    told = [
+        text
+        for row in rows(section(DOCS / "page.md", "When the page says that something is wrong"))
+        for text in words(row[0])
+    ]
+    assert len(told) > 5
+    for text in told:
+        begin, filled, _ = text.partition("…")
+        end = r"\$\{" if filled else '"'
+        assert re.search(rf'["`]{re.escape(begin)}{end}', source), text
+
+
 # --- commands
 
 

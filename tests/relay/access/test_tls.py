@@ -1,4 +1,4 @@
-"""The relay behind TLS: its own, and that of the proxies as docs/deploy/proxies.md sets them up."""
+"""The relay behind TLS: its own, and that of the proxies as docs/deploy/ sets them up."""
 
 import argparse
 import asyncio
@@ -10,12 +10,14 @@ import shutil
 import socket
 import ssl
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Protocol
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,7 +33,7 @@ from relay.cli import check, disconnect, tail
 from tests.relay.access.admission import USER, token_of
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 
-PAGE = (Path(__file__).parents[3] / "docs/deploy/proxies.md").read_text()
+PAGES = Path(__file__).parents[3] / "docs/deploy"
 SECONDS = 30.0
 
 
@@ -79,19 +81,31 @@ def certificate(tmp_path: Path) -> Certificate:
     return made
 
 
-def snippet(language: str) -> str:
+def snippet(language: str, page: str = "proxies.md") -> str:
     """The page's configuration for that proxy."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    text = (PAGES / page).read_text()
+    found = re.search(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert found is not None
     return found[1]
 
 
-Proxy = Callable[[str, int, Certificate, Path], list[str]]
+class Proxy(Protocol):
+    __name__: str
+
+    def __call__(
+        self, relay: str, port: int, certificate: Certificate, place: Path, second: str = ""
+    ) -> list[str]: ...
 
 
-def nginx(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
-    """The command that serves as the page says; the snippet alone decides what is forwarded."""
+def nginx(
+    relay: str, port: int, certificate: Certificate, place: Path, second: str = ""
+) -> list[str]:
+    """The command that serves as the pages say, with a `second` relay as the one of several says;
+    the snippets alone decide what is forwarded."""
     server = snippet("nginx")
+    if second:
+        relays = snippet("nginx", "scaling.md").replace("127.0.0.1:8004", second)
+        server = relays + server.replace("http://127.0.0.1:8003", "http://relays")
     for written, here in {
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "/etc/ssl/relay.pem": str(certificate.file),
@@ -113,9 +127,12 @@ def nginx(relay: str, port: int, certificate: Certificate, place: Path) -> list[
     return ["nginx", "-e", f"{place}/error.log", "-c", str(file)]
 
 
-def caddy(relay: str, port: int, certificate: Certificate, place: Path) -> list[str]:
-    """The command that serves as the page says."""
-    site = snippet("caddy")
+def caddy(
+    relay: str, port: int, certificate: Certificate, place: Path, second: str = ""
+) -> list[str]:
+    """The command that serves as the pages say."""
+    site = snippet("caddy", "scaling.md" if second else "proxies.md")
+    site = site.replace("127.0.0.1:8004", second)
     address, tls = f"https://localhost:{port}", f"tls {certificate.file} {certificate.key}"
     for written, here in {
         "relay.example.org {": f"{address} {{\n    bind 127.0.0.1\n    {tls}",
@@ -325,3 +342,38 @@ async def test_a_proxy_that_is_set_up_as_documented_carries_the_relay(
     assert "203.0.113.9" not in caplog.text
     assert "client=127.0.0.1" not in caplog.text
     assert not [log for log in logs(tmp_path) if "token" in log]
+
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+async def test_two_relays_behind_a_proxy_share_its_clients(
+    emulator: Emulator, certificate: Certificate, tmp_path: Path, proxy: Proxy
+) -> None:
+    if shutil.which(proxy.__name__, path="/usr/sbin:/usr/bin") is None:
+        pytest.skip(f"{proxy.__name__} is not installed")
+    variables = {"RELAY_AUTH": "required", "RELAY_TRUSTED_PROXIES": "127.0.0.1"}
+    port = free_port()
+
+    def client() -> connect:
+        return connect(
+            f"wss://localhost:{port}/ws/hotspots?token={token_of(emulator)}",
+            host="127.0.0.1",
+            subprotocols=[Subprotocol("relay.v1")],
+            ssl=certificate.trusted(),
+            proxy=None,
+        )
+
+    async with (
+        asyncio.timeout(SECONDS),
+        live_relay(emulator, **variables) as one,
+        live_relay(emulator, **variables) as other,
+    ):
+        command = proxy(one.host, port, certificate, tmp_path, second=other.host)
+        async with running(command, port, tmp_path), client() as first, client() as second:
+            await greeted(first)
+            await greeted(second)
+            async with httpx.AsyncClient(trust_env=False) as http:
+                told = [
+                    (await http.get(f"http://{relay.host}/readyz")).json()["clients"]
+                    for relay in (one, other)
+                ]
+    assert told == [1, 1]
