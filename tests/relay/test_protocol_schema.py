@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import psycopg
 import pytest
 
 import relay
@@ -49,6 +50,23 @@ def problems(definition: str, message: Any) -> list[str]:
 )
 def test_every_kind_of_frame_is_in_the_description(frame: str) -> None:
     assert problems("ServerFrame", json.loads(frame)) == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "table"),
+    [("Hotspot", "hotspots"), ("Alert", "alerts"), ("Recommendation", "recommendations")],
+)
+def test_every_column_of_a_row_is_in_the_description(
+    emulator: Emulator, definition: str, table: str
+) -> None:
+    query = (
+        "select column_name::text from information_schema.columns"
+        " where table_schema = 'public' and table_name = %s"
+    )
+    with psycopg.connect(emulator.dsn("postgres")) as connection:
+        columns = {name for (name,) in connection.execute(query, (table,))}
+    stamps = {"version", "tx", "changed_at"}
+    assert set(SCHEMA["$defs"][definition]["properties"]) == columns - stamps
 
 
 @pytest.mark.parametrize(

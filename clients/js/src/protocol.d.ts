@@ -225,6 +225,10 @@ export interface Hotspot {
    * Which input explains how much of the excess.
    */
   drivers: {}[];
+  /**
+   * An alert has told that it opened.
+   */
+  announced: boolean;
   resolution: "recovered" | "new_normal" | "superseded" | null;
   peak_severity: Severity;
   /**
