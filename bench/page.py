@@ -231,6 +231,7 @@ async def measure(seconds: float) -> dict[str, Any]:
         assert row is not None
         await connection.execute(INSERT, (OPEN + 1, OPEN + MANY - row[0]))
         await asyncio.sleep(3)
+        figures["many_read_anew"] = await many(page, meter)  # by the relay, from the database
         figures["many"] = await many(page, meter)
         async with served(backend, backend.publishable, RELAY_COMPRESSION="off") as plain:
             page = await browser.new_page(viewport={"width": 1440, "height": 900})
