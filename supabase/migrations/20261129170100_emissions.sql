@@ -2,69 +2,6 @@
 -- one jsonb (PostgREST cuts sets at 1,000 rows without a word) and count whole days of event time: a window ends at the newest day
 -- there is, or at as_of, so that last month's upload is not an empty page. Kilograms are kg CO2e; kg = usual_kg + excess_kg.
 
-create function public.emissions_summary(as_of date default null, entity text default null, event_type text default null) returns jsonb
-language sql stable set search_path = '' as $$
-  with clock as (
-    select coalesce(emissions_summary.as_of, (select pg_catalog.max(r.day) from public.rollups r)) as today
-  ), daily as materialized (
-    select d.day, pg_catalog.sum(d.kg) as kg, pg_catalog.sum(d.kg_ttw) as kg_ttw, pg_catalog.sum(d.kg_wtt) as kg_wtt,
-      pg_catalog.sum(d.excess_kg) as excess_kg, pg_catalog.sum(d.events) as events, pg_catalog.sum(d.judged) as judged,
-      pg_catalog.sum(d.hot) as hot, pg_catalog.sum(d.estimated) as estimated, pg_catalog.sum(d.dq * d.kg) as dq_kg
-    from public.daily_emissions d, clock c
-    where d.day > c.today - 60 and d.day <= c.today
-      and (emissions_summary.entity is null or d.entity = emissions_summary.entity)
-      and (emissions_summary.event_type is null or d.event_type = emissions_summary.event_type)
-    group by d.day
-  ), windows as (
-    select w.days, pg_catalog.jsonb_build_object(
-      'days', w.days, 'from', c.today - w.days + 1, 'to', c.today,
-      'kg', coalesce(pg_catalog.sum(d.kg) filter (where d.day > c.today - w.days), 0),
-      'kg_ttw', coalesce(pg_catalog.sum(d.kg_ttw) filter (where d.day > c.today - w.days), 0),
-      'kg_wtt', coalesce(pg_catalog.sum(d.kg_wtt) filter (where d.day > c.today - w.days), 0),
-      'usual_kg', coalesce(pg_catalog.sum(d.kg - d.excess_kg) filter (where d.day > c.today - w.days), 0),
-      'excess_kg', coalesce(pg_catalog.sum(d.excess_kg) filter (where d.day > c.today - w.days), 0),
-      'events', coalesce(pg_catalog.sum(d.events) filter (where d.day > c.today - w.days), 0),
-      'judged', coalesce(pg_catalog.sum(d.judged) filter (where d.day > c.today - w.days), 0),
-      'hot', coalesce(pg_catalog.sum(d.hot) filter (where d.day > c.today - w.days), 0),
-      'estimated', coalesce(pg_catalog.sum(d.estimated) filter (where d.day > c.today - w.days), 0),
-      'quality', pg_catalog.round(pg_catalog.sum(d.dq_kg) filter (where d.day > c.today - w.days)
-        / nullif(pg_catalog.sum(d.kg) filter (where d.day > c.today - w.days), 0), 2),
-      'previous', pg_catalog.jsonb_build_object(
-        'kg', coalesce(pg_catalog.sum(d.kg) filter (where d.day <= c.today - w.days), 0),
-        'excess_kg', coalesce(pg_catalog.sum(d.excess_kg) filter (where d.day <= c.today - w.days), 0),
-        'events', coalesce(pg_catalog.sum(d.events) filter (where d.day <= c.today - w.days), 0))) as figures
-    from clock c cross join (values (1), (7), (30)) w(days)
-    left join daily d on d.day > c.today - 2 * w.days
-    group by w.days, c.today
-  ), listed as materialized (
-    select h.* from public.hotspots h where h.status = 'active'
-      and (emissions_summary.entity is null or h.entity = emissions_summary.entity)
-      and (emissions_summary.event_type is null or h.event_type = emissions_summary.event_type)
-  )
-  select pg_catalog.jsonb_build_object(
-    'as_of', (select c.today from clock c),
-    'windows', (select pg_catalog.jsonb_agg(w.figures order by w.days) from windows w),
-    'by_day', (
-      select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-        'day', s.day, 'kg', coalesce(d.kg, 0), 'excess_kg', coalesce(d.excess_kg, 0)) order by s.day)
-      from clock c cross join lateral (select c.today - n as day from pg_catalog.generate_series(0, 29) n) s
-      left join daily d on d.day = s.day where c.today is not null),
-    'open', (
-      select pg_catalog.jsonb_build_object(
-        'total', pg_catalog.count(*), 'critical', pg_catalog.count(*) filter (where l.severity = 'critical'),
-        'warn', pg_catalog.count(*) filter (where l.severity = 'warn'), 'info', pg_catalog.count(*) filter (where l.severity = 'info'),
-        'excess_kg', pg_catalog.round(coalesce(pg_catalog.sum(l.excess_kg), 0)::numeric, 3), 'since', pg_catalog.min(l.occurred_at))
-      from listed l),
-    'worst', (
-      select pg_catalog.jsonb_build_object('id', l.id, 'entity', l.entity, 'event_type', l.event_type, 'severity', l.severity,
-        'percent_above', l.percent_above, 'excess_kg', l.excess_kg, 'reason', l.reason, 'occurred_at', l.occurred_at)
-      from listed l order by case l.severity when 'critical' then 0 when 'warn' then 1 else 2 end, l.excess_kg desc, l.id limit 1))
-$$;
-comment on function public.emissions_summary(date, text, text) is
-  'Totals of the last 1, 7 and 30 days with those of as many days before, each of the last 30 days, open hotspots by severity, the worst one. The newest day may still be growing.';
-revoke execute on function public.emissions_summary(date, text, text) from public, anon;
-grant execute on function public.emissions_summary(date, text, text) to authenticated, service_role;
-
 create function public.emissions_contributors(
   days int default 7, as_of date default null, by text default 'entity', sort text default 'kg', size int default 20
 ) returns jsonb
@@ -109,7 +46,7 @@ begin
       'cumulative', pg_catalog.round(r.running / r.whole, 4), 'open', coalesce(h.open, 0), 'severity', h.severity,
       'hotspot_id', case when h.open = 1 then h.id end) order by r.place) filter (where r.place <= size), '[]'))
   into answer
-  from ranked r left join hot h on h.entity is not distinct from r.entity and h.event_type is not distinct from r.event_type;
+  from ranked r left join hot h on coalesce(h.entity, '') = coalesce(r.entity, '') and coalesce(h.event_type, '') = coalesce(r.event_type, '');
   -- What is not in the picture because it is too young, or has fallen silent, is told for keys.
   if by = 'key' then
     answer := answer || pg_catalog.jsonb_build_object(
@@ -134,49 +71,6 @@ comment on function public.emissions_contributors(int, date, text, text, int) is
   'Who makes the kilograms of the last days (by entity, event_type, or key for both), largest first by kg or excess, with share and running share; for keys also which are warming up or silent.';
 revoke execute on function public.emissions_contributors(int, date, text, text, int) from public, anon;
 grant execute on function public.emissions_contributors(int, date, text, text, int) to authenticated, service_role;
-
-create function public.emissions_trend(
-  days int default 30, as_of date default null, entity text default null, event_type text default null
-) returns jsonb
-language plpgsql stable set search_path = '' as $$
-declare
-  today constant date := coalesce(as_of, (select pg_catalog.max(r.day) from public.rollups r));
-  answer jsonb;
-begin
-  if days is null or days not between 1 and 3660 then
-    raise sqlstate 'PT422' using message = 'days must be between 1 and 3660';
-  end if;
-  with daily as (
-    select d.day, pg_catalog.sum(d.kg) as kg, pg_catalog.sum(d.kg_ttw) as kg_ttw, pg_catalog.sum(d.kg_wtt) as kg_wtt,
-      pg_catalog.sum(d.excess_kg) as excess_kg, pg_catalog.sum(d.events) as events, pg_catalog.sum(d.hot) as hot,
-      pg_catalog.sum(d.activity) as activity, pg_catalog.sum(d.activity_kg) as activity_kg
-    from public.daily_emissions d
-    where d.day > today - days and d.day <= today and (emissions_trend.entity is null or d.entity = emissions_trend.entity)
-      and (emissions_trend.event_type is null or d.event_type = emissions_trend.event_type)
-    group by d.day
-  ), bases as (
-    select pg_catalog.min(r.basis) as basis from public.rollups r
-    where r.day > today - days and r.day <= today and r.basis <> 'none'
-      and (emissions_trend.entity is null or r.entity = emissions_trend.entity)
-      and (emissions_trend.event_type is null or r.event_type = emissions_trend.event_type)
-    having pg_catalog.count(distinct r.basis) = 1
-  )
-  select pg_catalog.jsonb_build_object(
-    'as_of', today, 'from', today - days + 1, 'to', today, 'basis', (select b.basis from bases b),
-    'days', coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-      'day', s.day, 'kg', coalesce(d.kg, 0), 'kg_ttw', coalesce(d.kg_ttw, 0), 'kg_wtt', coalesce(d.kg_wtt, 0),
-      'usual_kg', coalesce(d.kg - d.excess_kg, 0), 'excess_kg', coalesce(d.excess_kg, 0), 'events', coalesce(d.events, 0),
-      'hot', coalesce(d.hot, 0)) || case when exists (select from bases) then pg_catalog.jsonb_build_object(
-        'activity', coalesce(d.activity, 0), 'intensity', pg_catalog.round(d.activity_kg / nullif(d.activity, 0), 9)) else '{}' end
-      order by s.day), '[]'))
-  into answer
-  from (select today - n as day from pg_catalog.generate_series(0, days - 1) n where today is not null) s left join daily d on d.day = s.day;
-  return answer;
-end $$;
-comment on function public.emissions_trend(int, date, text, text) is
-  'Every one of the last days, of all, of an entity, or of a kind of work; activity and intensity (kg per unit of basis) where all of it has the same basis.';
-revoke execute on function public.emissions_trend(int, date, text, text) from public, anon;
-grant execute on function public.emissions_trend(int, date, text, text) to authenticated, service_role;
 
 -- The observations of the detector that an episode is of, the newest first; of a closed episode up to a week after it.
 create function public.observations_of(id bigint, points int)
@@ -295,40 +189,55 @@ begin
     raise sqlstate 'PT404' using message = pg_catalog.format('hotspot %s does not exist', hotspot_history.id);
   end if;
   return (
+    with silenced as (
+      select s.* from public.silences s
+      where (s.entity is null or s.entity = hotspot.entity) and (s.event_type is null or s.event_type = hotspot.event_type)
+        and (s.severity is null or pg_catalog.array_position('{info,warn,critical}', hotspot.severity)
+          <= pg_catalog.array_position('{info,warn,critical}', s.severity))
+        and coalesce(s.ended_at, s.until) > hotspot.created_at and s.created_at <= coalesce(hotspot.resolved_at, 'infinity')
+    ), about as (
+      select 'hotspot' as kind, hotspot.id as id, null as about, null::timestamptz as until
+      union all select 'alert', a.id, null, null from public.alerts a where a.hotspot_id = hotspot.id
+      union all select 'recommendation', r.id, r.action, null from public.recommendations r where r.hotspot_id = hotspot.id
+      union all select 'silence', s.id, null, s.until from silenced s
+    ), said as (
+      select l.id, l.created_at, l.undone_at, l.entity_type, l.entity_id, l.action, l.user_id, l.notes, a.about, a.until
+      from about a join public.audit_log l on l.entity_type = a.kind and l.entity_id = a.id
+      union all
+      select l.id, l.created_at, l.undone_at, l.entity_type, l.entity_id, l.action, l.user_id, l.notes, null, null
+      from public.audit_log l
+      where l.entity_type = 'key' and hotspot.resolution = 'superseded' and (l.before ->> 'hotspot')::bigint = hotspot.id
+    )
     select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-      'at', t.at, 'kind', t.kind, 'what', t.what, 'text', t.text, 'level', t.level, 'by', t.by, 'id', t.id) order by t.at, t.place, t.id)
+      'at', t.at, 'kind', t.kind, 'what', t.what, 'text', t.text, 'level', t.level, 'by', t.by, 'id', t.id, 'about', t.about,
+      'until', t.until) order by t.at, t.place, t.id)
     from (
       select hotspot.created_at as at, 0 as place, 'hotspot' as kind, 'found' as what, hotspot.reason as text, hotspot.severity as level,
-        null as by, hotspot.id as id
+        null as by, hotspot.id as id, null as about, null::timestamptz as until
       union all
-      select hotspot.resolved_at, 4, 'hotspot', hotspot.status, coalesce(hotspot.resolution, 'by a person'), null, null, hotspot.id
+      select hotspot.resolved_at, 4, 'hotspot', hotspot.status, coalesce(hotspot.resolution, 'by a person'), null, null, hotspot.id, null, null
       where hotspot.resolved_at is not null
       union all
-      select a.created_at, 1, 'alert', a.kind, a.message, a.level, null, a.id from public.alerts a where a.hotspot_id = hotspot.id
+      select a.created_at, 1, 'alert', a.kind, a.message, a.level, null, a.id, null, null
+      from public.alerts a where a.hotspot_id = hotspot.id
       union all
-      select r.created_at, 2, 'recommendation', 'proposed', r.action, null, r.source, r.id
+      select r.created_at, 2, 'recommendation', 'proposed', r.action, null, r.source, r.id, r.action, null
       from public.recommendations r where r.hotspot_id = hotspot.id
       union all
-      select l.created_at, 3, l.entity_type, l.action, l.notes, null, l.user_id, l.entity_id from public.audit_log l
-      where (l.entity_type = 'hotspot' and l.entity_id = hotspot.id)
-        or (l.entity_type = 'alert' and l.entity_id in (select a.id from public.alerts a where a.hotspot_id = hotspot.id))
-        or (l.entity_type = 'recommendation'
-          and l.entity_id in (select r.id from public.recommendations r where r.hotspot_id = hotspot.id))
-        or (l.entity_type = 'silence' and l.entity_id in (
-          select s.id from public.silences s
-          where coalesce(s.entity, hotspot.entity) = hotspot.entity and coalesce(s.event_type, hotspot.event_type) = hotspot.event_type
-            and s.until > hotspot.created_at and s.created_at <= coalesce(hotspot.resolved_at, 'infinity')))
+      select l.created_at, 3, l.entity_type, l.action, l.notes, null, l.user_id, l.entity_id, l.about, l.until from said l
       union all
-      select l.undone_at, 5, l.entity_type, 'undone', 'taken back: ' || l.action, null, l.user_id, l.entity_id from public.audit_log l
-      where l.undone_at is not null and ((l.entity_type = 'hotspot' and l.entity_id = hotspot.id)
-        or (l.entity_type = 'alert' and l.entity_id in (select a.id from public.alerts a where a.hotspot_id = hotspot.id)))
+      select l.undone_at, 5, l.entity_type, 'undone', 'taken back: ' || l.action, null, l.user_id, l.entity_id, l.about, null
+      from said l where l.undone_at is not null
       union all
-      select n.created_at, 1, 'notice', n.kind, n.message, null, null, n.id from public.notices n
+      select s.until, 3, 'silence', 'over', null, null, null, s.id, null, s.until
+      from silenced s where s.ended_at is null and s.until <= pg_catalog.clock_timestamp()
+      union all
+      select n.created_at, 1, 'notice', n.kind, n.message, null, null, n.id, null, null from public.notices n
       where n.entity = hotspot.entity and n.entity_type = hotspot.entity_type and n.event_type = hotspot.event_type
         and n.occurred_at >= hotspot.occurred_at and n.created_at <= coalesce(hotspot.resolved_at, 'infinity')
     ) t);
 end $$;
 comment on function public.hotspot_history(bigint) is
-  'Everything that happened to a hotspot, oldest first: how it was found, alerts, advice, decisions of people with their notes, notices of its key, its end.';
+  'Everything that happened to a hotspot, oldest first: how it was found, alerts, advice, decisions of people with their notes (on it, its alerts, its advice, silences that match it, a reset that ended it) and what was taken back, notices of its key, its end. about is the action of advice, until the end of a silence.';
 revoke execute on function public.hotspot_history(bigint) from public, anon;
 grant execute on function public.hotspot_history(bigint) to authenticated, service_role;

@@ -61,28 +61,3 @@ comment on column public.recommendations.actual is 'Value of that input, in unit
 comment on column public.recommendations.usual is 'What it usually is for this entity, in unit.';
 comment on column public.recommendations.co2_reduction_month is 'kg CO2e that it can save in 30 days at the present rate; null where that is not known.';
 create unique index recommendations_rule on public.recommendations (hotspot_id, source, rule) where rule is not null;
-
--- What a person decided on stays as it was decided.
-create function public.write_advice(refs jsonb, advised jsonb, advice jsonb) returns void
-language sql set search_path = '' as $$
-  delete from public.recommendations old
-  where old.status = 'pending' and old.rule is not null
-    and old.hotspot_id in (select (refs ->> e.ref)::bigint from pg_catalog.jsonb_array_elements_text(advised) as e(ref))
-    and not exists (select from pg_catalog.jsonb_array_elements(advice) as a(part)
-      where (refs ->> (a.part ->> 'ref'))::bigint = old.hotspot_id and a.part ->> 'source' = old.source and a.part ->> 'rule' = old.rule);
-  insert into public.recommendations as old (hotspot_id, action, co2_reduction, root_cause, source, rule, driver, actual, usual, unit,
-    co2_reduction_month)
-  select (refs ->> (a.part ->> 'ref'))::bigint, r.action, r.co2_reduction, r.root_cause, r.source, r.rule, r.driver, r.actual, r.usual,
-    r.unit, r.co2_reduction_month
-  from pg_catalog.jsonb_array_elements(advice) with ordinality as a(part, n),
-    lateral pg_catalog.jsonb_populate_record(null::public.recommendations, a.part) r
-  order by a.n
-  on conflict (hotspot_id, source, rule) where rule is not null do update set
-    action = excluded.action, co2_reduction = excluded.co2_reduction, root_cause = excluded.root_cause, driver = excluded.driver,
-    actual = excluded.actual, usual = excluded.usual, unit = excluded.unit, co2_reduction_month = excluded.co2_reduction_month
-  where old.status = 'pending'
-$$;
-comment on function public.write_advice(jsonb, jsonb, jsonb) is
-  'Part of write_findings: proposes actions for hotspots whose figures changed, brings pending ones up to date, and drops those of rules that do not apply any more.';
-revoke execute on function public.write_advice(jsonb, jsonb, jsonb) from public, anon, authenticated, service_role;
-grant execute on function public.write_advice(jsonb, jsonb, jsonb) to service_role;

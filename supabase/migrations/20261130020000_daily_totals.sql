@@ -61,59 +61,6 @@ select r.day, r.event_type, r.basis, sum(r.events), sum(r.hot), sum(r.estimated)
   sum(r.excess_kg), sum(r.activity), sum(r.activity_kg), sum(r.dq * r.kg)
 from public.rollups r group by 1, 2, 3;
 
--- As before, with the excess.
-create or replace function public.roll_up() returns trigger
-language plpgsql security definer set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
-begin
-  if tg_op = 'DELETE' then
-    if coalesce(pg_catalog.current_setting('hotspots.pruning', true), '') = 'on' or not exists (select from old_rows) then
-      return null;
-    end if;
-  elsif not exists (select from new_rows) then
-    return null;
-  else
-    update public.predictions o set superseded_at = pg_catalog.clock_timestamp() from new_rows n
-    where o.event_id = n.event_id and o.factor_set <> n.factor_set and o.superseded_at is null and n.superseded_at is null;
-  end if;
-  execute pg_catalog.format($statement$
-    insert into public.rollups as r (entity, entity_type, event_type, day, method, basis, country, dq, events, hot, estimated, judged, kg,
-      kg_ttw, kg_wtt, judged_kg, expected_kg, activity, activity_kg, scope_1, scope_2, scope_3_1, scope_3_3, scope_3_4, scope_3_9, excess_kg)
-    select s.*, public.excess_of(
-      s.entity, s.entity_type, s.event_type, s.method, s.basis, s.country, s.day, s.kg, s.judged_kg - s.expected_kg)
-    from (
-      select entity, entity_type, event_type, day, coalesce(method, 'unknown') as method, coalesce(activity_basis, 'none') as basis,
-        coalesce(grid_country, '') as country, coalesce(dq, 0) as dq, sum(sign), coalesce(sum(sign) filter (where hotspot), 0),
-        coalesce(sum(sign) filter (where estimated), 0), coalesce(sum(sign) filter (where expected_kg is not null), 0), sum(sign * kg) as kg,
-        coalesce(sum(sign * round(kg_ttw::numeric, 3)), 0), coalesce(sum(sign * round(kg_wtt::numeric, 3)), 0),
-        coalesce(sum(sign * kg) filter (where expected_kg is not null), 0) as judged_kg,
-        coalesce(sum(sign * round(expected_kg::numeric, 3)), 0) as expected_kg,
-        coalesce(sum(sign * round(activity::numeric, 6)), 0), coalesce(sum(sign * kg) filter (where activity is not null), 0),
-        coalesce(sum(sign * round((scopes ->> '1')::numeric, 3)), 0), coalesce(sum(sign * round((scopes ->> '2')::numeric, 3)), 0),
-        coalesce(sum(sign * round((scopes ->> '3.1')::numeric, 3)), 0), coalesce(sum(sign * round((scopes ->> '3.3')::numeric, 3)), 0),
-        coalesce(sum(sign * round((scopes ->> '3.4')::numeric, 3)), 0), coalesce(sum(sign * round((scopes ->> '3.9')::numeric, 3)), 0)
-      from (select c.*, round(c.predicted_co2::numeric, 3) as kg from (%s) c where c.superseded_at is null and c.day is not null) changed
-      group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8) s
-    on conflict on constraint rollups_pkey do update set
-      events = r.events + excluded.events, hot = r.hot + excluded.hot, estimated = r.estimated + excluded.estimated,
-      judged = r.judged + excluded.judged, kg = r.kg + excluded.kg, kg_ttw = r.kg_ttw + excluded.kg_ttw,
-      kg_wtt = r.kg_wtt + excluded.kg_wtt, judged_kg = r.judged_kg + excluded.judged_kg,
-      expected_kg = r.expected_kg + excluded.expected_kg, activity = r.activity + excluded.activity,
-      activity_kg = r.activity_kg + excluded.activity_kg, scope_1 = r.scope_1 + excluded.scope_1,
-      scope_2 = r.scope_2 + excluded.scope_2, scope_3_1 = r.scope_3_1 + excluded.scope_3_1,
-      scope_3_3 = r.scope_3_3 + excluded.scope_3_3, scope_3_4 = r.scope_3_4 + excluded.scope_3_4,
-      scope_3_9 = r.scope_3_9 + excluded.scope_3_9,
-      excess_kg = public.excess_of(r.entity, r.entity_type, r.event_type, r.method, r.basis, r.country, r.day, r.kg + excluded.kg,
-        r.judged_kg + excluded.judged_kg - r.expected_kg - excluded.expected_kg)
-    $statement$, case tg_op
-    when 'INSERT' then 'select 1 as sign, n.* from new_rows n'
-    when 'DELETE' then 'select -1 as sign, o.* from old_rows o'
-    else 'select 1 as sign, n.* from new_rows n union all select -1, o.* from old_rows o' end);
-  if tg_op <> 'INSERT' then
-    delete from public.rollups r where r.events = 0 and (r.entity, r.day) in (select o.entity, o.day from old_rows o);
-  end if;
-  return null;
-end $$;
-
 -- A period that is judged, or judged anew, changes the excess of its days.
 create function public.roll_up_periods() returns trigger
 language plpgsql security definer set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -175,7 +122,7 @@ referencing old table as old_rows new table as new_rows for each statement execu
 create trigger total_deleted after delete on public.rollups
 referencing old table as old_rows for each statement execute function public.total_days();
 
--- As before, without looking for periods.
+-- Without looking for periods.
 create or replace view public.daily_emissions with (security_invoker = on) as
 select r.entity, r.entity_type, r.event_type, r.day, r.method, r.basis, r.country, r.dq, r.events, r.hot, r.estimated, r.judged, r.kg,
   r.kg_ttw, r.kg_wtt, r.kg - r.excess_kg as usual_kg, r.excess_kg, r.activity, r.activity_kg, r.scope_1, r.scope_2, r.scope_3_1,
@@ -209,8 +156,7 @@ comment on function public.emissions_by_day(date, date, text, text) is
 revoke execute on function public.emissions_by_day(date, date, text, text) from public, anon;
 grant execute on function public.emissions_by_day(date, date, text, text) to authenticated, service_role;
 
--- As before, from sums by day; emissions_summary follows in a later file.
-create or replace function public.emissions_trend(
+create function public.emissions_trend(
   days int default 30, as_of date default null, entity text default null, event_type text default null
 ) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -243,70 +189,7 @@ begin
   from (select today - n as day from pg_catalog.generate_series(0, days - 1) n where today is not null) s left join daily d on d.day = s.day;
   return answer;
 end $$;
-
--- As before; entities and their hotspots are joined by a hash, not each with each.
-create or replace function public.emissions_contributors(
-  days int default 7, as_of date default null, by text default 'entity', sort text default 'kg', size int default 20
-) returns jsonb
-language plpgsql stable set search_path = '' as $$
-declare
-  today constant date := coalesce(as_of, (select pg_catalog.max(r.day) from public.rollups r));
-  answer jsonb;
-begin
-  if days is null or days not between 1 and 3660 then
-    raise sqlstate 'PT422' using message = 'days must be between 1 and 3660';
-  elsif by is null or by not in ('entity', 'event_type', 'key') then
-    raise sqlstate 'PT422' using message = 'by must be entity, event_type or key';
-  elsif sort is null or sort not in ('kg', 'excess') then
-    raise sqlstate 'PT422' using message = 'sort must be kg or excess';
-  elsif size is null or size not between 1 and 5000 then
-    raise sqlstate 'PT422' using message = 'size must be between 1 and 5000';
-  end if;
-  with summed as (
-    select case when by <> 'event_type' then d.entity end as entity, case when by <> 'entity' then d.event_type end as event_type,
-      pg_catalog.sum(d.kg) as kg, pg_catalog.sum(d.excess_kg) as excess_kg, pg_catalog.sum(d.events) as events,
-      pg_catalog.sum(d.judged) as judged
-    from public.daily_emissions d where d.day > today - days and d.day <= today group by 1, 2
-  ), hot as (
-    select case when by <> 'event_type' then h.entity end as entity, case when by <> 'entity' then h.event_type end as event_type,
-      pg_catalog.count(*) as open, pg_catalog.max(h.id) as id,
-      (array['info', 'warn', 'critical'])[pg_catalog.max(case h.severity when 'critical' then 3 when 'warn' then 2 else 1 end)] as severity
-    from public.hotspots h where h.status = 'active' group by 1, 2
-  ), ranked as (
-    select s.*, pg_catalog.row_number() over (order by case sort when 'kg' then s.kg else s.excess_kg end desc, s.entity, s.event_type) as place,
-      pg_catalog.sum(case sort when 'kg' then s.kg else s.excess_kg end)
-        over (order by case sort when 'kg' then s.kg else s.excess_kg end desc, s.entity, s.event_type rows unbounded preceding) as running,
-      nullif(pg_catalog.sum(case sort when 'kg' then s.kg else greatest(s.excess_kg, 0) end) over (), 0) as whole
-    from summed s
-  )
-  select pg_catalog.jsonb_build_object(
-    'as_of', today, 'from', today - days + 1, 'to', today, 'by', by, 'sort', sort,
-    'kg', coalesce(pg_catalog.sum(r.kg), 0), 'excess_kg', coalesce(pg_catalog.sum(r.excess_kg), 0), 'count', pg_catalog.count(*),
-    'make_80_percent', pg_catalog.count(*) filter (where r.running - case sort when 'kg' then r.kg else r.excess_kg end < 0.8 * r.whole),
-    'rows', coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-      'entity', r.entity, 'event_type', r.event_type, 'kg', r.kg, 'usual_kg', r.kg - r.excess_kg, 'excess_kg', r.excess_kg,
-      'events', r.events, 'judged', r.judged, 'share', pg_catalog.round(case sort when 'kg' then r.kg else r.excess_kg end / r.whole, 4),
-      'cumulative', pg_catalog.round(r.running / r.whole, 4), 'open', coalesce(h.open, 0), 'severity', h.severity,
-      'hotspot_id', case when h.open = 1 then h.id end) order by r.place) filter (where r.place <= size), '[]'))
-  into answer
-  from ranked r left join hot h on coalesce(h.entity, '') = coalesce(r.entity, '') and coalesce(h.event_type, '') = coalesce(r.event_type, '');
-  -- What is not in the picture because it is too young, or has fallen silent, is told for keys.
-  if by = 'key' then
-    answer := answer || pg_catalog.jsonb_build_object(
-      'warming', coalesce((
-        select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-          'entity', w.entity, 'event_type', w.event_type, 'learned', w.learned) order by w.entity, w.event_type)
-        from (
-          select d.entity, d.event_type, pg_catalog.max(d.learned) as learned from public.detectors d
-          group by d.entity, d.event_type having pg_catalog.max(d.learned) < 12
-        ) w), '[]'),
-      'silent', coalesce((
-        select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-          'entity', n.entity, 'event_type', n.event_type, 'since', n.occurred_at) order by n.entity, n.event_type)
-        from (
-          select distinct on (n.entity, n.event_type) n.* from public.notices n where n.kind in ('no_data', 'data_again')
-          order by n.entity, n.event_type, n.id desc
-        ) n where n.kind = 'no_data'), '[]'));
-  end if;
-  return answer;
-end $$;
+comment on function public.emissions_trend(int, date, text, text) is
+  'Every one of the last days, of all, of an entity, or of a kind of work; activity and intensity (kg per unit of basis) where all of it has the same basis.';
+revoke execute on function public.emissions_trend(int, date, text, text) from public, anon;
+grant execute on function public.emissions_trend(int, date, text, text) to authenticated, service_role;

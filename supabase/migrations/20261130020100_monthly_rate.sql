@@ -13,8 +13,8 @@ grant execute on function public.monthly_excess_kg(public.hotspots) to authentic
 comment on column public.recommendations.co2_reduction_month is 'kg CO2e that it can save in 30 days at the rate of the hotspot so far, the same part of monthly_excess_kg as co2_reduction is of the excess shown; within a tenth while it is pending.';
 comment on column public.advice_rules.least_month_kg is 'Least saving in kg CO2e in 30 days at the rate of the hotspot so far.';
 
--- As before, and an episode that goes on, or escalates, brings the rate of its advice along, whether or not its figures are new.
-create or replace function public.write_advice(refs jsonb, advised jsonb, advice jsonb) returns void
+-- An episode that goes on, or escalates, brings the rate of its advice along, whether or not its figures are new.
+create function public.write_advice(refs jsonb, advised jsonb, advice jsonb) returns void
 language sql set search_path = '' as $$
   delete from public.recommendations old
   where old.status = 'pending' and old.rule is not null
@@ -43,3 +43,5 @@ language sql set search_path = '' as $$
 $$;
 comment on function public.write_advice(jsonb, jsonb, jsonb) is
   'Part of write_findings: proposes actions for hotspots whose figures changed, brings pending ones up to date, and drops those of rules that do not apply any more.';
+revoke execute on function public.write_advice(jsonb, jsonb, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.write_advice(jsonb, jsonb, jsonb) to service_role;

@@ -3,34 +3,8 @@
 -- Frontends hear of a silence that another user makes or ends.
 alter publication supabase_realtime add table public.silences;
 
-alter table public.worker_heartbeats add column limits jsonb;
-comment on column public.worker_heartbeats.limits is 'Ratios to the usual from which on it calls something info, warn and critical; null from workers of before.';
-
-drop function public.worker_heartbeat(uuid, double precision);
-create function public.worker_heartbeat(holder uuid, scanned_seconds double precision default null, limits jsonb default null) returns jsonb
-language plpgsql set search_path = '' as $$
-declare
-  here constant timestamptz := pg_catalog.clock_timestamp();
-  beat public.worker_heartbeats;
-begin
-  insert into public.worker_heartbeats as row (holder, last_scan_at, pending, oldest_pending, limits)
-  select worker_heartbeat.holder, here - pg_catalog.make_interval(secs => scanned_seconds),
-    (select pg_catalog.count(*) from public.event_queue q where q.state = 'pending'),
-    (select q.created_at from public.event_queue q where q.state = 'pending' order by q.event_id limit 1), worker_heartbeat.limits
-  on conflict on constraint worker_heartbeats_pkey do update set seen_at = here,
-    last_scan_at = coalesce(excluded.last_scan_at, row.last_scan_at),
-    pending = excluded.pending, oldest_pending = excluded.oldest_pending, limits = coalesce(excluded.limits, row.limits)
-  returning row.* into beat;
-  delete from public.worker_heartbeats w where w.seen_at < here - interval '1 day';
-  return pg_catalog.to_jsonb(beat);
-end $$;
-comment on function public.worker_heartbeat(uuid, double precision, jsonb) is
-  'Records that a worker lives, that its last complete scan ended so many seconds ago (null: none since the last call), and its limits {info, warn, critical}.';
-revoke execute on function public.worker_heartbeat(uuid, double precision, jsonb) from public, anon, authenticated, service_role;
-grant execute on function public.worker_heartbeat(uuid, double precision, jsonb) to service_role;
-
--- As before; what is silenced is counted by itself and is not the worst, and the limits of the severities are told.
-create or replace function public.emissions_summary(as_of date default null, entity text default null, event_type text default null) returns jsonb
+-- What is silenced is counted by itself and is not the worst, and the limits of the severities are told.
+create function public.emissions_summary(as_of date default null, entity text default null, event_type text default null) returns jsonb
 language sql stable set search_path = '' as $$
   with clock as (
     select coalesce(emissions_summary.as_of, (select pg_catalog.max(r.day) from public.rollups r)) as today
@@ -97,3 +71,5 @@ language sql stable set search_path = '' as $$
 $$;
 comment on function public.emissions_summary(date, text, text) is
   'Totals of the last 1, 7 and 30 days with those of as many days before, each of the last 30 days, open hotspots by severity and how many of them are silenced, the worst one that is not, and the ratios that severities begin at (limits; null before a worker was there). The newest day may still be growing.';
+revoke execute on function public.emissions_summary(date, text, text) from public, anon;
+grant execute on function public.emissions_summary(date, text, text) to authenticated, service_role;

@@ -1,4 +1,4 @@
--- As before. The period that a new row lies in is looked up by a join instead of a call for each row, among the few that count
+-- The period that a new row lies in is looked up by a join instead of a call for each row, among the few that count
 -- (excess_of says which), and each figure is made a decimal once.
 create index periods_that_count on public.periods (entity, entity_type, event_type, method, basis, country, until)
   where hotspot or basis = 'none';
