@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
@@ -13,9 +13,7 @@ from psycopg.rows import dict_row
 
 from emulator.running import Emulator
 from relay.api.decisions import MOST_IDS, WORDS
-from relay.api.user_client import UserClient
 from tests.relay.clients import Frame, Tables, change, frame, greeted, live_relay
-from tests.relay.serving import commands
 
 Database = psycopg.Connection[dict[str, Any]]
 ROUTES: dict[str, dict[str, Any] | None] = {
@@ -34,16 +32,6 @@ ROUTES: dict[str, dict[str, Any] | None] = {
 def db(emulator: Emulator) -> Iterator[Database]:
     with psycopg.connect(emulator.dsn(), autocommit=True, row_factory=dict_row) as connection:
         yield connection
-
-
-@pytest.fixture
-async def client(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
-    token = emulator.keys.mint("authenticated", subject="alice")
-    async with (
-        UserClient(emulator.url, emulator.keys.publishable) as behalf,
-        commands(behalf, token) as client,
-    ):
-        yield client
 
 
 @pytest.fixture

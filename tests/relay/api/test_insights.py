@@ -1,6 +1,6 @@
 """What the database sums up, over HTTP: the functions' own answers, and refusals that help."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -22,16 +22,6 @@ Database = psycopg.Connection[Any]
 def db(emulator: Emulator) -> Iterator[Database]:
     with psycopg.connect(emulator.dsn(), autocommit=True, row_factory=scalar_row) as connection:
         yield connection
-
-
-@pytest.fixture
-async def client(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
-    token = emulator.keys.mint("authenticated", subject="alice")
-    async with (
-        UserClient(emulator.url, emulator.keys.publishable) as behalf,
-        commands(behalf, token) as client,
-    ):
-        yield client
 
 
 def hotspot(db: Database) -> int:
