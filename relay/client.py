@@ -227,6 +227,7 @@ async def follow(
     *,
     token: Token = None,
     replica: Replica | None = None,
+    on_lost: Callable[[ConnectionLost], None] | None = None,
 ) -> AsyncGenerator[Frame, None]:
     """Yield the frames of an endpoint for ever, over as many connections as it takes.
 
@@ -239,6 +240,7 @@ async def follow(
         token: A user's access token, or what fetches one.
         replica: Takes in each frame before it is yielded; one that already holds a cursor
             resumes from there.
+        on_lost: Called before the pause that follows on a lost connection; what it raises ends all.
 
     Raises:
         ConnectionLost: The relay refused in a way that does not pass, such as a bad token.
@@ -260,6 +262,8 @@ async def follow(
             same_token = exc.code == CloseCode.TOKEN_EXPIRED and not callable(token)
             if same_token or not exc.retry:
                 raise
+            if on_lost is not None:
+                on_lost(exc)
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
         failures += 1
         await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 jitter

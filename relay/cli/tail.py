@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import aclosing
 
 from relay.cli.terminal import default_url, describe
-from relay.client import Connection, ConnectionLost, connect, printable
+from relay.client import ConnectionLost, Frame, follow, printable
 from relay.stream.change import BY_NAME
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "LEAVE")
@@ -30,35 +31,48 @@ def configure(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
     parser.add_argument(
         "--last", type=int, default=10, help="newest rows to start with (%(default)s)"
     )
-    parser.add_argument("--raw", action="store_true", help="print the frames as they are sent")
+    parser.add_argument("--raw", action="store_true", help="print each frame as a line of JSON")
 
 
 async def run(args: argparse.Namespace, token: str | None = None) -> int:
-    """Print what arrives until the connection ends; the exit status is then 1."""
+    """Print what arrives, over as many connections as it takes.
+
+    Returns:
+        1 once the relay refuses for good, or when the first connection fails.
+    """
+    greeted = False
+
+    def on_lost(exc: ConnectionLost) -> None:
+        if not greeted:  # a wrong address is a mistake to mend, not one to wait for
+            raise exc
+        _say(f"{exc}; connecting again")
+
+    show = _print_frame if args.raw else _print_change
+    parameters = [("last", str(args.last)), *args.filter]
     try:
-        parameters = [("last", str(args.last)), *args.filter]
-        async with connect(args.url, args.endpoint, parameters, token) as connection:
-            await (_print_raw(connection) if args.raw else _print_changes(connection))
+        async with aclosing(
+            follow(args.url, args.endpoint, parameters, token=token, on_lost=on_lost)
+        ) as frames:
+            async for frame in frames:
+                greeted = True
+                show(frame)
     except ConnectionLost as exc:
         _say(str(exc))
     return 1
 
 
-async def _print_raw(connection: Connection) -> None:
-    while True:
-        text = await connection.receive_text()
-        if not text.isprintable():  # a row may play with the terminal: escape what is not ASCII
-            text = json.dumps(json.loads(text))
-        print(text, flush=True)
+def _print_frame(frame: Frame) -> None:
+    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+    if not text.isprintable():  # a row may play with the terminal: escape what is not ASCII
+        text = json.dumps(frame)
+    print(text, flush=True)
 
 
-async def _print_changes(connection: Connection) -> None:
-    while True:
-        frame = await connection.receive()
-        if frame["type"] in CHANGES:
-            print(describe(frame), flush=True)
-        elif frame["type"] not in ("cursor", "pong"):
-            _say(_news(dict(frame)))
+def _print_change(frame: Frame) -> None:
+    if frame["type"] in CHANGES:
+        print(describe(frame), flush=True)
+    elif frame["type"] not in ("cursor", "pong"):
+        _say(_news(dict(frame)))
 
 
 def _news(frame: dict[str, object]) -> str:

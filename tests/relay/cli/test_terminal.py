@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import json
+import re
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -246,19 +248,47 @@ async def test_tail_fails_with_the_relays_reason_when_a_filter_is_unknown(
 
 
 @pytest.mark.parametrize("code", [1000, 1012, 4000, 4500])
-async def test_both_fail_when_they_are_cut_off(code: int, capsys: Output) -> None:
+async def test_check_fails_when_it_is_cut_off(code: int, capsys: Output) -> None:
     async def cut(connection: ServerConnection) -> None:
         await connection.send('{"type":"hello","resumed":false}')
         await connection.close(code, "as told")
 
     async with serve(cut, "127.0.0.1", 0, subprotocols=["relay.v1"]) as server:  # type: ignore[list-item]
-        url = f"http://127.0.0.1:{port_of(server)}"
-        assert await tailed("hotspots", "--url", url) == 1
-        assert await checked("--url", url) == 1
+        assert await checked("--url", f"http://127.0.0.1:{port_of(server)}") == 1
     output = capsys.readouterr()
-    assert f"{code}" in output.err
-    assert "as told" in output.err
+    assert f"{code}" in output.out
     assert output.out.count("as told") == 3
+
+
+@pytest.mark.parametrize("form", [[], ["--raw"]])
+async def test_tail_goes_on_where_it_was_when_a_relay_goes_away(
+    form: list[str], capsys: Output
+) -> None:
+    """Each connection tells which cursor it came with, in a row, and the third ends it for good."""
+    codes = iter([1012, 1001, 4502])
+
+    async def cut(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        cursor = parse_qs(urlsplit(connection.request.path).query).get("cursor", ["none"])[0]
+        row = {"id": 1, "level": "warn", "message": f"came with {cursor}", "acknowledged": False}
+        resumed = cursor != "none"
+        for frame in (
+            {"type": "hello", "resumed": resumed},
+            {"type": "INSERT", "table": "alerts", "version": 1, "record": row},
+            {"type": "synced", "cursor": f"{cursor}+1"},
+        ):
+            await connection.send(json.dumps(frame))
+        await connection.close(next(codes), "as told")
+
+    async with serve(cut, "127.0.0.1", 0, subprotocols=["relay.v1"]) as server:  # type: ignore[list-item]
+        async with asyncio.timeout(60):
+            assert await tailed("alerts", "--url", f"ws://127.0.0.1:{port_of(server)}", *form) == 1
+    output = capsys.readouterr()
+    came_with = [line.partition("came with ")[2] for line in output.out.splitlines()]
+    found = [re.match(r"[a-z+0-9]+", text) for text in came_with if text]
+    assert [each and each[0] for each in found] == ["none", "none+1", "none+1+1"]
+    assert output.err.count("connecting again") == 2
+    assert output.err.splitlines()[-1].endswith("as told")
 
 
 async def test_a_server_that_is_no_relay_is_named(capsys: Output) -> None:
