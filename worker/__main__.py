@@ -228,7 +228,9 @@ async def _command(settings: Settings, options: argparse.Namespace) -> int:
     async def scan_once(database: Database, progress: Progress) -> Summary:
         return await scan(database, _plan(settings, basis, progress), "recompute", stop)
 
-    command = commands_of_people.run(options, lambda: _connected(settings), basis, scan_once)
+    command = commands_of_people.run(
+        options, lambda: _connected(settings), basis, scan_once, _rules(settings)
+    )
     running = asyncio.ensure_future(command)
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)

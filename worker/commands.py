@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from worker import report, simulate
+from worker import report, simulate, usual
 from worker.database import Database, Row
+from worker.detection.observation import Rules
 from worker.errors import UsageError
 from worker.kilograms.countries import alpha3
 from worker.kilograms.energy import Basis
@@ -48,6 +49,7 @@ def add_parsers(commands: Any) -> None:
         "no person has set it",
     )
     report.add_parser(commands)
+    usual.add_parser(commands)
     simulate.add_parser(commands)
     explain = commands.add_parser(
         "explain",
@@ -113,7 +115,11 @@ def _add_suppliers(commands: Any) -> None:
 
 
 async def run(
-    options: argparse.Namespace, connect: Connect, basis: Basis, scan_once: ScanOnce
+    options: argparse.Namespace,
+    connect: Connect,
+    basis: Basis,
+    scan_once: ScanOnce,
+    rules: Rules,
 ) -> int:
     """Run one of the commands and give the exit status. Raises UsageError and WorkerError."""
     async with connect() as database:
@@ -139,6 +145,8 @@ async def run(
                 return await _follow(database, asked, scan_once)
             case "report":
                 return await report.run(options, database)
+            case "usual":
+                return await usual.run(options, database, rules)
             case "simulate":
                 return await simulate.run(options, database, basis)
             case _:

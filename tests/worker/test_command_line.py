@@ -23,6 +23,18 @@ def test_a_file_on_standard_input_is_read(start: Start, tables: Table) -> None:
     assert tables.rows("select supplier_id from events_normalized") == [{"supplier_id": "A"}]
 
 
+def test_an_ingest_whose_output_nobody_reads_says_so(start: Start, tables: Table) -> None:
+    process = start("ingest", "-", stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(TEXT, timeout=60)
+    assert process.returncode == 2
+    assert err.startswith("worker: nobody reads the output any more")
+    assert err.count("\n") == 1
+    assert len(tables.rows("select * from events_normalized")) == 1
+
+
 def test_ctrl_c_ends_an_ingest_that_reads(start: Start, tables: Table) -> None:
     process = start("ingest", "-", stdin=subprocess.PIPE)
     assert process.stdin is not None

@@ -29,7 +29,7 @@ from worker.detection.observation import (
 )
 from worker.detection.screening import Screening, fault_of_activity, fault_of_unit
 from worker.detection.slow_rule import Limits, Sum
-from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation
+from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation, young_variance
 from worker.detection.typical import Typical, freed
 from worker.detection.window import Window, clip, packed, unpacked
 from worker.severity import Severity
@@ -87,6 +87,16 @@ class Detector:
         if not len(self.reference):
             return None
         return math.exp(self.reference.median() + self.log_factor)
+
+    def told_from(self, rules: Rules) -> float | None:
+        """Give the ratio from which one typical observation is hot; None while warming."""
+        if not self.ready:
+            return None
+        scale, rate = self.spread.scale(), self.rate
+        significant = point_rule.least_spreads(rate) * scale.tail
+        significant *= math.sqrt(1 + young_variance(len(self.reference.values)))
+        weighty = 1 + point_rule.least_kg(self.log_kg, rate, rules) / math.exp(self.log_kg)
+        return max(rules.thresholds.info, rules.least_ratio, math.exp(significant), weighty)
 
     def observe(self, seen: Observation, rules: Rules) -> Verdict:
         """Judge an observation, then learn from it."""

@@ -27,7 +27,16 @@ def severity(
     found = rules.thresholds.of_ratio(ratio)
     if found is None or ratio < rules.least_ratio * (1 - ON_THE_GRID):
         return None
-    if z < SPREADS + SPREADS_PER_RATE * math.log(rate):
+    if z < least_spreads(rate):
         return None
-    typical_kg = math.exp(log_typical_kg)
-    return found if excess_kg >= max(rules.least_kg, DAILY_SHARE * typical_kg * rate) else None
+    return found if excess_kg >= least_kg(log_typical_kg, rate, rules) else None
+
+
+def least_spreads(rate: float) -> float:
+    """Give the usual spreads above the median from which on an event is significant."""
+    return SPREADS + SPREADS_PER_RATE * math.log(rate)
+
+
+def least_kg(log_typical_kg: float, rate: float, rules: Rules) -> float:
+    """Give the excess in kg from which on an event has weight."""
+    return max(rules.least_kg, DAILY_SHARE * math.exp(log_typical_kg) * rate)

@@ -138,7 +138,7 @@ class Detectors:
         index = 0.0 if seen.vehicle is not None else seen.log_factor
         self._changed.add(identity)
         event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals, index)
-        periods = series.add(event, _rules_of(identity, rules))
+        periods = series.add(event, rules_of(identity, rules))
         return [_of_period(identity, period) for period in periods]
 
     def close(self, until: float, rules: Rules) -> list[Finding]:
@@ -147,7 +147,7 @@ class Detectors:
         for identity in self.identities:
             if identity.series == PERIOD:
                 self._changed.add(identity)
-                periods = self._period_series(identity).close(until, _rules_of(identity, rules))
+                periods = self._period_series(identity).close(until, rules_of(identity, rules))
                 found += [_of_period(identity, period) for period in periods]
         return found
 
@@ -267,7 +267,13 @@ def _holds(state: Mapping[str, Any]) -> bool:
     return judge["ep"] is not None
 
 
-def _rules_of(identity: Identity, rules: Rules) -> Rules:
+def judge_in(state: Mapping[str, Any]) -> Detector:
+    """Give the detector of a stored state, of either series."""
+    return Detector.restored(state.get("d", state))
+
+
+def rules_of(identity: Identity, rules: Rules) -> Rules:
+    """Give the rules for one detector: a meter by the day has to be further above."""
     return replace(rules, least_ratio=ABSOLUTE_RATIO) if identity.absolute else rules
 
 

@@ -163,5 +163,9 @@ def inflation(references: int, explained: Explained, spread: float) -> float:
 
     Ignoring it opens .019 false hotspots per supplier-week instead of .002 (noise 3 %).
     """
-    young = MEDIAN_VARIANCE / max(references, 1) if references < YOUNG else 0.0
-    return math.sqrt(1 + young + explained.variance / (spread * spread))
+    return math.sqrt(1 + young_variance(references) + explained.variance / (spread * spread))
+
+
+def young_variance(references: int) -> float:
+    """Give the variance of the median of so few values, in those of one value."""
+    return MEDIAN_VARIANCE / max(references, 1) if references < YOUNG else 0.0

@@ -66,6 +66,12 @@ def run(
     """
     try:
         return _run(options, forecast, days, connect)
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        raise FileError(
+            "nobody reads the output any more: what was written stays, and repeating the file "
+            "adds nothing twice"
+        ) from error
     except OSError as error:
         what = error.filename or tempfile.gettempdir()
         raise FileError(f"{what} cannot be used: {error.strerror}") from error
@@ -103,6 +109,7 @@ def _run(
         print(result)
         _print_converted(events)
         print_summary(readiness.lines(), max(0, len(done.keys) - MOST_KEYS))
+        sys.stdout.flush()  # while its failure can still be told
     return BAD_ROWS if done.refused else OK
 
 

@@ -178,3 +178,5 @@ def print_summary(lines: Sequence[Line], not_shown: int) -> None:
         print("  ".join(cells).rstrip())
     if not_shown:
         print(f"... and {not_shown:,} more suppliers and activities, with as many rows or more")
+    if any(line.judged == "yes" for line in lines):
+        print("once they are scanned, `hotspot-worker usual` says from where on a job is told")

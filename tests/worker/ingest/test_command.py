@@ -139,7 +139,9 @@ def test_the_summary_says_when_each_activity_is_judged(run: Run, tables: Table) 
             "Bäcker & Co  logistics  default, per t_km_actual      3 events  after 9 more\n"
         )
     out = run("ingest", text=HEADER + "\n" + line(13))[1]
-    assert out.endswith("13 events  yes\n")
+    *_, summary, hint = out.splitlines()
+    assert summary.endswith("13 events  yes")
+    assert "hotspot-worker usual" in hint
     assert run("scan")[0] == 0
     (ready,) = tables.rows(
         "select sample_size n from baselines where series = 'event' and entity = 'A'"
@@ -189,7 +191,8 @@ def test_a_site_without_output_is_judged_by_its_days(run: Run, tables: Table) ->
             for day in days
             for hour in ("06", "18")
         ]
-        return run("ingest", text=header + "".join(shifts))[1].splitlines()[-1]
+        out = run("ingest", text=header + "".join(shifts))[1]
+        return next(line for line in out.splitlines() if line.startswith("Foundry"))
 
     head = "Foundry   factory   primary, per day, DEU  "
     assert said(range(1, 8)) == f"{head}      5 days  after 7 more days"
