@@ -5,7 +5,8 @@
 // "do not come back" ends in refused. close() ends in closed from anywhere.
 //
 // A token is asked for before each connection. One that the relay has refused, or of whose end it
-// has warned, is never sent again: without another one no connection is made.
+// has warned, is never sent again: without another one no connection is made. A getter is asked
+// from time to time while the relay refuses for want of a token: a user may sign in meanwhile.
 //
 // There is one timer, since at any time there is one thing to wait for: a token, the greeting, the
 // next ping, the answer to a ping, or the next attempt. It is set before anybody is told of a new
@@ -20,6 +21,7 @@ const PROTOCOL = "relay.v1";
 const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
 const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
 const TOKEN_SECONDS = 60; // for the application to come by a token
+const ASK_AGAIN_SECONDS = 5; // while refused, for another token
 
 // The status of a stream that was never opened.
 export const CLOSED = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
@@ -257,7 +259,17 @@ export class Stream {
   // There is no use in another attempt before something has changed.
   #stop(reason, code) {
     this.#hangUp();
+    const getter = typeof this.#options.token === "function";
+    if (getter && code === CloseCode.UNAUTHORIZED) this.#awaitToken();
     this.#become("refused", code === undefined ? { reason } : { code, reason });
+  }
+
+  #awaitToken() {
+    const take = (token) => {
+      if (token === null || token === this.#spent?.token) this.#awaitToken();
+      else this.open();
+    };
+    this.#timer.start(ASK_AGAIN_SECONDS, () => this.#ask(this.#options.token, take));
   }
 
   #lost(code, reason) {
