@@ -60,12 +60,14 @@ test("counts are of what is active, whatever the view", () => {
   assert.equal(active, 2);
 });
 
-test("a count tells the worst severity of each supplier's work, and when the last hotspot ended", () => {
+test("a count tells the worst severity of each supplier's work, and when the last that has ended was seen", () => {
   const rows = [
     hotspot(1, { entity: "A", severity: "info" }), hotspot(2, { entity: "A", severity: "critical" }), hotspot(3, { entity: "A" }),
-    hotspot(4, { entity: "B", status: "resolved", resolved_at: at(3) }), hotspot(5, { status: "resolved", resolved_at: at(2) }),
+    hotspot(4, { entity: "B", status: "resolved", last_seen_at: at(3), resolved_at: at(0) }),
+    hotspot(5, { status: "ignored", last_seen_at: at(2), resolved_at: at(1) }),
   ];
-  const { worstOf, ended } = census(rows, NOW);
+  const { worstOf, closed, ended } = census(rows, NOW);
+  assert.equal(closed, 2);
   assert.deepEqual([...worstOf], [["A\nfactory", "critical"]]);
   assert.equal(ended, at(2));
   assert.equal(census([], NOW).ended, null);

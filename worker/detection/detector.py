@@ -28,7 +28,7 @@ from worker.detection.observation import (
     Verdict,
 )
 from worker.detection.screening import Screening, fault_of_activity, fault_of_unit
-from worker.detection.slow_rule import Limits, Sum
+from worker.detection.slow_rule import DEAD_BAND, Limits, Sum
 from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation, young_variance
 from worker.detection.typical import Typical, freed
 from worker.detection.window import Window, clip, packed, unpacked
@@ -326,11 +326,19 @@ class _Judging:
             detector.episode = episode = self._opened()
             verdict.change = Change.OPENED
             self._tell(episode)
-        elif detector.down.total >= self.limits.alarm:
-            fewest, most = IMPROVED
-            kept = max(fewest, min(detector.down.run, most))
-            detector.rebase(detector.reference.values[-kept:])
+        elif detector.down.total >= self.limits.alarm and (better := self._better()):
+            detector.rebase(better)
             verdict.change = Change.IMPROVED
+
+    def _better(self) -> list[int]:
+        """Give the values of an improvement for the reference, empty while it may be a weekend."""
+        fewest, most = IMPROVED
+        run = self.detector.down.run
+        values = self.detector.reference.values[-max(fewest, min(run, most)) :]
+        if not self.rules.by_weekday:
+            return values
+        middle = Window(most, values).median()
+        return values if run >= fewest and middle <= self.reference - DEAD_BAND else []
 
     def _opens(self) -> bool:
         """Say whether this observation is hot enough to open a hotspot by itself."""

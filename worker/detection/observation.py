@@ -135,7 +135,9 @@ class Rules:
 
     Below `least_ratio` no single observation is hot, whatever its severity were. When `calm`, a
     hot observation below critical opens nothing unless one of the two before it was hot as well.
-    Within `cooldown_seconds` of event time a key is not told of the same severity again.
+    Within `cooldown_seconds` of event time a key is not told of the same severity again. Where work
+    differs `by_weekday`, the middle value of at least eight has to be better for an improvement:
+    the sum of two low days a week is none.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -143,3 +145,4 @@ class Rules:
     least_ratio: float = 1.0
     calm: bool = False
     cooldown_seconds: float = DAY
+    by_weekday: bool = False

@@ -273,8 +273,10 @@ def judge_in(state: Mapping[str, Any]) -> Detector:
 
 
 def rules_of(identity: Identity, rules: Rules) -> Rules:
-    """Give the rules for one detector: a meter by the day has to be further above."""
-    return replace(rules, least_ratio=ABSOLUTE_RATIO) if identity.absolute else rules
+    """Give the rules for one detector: a meter by the day is not freed of how much was made."""
+    return (
+        replace(rules, least_ratio=ABSOLUTE_RATIO, by_weekday=True) if identity.absolute else rules
+    )
 
 
 def _of_period(identity: Identity, period: Period) -> Finding:

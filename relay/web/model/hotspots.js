@@ -89,18 +89,23 @@ function clockOf(newest, now) {
 }
 
 // How many rows are active by severity and how many in each state, whatever the view; the worst row,
-// the worst severity by supplier and activity, and when the last one ended.
+// the worst severity by supplier and activity, how many have ended, and when the last of these was
+// seen: in event time, since a file of last year ends today.
 export function census(rows, now) {
   const severities = { critical: 0, warn: 0, info: 0 };
   const states = { open: 0, acknowledged: 0, recovering: 0, silenced: 0 };
   const worstOf = new Map();
   let worst = null;
   let newest = "";
+  let closed = 0;
   let ended = null;
   for (const row of rows) {
     if (row.last_seen_at > newest) newest = row.last_seen_at;
-    if (row.resolved_at != null && !(row.resolved_at <= ended)) ended = row.resolved_at;
-    if (row.status !== "active") continue;
+    if (row.status !== "active") {
+      closed += 1;
+      if (!(row.last_seen_at <= ended)) ended = row.last_seen_at;
+      continue;
+    }
     severities[row.severity] += 1;
     const state = stateOf(row, now);
     states[state] += 1;
@@ -109,7 +114,7 @@ export function census(rows, now) {
     if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) worstOf.set(key, row.severity);
     if (state !== "silenced" && (worst === null || COMPARE.worst(row, worst) < 0)) worst = row;
   }
-  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, ended, clock: clockOf(newest, now) };
+  return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, closed, ended, clock: clockOf(newest, now) };
 }
 
 // The end of the last silence that keeps the row's alerts back, null where none does.

@@ -23,7 +23,8 @@ export function Quiet({ page }) {
     return html`<h3>Warming up</h3>
       <p class="dim">${format.whole(told.warming)} kinds of work have events, none enough yet to know what is usual: each needs twelve before the one that is judged.</p>`;
   }
-  const { ended } = page.list.counts.value;
+  const { closed, ended } = page.list.counts.value;
   return html`<h3>All calm</h3>
-    <p class="dim">Every supplier is at its usual level${ended === null ? "" : `. The last hotspot ended on ${format.moment(ended)}`}.</p>`;
+    <p class="dim">Every supplier is at its usual level${ended === null ? "" : `. The last hotspot was seen on ${format.moment(ended)}`}.</p>
+    ${closed > 0 && html`<button type="button" class="btn" onClick=${() => page.show({ is: "closed" })}>Show what has ended: ${format.whole(closed)}</button>`}`;
 }
