@@ -28,7 +28,7 @@ from worker.ingest import command as ingest
 from worker.ingest.files import CsvRecords, FileError, decoded, lines
 from worker.ingest.forecast import Forecast
 from worker.ingest.header import known_columns
-from worker.ingest.options import add_arguments
+from worker.ingest.options import add_arguments, add_reading_arguments, reading_of
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import FactorError, load
 from worker.predictions import FactorPredictor
@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     backtest_of.add_argument("--labels", required=True, metavar="COLUMN")
     backtest_of.add_argument("--json", action="store_true", help="print JSON instead of a table")
     backtest_of.add_argument("--plot", metavar="FILE.svg", help="also draw the events there")
+    add_reading_arguments(backtest_of)
     add_arguments(
         commands.add_parser(
             "ingest",
@@ -245,13 +246,14 @@ async def _command(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _backtest(settings: Settings, options: argparse.Namespace) -> int:
-    basis = _basis(settings)
+    basis, reading = _basis(settings), reading_of(options)
     try:
         with open(options.file, "rb") as binary:
             source = CsvRecords(
-                lines(decoded(binary, None)), lambda names: known_columns(names, {})
+                lines(decoded(binary, options.encoding)),
+                lambda names: known_columns(names, reading.renamed),
             )
-            rows, refused = backtest.read(source, options.labels)
+            rows, refused = backtest.read(source, options.labels, reading)
     except OSError as exc:
         raise FileError(f"{options.file} cannot be read: {exc.strerror}") from exc
     reader = Reader(basis.factors, settings.timezone)

@@ -77,9 +77,14 @@ class Judged:
 
 @dataclass(slots=True)
 class Kind:
-    """What became of one kind of anomaly: how many there are, and the delay in events."""
+    """What became of one kind of anomaly: how many there are, and the delay in events.
+
+    All events of `held` ones were quarantined, or not usable: they count neither as found nor as
+    missed.
+    """
 
     anomalies: int = 0
+    held: int = 0
     found: int = 0
     recall: float = 0.0
     median_delay: float | None = None
@@ -125,12 +130,13 @@ class Report:
                 f"{hot:.2%} of the normal events hot"
             ),
             "",
-            f"{'kind':<24}{'anomalies':>10}{'found':>8}{'recall':>8}{'median delay':>14}",
+            f"{'kind':<24}{'anomalies':>10}{'held':>6}{'found':>8}{'recall':>8}{'delay':>14}",
         ]
         for name, kind in sorted(self.kinds.items()):
             delay = "-" if kind.median_delay is None else f"{kind.median_delay:g} events"
             lines.append(
-                f"{name:<24}{kind.anomalies:>10}{kind.found:>8}{kind.recall:>8.2f}{delay:>14}"
+                f"{name:<24}{kind.anomalies:>10}{kind.held:>6}{kind.found:>8}"
+                f"{_shown(kind.recall if kind.anomalies > kind.held else None):>8}{delay:>14}"
             )
         if self.notices:
             told = ", ".join(f"{name} {number}" for name, number in sorted(self.notices.items()))
@@ -142,11 +148,13 @@ def _shown(share: float | None, digits: int = 2) -> str:
     return "-" if share is None else f"{share:.{digits}f}"
 
 
-def read(source: CsvRecords, column: str) -> tuple[list[tuple[dict[str, Any], str]], int]:
+def read(
+    source: CsvRecords, column: str, reading: Reading
+) -> tuple[list[tuple[dict[str, Any], str]], int]:
     """Give the events of a file with their labels in order of event time, and the rows refused."""
     labelled = Labelled(source, column)
     rows, refused, zeros = [], 0, Zeros()
-    for row in EventRows(labelled, Reading()):
+    for row in EventRows(labelled, reading):
         if isinstance(row, GoodRow):
             zeros.see(row.values)
             rows.append((row.values, labelled.labels.get(row.line, "")))
@@ -218,6 +226,9 @@ def report(judged: Sequence[Judged], notices: Counter[str], refused: int) -> Rep
         for label, first, last in _anomalies(events):
             kind = made.kinds.setdefault(label, Kind())
             kind.anomalies += 1
+            if not any(event.usable for event in events[first : last + 1]):
+                kind.held += 1
+                continue
             upto = min(last + 1 + FOUND_WITHIN, len(events))
             place = next((p for p in range(first, upto) if events[p].is_open), None)
             if place is not None:
@@ -262,9 +273,9 @@ def _finish(made: Report, by_key: dict[Key, list[Judged]], delays: dict[str, lis
     made.suppliers = len(spans)
     made.supplier_weeks = sum(max(times) - min(times) for times in spans.values()) / (7 * DAY)
     for label, kind in made.kinds.items():
-        kind.recall = kind.found / kind.anomalies
+        kind.recall = kind.found / max(kind.anomalies - kind.held, 1)
         kind.median_delay = statistics.median(delays[label]) if delays[label] else None
-    anomalies = sum(kind.anomalies for kind in made.kinds.values())
+    anomalies = sum(kind.anomalies - kind.held for kind in made.kinds.values())
     if anomalies:
         made.recall = sum(kind.found for kind in made.kinds.values()) / anomalies
     if made.hotspots:

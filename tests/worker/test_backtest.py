@@ -45,7 +45,7 @@ def test_what_is_found_missed_and_false_is_counted(tmp_path: Path, run: Run, tab
     made = json.loads(out)
     assert (made["events"], made["refused"], made["suppliers"]) == (92, 1, 1)
     assert made["kinds"] == {
-        "detour": {"anomalies": 2, "found": 1, "recall": 0.5, "median_delay": 0}
+        "detour": {"anomalies": 2, "held": 0, "found": 1, "recall": 0.5, "median_delay": 0}
     }
     assert (made["hotspots"], made["false_hotspots"], made["precision"]) == (2, 1, 0.5)
     assert made["normal_events_hot"] == 1
@@ -66,6 +66,39 @@ def test_gaps_that_were_filled_with_zeros_are_missing_as_in_ingest(
     status, out, _ = run("backtest", str(path), "--labels", "fault", "--json")
     assert status == 0
     assert (json.loads(out)["events"], json.loads(out)["quarantined"]) == (len(QUIET), 0)
+
+
+def test_a_file_of_other_words_is_read_as_ingest_reads_it(tmp_path: Path, run: Run) -> None:
+    text = file(*QUIET, (200, "Umweg")).replace(".", ",").replace("+00:00", "Z")
+    head, _, body = text.partition("\n")
+    assert head.startswith("timestamp,supplier_id,event_type,")
+    rows = [line.split(",") for line in body.splitlines()]
+    german = "\n".join(";".join((row[0], "Müller", "Fahrt", *row[3:])) for row in rows)
+    path = tmp_path / "fahrten.csv"
+    header = "Datum;Lieferant;Art;km;geplant;kg;Fehler\n"
+    path.write_bytes((header + german).encode("windows-1252"))
+    words = {
+        "--map": ("Datum=timestamp", "Lieferant=supplier_id", "Art=event_type", "km=distance_km"),
+        "--values": ("event_type:Fahrt=logistics",),
+        "--encoding": ("windows-1252",),
+    }
+    words["--map"] += ("geplant=planned_distance_km", "kg=load_kg")
+    options = [part for name, values in words.items() for value in values for part in (name, value)]
+    status, out, err = run("backtest", str(path), "--labels", "Fehler", "--json", *options)
+    assert status == 0, err
+    made = json.loads(out)
+    assert (made["events"], made["kinds"]["umweg"]["found"]) == (len(QUIET) + 1, 1)
+
+
+def test_a_labelled_row_that_is_quarantined_is_not_missed(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "year.csv"
+    path.write_text(file(*QUIET, (100_000, "typo"), (100, ""), (200, "detour")))
+    status, out, _ = run("backtest", str(path), "--labels", "fault", "--json")
+    assert status == 0
+    made = json.loads(out)
+    assert made["quarantined"] == 1
+    assert (made["kinds"]["typo"]["held"], made["kinds"]["typo"]["found"]) == (1, 0)
+    assert made["recall"] == 1
 
 
 def test_it_asks_no_project_and_draws_a_picture(

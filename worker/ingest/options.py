@@ -1,4 +1,4 @@
-"""The options of `python -m worker ingest`, and how their texts are read."""
+"""The options of `python -m worker ingest` and `backtest`, and how their texts are read."""
 
 from __future__ import annotations
 
@@ -23,6 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show the first rows as understood and what would be refused; write nothing",
     )
+    add_reading_arguments(parser)
+    parser.add_argument(
+        "--sheet", help="sheet of the workbook (the one whose header is understood best)"
+    )
+    parser.add_argument(
+        "--refused",
+        type=Path,
+        metavar="FILE.csv",
+        help="also write line and reason of each refused or quarantined row to this file",
+    )
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a person may say about columns, words, units, times and encoding of a file."""
     parser.add_argument(
         "--map",
         action="append",
@@ -92,15 +106,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--encoding",
         type=_encoding,
         help="encoding of a file without byte order mark, such as windows-1252 (utf-8)",
-    )
-    parser.add_argument(
-        "--sheet", help="sheet of the workbook (the one whose header is understood best)"
-    )
-    parser.add_argument(
-        "--refused",
-        type=Path,
-        metavar="FILE.csv",
-        help="also write line and reason of each refused or quarantined row to this file",
     )
 
 
