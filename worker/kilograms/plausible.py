@@ -119,10 +119,15 @@ def _check_consumption(event: Event) -> None:
     litres = litres_per_100_km(event)
     if litres is not None and not LEAST_L_PER_100_KM <= litres <= MOST_L_PER_100_KM:
         reason = (
-            f"{litres:.3g} litres per 100 km are not from {LEAST_L_PER_100_KM} to "
-            f"{MOST_L_PER_100_KM}"
+            f"fuel_litres {_plain(event.fuel_litres or 0)}: {_plain(litres)} litres per 100 km are "
+            f"not from {LEAST_L_PER_100_KM} to {MOST_L_PER_100_KM}"
         )
         raise Implausible("range", reason, "fuel_litres", event.fuel_litres)
+
+
+def _plain(value: float) -> str:
+    """Give a number as it may be searched for in a file, with one decimal at most."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def _check_time(event: Event) -> None:

@@ -68,6 +68,12 @@ def test_a_consumption_that_no_truck_has_is_quarantined(litres: float) -> None:
         kilograms(found)
 
 
+def test_a_typing_error_is_named_by_what_stands_in_the_file() -> None:
+    found = trip(distance_km=500, load_kg=17_000, fuel_litres=107_700)
+    with pytest.raises(Implausible, match="fuel_litres 107700: 21540 litres per 100 km are not"):
+        kilograms(found)
+
+
 @pytest.mark.parametrize(
     ("stamp", "arrived"),
     [
