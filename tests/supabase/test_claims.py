@@ -91,6 +91,24 @@ def test_a_repeated_claim_gives_the_same_events_and_voids_the_former_batch(worke
     assert queue(worker.connection) == []
 
 
+def test_a_claim_leaves_the_rows_of_the_queue_as_they_are(worker: Worker) -> None:
+    add(worker.connection, 3)
+    rows = "select array_agg(q.ctid::text || q.xmin order by q.ctid) from public.event_queue q"
+    before = one(worker.connection, rows)
+    assert len(worker.claim()["events"]) == 3
+    assert one(worker.connection, rows) == before
+
+
+def test_a_commit_of_an_event_that_its_claim_left_out_is_refused(worker: Worker) -> None:
+    first, second, last = add(worker.connection, 3)
+    batch = worker.claim(size=2)["batch"]
+    with pytest.raises(Refused) as refusal:
+        worker.commit(batch, result([first, last]))
+    assert hint_of(refusal) == ("PT409", "events")
+    assert worker.commit(batch, result([first, second]))["events"] == 2
+    assert [event["id"] for event in worker.claim()["events"]] == [last]
+
+
 def test_an_unknown_batch_is_refused(worker: Worker) -> None:
     with pytest.raises(Refused) as refusal:
         worker.commit(str(uuid4()), result([]))

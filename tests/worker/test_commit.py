@@ -158,7 +158,7 @@ STATEMENTS: list[tuple[LiteralString, LiteralString]] = [
     ("hotspots", "insert"),
     ("alerts", "insert"),
     ("recommendations", "insert"),
-    ("batches", "update"),
+    ("batches", "update of result"),
 ]
 
 
