@@ -3,16 +3,15 @@
 `GROUPS` lists the groups, each with a title and its variables: name, type, default and help.
 """
 
-import base64
-import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import jwt
+
 from relay.access import addresses
 from relay.access.limits import Limits
-from relay.access.origins import ANY, OPAQUE
+from relay.access.origins import ANY, OPAQUE, is_this_machine
 from relay.access.policies import Scoping
 from relay.errors import SettingsError
 from relay.variables import (
@@ -40,9 +39,11 @@ from relay.variables import (
 SOON_SECONDS: Final = 7 * 86400
 
 
-def is_jwt(key: str) -> bool:
-    """Return whether the key is a JWT, which authenticates but does not open the gateway."""
-    return key.count(".") == 2
+def _claims(key: str) -> Mapping[str, Any]:
+    try:
+        return jwt.decode(key, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return {}
 
 
 def key_role(key: str) -> str | None:
@@ -51,29 +52,16 @@ def key_role(key: str) -> str | None:
         return "service_role"
     if key.startswith("sb_publishable_"):
         return "anon"
-    claims = _claims(key)
-    found = None if claims is None else claims.get("role")
-    return found if isinstance(found, str) else None
+    role = _claims(key).get("role")
+    return role if isinstance(role, str) else None
 
 
 def expires_at(key: str) -> float | None:
     """Return when the key expires, in seconds since 1970; None if never or unknown."""
-    claims = _claims(key)
     try:
-        return None if claims is None else float(claims["exp"])
+        return float(_claims(key)["exp"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _claims(key: str) -> Mapping[str, Any] | None:
-    parts = key.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    return claims if isinstance(claims, dict) else None
 
 
 def key_trouble(key: str, now: float) -> str | None:
@@ -165,7 +153,8 @@ class ProjectSettings(Group):
     @property
     def gateway_key(self) -> str:
         """The key that opens the project's gateway, which a JWT does not."""
-        return self.publishable_key if is_jwt(self.own_key) else self.key
+        is_jwt = self.own_key.count(".") == 2
+        return self.publishable_key if is_jwt else self.key
 
     @property
     def realtime_url(self) -> str:
@@ -406,19 +395,6 @@ class DeliverySettings(Group):
         return self.log_budget or 4 * self.max_behind_bytes
 
 
-GROUPS: Final[tuple[type[Group], ...]] = (
-    ProjectSettings,
-    ServerSettings,
-    AccessSettings,
-    ClientSettings,
-    DeliverySettings,
-)
-VARIABLES: Final[tuple[Variable, ...]] = tuple(
-    each for group in GROUPS for each in group.variables().values()
-)
-NAMES: Final = (*(each.name for each in VARIABLES), "RELAY_TOKEN")  # that one is read by clients
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one relay process; keys and tokens stay out of its repr.
@@ -456,14 +432,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.access.required:
             return
-        for origin in self.server.allowed_origins:
-            if origin in (ANY, OPAQUE):
-                raise SettingsError(
-                    f"RELAY_ALLOWED_ORIGINS has {origin!r} and RELAY_AUTH is off: any web page that"
-                    " somebody on this machine opens could read and decide everything. Set"
-                    " RELAY_AUTH=required, or name the origins"
-                )
-        if not (_is_loopback(self.server.host) or self.access.public_without_auth):
+        if everywhere := {ANY, OPAQUE}.intersection(self.server.allowed_origins):
+            raise SettingsError(
+                f"RELAY_ALLOWED_ORIGINS has {min(everywhere)!r} and RELAY_AUTH is off: any web page"
+                " that somebody on this machine opens could read and decide everything. Set"
+                " RELAY_AUTH=required, or name the origins"
+            )
+        if not (is_this_machine(self.server.host) or self.access.public_without_auth):
             raise SettingsError(
                 f"HOST is {self.server.host!r} and RELAY_AUTH is off: anyone who reaches the port"
                 " could read everything. Set RELAY_AUTH=required, or listen on 127.0.0.1, or say"
@@ -476,8 +451,14 @@ class Settings:
         return self.access.issuer or f"{self.project.url}/auth/v1"
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+GROUPS: Final[tuple[type[Group], ...]] = (
+    ProjectSettings,
+    ServerSettings,
+    AccessSettings,
+    ClientSettings,
+    DeliverySettings,
+)
+VARIABLES: Final[tuple[Variable, ...]] = tuple(
+    each for group in GROUPS for each in group.variables().values()
+)
+NAMES: Final = (*(each.name for each in VARIABLES), "RELAY_TOKEN")  # that one is read by clients

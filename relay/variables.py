@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from relay.access import addresses
 from relay.access.origins import check as check_origin
@@ -105,9 +106,10 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.netloc):
         raise ValueError("has to begin with http:// or https:// and name a host")
-    if not _port_fits(parts):
-        raise ValueError("names a port that cannot be")
-    return text.rstrip("/")
+    with suppress(ValueError):  # what `port` raises
+        if parts.port != 0:
+            return text.rstrip("/")
+    raise ValueError("names a port that cannot be")
 
 
 def _project_url(text: str) -> str:
@@ -120,13 +122,6 @@ def _project_url(text: str) -> str:
             " a path"
         )
     return found
-
-
-def _port_fits(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
 
 
 def _number(text: str, least: float, most: float, what: str) -> float:
