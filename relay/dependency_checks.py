@@ -7,8 +7,8 @@ hold, the relay goes on without what rests on it if it can, and says which versi
 
 import asyncio
 import socket
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, cast
@@ -66,22 +66,32 @@ def _installed(package: str) -> str:
         return "(not installed)"
 
 
-class _Probe(asyncio.Protocol):
-    """Notes what the relay's own class for connections would be given."""
+class _Listening(asyncio.Protocol):
+    """Records the callbacks of a transport, and the arguments that it was made with."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, **given: Any) -> None:
         self.given = given
         self.steps: list[object] = []
+        self.paused = False
+        self.heard = asyncio.Event()
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.steps.append(transport)
 
     def data_received(self, data: bytes) -> None:
         self.steps.append(data)
+        self.heard.set()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
 
 
 class _Nowhere(asyncio.Transport):
-    """Notes whose it is in the end."""
+    """A transport without a socket that records its protocol."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
@@ -92,14 +102,8 @@ class _Nowhere(asyncio.Transport):
 
 
 def _hand_over() -> str | None:
-    """relay/connections/websocket.py, arrival.py"""
-    probes: list[_Probe] = []
-
-    def make(**given: Any) -> _Probe:
-        probes.append(_Probe(given))
-        return probes[-1]
-
-    config = uvicorn.Config(_application, ws=cast(Any, make), lifespan="off", log_config=None)
+    """relay/connections/websocket.py"""
+    config = uvicorn.Config(_application, ws=cast(Any, _Listening), lifespan="off", log_config=None)
     config.load()
     state, transport, loop = ServerState(), _Nowhere(), asyncio.new_event_loop()
     try:
@@ -107,16 +111,15 @@ def _hand_over() -> str | None:
             config=config, server_state=state, app_state={}, _loop=loop
         )
         http.connection_made(transport)
-        lacking = [name for name in ("parser", "pipeline", "transport") if not hasattr(http, name)]
+        lacking = _lacking(http, "parser", "pipeline", "transport")
         http.data_received(_HEAD)
     finally:
         loop.close()
-    if lacking:
-        return f"HTTP connections lack {', '.join(lacking)}"
-    if len(probes) != 1 or transport.protocol is not probes[0]:
-        return "the upgraded connection is not given to the class"
+    upgraded = transport.protocol
+    if lacking or not isinstance(upgraded, _Listening):
+        return lacking or "the upgraded connection is not given to the class"
     given = {"config": config, "server_state": state, "app_state": {}}
-    if probes[0].given != given or probes[0].steps != [transport, _HEAD]:
+    if upgraded.given != given or upgraded.steps != [transport, _HEAD]:
         return "the class is given something else"
     return None if state.connections == set() else "the connection stays in its list"
 
@@ -127,16 +130,9 @@ async def _application(scope: object, receive: object, send: object) -> None:
 
 def _http_steps() -> str | None:
     """relay/connections/http.py"""
-    return _lacking(
-        HttpToolsProtocol,
-        "on_message_begin",
-        "on_headers_complete",
-        "on_body",
-        "on_message_complete",
-        "on_response_complete",
-        "handle_websocket_upgrade",
-        "send_400_response",
-    )
+    steps = ("message_begin", "headers_complete", "body", "message_complete", "response_complete")
+    others = ("handle_websocket_upgrade", "send_400_response")
+    return _lacking(HttpToolsProtocol, *(f"on_{step}" for step in steps), *others)
 
 
 def _server() -> str | None:
@@ -178,7 +174,7 @@ def _realtime() -> str | None:
 
 
 class _Told(socket.socket):
-    """A socket that notes when the loop lets go of it; see relay/server.py."""
+    """A socket that records when the loop lets go of it; see relay/server.py."""
 
     gone = False
 
@@ -189,24 +185,6 @@ class _Told(socket.socket):
     def detach(self) -> int:
         self.gone = True
         return super().detach()
-
-
-class _Listening(asyncio.Protocol):
-    """Notes the callbacks of a transport."""
-
-    def __init__(self) -> None:
-        self.paused = False
-        self.heard = asyncio.Event()
-        self.lost = asyncio.Event()
-
-    def data_received(self, data: bytes) -> None:
-        self.heard.set()
-
-    def pause_writing(self) -> None:
-        self.paused = True
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.lost.set()
 
 
 async def _transports() -> str | None:
@@ -243,32 +221,15 @@ async def _transports() -> str | None:
 
 
 def _loop() -> str | None:
-    """What `_transports` finds with the loop that uvicorn takes; in a thread, since there may be a
-    loop in this one."""
+    """`_transports` on the loop that uvicorn takes; in a thread, as this one may have a loop."""
     factory = uvicorn.Config(_application).get_loop_factory() or asyncio.new_event_loop
-    found: list[str | None] = []
 
-    async def within_time() -> str | None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await _transports()
+    def run() -> str | None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(asyncio.wait_for(_transports(), PATIENCE_SECONDS))
 
-    def run() -> None:
-        try:
-            found.append(_run(factory, within_time()))
-        except Exception as exc:  # noqa: BLE001 told by who started the thread
-            found.append(f"{type(exc).__name__}: {exc}")
-
-    thread = threading.Thread(target=run, name="trying the event loop")
-    thread.start()
-    thread.join()
-    return found[0]
-
-
-def _run(
-    factory: Callable[[], asyncio.AbstractEventLoop], work: Coroutine[Any, Any, str | None]
-) -> str | None:
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
+    with ThreadPoolExecutor(1, "trying the event loop") as threads:
+        return threads.submit(run).result()
 
 
 def _lacking(thing: object, *names: str) -> str | None:
