@@ -25,9 +25,9 @@ RESETS = ("epoch", "expired", "mismatch", "invalid", "overflow")
 RESUMES = ("seq", "memory", "rest", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The parts that have something to say; `now` is the relay's monotonic clock."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Metrics(Collector):
+    """Reads the numbers of the relay's parts when asked; `now` is its monotonic clock."""
 
     broker: Broker
     hub: Hub
@@ -39,25 +39,14 @@ class Measured:
     counts: Counters
     now: Callable[[], float]
 
-
-class Metrics(Collector):
-    """Reads the numbers when asked; nothing is kept up to date in between."""
-
-    def __init__(self, measured: Measured) -> None:
-        self._from = measured
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        return generate_latest(self._registry)
-
-    def describe(self) -> list[Metric]:
-        """Nothing, so that registering asks for no numbers."""
-        return []
+        """Return all metrics in Prometheus' text format."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
-        """All of it."""
+        """Yield all metrics."""
         yield from self._changes()
         yield from self._clients()
         yield from self._upstream()
@@ -65,65 +54,65 @@ class Metrics(Collector):
         yield from self._latencies()
 
     def _changes(self) -> Iterator[Metric]:
-        broker = self._from.broker
-        yield _counter(
-            "relay_changes", "Changes published, by source", "source", _by_source(broker.published)
+        published, dropped = (
+            {source.value: numbers.get(source, 0) for source in Source}
+            for numbers in (self.broker.published, self.broker.dropped)
         )
+        yield _counter("relay_changes", "Changes published, by source", "source", published)
         yield _counter(
             "relay_duplicates_dropped",
             "Changes that another source had brought already, or newer ones",
             "source",
-            _by_source(broker.dropped),
+            dropped,
         )
         yield CounterMetricFamily(
             "relay_healed",
             "Changes that catch-up brought and the live lane did not",
-            self._from.loss_detector.total,
+            self.loss_detector.total,
         )
         yield CounterMetricFamily(
             "relay_reread",
             "Live rows that were not whole and were read again",
-            self._from.live.reread,
+            self.live.reread,
         )
 
     def _clients(self) -> Iterator[Metric]:
-        counts, resumes = self._from.counts, self._from.resumes
         yield _counter(
             "relay_resets",
             "Clients told to start anew",
             "reason",
-            dict.fromkeys(RESETS, 0) | counts.resets,
+            dict.fromkeys(RESETS, 0) | self.counts.resets,
         )
         yield _counter(
             "relay_resumes",
             "Clients with a cursor, by where the relay found what they missed",
             "kind",
-            dict.fromkeys(RESUMES, 0) | resumes.kinds,
+            dict.fromkeys(RESUMES, 0) | self.resumes.kinds,
         )
         yield CounterMetricFamily(
-            "relay_resume_reads", "Requests to the database for them", resumes.reads
+            "relay_resume_reads", "Requests to the database for them", self.resumes.reads
         )
-        yield _counter("relay_deliveries", "Frames sent", "format", counts.deliveries)
+        yield _counter("relay_deliveries", "Frames sent", "format", self.counts.deliveries)
         yield GaugeMetricFamily(
             "relay_log_bytes",
             "Bytes that the logs of all endpoints take",
-            self._from.hub.budget.used,
+            self.hub.budget.used,
         )
         yield GaugeMetricFamily(
             "relay_filters",
             "Different filters of connected clients, each format by itself",
-            sum(1 for stream in self._from.hub for _ in stream.groups()),
+            sum(1 for stream in self.hub for _ in stream.groups()),
         )
         clients = GaugeMetricFamily(
             "relay_clients", "Connected clients", labels=["endpoint", "format"]
         )
-        for stream in self._from.hub:
+        for stream in self.hub:
             for format, members in stream.members().items():
                 clients.add_metric([stream.endpoint.name, format.value], members)
         yield clients
 
     def _upstream(self) -> Iterator[Metric]:
-        upstream, now = self._from.upstream, self._from.now()
+        upstream, now = self.upstream, self.now()
         state = GaugeMetricFamily(
             "relay_upstream_state", "1 for the state that clients are told", labels=["state"]
         )
@@ -152,7 +141,7 @@ class Metrics(Collector):
             )
 
     def _worker(self) -> Iterator[Metric]:
-        status = self._from.worker.status()
+        status = self.worker.status()
         if status is None:
             return
         for name, text, value in (
@@ -170,20 +159,16 @@ class Metrics(Collector):
             "From the write of a row, by the database's clock, to its publication",
             labels=["source"],
         )
-        for source, histogram in self._from.counts.to_relay.items():
+        for source, histogram in self.counts.to_relay.items():
             relay.add_metric([source], histogram.buckets(), histogram.sum)
         yield relay
-        socket = self._from.counts.to_socket
+        socket = self.counts.to_socket
         yield HistogramMetricFamily(
             "relay_commit_to_socket_seconds",
             "From the write of the newest row of a flush to the end of that flush",
             buckets=socket.buckets(),
             sum_value=socket.sum,
         )
-
-
-def _by_source(numbers: Mapping[Source, int]) -> dict[str, int]:
-    return {source: numbers.get(source, 0) for source in Source}
 
 
 def _counter(name: str, text: str, label: str, numbers: Mapping[str, int]) -> Metric:

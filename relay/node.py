@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final, NoReturn
 
 from relay.access.gate import AccessControl, OpenGate
@@ -16,8 +17,7 @@ from relay.connections.admission import Admission
 from relay.connections.registry import ConnectionRegistry
 from relay.connections.scheduling import Pacer
 from relay.connections.session import SessionContext
-from relay.health import report
-from relay.metrics import Measured, Metrics
+from relay.metrics import Metrics
 from relay.resume.backfill import Backfills
 from relay.resume.cursor import CursorIssuer
 from relay.resume.resume import PeerBeats, Resumer
@@ -224,17 +224,15 @@ class Relay:
 
     def _make_metrics(self) -> Metrics:
         return Metrics(
-            Measured(
-                broker=self._broker,
-                hub=self._hub,
-                upstream=self._upstream,
-                loss_detector=self._loss_detector,
-                live=self._live,
-                worker=self._worker,
-                resumes=self._resumer,
-                counts=self._counters,
-                now=self._now,
-            )
+            broker=self._broker,
+            hub=self._hub,
+            upstream=self._upstream,
+            loss_detector=self._loss_detector,
+            live=self._live,
+            worker=self._worker,
+            resumes=self._resumer,
+            counts=self._counters,
+            now=self._now,
         )
 
     def _make_access_control(self, settings: Settings) -> AccessControl | None:
@@ -252,18 +250,40 @@ class Relay:
         )
 
     def health(self) -> dict[str, Any]:
-        """Return the answer of `/readyz`."""
-        return report(
-            self._upstream,
-            self._hub,
-            len(self.sockets),
-            self._resumer.kinds,
-            self._loss_detector.total,
-            key_trouble(self._key, time.time()),
-            None if self._access_control is None else self._access_control.trouble,
-            self._worker.status(),
-            self._now(),
-        )
+        """Return the answer of `/readyz`: whether clients get every change in time, or why not.
+
+        `lag_seconds` of an endpoint: everything that was committed up to that long ago has been
+        sent; null before the first catch-up. `resumes` counts the clients that went on from their
+        cursor, by where the relay found what they missed; `healed` the changes that the live lane
+        lost. `worker` is null before it was read, and decides nothing.
+        """
+        upstream, now, worker = self._upstream, self._now(), self._worker.status()
+        denied = None if self._access_control is None else self._access_control.trouble
+        covered = upstream.catch_up.covered
+        lags = {number: round(now - at, 3) for number, at in covered.items()}
+        own = filter(None, (key_trouble(self._key, time.time()), denied))
+        return {
+            "ready": upstream.ready(now) and denied is None,
+            "upstream": upstream.state(now),
+            "authentication": "refused" if upstream.refused else "accepted",
+            "reasons": [*own, *upstream.troubles(now)],
+            "live": {
+                "lane": upstream.live.lane,
+                "proven": upstream.live.proven(now),
+                "attempts": upstream.live.attempts,
+                "healed": self._loss_detector.total,
+            },
+            "worker": None if worker is None else asdict(worker),
+            "clients": len(self.sockets),
+            "resumes": dict(self._resumer.kinds),
+            "endpoints": {
+                stream.endpoint.name: {
+                    "lag_seconds": lags.get(stream.endpoint.number),
+                    "sent": stream.seq - stream.first_seq,
+                }
+                for stream in self._hub
+            },
+        }
 
     async def _watch(self) -> NoReturn:
         ticks = 0
