@@ -6,11 +6,22 @@ One route for one hotspot or alert, one for up to 500 of them, and undo for a mi
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from relay.api.openapi import NOTES, answers
-from relay.api.requests import MAX_NOTES, body_of, described, notes, parsed, without_stamps
+from relay.api.requests import (
+    MAX_NOTES,
+    Body,
+    Id,
+    Noted,
+    Text,
+    answers,
+    body_of,
+    described,
+    notes,
+    parsed,
+    without_stamps,
+)
 from relay.api.user_client import UserClient
 
 MOST_IDS: Final = 500
@@ -24,17 +35,6 @@ WORDS: Final = {
     "reject": "rejected",
 }
 
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-Notes = Annotated[Text | None, Field(max_length=MAX_NOTES)]
 # Clients that keep ids beyond 2^53 as texts send them so.
 Ids = Annotated[
     list[
@@ -47,25 +47,17 @@ Ids = Annotated[
 Activity = Literal["logistics", "factory", "warehouse", "delivery"]
 
 
-class Body(BaseModel):
-    """A body that says what is known and nothing else."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Decide(Body):
+class Decide(Noted):
     """One decision on hotspots."""
 
     ids: Ids
     decision: Literal["acknowledged", "resolved", "ignored", "accepted", "rejected"]
-    notes: Notes = None
 
 
-class Acknowledge(Body):
+class Acknowledge(Noted):
     """Alerts that were seen."""
 
     ids: Ids
-    notes: Notes = None
 
 
 class Silence(Body):
@@ -79,13 +71,12 @@ class Silence(Body):
     starts_at: AwareDatetime | None = None
 
 
-class Reset(Body):
+class Reset(Noted):
     """A key whose detectors begin anew."""
 
     entity: Text
     event_type: Activity
     entity_type: Text = "supplier"
-    notes: Notes = None
 
 
 class Undo(Body):
@@ -100,30 +91,22 @@ def add_decisions(
 ) -> None:
     """Add the routes of decisions; `token_of` gives the caller's token, or refuses."""
     decisions = _Decisions(behalf, token_of)
-    one_row = (400, 404, 408, 409, 413)
-    for verb, word in WORDS.items():
+    one_row, undecided = (400, 404, 408, 413), {"decide_hotspot", "decide_recommendation"}
+    for kind, verb, function, decision in (
+        *(("hotspots", verb, "decide_hotspot", word) for verb, word in WORDS.items()),
+        ("recommendations", "approve", "decide_recommendation", "approved"),
+        ("recommendations", "reject", "decide_recommendation", "rejected"),
+        ("alerts", "acknowledge", "acknowledge_alert", None),
+        ("silences", "end", "end_silence", None),
+    ):
         routes.add_api_route(
-            f"/hotspots/{{id}}/{verb}",
-            decisions.of_one(word),
+            f"/{kind}/{{id}}/{verb}",
+            decisions.of_one(function, {} if decision is None else {"decision": decision}),
             methods=["POST"],
-            name=f"{verb} hotspot",
-            openapi_extra=NOTES,
-            responses=answers(*one_row),
+            name=f"{verb} {kind.removesuffix('s')}",
+            openapi_extra=described(Noted, required=False),
+            responses=answers(*one_row, *((409,) if function in undecided else ())),
         )
-    routes.add_api_route(
-        "/alerts/{id}/acknowledge",
-        decisions.acknowledge,
-        methods=["POST"],
-        openapi_extra=NOTES,
-        responses=answers(400, 404, 408, 413),
-    )
-    routes.add_api_route(
-        "/silences/{id}/end",
-        decisions.end_silence,
-        methods=["POST"],
-        openapi_extra=NOTES,
-        responses=answers(400, 404, 408, 413),
-    )
     routes.add_api_route("/silences", decisions.silences, methods=["GET"], responses=answers())
     for path, model, function, status in (
         ("/hotspots/decide", Decide, "decide_hotspots", 200),
@@ -139,7 +122,7 @@ def add_decisions(
             name=function,
             status_code=status,
             openapi_extra=described(model),
-            responses=answers(400, 404, 408, 413),
+            responses=answers(*one_row),
         )
 
 
@@ -148,30 +131,14 @@ class _Decisions:
         self._behalf = behalf
         self._token_of = token_of
 
-    def of_one(self, word: str) -> Callable[..., Any]:
+    def of_one(self, function: str, decision: Mapping[str, str]) -> Callable[..., Any]:
         async def decide(request: Request, id: Id) -> Any:
-            """Say of a hotspot what the path says, and return it; again changes nothing."""
-            return await self._noted(request, "decide_hotspot", {"id": id, "decision": word})
+            """Decide one row as the path says, and return it; again changes nothing."""
+            token = self._token_of(request)
+            said = {"id": id, **decision, "notes": notes(await body_of(request))}
+            return without_stamps(await self._behalf.call(token, function, said))
 
         return decide
-
-    async def acknowledge(self, request: Request, id: Id) -> Any:
-        """Mark an alert as seen and return it; again changes nothing."""
-        return await self._noted(request, "acknowledge_alert", {"id": id})
-
-    async def end_silence(self, request: Request, id: Id) -> Any:
-        """End a silence before its time and return it; again changes nothing."""
-        return await self._noted(request, "end_silence", {"id": id})
-
-    async def silences(self, request: Request) -> Any:
-        """The silences that are in force or still to come, the newest first."""
-        selected = {
-            "until": "gt.now",
-            "ended_at": "is.null",
-            "order": "id.desc",
-            "limit": str(MOST_SILENCES),
-        }
-        return await self._behalf.rows(self._token_of(request), "silences", selected)
 
     def by_body(self, function: str, model: type[Body]) -> Callable[..., Any]:
         async def tell(request: Request) -> Any:
@@ -182,7 +149,12 @@ class _Decisions:
 
         return tell
 
-    async def _noted(self, request: Request, function: str, arguments: Mapping[str, Any]) -> Any:
-        token = self._token_of(request)
-        said = {**arguments, "notes": notes(await body_of(request))}
-        return without_stamps(await self._behalf.call(token, function, said))
+    async def silences(self, request: Request) -> Any:
+        """The silences that are in force or still to come, the newest first."""
+        selected = {
+            "until": "gt.now",
+            "ended_at": "is.null",
+            "order": "id.desc",
+            "limit": str(MOST_SILENCES),
+        }
+        return await self._behalf.rows(self._token_of(request), "silences", selected)

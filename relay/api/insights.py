@@ -8,28 +8,51 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
-from relay.api.openapi import answers
+from relay.api.requests import Id, answers
 from relay.api.user_client import UserClient
 from relay.errors import Refused
 
 MOST_SPARKS: Final = 200
 NEWEST: Final = "200"  # rows of a list
 
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Days = Annotated[int, Query(ge=1, le=3660)]
-Name = Annotated[str | None, Query(max_length=200)]
+Name = Annotated[str | None, Field(max_length=200)]
 _IDS: Final = re.compile(r"[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*")
+
+
+class Summary(BaseModel):
+    """Totals of the last 1, 7 and 30 days, each of the last 30 days, and what is worst."""
+
+    as_of: date | None = None
+    entity: Name = None
+    event_type: Name = None
+
+
+class Trend(Summary):
+    """Each of the last days, of all or of an entity or kind of work."""
+
+    days: int = Field(30, ge=1, le=3660)
+
+
+class Contributors(BaseModel):
+    """Who makes the kilograms of the last days, largest first."""
+
+    days: int = Field(7, ge=1, le=3660)
+    as_of: date | None = None
+    by: Literal["entity", "event_type", "key"] = "entity"
+    sort: Literal["kg", "excess"] = "kg"
+    size: int = Field(20, ge=1, le=5000)
 
 
 def add_insights(routes: APIRouter, behalf: UserClient, token: Callable[[Request], str]) -> None:
     """Add the routes that read; `token` gives the caller's, or refuses."""
     reads = _Insights(behalf, token)
     for path, read, more in (
-        ("/emissions/summary", reads.summary, ()),
-        ("/emissions/contributors", reads.contributors, ()),
-        ("/emissions/trend", reads.trend, ()),
+        ("/emissions/summary", reads.by_query("emissions_summary", Summary), ()),
+        ("/emissions/contributors", reads.by_query("emissions_contributors", Contributors), ()),
+        ("/emissions/trend", reads.by_query("emissions_trend", Trend), ()),
         ("/hotspots/sparks", reads.sparks, (400,)),
         ("/hotspots/{id}/series", reads.series, (404,)),
         ("/hotspots/{id}/history", reads.history, (404,)),
@@ -37,7 +60,9 @@ def add_insights(routes: APIRouter, behalf: UserClient, token: Callable[[Request
         ("/notices", reads.notices, ()),
         ("/quarantine", reads.quarantine, ()),
     ):
-        routes.add_api_route(path, read, methods=["GET"], responses=answers(*more))
+        routes.add_api_route(
+            path, read, methods=["GET"], name=path.rpartition("/")[2], responses=answers(*more)
+        )
 
 
 class _Insights:
@@ -45,46 +70,15 @@ class _Insights:
         self._behalf = behalf
         self._token = token
 
-    async def summary(
-        self,
-        request: Request,
-        as_of: date | None = None,
-        entity: Name = None,
-        event_type: Name = None,
-    ) -> Response:
-        """Totals of the last 1, 7 and 30 days, each of the last 30 days, and what is worst."""
-        arguments = {"as_of": _text(as_of), "entity": entity, "event_type": event_type}
-        return await self._call(request, "emissions_summary", arguments)
+    def by_query(self, function: str, model: type[BaseModel]) -> Callable[..., Any]:
+        """Make the handler of a function that takes the query parameters of `model`."""
 
-    async def contributors(
-        self,
-        request: Request,
-        days: Days = 7,
-        as_of: date | None = None,
-        by: Literal["entity", "event_type", "key"] = "entity",
-        sort: Literal["kg", "excess"] = "kg",
-        size: Annotated[int, Query(ge=1, le=5000)] = 20,
-    ) -> Response:
-        """Who makes the kilograms of the last days, largest first."""
-        arguments = {"days": days, "as_of": _text(as_of), "by": by, "sort": sort, "size": size}
-        return await self._call(request, "emissions_contributors", arguments)
+        async def read(request: Request, asked: Any) -> Response:
+            return await self._call(request, function, asked.model_dump(mode="json"))
 
-    async def trend(
-        self,
-        request: Request,
-        days: Days = 30,
-        as_of: date | None = None,
-        entity: Name = None,
-        event_type: Name = None,
-    ) -> Response:
-        """Each of the last days, of all or of an entity or kind of work."""
-        arguments = {
-            "days": days,
-            "as_of": _text(as_of),
-            "entity": entity,
-            "event_type": event_type,
-        }
-        return await self._call(request, "emissions_trend", arguments)
+        read.__annotations__["asked"] = Annotated[model, Query()]
+        read.__doc__ = model.__doc__
+        return read
 
     async def sparks(
         self, request: Request, ids: str, points: Annotated[int, Query(ge=1, le=200)] = 50
@@ -133,7 +127,3 @@ class _Insights:
 
     async def _rows(self, request: Request, table: str, selected: dict[str, str]) -> Any:
         return await self._behalf.rows(self._token(request), table, selected | {"limit": NEWEST})
-
-
-def _text(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()

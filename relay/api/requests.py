@@ -1,12 +1,12 @@
-"""Requests of the API: bodies and query parameters, read within limits and checked."""
+"""What routes take and answer: bodies and query parameters, within limits, and their OpenAPI."""
 
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from fastapi import Path, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from relay.errors import Refused
 from relay.stream.change import STAMPS, Endpoint
@@ -15,6 +15,53 @@ MAX_BODY_BYTES: Final = 4096
 MAX_NOTES: Final = 2000
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
+BODY_SECONDS: Final = 10
+_REFUSALS: Final = {
+    400: "a parameter or the body has a bad value",
+    401: "no token, or one that Supabase does not accept",
+    403: "the token or the page may not do this",
+    404: "there is no such row",
+    408: "the body did not come in time",
+    409: "the row was decided otherwise already",
+    413: "the body is too large",
+    422: "a value does not fit",
+    429: "Supabase asks to slow down",
+    502: "Supabase answered something unexpected",
+    503: "Supabase cannot be reached, or the relay lacks a setting",
+}
+_ALWAYS: Final = (401, 403, 422, 429, 502, 503)
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Text = Annotated[str, AfterValidator(_without_nul)]
+Notes = Annotated[Text | None, Field(max_length=MAX_NOTES)]
+
+
+class Problem(BaseModel):
+    """Why a request was not carried out, and what to do about it."""
+
+    detail: str
+
+
+class Body(BaseModel):
+    """A body that says what is known and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Noted(Body):
+    """A decision with notes."""
+
+    notes: Notes = None
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def notes(body: bytes) -> str | None:
@@ -97,11 +144,6 @@ def _storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-BODY_SECONDS: Final = 10
-
-M = TypeVar("M", bound=BaseModel)
-
-
 async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     """Return the body of the request.
 
@@ -135,12 +177,34 @@ def parsed(model: type[M], body: bytes) -> M:
         raise Refused(422, "; ".join(map(_described, problems))) from exc
 
 
-def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the OpenAPI description of a required body of this model."""
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 def _described(problem: Any) -> str:
     place = ".".join(map(str, problem["loc"]))
     return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+
+
+def answers(*more: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals that every route may answer with, and `more` of them."""
+    return {
+        status: {"model": Problem, "description": _REFUSALS[status]}
+        for status in sorted({*_ALWAYS, *more})
+    }
+
+
+def described(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Describe a body of this model."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Describe the query parameters of a list."""
+    described = [_parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})]
+    for name, column in endpoint.filters.items():
+        text = "one value, or several with commas between; repeated: each is taken whole"
+        schema = {"type": "string", **({"enum": sorted(column.values)} if column.values else {})}
+        described.append(_parameter(name, schema) | {"description": text})
+    return described
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}

@@ -4,9 +4,9 @@ The result of a command comes back to everybody through the streams, like any ot
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -21,15 +21,13 @@ from relay.access.origins import (
 )
 from relay.api.decisions import add_decisions
 from relay.api.insights import add_insights
-from relay.api.openapi import NOTES, answers, parameters
-from relay.api.requests import body_of, notes, query, without_stamps
+from relay.api.requests import Id, answers, parameters, query, without_stamps
 from relay.api.user_client import TOKEN, UserClient
 from relay.errors import Refused
 from relay.stream.change import BY_NAME
 
 RETRY_SECONDS = 5
 
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -47,17 +45,6 @@ def router(behalf: UserClient, *, local_token: str | None, allows: Allows) -> AP
             include_in_schema=method == "POST",
         )
     routes.add_api_route("/scans/{id}", commands.scan, methods=["GET"], responses=answers(404))
-    for path, command in (
-        ("/recommendations/{id}/approve", commands.approve),
-        ("/recommendations/{id}/reject", commands.reject),
-    ):
-        routes.add_api_route(
-            path,
-            command,
-            methods=["POST"],
-            openapi_extra=NOTES,
-            responses=answers(400, 404, 408, 409, 413),
-        )
     add_decisions(routes, behalf, commands.token_of)
     add_insights(routes, behalf, commands.token_of)
     for name in BY_NAME:
@@ -94,14 +81,6 @@ class _Commands:
             raise Refused(404, f"scan {id} does not exist")
         return rows[0]
 
-    async def approve(self, request: Request, id: Id) -> Any:
-        """Approve a pending recommendation and return it; again changes nothing."""
-        return await self._decide(request, id, "approved")
-
-    async def reject(self, request: Request, id: Id) -> Any:
-        """Reject a pending recommendation and return it; again changes nothing."""
-        return await self._decide(request, id, "rejected")
-
     def newest(self, name: str) -> Callable[[Request], Awaitable[Any]]:
         endpoint = BY_NAME[name]
 
@@ -112,11 +91,6 @@ class _Commands:
             return [without_stamps(row) for row in rows]
 
         return newest
-
-    async def _decide(self, request: Request, id: int, decision: str) -> Any:
-        token = self.token_of(request)
-        arguments = {"id": id, "decision": decision, "notes": notes(await body_of(request))}
-        return without_stamps(await self._behalf.call(token, "decide_recommendation", arguments))
 
     def token_of(self, request: Request) -> str:
         """The caller's token, or the local one for a caller on this machine without any."""
