@@ -156,39 +156,56 @@ class Episode(NamedTuple):
 
 
 def shown(
-    key: Key, finding: Finding, standing: Standing, time: float, thresholds: Thresholds
+    key: Key,
+    finding: Finding,
+    standing: Standing,
+    time: float,
+    thresholds: Thresholds,
+    former: Episode | None = None,
 ) -> Episode:
-    """Give the episode as one finding shows it; `time` is the finding's in epoch seconds."""
-    verdict, period = finding.verdict, finding.period
-    drivers = verdict.drivers
-    if verdict.hot or standing.rule is Rule.SPIKE:
+    """Give the episode as one finding shows it; `time` is the finding's in epoch seconds.
+
+    Without reason and drivers where the figures of `former` are as bad: those are shown on.
+    """
+    verdict = finding.verdict
+    spike = standing.rule is Rule.SPIKE
+    level: float | None = None  # of the whole run, where that is shown
+    if verdict.hot or spike:
         predicted = finding.kg
     else:
         level = max(standing.level, math.log(thresholds.info))
         predicted = verdict.expected_kg * math.exp(level)
-        drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
     peak = thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO
+    percent = percent_above(predicted, verdict.expected_kg)
+    reason, drivers = "", verdict.drivers
+    if former is None or (peak, percent) > former.rank:
+        reason = _reason(finding, standing)
+        if level is not None:
+            drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
     in_periods = finding.identity.series == PERIOD
-    spike = standing.rule is Rule.SPIKE
-    reason = sentence(finding.identity, verdict, standing, period)
-    again = repeated(standing, finding.time)
     return Episode(
         key=key,
         event_id=finding.event_id,
         predicted_co2=predicted,
         baseline_co2=verdict.expected_kg,
-        percent_above=percent_above(predicted, verdict.expected_kg),
+        percent_above=percent,
         severity=min(standing.severity, peak),
         peak_severity=peak,
         series=finding.identity.series,
         rule="period" if in_periods and spike else standing.rule.value,
         excess_kg=standing.excess_kg,
-        reason="; ".join(filter(None, (reason, again))),
+        reason=reason,
         occurred_at=time,
         last_seen_at=time,
         drivers=drivers,
         recovering=standing.recovering,
     )
+
+
+def _reason(finding: Finding, standing: Standing) -> str:
+    reason = sentence(finding.identity, finding.verdict, standing, finding.period)
+    again = repeated(standing, finding.time)
+    return f"{reason}; {again}" if again else reason
 
 
 def _scaled(drivers: tuple[Driver, ...], level: float, excess_kg: float) -> tuple[Driver, ...]:

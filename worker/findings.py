@@ -127,7 +127,8 @@ class _Rows:
         self._episodes: list[Episode] = []
         self._refs: dict[Key, int] = {}  # open episodes that are in _episodes
         self._alerts: list[Row] = []
-        self._advice: dict[int, list[Row]] = {}  # by ref, of episodes whose figures changed
+        # By ref, of episodes whose figures changed: what advice is given on at the end.
+        self._advised: dict[int, tuple[Episode, tuple[Event, Prediction] | None]] = {}
         self._notices: list[Row] = []
         self.inputs: list[Row] = []
         self.heard: list[int] = []
@@ -150,8 +151,7 @@ class _Rows:
                 former = None
                 continue
             if change.opens or _figures(episode) != _figures(former):
-                advice = self._advisor.advise(episode, computed)
-                self._advice[ref] = [{"ref": ref, **each.row()} for each in advice]
+                self._advised[ref] = episode, computed
             former = episode
         self._notices += [
             {
@@ -197,8 +197,12 @@ class _Rows:
                 {"ref": ref, **episode.row()} for ref, episode in enumerate(self._episodes)
             ],
             "alerts": self._alerts,
-            "advised": list(self._advice),
-            "recommendations": [row for rows in self._advice.values() for row in rows],
+            "advised": list(self._advised),
+            "recommendations": [
+                {"ref": ref, **advice.row()}
+                for ref, shown in self._advised.items()
+                for advice in self._advisor.advise(*shown)
+            ],
         }
 
 

@@ -235,7 +235,7 @@ class WatchedKey:
             return
         former = episode = self.episode
         if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
-            found = shown(self.key, finding, standing, time, rules.thresholds)
+            found = shown(self.key, finding, standing, time, rules.thresholds, former)
             episode = self._merged(former, found)
         elif finding.identity.series == former.series:
             episode = former._replace(recovering=standing.recovering)
