@@ -109,18 +109,19 @@ class Detectors:
 
     def take(self, reading: Reading, rules: Rules) -> list[Finding]:
         """Judge one event and learn from it; the first finding is on the event, if there is one."""
-        findings: list[Finding] = []
+        if reading.basis == ABSOLUTE:
+            return self._add_to_period(reading, rules)
         seen = reading.seen
-        if reading.basis != ABSOLUTE:
-            identity = reading.identity(EVENT)
-            detector = self._event_detector(identity, reading.covariate_slope)
-            self._changed.add(identity)
-            self.disordered |= not detector.ready and seen.time < detector.newest
-            verdict = detector.observe(seen, rules)
-            findings.append(Finding(identity, reading.event_id, seen.time, seen.kg or 0.0, verdict))
-            if verdict.status in (Status.UNUSABLE, Status.NO_ACTIVITY):
-                return findings
-        return findings + self._add_to_period(reading, rules)
+        identity = reading.identity(EVENT)
+        detector = self._event_detector(identity, reading.covariate_slope)
+        self._changed.add(identity)
+        if seen.time < detector.newest and not detector.ready:
+            self.disordered = True
+        verdict = detector.observe(seen, rules)
+        found = Finding(identity, reading.event_id, seen.time, seen.kg or 0.0, verdict)
+        if verdict.status is Status.UNUSABLE or verdict.status is Status.NO_ACTIVITY:
+            return [found]
+        return [found, *self._add_to_period(reading, rules)]
 
     def _add_to_period(self, reading: Reading, rules: Rules) -> list[Finding]:
         seen = reading.seen

@@ -52,9 +52,7 @@ class Spread:
 
     def scale(self) -> Scale:
         """Give the present scatter."""
-        ordered = self.innovations.ordered
-        body = max(_body(ordered), LEAST)
-        tail = max(body, _tail(ordered))
+        body, tail = _scatter(self.innovations.ordered)
         if self.alike <= 0.5:
             return Scale(body, tail, body)
         correlation = math.sin(math.pi * (self.alike - 0.5)) - 0.1
@@ -133,29 +131,24 @@ class _Quantiles(NamedTuple):
 QUANTILES = tuple(_Quantiles.of(count) for count in range(WINDOW + 1))
 
 
-def _body(ordered: Sequence[int]) -> float:
+def _scatter(ordered: Sequence[int]) -> tuple[float, float]:
+    """Give the standard deviations of body and tail of innovations, in order of their size."""
     count = len(ordered)
     if count < 8:
-        return PRIOR
-    at = QUANTILES[count]
-    body = (ordered[at.three_quarters] - ordered[at.quarter]) * STEP / 1.349
+        return PRIOR, PRIOR
+    lowest, low, quarter, middle, three_quarters, high = QUANTILES[count]
+    body = (ordered[three_quarters] - ordered[quarter]) * STEP / 1.349
     if count < YOUNG:
         pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
         body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
-    return body
-
-
-def _tail(ordered: Sequence[int]) -> float:
-    """The lower tail, which no hotspot reaches, tells how heavy the tails are."""
-    count = len(ordered)
-    if count < 8:
-        return PRIOR
+    body = max(body, LEAST)
     if count < 30:
-        return 0.0
-    at = QUANTILES[count]
-    middle = ordered[at.middle]
-    far = (middle - ordered[at.lowest]) / 2.05 if count >= YOUNG else 0.0
-    return max((middle - ordered[at.low]) / 1.645, far, (ordered[at.high] - middle) / 1.4) * STEP
+        return body, body
+    # The lower tail, which no hotspot reaches, tells how heavy the tails are.
+    median = ordered[middle]
+    far = (median - ordered[lowest]) / 2.05 if count >= YOUNG else 0.0
+    tail = max((median - ordered[low]) / 1.645, far, (ordered[high] - median) / 1.4) * STEP
+    return body, max(body, tail)
 
 
 def inflation(references: int, explained: Explained, spread: float) -> float:
