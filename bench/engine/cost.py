@@ -8,6 +8,7 @@ processor time of the worker, of the emulator (REST) and of PostgreSQL, and the 
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import csv
 import io
@@ -68,6 +69,8 @@ def main() -> int:
         trees = {"this tree": ROOT}
         if options.against:
             trees[options.against] = _unpacked(options.against, directory / "against")
+        for root in trees.values():  # as an installed package is: no start is to compile it
+            compileall.compile_dir(root / "worker", quiet=1)
         found: dict[str, list[Cost]] = {tree: [] for tree in trees}
         for _ in range(options.rounds):
             for tree, root in trees.items():
