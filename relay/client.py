@@ -282,8 +282,10 @@ def ending(code: int, reason: str) -> str:
         return printable(f"closed with {code} {reason}".strip())
     close = CloseCode(code)
     remedy = "come back later" if close.come_back else "do not come back unchanged"
+    if close is CloseCode.TOKEN_EXPIRED:
+        remedy = "come back with another one"
     text = f"closed with {code}: {close.meaning} ({remedy})"
-    return printable(f"{text}: {reason}" if reason else text)
+    return printable(f"{text}: {reason}" if reason not in ("", close.meaning) else text)
 
 
 def _may_come_back(code: int) -> bool:

@@ -46,4 +46,9 @@ def test_an_ending_says_what_it_means_and_whether_to_come_back() -> None:
         " (do not come back unchanged): no parameter 'x'"
     )
     assert "come back later" in ending(1012, "")
+
+
+def test_an_expired_token_is_told_once_and_needs_another_one() -> None:
+    meaning = "the token expired, or is not valid yet"
+    assert ending(4001, meaning) == f"closed with 4001: {meaning} (come back with another one)"
     assert ending(1006, "the connection broke off") == "closed with 1006 the connection broke off"
