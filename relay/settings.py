@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import jwt
@@ -69,9 +70,9 @@ def key_trouble(key: str, now: float) -> str | None:
     end = expires_at(key)
     if end is None or end - now > SOON_SECONDS:
         return None
-    if end <= now:
-        return f"the relay's key expired {now - end:.0f} s ago: give it a new one and restart it"
-    return f"the relay's key expires in {end - now:.0f} s: give it a new one and restart it"
+    verb = "expired" if end <= now else "expires"
+    at = datetime.fromtimestamp(max(0.0, end), UTC)
+    return f"the relay's key {verb} at {at:%Y-%m-%d %H:%M} UTC: give it a new one and restart it"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -287,7 +287,10 @@ class UpstreamStatus:
         """Return the reasons for `/readyz`, for people."""
         found = []
         if self.refused:
-            found.append("Supabase does not accept the relay's key: see SUPABASE_SECRET_KEY")
+            found.append(
+                "Supabase does not accept the relay's key: see RELAY_SUPABASE_KEY, or"
+                " SUPABASE_SECRET_KEY where that is not set"
+            )
         if not self.live.proven(now):
             trouble = self.live.trouble or "nothing has come through it for a while"
             found.append(f"live lane not proven: {trouble}")
