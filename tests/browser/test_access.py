@@ -146,12 +146,17 @@ async def test_a_worker_that_is_killed_stops_looking_well_and_looks_well_once_it
         async with worker(emulator, "run") as process:
             await expect(told).to_have_class(re.compile("good"))
             process.kill()
+            await process.wait()
+            # Its beats are made as old as they are after so long: nothing else tells the time.
+            silence = "update public.worker_heartbeats set seen_at = seen_at - %s * interval '1 s'"
+            db.execute(silence, (36,))
             await expect(told).to_contain_text("Worker silent", timeout=3 * SOON)
             db.execute(
                 "insert into public.events_normalized (event_type, supplier_id, timestamp)"
                 " values ('factory', 'A', now()), ('factory', 'B', now())"
             )
             await expect(told).to_contain_text("queue 2")
+            db.execute(silence, (25,))
             await expect(told).to_have_class(re.compile("bad"), timeout=3 * SOON)
             await expect(tab.locator(".top")).to_have_class(re.compile("alarm"))
             await relay_is(tab, "Live")

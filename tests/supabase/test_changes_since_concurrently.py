@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import LiteralString
-
-import pytest
 
 from tests.supabase.reader import ApartReader, Ledger, NaiveReader, Reader, randomly, truth
 from tests.supabase.servers import Database
@@ -19,13 +18,17 @@ PREPARED: LiteralString = "select 1 from pg_prepared_xacts where database = curr
 
 
 def run(
-    database: Database, kind: type[Reader], seconds: float
+    database: Database, kinds: Sequence[type[Reader]], seconds: float
 ) -> tuple[list[Ledger], Ledger, Counter[str]]:
     """Let all of them work for a time: what each reader got, what is there, what was done."""
     stop, quiet = threading.Event(), threading.Event()
     writers = [Writer(n, database.connect("service_role"), stop) for n in range(WRITERS)]
-    readers = [kind(database.connect("authenticated"), randomly(n, 3, 50)) for n in range(READERS)]
-    with ThreadPoolExecutor(WRITERS + READERS) as pool:
+    readers = [
+        kind(database.connect("authenticated"), randomly(n, 3, 50))
+        for kind in kinds
+        for n in range(READERS)
+    ]
+    with ThreadPoolExecutor(len(writers) + len(readers)) as pool:
         reading = [pool.submit(follow, reader, quiet) for reader in readers]
         writing = [pool.submit(writer.run) for writer in writers]
         try:
@@ -51,9 +54,8 @@ def follow(reader: Reader, quiet: threading.Event) -> None:
     assert reader.poll() == 0
 
 
-@pytest.mark.parametrize("kind", [Reader, ApartReader])
-def test_nothing_is_lost_repeated_or_turned_round(database: Database, kind: type[Reader]) -> None:
-    ledgers, there, done = run(database, kind, seconds=15)
+def test_nothing_is_lost_repeated_or_turned_round(database: Database) -> None:
+    ledgers, there, done = run(database, [Reader, ApartReader], seconds=15)
     for shape in ("short", "long", "savepoints", "rolled_back", "prepared", "repeatable"):
         assert done[shape] > 5, done
     assert len(there.records) > 300
@@ -67,5 +69,5 @@ def test_nothing_is_lost_repeated_or_turned_round(database: Database, kind: type
 
 def test_the_same_load_finds_a_reader_that_trusts_the_order_of_ids(database: Database) -> None:
     """Without the list of running transactions rows are lost: the test above can fail."""
-    ledgers, there, _ = run(database, NaiveReader, seconds=3)
+    ledgers, there, _ = run(database, [NaiveReader], seconds=3)
     assert all(ledger.missing(there) for ledger in ledgers)
