@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from demo.stage import DEMO_USER, mint
 from tests.demo.running import Demo, demo, wait_for
@@ -57,6 +61,14 @@ class Workspace:
         reply.raise_for_status()
 
 
+def private_jwk() -> str:
+    """A private key as `supabase gen signing-key` prints it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwk = ECAlgorithm.to_jwk(key, as_dict=True)
+    more = {"kid": str(uuid.uuid4()), "alg": "ES256", "use": "sig", "key_ops": ["sign", "verify"]}
+    return json.dumps(jwk | more)
+
+
 @pytest.fixture(scope="session")
 def workspace(
     tmp_path_factory: pytest.TempPathFactory, private_directory: Callable[[], Path]
@@ -78,6 +90,7 @@ def workspace(
     labels = ["fault", *[""] * (len(trips) - 2), "detour"]
     labelled = [f"{line},{label}" for line, label in zip(trips, labels, strict=True)]
     (directory / "my-year.csv").write_text("\n".join(labelled) + "\n")
+    (directory / "signing-key.json").write_text(private_jwk())
     try:
         with demo(data, "--no-feed") as running:
             running.wait_line("ready")
@@ -98,6 +111,7 @@ def workspace(
             )
             secret = environment["SUPABASE_JWT_SECRET"]
             environment["RELAY_TOKEN"] = mint(secret, "authenticated", DEMO_USER)
+            environment["EVENT_WRITER_TOKEN"] = mint(secret, "event_writer")
             yield Workspace(directory, environment, running)
     finally:
         shutil.rmtree(data)
