@@ -70,9 +70,13 @@ def key_trouble(key: str, now: float) -> str | None:
     end = expires_at(key)
     if end is None or end - now > SOON_SECONDS:
         return None
-    verb = "expired" if end <= now else "expires"
-    at = datetime.fromtimestamp(max(0.0, end), UTC)
-    return f"the relay's key {verb} at {at:%Y-%m-%d %H:%M} UTC: give it a new one and restart it"
+    if end <= now:
+        return f"the relay's key expired at {_minute(end)}: give it a new one and restart it"
+    return f"the relay's key expires at {_minute(end)}: give it a new one and restart it"
+
+
+def _minute(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(max(0.0, seconds), UTC):%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, kw_only=True)
