@@ -41,7 +41,6 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 TOKEN_CODES: Final = (CloseCode.UNAUTHORIZED, CloseCode.TOKEN_EXPIRED)
 TOKEN_REMEDY: Final = "set RELAY_TOKEN to the access token of a user of the project"  # noqa: S105 a text
-_TOKEN_REQUIRED: Final = '{"type":"token_required"}'  # noqa: S105 a frame
 
 PROBE_SECONDS: Final = 5.0
 # The scheme with TLS where it is without, and the other way round.
@@ -75,11 +74,11 @@ class Connection:
         self._socket = socket
         self._address = address
 
-    async def receive_text(self) -> str:
-        """Return the next frame as it was sent.
+    async def receive(self) -> Frame:
+        """Return the next frame.
 
         Raises:
-            ConnectionLost: The connection ended, or needs a token.
+            ConnectionLost: The connection ended, needs a token, or sent no frame of relay.v1.
         """
         try:
             text = await self._socket.recv(decode=True)
@@ -87,19 +86,8 @@ class Connection:
             code = exc.rcvd.code if exc.rcvd else 1006
             reason = exc.rcvd.reason if exc.rcvd else "the connection broke off"
             remedy = f"; {TOKEN_REMEDY}" if code in TOKEN_CODES else ""
-            text = f"{self._address} {ending(code, reason)}{remedy}"
-            raise ConnectionLost(text, retry=_may_come_back(code), code=code) from exc
-        if text == _TOKEN_REQUIRED:
-            raise ConnectionLost(f"{self._address} asks for a user's token; {TOKEN_REMEDY}")
-        return text
-
-    async def receive(self) -> Frame:
-        """Return the next frame.
-
-        Raises:
-            ConnectionLost: The connection ended, needs a token, or sent no frame of relay.v1.
-        """
-        text = await self.receive_text()
+            problem = f"{self._address} {ending(code, reason)}{remedy}"
+            raise ConnectionLost(problem, retry=_may_come_back(code), code=code) from exc
         try:
             frame = json.loads(text)
         except ValueError as exc:
@@ -107,6 +95,8 @@ class Connection:
             raise ConnectionLost(problem) from exc
         if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
             raise ConnectionLost(f"{self._address} sent a frame without a type: {text[:80]!r}")
+        if frame["type"] == "token_required":
+            raise ConnectionLost(f"{self._address} asks for a user's token; {TOKEN_REMEDY}")
         return frame
 
     async def greeting(self) -> Frame:
@@ -171,13 +161,9 @@ class Replica:
 
 def frame_id(frame: Frame) -> int:
     """Return the id of the row that an INSERT, UPDATE, DELETE or LEAVE is about."""
-    found: int = frame["id"] if frame["type"] == "LEAVE" else _row(frame)["id"]
+    row = frame if frame["type"] == "LEAVE" else frame["record"] or frame["old_record"]
+    found: int = row["id"]
     return found
-
-
-def _row(frame: Frame) -> Mapping[str, Any]:
-    row: Mapping[str, Any] = frame["record"] or frame["old_record"]
-    return row
 
 
 def connect(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from relay.access.origins import Allows, cors
@@ -84,7 +85,7 @@ class _Files(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or that it is as it was."""
         response = await super().get_response(path, scope)
-        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Headers(scope=scope)
         origin = headers.get("origin")
         allowed = origin is not None and self._allows(origin, headers.get("host", ""))
         response.headers.update({**_HEADERS, **cors(origin if allowed else None)})

@@ -14,7 +14,7 @@ import ssl
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal, cast
+from typing import Any, Final, cast
 
 import uvicorn
 
@@ -103,9 +103,7 @@ class Acceptor:
         self._listens = False
         self._warned_at = -WARN_SECONDS
         listener.setblocking(False)
-        listener.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # what is accepted has it too
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones have it too
         self._listen()
 
     def close(self) -> None:
@@ -183,9 +181,6 @@ class Acceptor:
         self._listen()
 
 
-Http = type[asyncio.Protocol] | Literal["httptools"]
-WebSocket = type[asyncio.Protocol] | Literal["websockets-sansio"]
-
 GRACE_SECONDS = 3
 BACKLOG = 4096
 
@@ -243,13 +238,11 @@ def server_of(
         through_asgi: Serve WebSockets through ASGI, as any other server would.
     """
     app = create_app(settings, on_failure=on_failure)
-    http, ws = _classes(app.state.sockets, settings, through_asgi=through_asgi)
     return Server(
         app.state.sockets,
         uvicorn.Config(
             app,
-            http=http,
-            ws=ws,
+            **_protocols(app.state.sockets, settings, through_asgi=through_asgi),
             ws_per_message_deflate=False,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=HEARTBEAT_SECONDS,
@@ -298,18 +291,20 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _classes(
+def _protocols(
     sockets: ConnectionRegistry, settings: Settings, *, through_asgi: bool
-) -> tuple[Http, WebSocket]:
+) -> dict[str, Any]:
     troubles = [found for each in CONNECTIONS if (found := each.trouble()) is not None]
     for trouble in troubles:
         logger.warning("%s", trouble)
     if troubles:
-        return "httptools", "websockets-sansio"
+        return {"http": "httptools", "ws": "websockets-sansio"}
     most = settings.clients.connections
     http = partial(ProtocolDetector, sockets, most, straight=not through_asgi)
-    ws = "websockets-sansio" if through_asgi else partial(WebSocketConnection, sockets)
-    return cast(Http, http), cast(WebSocket, ws)
+    return {
+        "http": http,
+        "ws": "websockets-sansio" if through_asgi else partial(WebSocketConnection, sockets),
+    }
 
 
 def _log_settings(settings: Settings, listener: socket.socket) -> None:

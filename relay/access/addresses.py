@@ -7,14 +7,7 @@ first address that is no trusted proxy is true; what stands left of it may be ma
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -72,7 +65,8 @@ class Proxies:
         if not self.trusts(peer) or self.header not in headers:
             return peer
         value, address = headers[self.header], peer
-        hops = _forwarded(value) if self.header == "forwarded" else _listed(value)
+        listed = [hop.strip() for hop in value.split(",")]
+        hops = _forwarded(listed) if self.header == "forwarded" else listed
         for hop in hops[: -MAX_HOPS - 1 : -1]:
             named = _address(hop)
             if named is None:
@@ -92,16 +86,9 @@ class Proxies:
         )
 
 
-def _forwarded(value: str) -> list[str]:
-    found = []
-    for element in value.split(","):
-        named = _FOR.search(element)
-        found.append(named.group(1).strip('"') if named else "")
-    return found
-
-
-def _listed(value: str) -> list[str]:
-    return [hop.strip() for hop in value.split(",")]
+def _forwarded(elements: Iterable[str]) -> list[str]:
+    found = map(_FOR.search, elements)
+    return ["" if named is None else named.group(1).strip('"') for named in found]
 
 
 def _address(hop: str) -> IPv4Address | IPv6Address | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from relay.access.jwks import Jwks
 from relay.access.policies import Access, NotServed, PolicyMonitor, Scoping, scope_of
@@ -63,35 +63,27 @@ class OpenGate:
         return OPEN
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TokenGate:
     """Grants a valid token the whole table or its scope, as the policies of its role allow."""
 
-    required: Final = True
+    required: ClassVar = True
 
-    def __init__(
-        self,
-        *,
-        secret: Key | None,
-        jwks: Jwks,
-        watch: PolicyMonitor,
-        rules: Rules,
-        scoping: Scoping | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self._secret: Final = () if secret is None else (secret,)
-        self._jwks: Final = jwks
-        self._watch: Final = watch
-        self._rules: Final = rules
-        self._scoping: Final = scoping
-        self._clock: Final = clock
+    secret: Key | None
+    jwks: Jwks
+    watch: PolicyMonitor
+    rules: Rules
+    scoping: Scoping | None
+    clock: Callable[[], float]
 
     def admit(self, token: str, endpoint: Endpoint) -> Grant:
         """Verify the token and return its grant; raises as `Gate.admit` says.
 
         After an UnknownKey, `look_for` may fetch the key.
         """
+        keys = self.jwks.keys if self.secret is None else (self.secret, *self.jwks.keys)
         try:
-            claims = verify(token, (*self._secret, *self._jwks.keys), self._rules, self._clock())
+            claims = verify(token, keys, self.rules, self.clock())
         except (UnknownKey, NotCurrent):
             raise
         except BadToken as exc:
@@ -105,17 +97,17 @@ class TokenGate:
             Denied: The role is not served any more.
             NotReady: Grants and policies are not known.
         """
-        if self._watch.access is None:
+        if self.watch.access is None:
             raise NotReady
         try:
             scope = scope_of(
-                self._watch.access, claims.role, endpoint, self._scoping, claims.metadata
+                self.watch.access, claims.role, endpoint, self.scoping, claims.metadata
             )
         except NotServed:
             raise Denied("the relay does not serve this role; its log says why") from None
-        if scope is None or self._scoping is None:
+        if scope is None or self.scoping is None:
             return Grant(claims)
-        return Grant(claims, (self._scoping.column, tuple(sorted(scope))))
+        return Grant(claims, (self.scoping.column, tuple(sorted(scope))))
 
     async def look_for(self, unknown: UnknownKey, place: str) -> bool:
         """Fetch the signing keys because of an unknown one, rate-limited by address block.
@@ -123,7 +115,7 @@ class TokenGate:
         Returns:
             False when they cannot be fetched now, so that the key may exist.
         """
-        return await self._jwks.look_for(unknown.key, place)
+        return await self.jwks.look_for(unknown.key, place)
 
 
 class AccessControl:

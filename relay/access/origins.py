@@ -1,12 +1,13 @@
 """Which web pages may use the relay: decided from the Origin and Host headers. Pure."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
+
+from relay.access.addresses import parse
 
 Allows = Callable[[str, str], bool]
 """Whether a page of this Origin may use the relay that was addressed by this Host."""
@@ -113,12 +114,8 @@ _UNDERSTOOD: Final = (
 
 def is_this_machine(name: str) -> bool:
     """Return whether a host name or address, without port, is a loopback one."""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    address = parse(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
 
 
 @lru_cache(maxsize=256)
