@@ -121,6 +121,7 @@ async def test_a_relay_that_is_killed_leaves_the_rows_and_brings_the_missed_ones
     async with network() as between:
         async with starting() as relay:
             between.lead_to(relay.url)
+            await tab.clock.install()
             await tab.goto(between.url)
             await sign_in(tab, user.email, user.password)
             await relay_is(tab, "Live")
@@ -130,6 +131,7 @@ async def test_a_relay_that_is_killed_leaves_the_rows_and_brings_the_missed_ones
             await expect(tab.locator("#relay")).to_contain_text("Relay lost, again in")
         await expect(tab.locator("#overview")).to_have_class(re.compile("stale"))
         await expect(tab.locator(".banner")).to_contain_text("as of the last change")
+        await tab.clock.fast_forward(21_000)  # so long after the relay's last word
         await expect(tab.locator("#worker")).to_contain_text("not known", timeout=2 * SOON)
         await row_of(tab, hot).click()  # what is here can still be read
         await expect(tab.locator("#panel .reason")).to_contain_text("56 % more kg")
