@@ -27,8 +27,9 @@ from relay.stream import encoding, io_uring
 from relay.stream.broker import Broker
 from relay.stream.counters import Counters
 from relay.stream.flusher import Flusher
-from relay.stream.group import Batch, LogLimits
 from relay.stream.hub import Hub
+from relay.stream.log import LogLimits
+from relay.stream.subscribers import Batch
 from relay.time_slices import TimeSlices
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.heartbeat import Heartbeat, Identity

@@ -18,9 +18,8 @@ from relay.errors import BadParameter
 from relay.resume.cursor import MAX_CURSOR_BYTES
 from relay.resume.initial_state import MOST_ROWS
 from relay.stream.change import ENDPOINTS, Endpoint
-from relay.stream.encoding import SUBPROTOCOL
+from relay.stream.encoding import SUBPROTOCOL, Format
 from relay.stream.filters import Filter
-from relay.stream.group import Format
 
 MAX_VALUES: Final = 50
 MAX_FIELDS: Final = MAX_VALUES + 16

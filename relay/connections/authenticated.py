@@ -20,8 +20,7 @@ from relay.connections.scheduling import Deadline, Deadlines
 from relay.connections.session import Session, Transport
 from relay.stream import encoding
 from relay.stream.change import Endpoint
-from relay.stream.encoding import framed
-from relay.stream.group import Format
+from relay.stream.encoding import Format, framed
 
 logger = logging.getLogger(__name__)
 

@@ -108,7 +108,7 @@ class ConnectionRegistry:
         self._shared.access_log.tick()
         self._shared.resumes.tick()
         for stream in self._shared.hub:
-            stream.pieces.forget()
+            stream.pieces.clear()
         for session in list(self._shared.blocked):
             session.check()
 

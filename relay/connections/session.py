@@ -27,10 +27,10 @@ from relay.resume.resume import Replay, Resumer
 from relay.resume.state_reader import InitialStates
 from relay.stream import encoding
 from relay.stream.counters import Counters
-from relay.stream.encoding import PIECE_BYTES, Piece, framed
-from relay.stream.group import Departure, Format, Group
-from relay.stream.hub import Hub, Stream
+from relay.stream.encoding import PIECE_BYTES, Format, Piece, framed
+from relay.stream.hub import Group, Hub
 from relay.stream.log import Overflow
+from relay.stream.subscribers import Departure
 from relay.upstream.state import UpstreamState
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class InitialSync:
         if found is not None:
             self._play_state(*found)
         else:
-            self._group.waiting.add(self._session)
+            self._group.stream.waiting.add(self._session)
             self._shared.states.read(self._group, self, last)
 
     def receive_state(self, state: InitialState | BaseException) -> None:
@@ -222,7 +222,7 @@ class InitialSync:
         if replay is not None:
             self._play_replay(replay)
             return
-        self._group.waiting.add(self._session)
+        self._group.stream.waiting.add(self._session)
         self._finding = asyncio.create_task(self._find(presented), name="resuming")
         self._finding.add_done_callback(self._found)
 
@@ -447,7 +447,7 @@ class Session:
             self.initial_sync = None
         self._script = None
         self._stop_keeping_up()
-        self._stream.leave(self.group, self)
+        self.group.stream.leave(self.group, self)
         self._shared.blocked.discard(self)
         seconds = self._shared.now() - self._begun_at
         endpoint = self.group.wanted.endpoint.name
@@ -483,7 +483,7 @@ class Session:
     def play(self, script: Iterator[Piece], position: int) -> None:
         """Replay the script piece by piece, then the log from `position` on."""
         self.initial_sync = None
-        self.group.waiting.discard(self)
+        self.group.stream.waiting.discard(self)
         self._script = script
         self._position = position
         self._shared.pacer.add(self)
@@ -518,10 +518,6 @@ class Session:
         """Send a frame now."""
         self._write(Piece(frame, 1))
 
-    @property
-    def _stream(self) -> Stream:
-        return self._shared.hub[self.group.wanted.endpoint]
-
     def _next(self) -> Piece | None:
         if self._script is not None:
             for piece in self._script:
@@ -536,12 +532,12 @@ class Session:
         if self._position == group.flushed:
             self._keep_up()
         else:
-            group.waiting.add(self)
+            group.stream.waiting.add(self)
         return None
 
     def _keep_up(self) -> None:
         group = self.group
-        group.waiting.discard(self)
+        group.stream.waiting.discard(self)
         if self._transport.paused:
             return  # what waits in there comes first; its turn follows
         if self not in group.caught_up:
@@ -552,7 +548,7 @@ class Session:
         left = self.group.drop(self)
         if left is not None:
             self._sent += left.sent
-        self.group.waiting.discard(self)
+        self.group.stream.waiting.discard(self)
 
     def _overflow(self) -> None:
         if self.group.format is Format.ROWS:

@@ -233,7 +233,7 @@ class Backfills:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_near(self, snapshot: Snapshot) -> bool:
-        snapshots = (feed.snapshot for feed in self._broker.feeds.values())
+        snapshots = (dedup.snapshot for dedup in self._broker.deduplicators.values())
         newest = max((each.xmax for each in snapshots if each is not None), default=None)
         return newest is not None and newest - snapshot.xmax <= NEAR_TRANSACTIONS
 
@@ -299,9 +299,9 @@ class Backfills:
             self._drop(read)
 
     async def _read(self, read: _Read, since: Snapshot) -> Backfill:
-        hub, feeds = self._broker.hub, self._broker.feeds
+        hub, deduplicators = self._broker.hub, self._broker.deduplicators
         generation, seqs = hub.generation, hub.seqs()
-        accepted = {number: feed.accepted for number, feed in feeds.items()}
+        accepted = {number: dedup.accepted for number, dedup in deduplicators.items()}
         published = {stream.endpoint.number: stream.record() for stream in hub}
         chunks: dict[int, list[Chunk]] = {number: [] for number in read.numbers}
         locked: set[int] = set()
@@ -336,7 +336,7 @@ class Backfills:
             raise Unavailable(f"changes_since went back from {since} to {upto}: not the primary?")
         for number in list(chunks):
             # Not those of which a transaction that was sent on already is not visible yet.
-            if number in locked or feeds[number].hidden_from(upto, accepted[number]):
+            if number in locked or deduplicators[number].hidden_from(upto, accepted[number]):
                 del chunks[number]
         newer = {
             number: {change.id: change.version for change in theirs.values()}

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from relay.stream.broker import Broker
@@ -26,8 +25,7 @@ class InvalidCursor(Exception):
     """The text was not signed with this key, or is no cursor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """Everything that `snapshot` shows of the endpoint's rows has been delivered.
 
     `filter` is what `bound` makes of it, `issued` the time in seconds since 1970. To the relay
@@ -79,21 +77,7 @@ class Signer:
             raise InvalidCursor from exc
 
     def _text(self, cursor: Cursor, snapshot: Snapshot) -> str:
-        body = _base64(
-            encode(
-                [
-                    _VERSION,
-                    str(snapshot),
-                    cursor.epoch,
-                    cursor.instance,
-                    cursor.beat,
-                    cursor.endpoint,
-                    cursor.filter,
-                    cursor.issued,
-                    cursor.seq,
-                ]
-            ).encode()
-        )
+        body = _base64(encode([_VERSION, str(snapshot), *cursor[1:]]).encode())
         return f"{body}.{self._signature(body)}"
 
     def _signature(self, body: str) -> str:
@@ -171,8 +155,7 @@ class CursorIssuer:
         """Return the cursor of a client that is caught up.
 
         None before the first catch-up and heartbeat."""
-        here = self._here()
-        return None if here is None else self._cursor(here, wanted)
+        return self.cursors()(wanted)
 
     def cursors(self) -> Callable[[Filter], str | None]:
         """Return a function that makes the cursor of a filter as of now, also later."""
@@ -180,11 +163,11 @@ class CursorIssuer:
         return lambda wanted: None if here is None else self._cursor(here, wanted)
 
     def _here(self) -> _Moment | None:
-        epoch, feeds = self._broker.epoch, self._broker.feeds
+        epoch, sources = self._broker.epoch, self._broker.deduplicators.items()
         if epoch is None or self._identity.beat == 0:
             return None
         return _Moment(
-            {number: feed.snapshot for number, feed in feeds.items() if feed.snapshot is not None},
+            {number: each.snapshot for number, each in sources if each.snapshot is not None},
             epoch,
             self._identity.instance,
             self._identity.beat,

@@ -20,7 +20,7 @@ from relay.resume.cursor import Cursor, CursorIssuer, Unresumable
 from relay.stream.broker import Broker
 from relay.stream.encoding import PIECE_BYTES, Piece, deflated, filtered, pieces
 from relay.stream.filters import Filter
-from relay.stream.group import Group
+from relay.stream.hub import Group
 from relay.stream.snapshot import Snapshot
 from relay.upstream.rest import Rest
 
@@ -119,7 +119,7 @@ class RenderCache:
     def _rendered(self, group: Group, missed: Backfill, chunk: Chunk, since: Snapshot) -> Pieces:
         # Most chunks are the same for everybody: `since` shows nothing that is in them.
         own = None if chunk.least_tx >= since.xmax else since
-        key = (group.wanted, group.compressed, chunk.serial, own)
+        key = (group.wanted, group.form.compressed, chunk.serial, own)
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
@@ -134,7 +134,7 @@ class RenderCache:
 
 def _joined(group: Group, events: Iterable[bytes]) -> Pieces:
     wanted = events if group.wanted.is_everything else filtered(events, group.wanted)
-    frames = map(deflated, wanted) if group.compressed else wanted
+    frames = map(deflated, wanted) if group.form.compressed else wanted
     return tuple(pieces(frames, PIECE_BYTES)) or _NOTHING
 
 
@@ -229,7 +229,7 @@ class Resumer:
             raise
 
     async def _find(self, presented: str, group: Group) -> Replay:
-        generation = group.generation
+        generation = group.stream.generation
         cursor = self._read(presented, group)
         if not await self._beats.vouch_for(cursor):
             raise Unresumable("epoch")
@@ -264,7 +264,7 @@ class Resumer:
 
     def _remembered(self, cursor: Cursor, group: Group) -> int | None:
         number = group.wanted.endpoint.number
-        newest = self._broker.feeds[number].snapshot
+        newest = self._broker.deduplicators[number].snapshot
         if newest is None or cursor.snapshot.xmax > newest.xmax:
             return None  # of a relay that is ahead, or from the future: the database knows
         mark = self._broker.histories[number].best(cursor.snapshot)
@@ -289,5 +289,5 @@ def _check(generation: int, group: Group) -> None:
     Raises:
         Unavailable: The database has another history since.
     """
-    if generation != group.generation:
+    if generation != group.stream.generation:
         raise Unavailable("the database has another history since")

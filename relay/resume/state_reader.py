@@ -27,10 +27,9 @@ from relay.stream import encoding
 from relay.stream.broker import Broker
 from relay.stream.change import Change
 from relay.stream.dedup import Deduplicator
-from relay.stream.encoding import framed
+from relay.stream.encoding import Format, framed
 from relay.stream.filters import Filter
-from relay.stream.group import Format, Group
-from relay.stream.hub import Stream
+from relay.stream.hub import Group, Stream
 from relay.stream.snapshot import Snapshot
 from relay.time_slices import TimeSlices
 from relay.upstream.rest import Rest
@@ -202,14 +201,14 @@ class InitialStates:
             last: Exactly that many of the newest rows; None for the newest and all open ones.
             fresh: It was read for this client, however much was published since.
         """
-        if not state.retained or state.generation != group.generation:
+        if not state.retained or state.generation != group.stream.generation:
             return None
         in_log = fresh and state.position >= group.log.tail
         if last is None:
             return (
                 state.all() if state.whole and (in_log or self._continues(state, group)) else None
             )
-        stream = self._broker.hub[group.wanted.endpoint]
+        stream = group.stream
         since, seq, head = stream.recent.since(state.seq), stream.seq, group.log.head
         if since is None and in_log:
             since, seq, head = {}, state.seq, state.position
@@ -261,7 +260,7 @@ class InitialStates:
     def _continues(self, state: InitialState, group: Group) -> bool:
         # Without too much to be read again.
         return (
-            state.generation == group.generation
+            state.generation == group.stream.generation
             and state.position >= group.log.tail
             and group.log.head - state.position <= MOST_FRAMES_SINCE
             and group.log.bytes_behind(state.position) <= self._max_bytes_since
@@ -352,7 +351,7 @@ class InitialStates:
         Several reads are not answered if there are more rows than one read brings.
         """
         number = wanted.endpoint.number
-        feed, stream = self._broker.feeds[number], self._broker.hub[wanted.endpoint]
+        dedup, stream = self._broker.deduplicators[number], self._broker.hub[wanted.endpoint]
         if not self._broker.begun:
             raise Unavailable("the first catch-up has not completed")
         if number in self._broker.busy:
@@ -360,10 +359,10 @@ class InitialStates:
         generation = stream.generation
         # The database may not show yet what was published, and may show or not what is published
         # from now on: both are merged into what it brings.
-        before, unkept = feed.unshown(), feed.unkept
+        before, unkept = dedup.unshown(), dedup.unkept
         published = stream.record()
         try:
-            if unkept is not None and not unkept.shown_by(await self._snapshot(feed)):
+            if unkept is not None and not unkept.shown_by(await self._snapshot(dedup)):
                 raise Unavailable("transactions that were sent on already are not visible yet")
             rows, more = await self._rest.newest(wanted, MOST_ROWS)
             await self._take(rows, stream, generation)
@@ -418,8 +417,8 @@ class InitialStates:
         await self._slices.collect(taking())
         _check(stream, generation)
 
-    async def _snapshot(self, feed: Deduplicator) -> Snapshot:
-        page = await self._rest.changes_since(feed.reached, epoch=self._broker.epoch, page=1)
+    async def _snapshot(self, dedup: Deduplicator) -> Snapshot:
+        page = await self._rest.changes_since(dedup.reached, epoch=self._broker.epoch, page=1)
         if page.reset is not None:
             raise Unavailable("the database has another history since")
         return page.snapshot

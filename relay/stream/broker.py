@@ -99,7 +99,7 @@ class Broker:
 
     Attributes:
         hub: Where changes are published.
-        feeds: Deduplicator by endpoint number.
+        deduplicators: Deduplicator by endpoint number.
         histories: Snapshots to resume from, by endpoint number.
         unconfirmed: What the live lane alone has brought.
         busy: Numbers of endpoints whose tables are locked.
@@ -115,7 +115,7 @@ class Broker:
         self._observe = observe
         self.hub: Final = hub
         self._first_seqs = hub.seqs()
-        self.feeds: Final = {number: Deduplicator() for number in self._first_seqs}
+        self.deduplicators: Final = {number: Deduplicator() for number in self._first_seqs}
         self.histories: Final = {number: SnapshotHistory() for number in self._first_seqs}
         self.unconfirmed: Final = Unconfirmed()
         self.busy: frozenset[int] = frozenset()
@@ -131,7 +131,7 @@ class Broker:
     def take(self, changes: Iterable[Change], source: Source = Source.READ) -> list[Change]:
         """Publish the changes that are new, in their order, and return them."""
         offered = list(changes)
-        new = [change for change in offered if self._accept(change)]
+        new = [each for each in offered if self.deduplicators[each.endpoint.number].accept(each)]
         if source is Source.LIVE:
             self.unconfirmed.lived(new)
         else:
@@ -145,15 +145,15 @@ class Broker:
     def begin(self, epoch: str, snapshot: Snapshot, seqs: Seqs) -> None:
         """Start at a snapshot of an epoch, requested at `seqs`; resets clients of another one."""
         if self.begun:
-            for number in self.feeds:
-                self.feeds[number].forget()
+            for number in self.deduplicators:
+                self.deduplicators[number].forget()
                 self.histories[number].forget()
             for stream in self.hub:
                 stream.start_anew()
         self.unconfirmed.forget()
         self.epoch = epoch
         self.busy = frozenset()
-        for number in self.feeds:
+        for number in self.deduplicators:
             self.complete(number, snapshot, seqs)
 
     def complete(self, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
@@ -167,17 +167,14 @@ class Broker:
         Raises:
             ValueError: The snapshot is older than the last one in some respect.
         """
-        feed, seq = self.feeds[number], seqs[number]
-        feed.complete(snapshot)
-        if not feed.hidden_from(snapshot, seq - self._first_seqs[number]):
+        dedup, seq = self.deduplicators[number], seqs[number]
+        dedup.complete(snapshot)
+        if not dedup.hidden_from(snapshot, seq - self._first_seqs[number]):
             self.histories[number].remember(snapshot, seq)
 
     def correct(self, number: int) -> None:
         """Reset an endpoint and its clients: something that was sent is not in the database."""
         self.unconfirmed.forget(number)
-        self.feeds[number].forget_sent()
+        self.deduplicators[number].forget_sent()
         self.histories[number].forget()
         self.hub.by_number(number).start_anew()
-
-    def _accept(self, change: Change) -> bool:
-        return self.feeds[change.endpoint.number].accept(change)

@@ -13,7 +13,6 @@ accepted since the last catch-up may be missing from a read, and is kept to be m
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -23,7 +22,6 @@ from relay.stream.snapshot import Snapshot
 
 MOST_SENT: Final = 100_000
 MOST_UNSHOWN_BYTES: Final = 10 * 1024 * 1024
-
 
 # Version, transaction, its number among all accepted. A plain tuple: the garbage collector lets go
 # of those, and hundreds of thousands of anything else would make it stop everything for long.
@@ -50,6 +48,12 @@ class Deduplicator:
     Args:
         most_sent: Rows to remember.
         most_unshown_bytes: Roughly, bytes of changes to keep for merging into reads.
+
+    Attributes:
+        reached: The snapshot read so far, also by a catch-up that did not complete.
+        unkept: Transactions of changes that no catch-up has shown and `unshown` lacks, since they
+            were too many; a read has to show them by itself. None when it lacks nothing.
+        accepted: How many changes were accepted so far.
     """
 
     def __init__(
@@ -61,26 +65,15 @@ class Deduplicator:
         self._forgotten: Transactions | None = None  # of what had to leave _sent
         self._unshown = OrderedDict[int, Change]()  # in the same order
         self._unshown_bytes = 0
-        self._unkept: Transactions | None = None  # of what had to leave _unshown
+        self.unkept: Transactions | None = None  # of what had to leave _unshown
         self._snapshot: Snapshot | None = None
-        self._reached: Snapshot | None = None  # also by pages of a catch-up that is under way
+        self.reached: Snapshot | None = None
         self.accepted = 0
 
     @property
     def snapshot(self) -> Snapshot | None:
         """The snapshot of the last completed catch-up; None before the first."""
         return self._snapshot
-
-    @property
-    def reached(self) -> Snapshot | None:
-        """The snapshot read so far, also by a catch-up that did not complete."""
-        return self._reached
-
-    @property
-    def unkept(self) -> Transactions | None:
-        """The transactions of changes that no catch-up has shown and `unshown` lacks, since they
-        were too many; a read has to show them by itself. None when it lacks nothing."""
-        return self._unkept
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -90,7 +83,7 @@ class Deduplicator:
         key = change.id
         sent = self._sent.get(key)
         if sent is None:
-            if self._reached is not None and self._reached.shows(change.tx):
+            if self.reached is not None and self.reached.shows(change.tx):
                 return False
         elif change.version <= sent[0]:
             return False
@@ -117,15 +110,15 @@ class Deduplicator:
 
     def cover(self, snapshot: Snapshot) -> None:
         """Note that all pages of a catch-up have brought everything that `snapshot` shows."""
-        self._reached = snapshot
+        self.reached = snapshot
         for key in [key for key, (_, tx, _) in self._sent.items() if snapshot.shows(tx)]:
             del self._sent[key]
         for key in [key for key, change in self._unshown.items() if snapshot.shows(change.tx)]:
             self._unshown_bytes -= self._unshown.pop(key).size()
         if self._forgotten is not None and self._forgotten.shown_by(snapshot):
             self._forgotten = None
-        if self._unkept is not None and self._unkept.shown_by(snapshot):
-            self._unkept = None
+        if self.unkept is not None and self.unkept.shown_by(snapshot):
+            self.unkept = None
 
     def reach(self, snapshot: Snapshot) -> None:
         """Note that a page of a catch-up has brought what `snapshot` shows.
@@ -133,14 +126,15 @@ class Deduplicator:
         Entries are kept: a version that it shows may be newer than one that it does not, whose
         transaction began later.
         """
-        if self._reached is None or snapshot.covers(self._reached):
-            self._reached = snapshot
+        if self.reached is None or snapshot.covers(self.reached):
+            self.reached = snapshot
 
     def hidden_from(self, snapshot: Snapshot, accepted: int) -> bool:
         """Return whether the later snapshot may not show one of the first `accepted` changes."""
         if self._forgotten is not None and not self._forgotten.shown_by(snapshot):
             return True
-        return any(not snapshot.shows(tx) for _, tx, _ in self._first(accepted))
+        sent_then = takewhile(lambda entry: entry[2] <= accepted, self._sent.values())
+        return any(not snapshot.shows(tx) for _, tx, _ in sent_then)
 
     def unshown(self) -> dict[int, Change]:
         """Return by id the newest sent changes that a read beginning now may not show.
@@ -152,18 +146,14 @@ class Deduplicator:
     def forget(self) -> None:
         """Drop everything: the database has another epoch."""
         self.forget_sent()
-        self._snapshot = self._reached = None
+        self._snapshot = self.reached = None
 
     def forget_sent(self) -> None:
         """Drop what was sent, which was wrong; what catch-up has reached stays."""
         self._sent.clear()
         self._unshown.clear()
         self._unshown_bytes = 0
-        self._forgotten = self._unkept = None
-
-    def _first(self, accepted: int) -> Iterator[_Sent]:
-        # They are in the order of sending.
-        return takewhile(lambda entry: entry[2] <= accepted, self._sent.values())
+        self._forgotten = self.unkept = None
 
     def _keep(self, key: int, change: Change) -> None:
         older = self._unshown.pop(key, None)
@@ -174,7 +164,7 @@ class Deduplicator:
         while self._unshown_bytes > self._most_unshown_bytes:
             _, first = self._unshown.popitem(last=False)
             self._unshown_bytes -= first.size()
-            self._unkept = _extended(self._unkept, first.tx)
+            self.unkept = _extended(self.unkept, first.tx)
 
 
 def _extended(known: Transactions | None, tx: int) -> Transactions:

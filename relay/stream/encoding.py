@@ -9,6 +9,7 @@ itself becomes two thirds. A window of 4 KB makes both as small as one of 32 KB 
 twentieth, and is the one that all clients accept.
 """
 
+import enum
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +19,6 @@ from relay.stream.change import Change, encode
 from relay.stream.filters import Filter
 
 PIECE_BYTES: Final = 64 * 1024
-
-
 _TEXT: Final = 0x81  # the only frame of its message
 _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
@@ -79,11 +78,6 @@ def _bounds(frames: bytes) -> Iterator[tuple[int, int, int]]:
             size = int.from_bytes(frames[start + 2 : begin], "big")
         yield start, begin, begin + size
         start = begin + size
-
-
-def text(frame: bytes) -> str:
-    """The message in a single frame."""
-    return next(texts(frame))
 
 
 def pieces(frames: Iterable[bytes], most_bytes: int) -> Iterator[Piece]:
@@ -147,6 +141,20 @@ PONG: Final = encode({"type": "pong"})
 TOKEN_REQUIRED: Final = encode({"type": "token_required"})
 
 
+class Format(enum.Enum):
+    """Message format of a subscription."""
+
+    ROWS = "rows"
+    EVENTS = SUBPROTOCOL
+
+
+class FrameFormat(NamedTuple):
+    """Message format, and whether frames are compressed."""
+
+    format: Format
+    compressed: bool
+
+
 def row(change: Change) -> str:
     """A change in the rows format: the row without stamps, or its id and `deleted`."""
     if change.record is None:
@@ -196,7 +204,7 @@ def row_of(event: bytes) -> bytes:
 def leave_of(event: bytes) -> bytes:
     """What a client gets instead of this event whose filter the row does not match any more; both
     framed."""
-    return _leaving(json.loads(text(event)))
+    return _leaving(json.loads(payload_of(event)))
 
 
 def leave(table: str, row_id: int, version: int, seq: int) -> str:
@@ -213,22 +221,33 @@ def may_have_left(version: int) -> bool:
 def filtered(events: Iterable[bytes], wanted: Filter) -> Iterator[bytes]:
     """Convert events of all rows to what a client with that filter gets; both framed."""
     for frame in events:
-        message = json.loads(text(frame))
+        message = json.loads(payload_of(frame))
         if message["record"] is None or wanted.matches(message["record"]):
             yield frame
         elif may_have_left(message["version"]):
             yield _leaving(message)
 
 
+def formed(event: bytes, form: FrameFormat, *, leaves: bool = False) -> bytes:
+    """The event in that form, or what a client gets instead when the row leaves its filter."""
+    frame = event
+    if leaves:
+        frame = leave_of(event)
+    elif form.format is Format.ROWS:
+        frame = row_of(event)
+    return deflated(frame) if form.compressed else frame
+
+
+def joined(found: Iterable[bytes]) -> Piece:
+    """The frames in one piece."""
+    frames = [frame for frame in found if frame]
+    return Piece(b"".join(frames), len(frames))
+
+
 def hello(endpoint: str, *, resumed: bool, reason: str | None) -> str:
     """The first message of each connection."""
-    return _message(
-        "hello",
-        endpoint=endpoint,
-        resumed=resumed,
-        reason=reason,
-        heartbeat_seconds=HEARTBEAT_SECONDS,
-    )
+    members = {"endpoint": endpoint, "resumed": resumed, "reason": reason}
+    return _message("hello", **members, heartbeat_seconds=HEARTBEAT_SECONDS)
 
 
 def synced(cursor: str | None, *, complete: bool) -> str:
@@ -267,5 +286,4 @@ def _leaving(event: Mapping[str, Any]) -> bytes:
 
 
 def _message(kind: str, **members: Any) -> str:
-    message: Mapping[str, Any] = {"type": kind, **members}
-    return encode(message)
+    return encode({"type": kind, **members})

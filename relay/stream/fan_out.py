@@ -7,11 +7,11 @@ one class, and of those that let few pass most are in the class that gets nothin
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from relay.stream.encoding import Piece
+from relay.stream.encoding import Format, FrameFormat, Piece, formed, joined
 from relay.stream.filters import Index, union
-from relay.stream.group import Format, FrameFormat, formed, joined
 from relay.stream.log import ANNOUNCEMENT, CURSOR_MARK, UNKNOWN, Routing
 
 MOST_WORK: Final = 20_000  # classes looked at and parts copied in a round: some milliseconds
@@ -25,6 +25,7 @@ class Wanted(NamedTuple):
     leave: int
 
 
+@dataclass(slots=True, eq=False)
 class Share:
     """An equivalence class of groups: all of them get the same frames of the round.
 
@@ -34,12 +35,9 @@ class Share:
         parts: Per frame twice its number, plus 1 where LEAVE is sent instead of the change.
     """
 
-    __slots__ = ("form", "groups", "parts")
-
-    def __init__(self, form: FrameFormat, groups: int, parts: list[int]) -> None:
-        self.form = form
-        self.groups = groups
-        self.parts = parts
+    form: FrameFormat
+    groups: int
+    parts: list[int]
 
 
 class Round:

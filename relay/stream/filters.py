@@ -59,9 +59,13 @@ class Columns:
         """Return the row's values in them."""
         return tuple(_text(record.get(name)) for name in self._names)
 
-    def demands(self, wanted: Filter) -> list[tuple[int, frozenset[str]]]:
+    def demands(self, wanted: Filter) -> dict[int, frozenset[str]]:
         """The filter's allowed values by place in `values`."""
-        return [(self._names.index(name), frozenset(allowed)) for name, allowed in wanted.columns()]
+        found: dict[int, frozenset[str]] = {}
+        for name, allowed in wanted.columns():  # a parameter and the scope may be of one column
+            place = self._names.index(name)
+            found[place] = found.get(place, frozenset(allowed)) & frozenset(allowed)
+        return found
 
 
 class Index:
@@ -84,7 +88,7 @@ class Index:
             self._unused.append(self._count)
             self._count += 1
         number = self._unused.pop()
-        bit, demands = 1 << number, self._demands(wanted)
+        bit, demands = 1 << number, self._columns.demands(wanted)
         for place, allowing in enumerate(self._allowing):
             if place not in demands:
                 self._indifferent[place] |= bit
@@ -94,7 +98,7 @@ class Index:
 
     def discard(self, wanted: Filter, number: int) -> None:
         """Remove a filter; its number may be reused."""
-        bit, demands = 1 << number, self._demands(wanted)
+        bit, demands = 1 << number, self._columns.demands(wanted)
         for place, allowing in enumerate(self._allowing):
             self._indifferent[place] &= ~bit
             for value in demands.get(place, ()):
@@ -110,13 +114,6 @@ class Index:
             values, self._allowing, self._indifferent, strict=True
         ):
             found &= allowing.get(value, 0) | indifferent
-        return found
-
-    def _demands(self, wanted: Filter) -> dict[int, frozenset[str]]:
-        # A parameter and the scope may be about the same column.
-        found: dict[int, frozenset[str]] = {}
-        for place, allowed in self._columns.demands(wanted):
-            found[place] = found.get(place, allowed) & allowed
         return found
 
 

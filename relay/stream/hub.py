@@ -1,83 +1,37 @@
 """The hub: publishes the changes of each endpoint into a log and sends it to its groups."""
 
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from relay.stream import encoding
 from relay.stream.change import ENDPOINTS, Change, Endpoint
-from relay.stream.encoding import Piece, framed
+from relay.stream.encoding import Format, FrameFormat, Piece, formed, framed, joined
 from relay.stream.fan_out import Round
 from relay.stream.filters import Columns, Filter, Index, Values, numbers, union
-from relay.stream.group import (
-    FEWEST_BATCHED,
-    Batch,
-    Format,
-    FrameFormat,
-    Group,
-    LogLimits,
-    Pieces,
-    Subscriber,
-)
 from relay.stream.log import (
     ANNOUNCEMENT,
     CURSOR_MARK,
     DELETION,
     UNKNOWN,
     Budget,
+    KnownVersions,
     Log,
+    LogLimits,
     Overflow,
+    RecentChanges,
     Routing,
 )
 from relay.stream.snapshot import Seqs
+from relay.stream.subscribers import (
+    FEWEST_BATCHED,
+    Batch,
+    CaughtUpSubscribers,
+    Departure,
+    Subscriber,
+    Write,
+)
 
-MOST_RECENT_CHANGES: Final = 1000
-MOST_RECENT_BYTES: Final = 4 * 1024 * 1024
-
-
-class RecentChanges:
-    """The last changes of an endpoint, to bring a recent read up to date.
-
-    Args:
-        seq: Sequence number before the first change.
-        most: Changes to keep.
-        most_bytes: Roughly, bytes to keep.
-    """
-
-    def __init__(
-        self, seq: int, most: int = MOST_RECENT_CHANGES, most_bytes: int = MOST_RECENT_BYTES
-    ) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._changes: deque[Change] = deque()
-        self._bytes = 0
-        self._seq = seq  # of the newest
-
-    def append(self, change: Change) -> None:
-        """The change with the next seq."""
-        self._changes.append(change)
-        self._bytes += change.size()
-        self._seq += 1
-        while len(self._changes) > self._most or self._bytes > self._most_bytes:
-            self._bytes -= self._changes.popleft().size()
-
-    def since(self, seq: int) -> dict[int, Change] | None:
-        """Return the newest change of each id after `seq`; None if some were dropped."""
-        count = self._seq - seq
-        if not 0 <= count <= len(self._changes):
-            return None
-        found: dict[int, Change] = {}
-        for _, change in zip(range(count), reversed(self._changes), strict=False):
-            found.setdefault(change.id, change)
-        return found
-
-    def forget(self) -> None:
-        """Drop everything: the history is another one."""
-        self._changes.clear()
-        self._bytes = 0
-
-
-MOST_KNOWN: Final = 5_000  # rows whose newest version is known, to tell whom they leave
+MOST_PIECES: Final = 8
 MOST_ABOUTS: Final = 1_000
 MOST_BYTES: Final = 256 * 1024  # of a round
 
@@ -93,25 +47,131 @@ class Sent(NamedTuple):
     clients: int
 
 
-class KnownVersions:
-    """Filter values of the newest versions: LEAVE goes only to clients that may hold the row."""
+class Group:
+    """Subscribers that get the same frames: of one endpoint, format, filter and compression.
 
-    def __init__(self) -> None:
-        self._newest = OrderedDict[int, tuple[int, Values | None]]()
+    A group holds no frames: what it gets is picked from the log of its endpoint. Those that are
+    caught up have had everything up to `flushed`, which was `sent` frames since the start; the
+    others read by themselves, but never beyond it. `number` identifies its filter in the index.
+    """
 
-    def before(self, change: Change, now: Values | None) -> Values | None:
-        """Return the values of the version before this change, and note this one."""
-        version, values = self._newest.pop(change.id, (0, None))
-        self._newest[change.id] = change.version, now
-        if len(self._newest) > MOST_KNOWN:
-            self._newest.popitem(last=False)
-        if change.version > 1 and version != change.version - 1:
-            return UNKNOWN  # a client may hold any version that was not published here
-        return values
+    def __init__(self, stream: "Stream", form: FrameFormat, wanted: Filter, number: int) -> None:
+        self.stream: Final = stream
+        self.log: Final = stream.log
+        self.form: Final = form
+        self.format: Final = form.format
+        self.wanted: Final = wanted
+        self.number: Final = number
+        self.members: Final[set[Subscriber]] = set()
+        self.caught_up: Final = CaughtUpSubscribers[Subscriber](stream.batch)
+        self.sent = 0
+        self.due = False
+        self._demands: Final = stream.columns.demands(wanted)
+        self._piece: Piece | None = None
+        self._falling: list[Subscriber] | None = None
 
-    def forget(self) -> None:
-        """Drop everything."""
-        self._newest.clear()
+    @property
+    def flushed(self) -> int:
+        """Position up to which its caught-up subscribers have had everything."""
+        return self.stream.flushed if self.due else self.stream.sending_to
+
+    def keep(self, member: Subscriber, write: Write, descriptor: int | None) -> None:
+        """Add a subscriber that is caught up: it has had everything up to `flushed`."""
+        if not self.caught_up:
+            self.caught_up.add(member, write, descriptor)
+            self.stream.caught_up_changed(self)
+        else:
+            self.caught_up.add(member, write, descriptor)
+
+    def drop(self, member: Subscriber) -> Departure | None:
+        """Remove a subscriber from the caught-up ones; None if it was none."""
+        if member not in self.caught_up:
+            return None
+        at, sent = self.flushed, self.sent
+        if self.caught_up.discard(member) and self._piece is not None:
+            at, sent = self.stream.sending_to, sent + self._piece.frames
+        if not self.caught_up:
+            self.stream.caught_up_changed(self)
+        return Departure(at, sent)
+
+    def fall_behind(self, member: Subscriber) -> None:
+        """Backpressure: the subscriber reads by itself, since its socket is full."""
+        if self._falling is not None:
+            self._falling.append(member)
+        elif (left := self.drop(member)) is not None:
+            member.fell_behind(left)
+
+    def send(self, piece: Piece, most: int) -> int:
+        """Send the piece that is `due` to up to `most` subscribers that have not had it.
+
+        Returns:
+            The number of subscribers sent to; once all have had it, nothing is due.
+        """
+        self._piece = piece
+        falling = self._falling = []
+        try:
+            clients = self.caught_up.send(piece.data, most) if piece.frames else 0
+        finally:
+            self._falling = None
+        for member in falling:
+            self.fall_behind(member)
+        if not piece.frames or self.caught_up.all_served:
+            self.sent_all(piece)
+        return clients
+
+    def sent_elsewhere(self, piece: Piece) -> list[Subscriber]:
+        """Return the subscribers, ordered as `few_sockets`, that the caller sends the piece to.
+
+        `sent_all` has to follow.
+        """
+        self._piece = piece
+        return self.caught_up.served_elsewhere()
+
+    def sent_all(self, piece: Piece) -> None:
+        """Note that all subscribers have had the piece that was due."""
+        self.caught_up.end()
+        self._piece, self.due = None, False
+        self.sent += piece.frames
+
+    def read(
+        self, position: int, stop: int, most_bytes: int, *, changes_only: bool = False
+    ) -> tuple[Piece, int]:
+        """Return what subscribers get of the log from `position` on, and the position after it.
+
+        The piece may be empty. It covers the log up to `stop` at most, and `most_bytes` of it
+        unless a single frame is larger. Equal reads return the same object.
+
+        Raises:
+            Overflow: Some of it has left the log.
+        """
+        end = self.log.piece_end(position, stop, most_bytes)
+        pieces, key = self.stream.pieces, (self, position, end, changes_only)
+        piece = pieces.get(key)
+        if piece is None:
+            piece = joined(self._picked(position, end, changes_only=changes_only))
+            if len(pieces) >= MOST_PIECES:
+                pieces.clear()
+            pieces[key] = piece
+        return piece, end
+
+    def _passes(self, values: Values) -> bool:
+        return all(values[place] in allowed for place, allowed in self._demands.items())
+
+    def _picked(self, position: int, end: int, *, changes_only: bool) -> Iterator[bytes]:
+        events = self.format is Format.EVENTS
+        for at, (frame, about) in enumerate(self.log.entries(position, end), position):
+            if about is ANNOUNCEMENT or about is CURSOR_MARK:
+                if events and not changes_only:
+                    yield (
+                        frame if about is ANNOUNCEMENT else self.stream.cursor_at(at, self.wanted)
+                    )
+            elif about.now is None or self._passes(about.now):
+                yield formed(frame, self.form)
+            elif events and self._may_have_had(about.before):
+                yield formed(frame, self.form, leaves=True)
+
+    def _may_have_had(self, before: Values | None) -> bool:
+        return before is UNKNOWN or (before is not None and self._passes(before))
 
 
 class Stream:
@@ -142,14 +202,14 @@ class Stream:
         self.log: Final = Log(
             budget or Budget(limits.max_bytes), max_frames=limits.max_frames, seq=seq
         )
-        self.pieces: Final = Pieces()
+        self.pieces: Final[dict[object, Piece]] = {}  # read lately, by several clients
         self.waiting: Final[set[Subscriber]] = set()
         self.generation = 0
         self.flushed = self.sending_to = 0
         self.newest: Change | None = None
         self.newest_end = 0
         self._changed = changed
-        self._batch = batch
+        self.batch: Final = batch
         self._groups: dict[tuple[FrameFormat, Filter], Group] = {}
         self._numbered: dict[int, Group] = {}
         self._caught_up: dict[FrameFormat, int] = {}
@@ -183,7 +243,7 @@ class Stream:
         form = FrameFormat(format, compressed)
         group = self._groups.get((form, wanted))
         if group is None:
-            group = Group(self, form, wanted, self._index.add(wanted), self._batch)
+            group = Group(self, form, wanted, self._index.add(wanted))
             self._groups[form, wanted] = self._numbered[group.number] = group
             self._picky += _may_lose_rows(group)
         group.members.add(member)
@@ -281,7 +341,7 @@ class Stream:
         Returns:
             The number of clients sent to; 0 if it is not worth it.
         """
-        if len(self._sending) < FEWEST_BATCHED or (batch := self._batch()) is None:
+        if len(self._sending) < FEWEST_BATCHED or (batch := self.batch()) is None:
             return 0
         clients: list[tuple[Group, Subscriber]] = []
         groups: list[Group] = []

@@ -5,6 +5,7 @@ of which that does not hold must not be remembered. So what the snapshot does no
 the log after where it was THEN; where it is when the answer was processed would be too far.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
@@ -48,13 +49,10 @@ class Snapshot:
         Reads are ordered by transaction.
         """
         if tx <= self.xmax:
-            return self._without({each for each in self.running if each < tx} - upto.running)
+            running = frozenset(each for each in self.running if each >= tx or each in upto.running)
+            return Snapshot(min(running, default=self.xmax), self.xmax, running)
         running = frozenset(each for each in upto.running if each < tx)
         return Snapshot(min(running, default=tx), tx, running)
-
-    def _without(self, finished: set[int] | frozenset[int]) -> "Snapshot":
-        running = self.running - finished
-        return Snapshot(min(running, default=self.xmax), self.xmax, running)
 
     def narrowed(self, most_running: int) -> "Snapshot":
         """Return a snapshot with at most that many running transactions, which shows less.
@@ -110,14 +108,11 @@ class SnapshotHistory:
 
     def best(self, snapshot: Snapshot) -> Mark | None:
         """Return the newest mark that `snapshot` covers; None if there is none."""
-        low, high = 0, len(self._marks)
-        while low < high:  # who covers a mark covers all before it
-            middle = (low + high) // 2
-            if snapshot.covers(self._marks[middle].snapshot):
-                low = middle + 1
-            else:
-                high = middle
-        return self._marks[low - 1] if low else None
+        # A snapshot that covers a mark covers all marks before it.
+        covered = bisect_left(
+            self._marks, True, key=lambda mark: not snapshot.covers(mark.snapshot)
+        )
+        return self._marks[covered - 1] if covered else None
 
     def forget(self) -> None:
         """Drop everything: the epoch is another one."""

@@ -130,7 +130,7 @@ class CatchUp:
     async def _read_all(self, seqs: Seqs) -> None:
         # Tables that were locked are behind the others, and may be still.
         behind = sorted(self._broker.busy)
-        together = sorted(self._broker.feeds.keys() - self._broker.busy)
+        together = sorted(self._broker.deduplicators.keys() - self._broker.busy)
         locked: set[int] = set()
         for numbers in filter(None, (together, *([number] for number in behind))):
             if not await self._read(numbers, seqs, locked):
@@ -143,8 +143,8 @@ class CatchUp:
         Returns:
             False if the database has another history.
         """
-        feeds = {number: self._broker.feeds[number] for number in numbers}
-        since = common(feed.reached for feed in feeds.values() if feed.reached is not None)
+        reading = {number: self._broker.deduplicators[number] for number in numbers}
+        since = common(dedup.reached for dedup in reading.values() if dedup.reached is not None)
         debtor = self._upstream.debtor(numbers)
         upto: Snapshot | None = None
         after, more, pages = (0, 0, 0), True, 0
@@ -156,33 +156,33 @@ class CatchUp:
                 upto=upto,
                 after=after,
                 page=SMALL_PAGE if pages <= SMALL_PAGES else PAGE,
-                tables=feeds,
+                tables=reading,
             )
             if page.reset is not None:
                 self._start_anew(page, seqs, page.reset)
                 return False
             upto, after, more = page.snapshot, page.after, page.more
-            for number in page.busy & feeds.keys():
-                del feeds[number]
+            for number in page.busy & reading.keys():
+                del reading[number]
                 locked.add(number)
-            for feed in feeds.values():
-                if feed.reached is not None and not upto.covers(feed.reached):
-                    text = f"changes_since went back from {feed.reached} to {upto}: the primary?"
+            for dedup in reading.values():
+                if dedup.reached is not None and not upto.covers(dedup.reached):
+                    text = f"changes_since went back from {dedup.reached} to {upto}: the primary?"
                     raise Unavailable(text)
-            if not feeds:
+            if not reading:
                 return True
             if more:
                 self._upstream.catch_up.read(len(page.changes), self._now())
             await self._take(page.changes, debtor)
-            for feed in feeds.values():
-                feed.reach(since.reached(upto, after[0]))
+            for dedup in reading.values():
+                dedup.reach(since.reached(upto, after[0]))
         if upto is None:
             return True
-        for feed in feeds.values():
-            feed.cover(upto)
+        for dedup in reading.values():
+            dedup.cover(upto)
         if self._worth_a_beat():
             if await self._heartbeat.vouch():
-                for number in feeds:
+                for number in reading:
                     self._broker.complete(number, upto, seqs)
                 self._note_completed()
             elif self._heartbeat.went_back:
@@ -192,7 +192,7 @@ class CatchUp:
 
     async def _check_live(self) -> None:
         """Verify versions that the live lane alone has brought, and correct forged ones."""
-        snapshots = {number: feed.reached for number, feed in self._broker.feeds.items()}
+        snapshots = {number: dedup.reached for number, dedup in self._broker.deduplicators.items()}
         by_endpoint: dict[int, list[Suspect]] = {}
         for suspect in self._broker.unconfirmed.suspects(snapshots):
             by_endpoint.setdefault(suspect.endpoint, []).append(suspect)
@@ -226,7 +226,7 @@ class CatchUp:
         self._broker.busy = frozenset(locked)
 
     def _snapshots(self) -> dict[int, Snapshot | None]:
-        return {number: feed.snapshot for number, feed in self._broker.feeds.items()}
+        return {number: dedup.snapshot for number, dedup in self._broker.deduplicators.items()}
 
     def _worth_a_beat(self) -> bool:
         moved = self._broker.hub.seqs() != self._completed_seqs

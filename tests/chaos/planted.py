@@ -26,7 +26,7 @@ from relay.stream.broker import Broker
 from relay.stream.change import BY_NAME, Change, Incomplete, from_live, from_row
 from relay.stream.dedup import Deduplicator
 from relay.stream.encoding import Piece
-from relay.stream.hub import KnownVersions
+from relay.stream.log import KnownVersions
 from relay.stream.snapshot import Seqs, Snapshot
 
 SMALL_PAGE = 10
@@ -38,8 +38,8 @@ def sends_everything_on(patch: Patch) -> None:
     """Whatever a source brings, whether another one has brought it or something newer."""
     accept = Deduplicator.accept
 
-    def accepted(feed: Deduplicator, change: Change) -> bool:
-        accept(feed, change)
+    def accepted(dedup: Deduplicator, change: Change) -> bool:
+        accept(dedup, change)
         return True
 
     patch(Deduplicator, "accept", accepted)
@@ -49,10 +49,10 @@ def forgets_deletions(patch: Patch) -> None:
     """As if a row that is deleted had never been sent."""
     accept = Deduplicator.accept
 
-    def accepted(feed: Deduplicator, change: Change) -> bool:
-        new = accept(feed, change)
+    def accepted(dedup: Deduplicator, change: Change) -> bool:
+        new = accept(dedup, change)
         if new and change.record is None:
-            del feed._sent[change.id]
+            del dedup._sent[change.id]
         return new
 
     patch(Deduplicator, "accept", accepted)
@@ -63,19 +63,19 @@ def takes_deletions_as_final(patch: Patch) -> None:
     accept = Deduplicator.accept
     deleted = WeakKeyDictionary[Deduplicator, set[int]]()
 
-    def accepted(feed: Deduplicator, change: Change) -> bool:
-        gone = deleted.setdefault(feed, set())
+    def accepted(dedup: Deduplicator, change: Change) -> bool:
+        gone = deleted.setdefault(dedup, set())
         if change.record is not None:
-            return change.id not in gone and accept(feed, change)
+            return change.id not in gone and accept(dedup, change)
         gone.add(change.id)
-        return accept(feed, change)
+        return accept(dedup, change)
 
     patch(Deduplicator, "accept", accepted)
 
 
 def takes_reads_as_complete(patch: Patch) -> None:
     """Who is new gets what the database shows, without what Realtime has brought before that."""
-    patch(Deduplicator, "unshown", lambda feed: {})
+    patch(Deduplicator, "unshown", lambda dedup: {})
 
 
 def takes_cursors_from_live_rows(patch: Patch) -> None:
@@ -84,12 +84,12 @@ def takes_cursors_from_live_rows(patch: Patch) -> None:
     snapshot: Callable[[Deduplicator], Snapshot | None] = vars(Deduplicator)["snapshot"].fget
     newest = WeakKeyDictionary[Deduplicator, int]()
 
-    def accepted(feed: Deduplicator, change: Change) -> bool:
-        newest[feed] = max(change.tx, newest.get(feed, 0))
-        return accept(feed, change)
+    def accepted(dedup: Deduplicator, change: Change) -> bool:
+        newest[dedup] = max(change.tx, newest.get(dedup, 0))
+        return accept(dedup, change)
 
-    def seen(feed: Deduplicator) -> Snapshot | None:
-        complete, upto = snapshot(feed), newest.get(feed, 0) + 1
+    def seen(dedup: Deduplicator) -> Snapshot | None:
+        complete, upto = snapshot(dedup), newest.get(dedup, 0) + 1
         if complete is None or upto <= complete.xmax:
             return complete
         return Snapshot(upto, upto)
@@ -120,7 +120,7 @@ def takes_the_head_at_completion(patch: Patch) -> None:
     without a look at what they hold that it does not show."""
 
     def completed(intake: Broker, number: int, snapshot: Snapshot, seqs: Seqs) -> None:
-        intake.feeds[number].complete(snapshot)
+        intake.deduplicators[number].complete(snapshot)
         intake.histories[number].remember(snapshot, intake.hub.seqs()[number])
 
     patch(Broker, "complete", completed)

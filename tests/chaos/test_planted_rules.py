@@ -1,4 +1,4 @@
-"""The property test and its model find rules that are taken away from the feed and its logs."""
+"""The property test and its model find rules that are taken from the deduplicator and the logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A relay in miniature around the real feed, logs and history, and its clients."""
+"""A relay in miniature around the real dedup, logs and history, and its clients."""
 
 import json
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ from relay.resume.initial_state import merge
 from relay.stream import encoding
 from relay.stream.broker import Broker
 from relay.stream.change import HOTSPOTS, Change
-from relay.stream.encoding import framed, text, texts
+from relay.stream.encoding import Format, framed, texts
 from relay.stream.filters import Filter
-from relay.stream.group import Departure, Format, Group, LogLimits
-from relay.stream.hub import Hub
-from relay.stream.log import Overflow
+from relay.stream.hub import Group, Hub
+from relay.stream.log import LogLimits, Overflow
 from relay.stream.snapshot import Seqs, Snapshot
+from relay.stream.subscribers import Departure
 from tests.relay.model import Database
+from tests.relay.rows import text
 
 LIMITS = LogLimits(max_frames=24)
 NUMBER = HOTSPOTS.number
@@ -85,7 +86,7 @@ class Node:
         self.database = database
         self.broker = Broker(Hub(LIMITS, first_seq))
         self.stream = self.broker.hub[HOTSPOTS]
-        self.feed, self.history = self.broker.feeds[NUMBER], self.broker.histories[NUMBER]
+        self.dedup, self.history = self.broker.deduplicators[NUMBER], self.broker.histories[NUMBER]
         self.broker.begin("epoch", database.snapshot(), self.broker.hub.seqs())
         self.live: list[Change] = []
         self.pages: list[Change] = []
@@ -97,7 +98,7 @@ class Node:
 
     def begin_catch_up(self) -> None:
         """Sends the request."""
-        since = self.since = self.feed.reached
+        since = self.since = self.dedup.reached
         assert since is not None
         self.sent_at = self.broker.hub.seqs()
         self.upto = self.database.snapshot()
@@ -111,7 +112,7 @@ class Node:
         page, self.pages = self.pages[:count], self.pages[count:]
         self.broker.take([change for change in page if newest[change.id] == change])
         if page and self.since is not None:
-            self.feed.reach(self.since.reached(self.upto, page[-1].tx))
+            self.dedup.reach(self.since.reached(self.upto, page[-1].tx))
         if self.pages:
             return
         self.broker.complete(NUMBER, self.upto, self.sent_at)
@@ -134,7 +135,7 @@ class Node:
         self.clients.append(client)
         seq = client.seq if client.home is self else None
         if seq is None or not self._holds(seq):
-            newest = self.feed.snapshot
+            newest = self.dedup.snapshot
             assert newest is not None
             mark = self.history.best(client.cursor)
             ahead = client.cursor.xmax > newest.xmax
@@ -181,7 +182,7 @@ class Node:
             return
         seq = reading.seqs[NUMBER]
         assert reading.upto is not None
-        if self.feed.hidden_from(reading.upto, reading.accepted):
+        if self.dedup.hidden_from(reading.upto, reading.accepted):
             self._start_reading(client, reading.since)
             return
         if not self._holds(seq):
@@ -216,14 +217,14 @@ class Node:
         self._start_reading(client, None)
 
     def _start_reading(self, client: Client, since: Snapshot | None) -> None:
-        feed = self.feed
+        dedup = self.dedup
         self.readings.append(
             Reading(
                 client,
                 since,
                 self.broker.hub.seqs(),
-                feed.unshown(),
-                feed.accepted,
+                dedup.unshown(),
+                dedup.accepted,
                 self.stream.record(),
             )
         )
@@ -245,4 +246,4 @@ class Node:
 
     def _synced(self, client: Client, position: int) -> None:
         client.position = position
-        client.cursor, client.home = self.feed.snapshot, self
+        client.cursor, client.home = self.dedup.snapshot, self

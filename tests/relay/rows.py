@@ -3,6 +3,7 @@
 from typing import Any
 
 from relay.stream.change import HOTSPOTS, Change, Endpoint
+from relay.stream.encoding import texts
 
 
 def hotspot(row_id: int = 7, version: int = 1, tx: int = 100, **columns: Any) -> dict[str, Any]:
@@ -35,3 +36,8 @@ def change(
     return Change(
         endpoint, row_id, version, tx, None if deleted else record, "2026-01-05T09:14:02Z"
     )
+
+
+def text(frame: bytes) -> str:
+    """The message in a single frame."""
+    return next(texts(frame))

@@ -158,9 +158,9 @@ class Delivery(RuleBasedStateMachine):
             newer = {
                 change.id
                 for change in self.database.committed + self.database.waiting()
-                if not node.feed.snapshot or not node.feed.snapshot.shows(change.tx)
+                if not node.dedup.snapshot or not node.dedup.snapshot.shows(change.tx)
             }
-            assert len(node.feed) <= len(newer)
+            assert len(node.dedup) <= len(newer)
 
     def teardown(self) -> None:
         for transaction in list(self.database.running.values()):

@@ -15,6 +15,7 @@ from relay.stream.change import HOTSPOTS
 from relay.stream.encoding import (
     LEAST_BYTES,
     SUBPROTOCOL,
+    Format,
     StreamCompressor,
     apart,
     deflated,
@@ -24,7 +25,6 @@ from relay.stream.encoding import (
     pieces,
 )
 from relay.stream.filters import Filter
-from relay.stream.group import Format
 from relay.stream.hub import Stream
 from tests.relay.clients import Tables, change, frame, greeted, live_relay, relay_of
 from tests.relay.raw import HEADERS, head, speaking

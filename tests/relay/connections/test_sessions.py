@@ -18,10 +18,9 @@ from relay.connections.session import Session, SessionContext
 from relay.stream import encoding
 from relay.stream.change import HOTSPOTS, Change
 from relay.stream.counters import Counters
-from relay.stream.encoding import texts
+from relay.stream.encoding import Format, texts
 from relay.stream.filters import Filter
 from relay.stream.flusher import Flusher
-from relay.stream.group import Format
 from relay.stream.hub import Hub
 from relay.upstream.state import UpstreamState
 

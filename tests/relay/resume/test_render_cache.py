@@ -10,12 +10,12 @@ from relay.resume.backfill import CHUNK_BYTES, CHUNK_CHANGES, Backfill, Chunk, i
 from relay.resume.resume import RenderCache
 from relay.stream import encoding
 from relay.stream.change import HOTSPOTS, Change
-from relay.stream.encoding import Piece, texts
+from relay.stream.encoding import Format, Piece, texts
 from relay.stream.filters import Filter
-from relay.stream.group import Departure, Format, Group
-from relay.stream.hub import Stream
+from relay.stream.hub import Group, Stream
 from relay.stream.log import Overflow
 from relay.stream.snapshot import Snapshot
+from relay.stream.subscribers import Departure
 from tests.relay.rows import change
 
 SEVERITIES = ("info", "warn", "critical")

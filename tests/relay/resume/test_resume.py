@@ -1,7 +1,6 @@
 """Clients that come back with a cursor: what they missed, all of it, or a reset."""
 
 import asyncio
-import dataclasses
 import time
 from typing import Any
 
@@ -288,7 +287,7 @@ def forged(emulator: Emulator, **changed: Any) -> str:
         filter=bound(Filter(HOTSPOTS)),
         issued=int(time.time()),
     )
-    return Signer(KEY).sign(dataclasses.replace(good, **changed))
+    return Signer(KEY).sign(good._replace(**changed))
 
 
 @pytest.mark.parametrize(

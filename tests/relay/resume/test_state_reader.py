@@ -15,15 +15,14 @@ from relay.resume.initial_state import InitialState, StateSlice
 from relay.resume.state_reader import MOST_READS_EACH, WORTH_A_COMMON_READ, InitialStates
 from relay.stream.broker import Broker
 from relay.stream.change import HOTSPOTS, Change
-from relay.stream.encoding import framed, text, texts
+from relay.stream.encoding import Format, framed, texts
 from relay.stream.filters import Filter
-from relay.stream.group import Format, Group
-from relay.stream.hub import Hub
+from relay.stream.hub import Group, Hub
 from relay.stream.snapshot import Snapshot
 from relay.time_slices import TimeSlices
 from relay.upstream.heartbeat import Identity
 from relay.upstream.rest import Page, Rest
-from tests.relay.rows import change
+from tests.relay.rows import change, text
 from tests.relay.stream.test_groups import Reader
 
 P = ParamSpec("P")

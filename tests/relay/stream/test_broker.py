@@ -31,7 +31,7 @@ def test_a_snapshot_that_lags_behind_realtime_is_not_resumed_from() -> None:
     seqs = broker.hub.seqs()
     lagging = Snapshot(104, 106, frozenset({104}))
     broker.complete(1, lagging, seqs)
-    assert broker.feeds[1].snapshot == lagging
+    assert broker.deduplicators[1].snapshot == lagging
     best = broker.histories[1].best(lagging)
     assert best is not None
     assert (best.snapshot, best.seq) == (Snapshot(100, 100), 1000)
@@ -46,4 +46,4 @@ def test_each_endpoint_has_ids_and_a_place_of_its_own() -> None:
     assert broker.take([row, row]) == [row]
     broker.complete(1, Snapshot(105, 105), seqs)  # the table of the alerts is locked
     assert broker.take([row, alert]) == [alert]
-    assert broker.feeds[ALERTS.number].snapshot == Snapshot(100, 100)
+    assert broker.deduplicators[ALERTS.number].snapshot == Snapshot(100, 100)

@@ -10,9 +10,9 @@ from websockets.frames import Frame, Opcode
 
 from relay.stream import encoding
 from relay.stream.change import HOTSPOTS, RECOMMENDATIONS, from_row
-from relay.stream.encoding import framed, pieces, text, texts
+from relay.stream.encoding import framed, pieces, texts
 from relay.stream.filters import Filter
-from tests.relay.rows import change, hotspot
+from tests.relay.rows import change, hotspot, text
 
 
 def test_a_row_is_sent_bare() -> None:

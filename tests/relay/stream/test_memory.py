@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-import relay.stream.hub
+import relay.stream.log
 from relay.stream.change import ENDPOINTS, HOTSPOTS
-from relay.stream.group import Format, Group, LogLimits
-from relay.stream.hub import Hub
-from relay.stream.log import Overflow
+from relay.stream.encoding import Format
+from relay.stream.hub import Group, Hub
+from relay.stream.log import LogLimits, Overflow
 from tests.relay.rows import change
 from tests.relay.stream.test_groups import Reader, flush, hotspots_with
 
@@ -48,7 +48,7 @@ def publish(hub: Hub, count: int) -> None:
 def test_memory_is_level_when_the_logs_are_full(
     taken: Callable[[], int], clients: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay.stream.hub, "MOST_KNOWN", 500)  # reached as soon as the budget
+    monkeypatch.setattr(relay.stream.log, "MOST_KNOWN", 500)  # reached as soon as the budget
     hub = Hub(LogLimits(max_bytes=BUDGET))
     reader = Reader()
     for _ in range(clients):

@@ -1,6 +1,6 @@
 """The last changes of an endpoint."""
 
-from relay.stream.hub import RecentChanges
+from relay.stream.log import RecentChanges
 from tests.relay.rows import change
 
 

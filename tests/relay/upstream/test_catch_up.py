@@ -142,7 +142,7 @@ async def test_without_a_beat_changes_are_read_and_cursors_stay_where_they_were(
         upstream,
         LossDetector(),
         Heartbeat(rest, Identity("this one"), lambda: 50.0),
-        Listening(lambda: moves.append(broker.feeds[1].snapshot)),
+        Listening(lambda: moves.append(broker.deduplicators[1].snapshot)),
         period=5,
         now=lambda: 50.0,
     )
