@@ -6,9 +6,9 @@ Before a valid token nothing else is kept for it, and nothing is sent to it but,
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from relay.access.gate import OPEN, Denied, Grant, NotReady, TokenGate
 from relay.access.limits import ConnectionLimiter, LimitReached
@@ -25,50 +25,34 @@ from relay.stream.encoding import Format, framed
 logger = logging.getLogger(__name__)
 
 
-class Revocable(Protocol):
-    """A connection whose grant can be revoked."""
-
-    @property
-    def grant(self) -> Grant:
-        """The current grant."""
-
-    def revoke(self, reason: str) -> None:
-        """End the connection; it is not to come back unchanged."""
-
-    def judge_again(self) -> None:
-        """Re-evaluate the grant after policies changed; ends the connection if it differs."""
-
-
 class UserConnections:
     """Index of authenticated connections by user."""
 
     def __init__(self) -> None:
-        self._by_user: dict[str | None, set[Revocable]] = {}
+        self._by_user: dict[str | None, set[AuthenticatedConnection]] = {}
 
-    def add(self, connection: Revocable, claims: Claims) -> None:
+    def add(self, connection: "AuthenticatedConnection", claims: Claims) -> None:
         """Add an authenticated connection."""
         self._by_user.setdefault(claims.user, set()).add(connection)
 
-    def remove(self, connection: Revocable, claims: Claims) -> None:
+    def remove(self, connection: "AuthenticatedConnection", claims: Claims) -> None:
         """Remove a connection, if it is there."""
         connections = self._by_user.get(claims.user, set())
         connections.discard(connection)
         if not connections:
             self._by_user.pop(claims.user, None)
 
-    def everybody(self) -> list[Revocable]:
+    def everybody(self) -> "list[AuthenticatedConnection]":
         """All connections."""
         return [one for connections in self._by_user.values() for one in connections]
 
-    def of(self, *, user: str | None = None, session: str | None = None) -> list[Revocable]:
+    def of(
+        self, *, user: str | None = None, session: str | None = None
+    ) -> "list[AuthenticatedConnection]":
         """The connections of that user, or of that session of whichever user."""
-        found: Iterable[Revocable] = self._by_user.get(user, ()) if user else self.everybody()
-        return [one for one in found if session is None or _session(one) == session]
-
-
-def _session(connection: Revocable) -> str | None:
-    claims = connection.grant.claims
-    return None if claims is None else claims.session
+        found = self._by_user.get(user, ()) if user else self.everybody()
+        claimed = ((one, one.grant.claims) for one in found)
+        return [one for one, claims in claimed if session in (None, claims and claims.session)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +75,10 @@ KEYS_UNKNOWN: Final = "the signing keys cannot be looked up now"
 
 
 class AuthenticatedConnection:
-    """One connection from acceptance to close: token, session, renewal, expiry."""
+    """One connection from acceptance to close: token, session, renewal, expiry.
+
+    What it does as a `ConnectionHandler` says that protocol.
+    """
 
     __slots__ = (
         "_admitted",
@@ -139,7 +126,6 @@ class AuthenticatedConnection:
             self._transport.write(framed(encoding.TOKEN_REQUIRED))
 
     def receive(self, message: str | bytes) -> None:
-        """Handle a message: a token, or something for the session."""
         if self._ended:  # a server may bring what came before it could close
             return
         try:
@@ -157,7 +143,6 @@ class AuthenticatedConnection:
             self._show(token)
 
     def count_frames(self, frames: int) -> bool:
-        """Count frames; return false, and close, if they are too many."""
         if self._session is not None:
             return self._session.count_frames(frames)
         self._frames += frames
@@ -167,12 +152,10 @@ class AuthenticatedConnection:
         return False
 
     def blocked(self) -> None:
-        """Backpressure begins: the socket is full."""
         if self._session is not None:
             self._session.blocked()
 
     def unblocked(self) -> None:
-        """Backpressure ends: everything written was taken."""
         if self._session is not None:
             self._session.unblocked()
 
@@ -180,7 +163,7 @@ class AuthenticatedConnection:
         """End the connection; it is not to come back unchanged."""
         self.close(CloseCode.UNAUTHORIZED, reason)
 
-    def narrow(self, reason: str) -> None:
+    def require_reconnect(self, reason: str) -> None:
         """Close so that the client comes back for its current grant."""
         self.close(CloseCode.TOKEN_EXPIRED, reason)
 
@@ -194,13 +177,12 @@ class AuthenticatedConnection:
         except Denied as exc:
             self.revoke(str(exc))
         except NotReady:
-            self.narrow("what the token gets is not known")
+            self.require_reconnect("what the token gets is not known")
         else:
             if grant.scope != self.grant.scope:
-                self.narrow("what the token gets has changed")
+                self.require_reconnect("what the token gets has changed")
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """End the connection with that code."""
         if self._session is not None:
             self._session.close(code, reason)
         elif not self._ended:
@@ -208,7 +190,6 @@ class AuthenticatedConnection:
         self._end()
 
     def connection_lost(self, reason: str) -> None:
-        """Release everything: the connection ended; nothing is sent any more."""
         if self._session is not None:
             self._session.connection_lost(reason)
         self._end()
@@ -253,13 +234,16 @@ class AuthenticatedConnection:
         try:
             grant = self._shared.gate.admit(token, self._endpoint)
         except NotCurrent as exc:
-            self.narrow(str(exc))
+            self.require_reconnect(str(exc))
         except Denied as exc:
             self.revoke(str(exc))
         except NotReady:
             self.close(CloseCode.OVERLOADED, "the relay is not ready")
         else:
-            self._take(grant)
+            if self._admitted is not None:
+                self._let_in(self._admitted, grant)
+            else:
+                self._renew(grant)
 
     def _judged(self, task: asyncio.Task[None]) -> None:
         if self._judging is task:
@@ -267,12 +251,6 @@ class AuthenticatedConnection:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a token could not be judged", exc_info=error)
             self.close(CloseCode.OVERLOADED, "a fault of the relay")
-
-    def _take(self, grant: Grant) -> None:
-        if self._admitted is not None:
-            self._let_in(self._admitted, grant)
-        else:
-            self._renew(grant)
 
     def _let_in(self, admitted: Admitted, grant: Grant) -> None:
         claims = grant.claims
@@ -297,7 +275,7 @@ class AuthenticatedConnection:
         if (claims.user, claims.role) != (former.user, former.role):
             self.revoke("the token is another user's")
         elif grant.scope != self.grant.scope:
-            self.narrow("what the token gets has changed")
+            self.require_reconnect("what the token gets has changed")
         else:
             self.grant = grant
             self._arm(claims)

@@ -57,10 +57,9 @@ class ConnectionRegistry:
         self.newcomers: Final = newcomers
         self.compression: Final = compression
         self.register: Final = UserConnections()
-        self._signing_in = (
-            None
-            if gate is None
-            else AuthenticationContext(
+        self._authentication: AuthenticationContext | None = None
+        if gate is not None:
+            self._authentication = AuthenticationContext(
                 gate=gate,
                 limiter=admission.limiter,
                 register=self.register,
@@ -70,7 +69,6 @@ class ConnectionRegistry:
                 now=shared.now,
                 clock=shared.clock,
             )
-        )
         self.wheel: Final = TimingWheel[Timed](HEARTBEAT_SECONDS, shared.now())
 
     def __len__(self) -> int:
@@ -78,9 +76,9 @@ class ConnectionRegistry:
 
     def open(self, transport: Transport, admitted: Admitted) -> ConnectionHandler:
         """Create the handler of an accepted connection; `begin` starts it."""
-        if self._signing_in is None:
+        if self._authentication is None:
             return self._session(transport, admitted, OPEN)
-        return AuthenticatedConnection(transport, admitted, self._signing_in)
+        return AuthenticatedConnection(transport, admitted, self._authentication)
 
     def decide(self, request: Request) -> Decision:
         """Decide about a handshake and log a refusal, sampled."""

@@ -167,7 +167,7 @@ class InitialSync:
         """How many answers wait for the greeting."""
         return len(self._held_back)
 
-    def tell_upstream(self) -> None:
+    def send_upstream_state(self) -> None:
         """Send the upstream state if the client knows another one."""
         if self._greeted:
             for frame in self._upstream_news():
@@ -180,7 +180,7 @@ class InitialSync:
             last: Exactly that many of the newest rows; None for the newest and all open ones.
         """
         self._last = last
-        self.tell_upstream()
+        self.send_upstream_state()
         found = self._shared.states.at_once(self._group, last)
         if found is not None:
             self._play_state(*found)
@@ -248,7 +248,7 @@ class InitialSync:
 
     def _greet_late(self) -> None:
         self._greet(None)
-        self.tell_upstream()
+        self.send_upstream_state()
 
     def _greet(self, reason: str | None) -> None:
         if self._greeted:
@@ -294,7 +294,10 @@ INTERNAL_ERROR: Final = 1011
 
 
 class Session:
-    """One client, from creation until `connection_lost` or `close`."""
+    """One client, from creation until `connection_lost` or `close`.
+
+    What it does as a `ConnectionHandler` and as a `Subscriber` say those protocols.
+    """
 
     __slots__ = (
         "_begun_at",
@@ -365,7 +368,6 @@ class Session:
             self._keep_up()
 
     def receive(self, message: str | bytes) -> None:
-        """Handle a message of the client."""
         if not self.count_frames(1):
             return
         try:
@@ -379,7 +381,6 @@ class Session:
             self.close(CloseCode.BAD_MESSAGE, str(exc))
 
     def count_frames(self, frames: int) -> bool:
-        """Count frames; return false, and close, if they exceed the rate limit."""
         if self._ended:
             return False
         now, limits = self._shared.now(), self._shared.limits
@@ -424,7 +425,6 @@ class Session:
             self.close(CloseCode.TOO_SLOW, "the client reads too slowly")
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """End the connection with that code."""
         if not self._ended:
             restarting = code is CloseCode.RESTARTING
             self.connection_lost("relay restarts" if restarting else f"{code}: {reason}")
@@ -438,7 +438,6 @@ class Session:
             self._transport.close(INTERNAL_ERROR, "a fault of the relay")
 
     def connection_lost(self, reason: str) -> None:
-        """Release everything: the connection ended."""
         if self._ended:
             return
         self._ended = True
@@ -454,15 +453,13 @@ class Session:
         self._shared.access_log.disconnected(self._client, endpoint, reason, self._sent, seconds)
 
     def fell_behind(self, left: Departure) -> None:
-        """Continue by reading the log: the socket was full."""
         self._sent += left.sent
         self._position = left.position
         self._shared.pacer.add(self)
 
     def flushed(self) -> None:
-        """Continue after the flush that was waited for."""
         if self.initial_sync is not None:
-            self.initial_sync.tell_upstream()
+            self.initial_sync.send_upstream_state()
         else:
             self._shared.pacer.add(self)
 

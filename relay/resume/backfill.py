@@ -24,7 +24,7 @@ from relay.stream.encoding import apart, framed
 from relay.stream.log import Overflow
 from relay.stream.snapshot import Seqs, Snapshot, common
 from relay.time_slices import TimeSlices
-from relay.upstream.rest import Page, Rest
+from relay.upstream.rest import Rest
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -131,10 +131,6 @@ class Backfill:
             raise Overflow
         self.used_at = self.now()
         return self.chunks[number]
-
-    def events(self, number: int, chunk: Chunk, since: Snapshot) -> Iterator[bytes]:
-        """Yield what a client missed of a chunk, as events of all rows."""
-        return chunk.events(since, self.newer[number])
 
 
 class TooMuch(Exception):
@@ -309,7 +305,10 @@ class Backfills:
         upto, after, more = None, (0, 0, 0), True
         try:
             while more:
-                page = await self._page(since, upto, after, read.numbers)
+                self.count += 1
+                page = await self._rest.changes_since(
+                    since, epoch=self._broker.epoch, upto=upto, after=after, tables=read.numbers
+                )
                 if page.reset == "expired":
                     raise TooMuch  # deletions of that time were pruned
                 if page.reset:
@@ -355,18 +354,6 @@ class Backfills:
 
     def _chunk(self, changes: Sequence[Change]) -> Chunk:
         return Chunk(changes, next(self._serials))
-
-    async def _page(
-        self,
-        since: Snapshot,
-        upto: Snapshot | None,
-        after: tuple[int, int, int],
-        numbers: Iterable[int],
-    ) -> Page:
-        self.count += 1
-        return await self._rest.changes_since(
-            since, epoch=self._broker.epoch, upto=upto, after=after, tables=numbers
-        )
 
 
 def in_chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:

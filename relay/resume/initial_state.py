@@ -154,20 +154,6 @@ class InitialState:
     `most`; unless it is `whole`, it was read without the open rows below the floor.
     """
 
-    __slots__ = (
-        "_budget",
-        "_ids",
-        "_last",
-        "_last_seq",
-        "_rows",
-        "cursor",
-        "floor",
-        "generation",
-        "position",
-        "seq",
-        "whole",
-    )
-
     def __init__(
         self,
         rows: Iterable[StateRow],

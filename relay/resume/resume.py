@@ -124,7 +124,7 @@ class RenderCache:
         if found is not None:
             self._kept.move_to_end(key)
             return found
-        events = missed.events(group.wanted.endpoint.number, chunk, since)
+        events = chunk.events(since, missed.newer[group.wanted.endpoint.number])
         found = self._kept[key] = _joined(group, events)
         self.size += _size(found)
         while self.size > self._most_bytes:

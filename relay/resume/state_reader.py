@@ -10,7 +10,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from operator import attrgetter
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from relay.access.limits import THIS_MACHINE, RateLimiter
 from relay.errors import Unavailable
@@ -379,7 +380,9 @@ class InitialStates:
                 async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
                     await self._take(page, stream, generation)
                     format = reads[0].group.format
-                    older += await self._slices.collect(OlderRow(each, format) for each in page)
+                    older += await self._slices.collect(
+                        OlderRow(each.id, each.version, _encoded(format, each)) for each in page
+                    )
             older.reverse()
             encode = _encoded if len(reads) == 1 else _EncodedOnce()
             for read in filter(self._is_wanted, reads):
@@ -433,15 +436,12 @@ def _check(stream: Stream, generation: int) -> None:
         raise Unavailable("the database has another history since")
 
 
-class OlderRow:
-    """A row of which there may be ten thousand: all that its frame takes but its seq."""
+class OlderRow(NamedTuple):
+    """A row of which there may be ten thousand: `text` is all that its frame takes but its seq."""
 
-    __slots__ = ("id", "text", "version")
-
-    def __init__(self, change: Change, format: Format) -> None:
-        self.id: Final = change.id
-        self.version: Final = change.version
-        self.text: Final = _encoded(format, change)
+    id: int
+    version: int
+    text: str
 
 
 def _encoded(format: Format, change: Change) -> str:
@@ -483,25 +483,21 @@ def _rows(
         encode: Encodes a change up to its seq.
         seq: The seq in their frames.
     """
-    current = {row.id for row in older if _is_newer(row, newer.get(row.id))}
+    current = {
+        row.id
+        for row in older
+        if (change := newer.get(row.id)) is None or row.version > change.version
+    }
     changes = (each for each in merge(read, newer, group.wanted) if each.id not in current)
     others = (row for row in older if row.id in current)
     is_open, format = group.wanted.endpoint.is_open, group.format
-    every: Iterator[Change | OlderRow] = heapq.merge(others, changes, key=_id)
+    every: Iterator[Change | OlderRow] = heapq.merge(others, changes, key=attrgetter("id"))
     for row in every:
         if isinstance(row, Change):
             text = encode(format, row)
             yield StateRow(row.id, is_open(row.record or {}), _frame(group, text, seq))
         else:
             yield StateRow(row.id, open=True, frame=_frame(group, row.text, seq))
-
-
-def _id(row: Change | OlderRow) -> int:
-    return row.id
-
-
-def _is_newer(row: OlderRow, change: Change | None) -> bool:
-    return change is None or row.version > change.version
 
 
 def _frame(group: Group, text: str, seq: int) -> bytes:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 import re
+from asyncio import FIRST_COMPLETED
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,7 +129,8 @@ class Subscription:
         self._replicating: asyncio.Future[None] = loop.create_future()
         self.lost: Final[asyncio.Future[str]] = loop.create_future()
         if lane is Lane.BROADCAST:
-            self._channel = self._broadcast(client)
+            self._channel = client.channel(TOPIC, _PRIVATE).on_system(self._system)
+            self._channel.on_broadcast(EVENT, self._announced)
         else:
             self._channel = self._postgres_changes(client, instance)
 
@@ -170,11 +172,7 @@ class Subscription:
     async def _settled(self, *others: asyncio.Future[Any], seconds: float | None = None) -> None:
         """Wait until the lane delivers, is lost, or one of the others is done."""
         either: set[asyncio.Future[Any]] = {self._ready, self.lost, *others}
-        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-
-    def _broadcast(self, client: AsyncRealtimeClient) -> AsyncRealtimeChannel:
-        channel = client.channel(TOPIC, _PRIVATE).on_system(self._system)
-        return channel.on_broadcast(EVENT, self._announced)
+        await asyncio.wait(either, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def _postgres_changes(self, client: AsyncRealtimeClient, instance: str) -> AsyncRealtimeChannel:
         # One channel for all tables and the heartbeat row, so that this one proves the others.
@@ -351,8 +349,9 @@ class LiveLane:
         self, lane: Lane, lost: asyncio.Future[str], listening: asyncio.Task[None]
     ) -> NoReturn:
         checked_at = self._now()
+        either: set[asyncio.Future[Any]] = {lost, listening}
         while True:
-            await _first(lost, listening, seconds=1.0)
+            await asyncio.wait(either, timeout=1.0, return_when=FIRST_COMPLETED)
             if lost.done():
                 raise LaneLost(lost.result())
             if self._rebuilding is not None:
@@ -427,10 +426,6 @@ def glimpse(message: Mapping[str, Any]) -> tuple[int, int, int | None]:
         row_id if isinstance(row_id, int) else 0,
         version if isinstance(version, int) else None,
     )
-
-
-async def _first(*futures: asyncio.Future[Any], seconds: float | None = None) -> None:
-    await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
 def pause(failures: int, chance: float) -> float:

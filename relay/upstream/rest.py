@@ -1,9 +1,14 @@
-"""Supabase over REST, through supabase-py with timeouts of our own."""
+"""Supabase over REST, through supabase-py with timeouts of our own.
 
+Long answers are parsed piece by piece, in time slices.
+"""
+
+import contextlib
+import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 from postgrest import AsyncRPCFilterRequestBuilder, AsyncSelectRequestBuilder
@@ -16,7 +21,6 @@ from relay.stream.change import BY_NUMBER, Change, Endpoint, Incomplete, from_ca
 from relay.stream.filters import Filter
 from relay.stream.snapshot import Snapshot
 from relay.time_slices import TimeSlices
-from relay.upstream.json_text import JsonText
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
@@ -29,8 +33,11 @@ NO_SCHEMA: Final = (
 )
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01"})
 ALL: Final = sorted(BY_NUMBER)
+_DECODER: Final = json.JSONDecoder()
+_SPACE: Final = " \t\n\r"
 
 T = TypeVar("T")
+_Query = AsyncSelectRequestBuilder | AsyncRPCFilterRequestBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,6 @@ class Page:
     busy: frozenset[int] = frozenset()
 
 
-class Query(Protocol):
-    """A built request of supabase-py."""
-
-    def execute(self) -> Awaitable[Any]:
-        """Send it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Broadcasting:
     """Whether the broadcasts of the database can be used.
@@ -71,6 +71,8 @@ class Broadcasting:
 
 class Rest:
     """The requests that the relay makes under its own key.
+
+    Each raises Unavailable when there is no answer, or not the expected one.
 
     Args:
         url: Address of the Supabase project.
@@ -114,9 +116,6 @@ class Rest:
     ) -> Page:
         """One page of what `upto` (default: now) shows and `since` does not, of endpoints by their
         numbers.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
         """
         tx, table, row_id = after
         asked: dict[str, object] = {
@@ -131,75 +130,61 @@ class Rest:
         if (some := sorted(tables)) != ALL:
             asked["tables"] = some
         query = self._client.rpc("changes_since", asked)
-        answer = _PageText(await _asked("changes_since", _text(query)), after)
-        try:
-            return answer.page(await self._slices.collect(answer.changes()))
-        except (AttributeError, KeyError, TypeError, ValueError, Incomplete) as exc:
-            raise Unavailable(f"changes_since: unexpected answer ({exc})") from exc
+        text = await _asked("changes_since", _text(query))
+        members: dict[str, Any] = {}
+        with _expected("changes_since"):
+            changes = await self._slices.collect(_changes(text, members))
+            reset = members.get("reset")
+            if reset is None and "rows" not in members:
+                raise KeyError("rows")
+            return Page(
+                epoch=members["epoch"],
+                snapshot=Snapshot.parse(members.get("upto", members["snapshot"])),
+                changes=tuple(changes),
+                more=reset is None and bool(members["more"]),
+                reset=reset,
+                after=members.get("rows") or after,
+                busy=frozenset(members.get("busy", ())),
+            )
 
     async def heartbeat(self, instance: str, beat: int) -> int:
         """Write the relay's heartbeat row.
 
         Returns:
             The former beat, 0 if there was none; the new one if an old schema does not tell.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
         """
         asked = {"instance": instance, "beat": beat, "secret": self._heartbeat_secret}
         answer = await self._call("relay_heartbeat", asked)
-        try:
+        with _expected("relay_heartbeat"):
             return int(answer.get("before", beat) or 0)
-        except (TypeError, ValueError) as exc:
-            raise Unavailable(f"relay_heartbeat: unexpected answer ({exc})") from exc
 
     async def broadcasting(self) -> Broadcasting:
         """Whether broadcasts of the database can be used.
 
         A topic to which others may send is not: what comes on it could be forged.
-
-        Raises:
-            Unavailable: No answer, or an error.
         """
         answer = await self._call("relay_broadcast", {})
         inherited = tuple(str(rights) for rights in answer.get("inherited") or ())
         return Broadcasting(_lacks(answer), inherited)
 
     async def access(self) -> Mapping[str, Any]:
-        """Call relay_access(): grants and policies by role and table.
-
-        Raises:
-            Unavailable: No answer, or an error.
-        """
+        """Call relay_access(): grants and policies by role and table."""
         return await self._call("relay_access", {})
 
     async def worker_status(self) -> Mapping[str, Any]:
-        """Call worker_status().
-
-        Raises:
-            Unavailable: No answer, or an error.
-        """
+        """Call worker_status()."""
         return await self._call("worker_status", {})
 
     async def beat(self, instance: str) -> int | None:
-        """The beat of a relay's heartbeat row; None when there is no such row.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
-        """
+        """The beat of a relay's heartbeat row; None when there is no such row."""
         query = self._client.table(HEARTBEATS).select("beat").eq("instance", instance)
         answer = await _answer(HEARTBEATS, query)
-        try:
+        with _expected(HEARTBEATS):
             return int(answer[0]["beat"]) if answer else None
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise Unavailable(f"{HEARTBEATS}: unexpected answer ({exc})") from exc
 
     async def versions(self, endpoint: Endpoint, ids: Sequence[int]) -> dict[int, int]:
         """The newest version of each of these rows, deletions included; none of a row that never
         was. 100 ids at most.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
         """
         rows = self._client.table(endpoint.name).select("id,version").in_("id", list(ids))
         deleted = (
@@ -209,20 +194,15 @@ class Rest:
             .in_("id", list(ids))
         )
         found: dict[int, int] = {}
-        try:
-            for what, query in ((endpoint.name, rows), ("deletions", deleted)):
-                for row in await _answer(what, query):
+        for what, query in ((endpoint.name, rows), ("deletions", deleted)):
+            answer = await _answer(what, query)
+            with _expected(what):
+                for row in answer:
                     found[row["id"]] = max(row["version"], found.get(row["id"], 0))
-        except (KeyError, TypeError) as exc:
-            raise Unavailable(f"{endpoint.name}: unexpected answer ({exc})") from exc
         return found
 
     async def newest(self, wanted: Filter, count: int) -> tuple[list[Change], bool]:
-        """The newest `count` rows that match, and whether there are older ones.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
-        """
+        """The newest `count` rows that match, and whether there are older ones."""
         pages = self._descending(wanted, count + 1, only_open=False)
         rows = [change async for page in pages for change in page]
         return rows[:count], len(rows) > count
@@ -230,9 +210,6 @@ class Rest:
     def open_rows(self, wanted: Filter, below: int, most: int) -> AsyncIterator[Sequence[Change]]:
         """Open rows that match with an id under `below`, the newest first, `most` at most, page by
         page.
-
-        Raises:
-            Unavailable: No answer, or not the expected one.
         """
         return self._descending(wanted, most, only_open=True, below=below)
 
@@ -257,10 +234,8 @@ class Rest:
 
     async def _read(self, endpoint: Endpoint, query: AsyncSelectRequestBuilder) -> list[Change]:
         answer = await _asked(endpoint.name, _text(query))
-        try:
-            return await self._slices.collect(_parsed(endpoint, answer))
-        except (Incomplete, AttributeError, TypeError, ValueError) as exc:
-            raise Unavailable(f"{endpoint.name}: unexpected answer ({exc})") from exc
+        with _expected(endpoint.name):
+            return await self._slices.collect(_rows(endpoint, answer))
 
     async def _call(self, function: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = await _answer(function, self._client.rpc(function, dict(arguments)))
@@ -269,11 +244,11 @@ class Rest:
         return answer
 
 
-async def _answer(what: str, query: Query) -> Any:
+async def _answer(what: str, query: _Query) -> Any:
     return (await _asked(what, query.execute())).data
 
 
-async def _text(query: AsyncSelectRequestBuilder | AsyncRPCFilterRequestBuilder) -> str:
+async def _text(query: _Query) -> str:
     """The answer as it came: `execute` would parse all of it in one go."""
     request = cast(RequestConfig[httpx.AsyncClient], query.request)
     response = await request.send(httpx.Headers())
@@ -312,50 +287,92 @@ async def _asked(what: str, answer: Awaitable[T]) -> T:
         raise Unavailable(f"{what}: {type(exc).__name__} {exc}".rstrip()) from exc
 
 
-def _parsed(endpoint: Endpoint, answer: str) -> Iterator[Change]:
+@contextlib.contextmanager
+def _expected(what: str) -> Iterator[None]:
+    """Raise Unavailable where an answer has another shape than what is read from it."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, Incomplete) as exc:
+        raise Unavailable(f"{what}: unexpected answer ({exc})") from exc
+
+
+class JsonText:
+    """A JSON text that is read from left to right, so that others get their turn in between.
+
+    Every method raises ValueError where the text is something else than what is asked for.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def value(self) -> Any:
+        """Parse the next value in one go."""
+        self._skip_space()
+        value, self._at = _DECODER.raw_decode(self._text, self._at)
+        return value
+
+    def elements(self) -> Iterator[Any]:
+        """Yield the elements of the array that comes next, each parsed when it is asked for."""
+        for _ in self._items("[", "]"):
+            yield self.value()
+
+    def members(self) -> Iterator[str]:
+        """Yield the names in the object that comes next; the value has to be read after each."""
+        for _ in self._items("{", "}"):
+            name = self.value()
+            if not isinstance(name, str) or not self._takes(":"):
+                raise ValueError(f"no object at character {self._at}")
+            yield name
+
+    def end(self) -> None:
+        """Check that nothing follows."""
+        self._skip_space()
+        if self._at != len(self._text):
+            raise ValueError(f"more than one value at character {self._at}")
+
+    def _items(self, begin: str, end: str) -> Iterator[None]:
+        if not self._takes(begin):
+            raise ValueError(f"no {begin} at character {self._at}")
+        if self._takes(end):
+            return
+        yield
+        while self._takes(","):
+            yield
+        if not self._takes(end):
+            raise ValueError(f"no {end} at character {self._at}")
+
+    def _takes(self, character: str) -> bool:
+        self._skip_space()
+        taken = self._text.startswith(character, self._at)
+        self._at += taken
+        return taken
+
+    def _skip_space(self) -> None:
+        while self._at < len(self._text) and self._text[self._at] in _SPACE:
+            self._at += 1
+
+
+def _rows(endpoint: Endpoint, answer: str) -> Iterator[Change]:
     text = JsonText(answer)
     for row in text.elements():
         yield from_row(endpoint, row)
     text.end()
 
 
-class _PageText:
-    """An answer of changes_since that is parsed row by row."""
-
-    def __init__(self, answer: str, after: tuple[int, int, int]) -> None:
-        self._answer = answer
-        self._members: dict[str, Any] = {}
-        self._has_rows = False
-        self._after = after
-
-    def changes(self) -> Iterator[Change]:
-        """Yield the changes."""
-        text = JsonText(self._answer)
-        for name in text.members():
-            if name != "rows":
-                self._members[name] = text.value()
-                continue
-            self._has_rows = True
-            for row in text.elements():
-                yield from_caught(row)
-                self._after = (row["tx"], row["t"], row["id"])
-        text.end()
-
-    def page(self, changes: Iterable[Change]) -> Page:
-        """The page of these changes, which are all that `changes` yielded."""
-        answer = self._members
-        reset = answer.get("reset")
-        if reset is None and not self._has_rows:
-            raise KeyError("rows")
-        return Page(
-            epoch=answer["epoch"],
-            snapshot=Snapshot.parse(answer.get("upto", answer["snapshot"])),
-            changes=tuple(changes),
-            more=reset is None and bool(answer["more"]),
-            reset=reset,
-            after=self._after,
-            busy=frozenset(answer.get("busy", ())),
-        )
+def _changes(answer: str, members: dict[str, Any]) -> Iterator[Change]:
+    """Yield the changes in an answer of changes_since; `members` gets the rest of it, and the key
+    of the last change instead of its `rows`, None if it has none."""
+    text = JsonText(answer)
+    for name in text.members():
+        if name != "rows":
+            members[name] = text.value()
+            continue
+        members["rows"] = None
+        for row in text.elements():
+            yield from_caught(row)
+            members["rows"] = (row["tx"], row["t"], row["id"])
+    text.end()
 
 
 def _lacks(answer: Mapping[str, Any]) -> str | None:

@@ -68,7 +68,7 @@ FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 2.0, 60.0
 
 
 class UpstreamState(enum.StrEnum):
-    """State that clients are told in `status`."""
+    """State that clients are told in `status`, from the best to the worst."""
 
     LIVE = "live"
     CATCHING_UP = "catching_up"
@@ -76,12 +76,7 @@ class UpstreamState(enum.StrEnum):
     DOWN = "down"
 
 
-GOODNESS: Final = (
-    UpstreamState.DOWN,
-    UpstreamState.DEGRADED,
-    UpstreamState.CATCHING_UP,
-    UpstreamState.LIVE,
-)
+_WORST_LAST: Final = tuple(UpstreamState)
 
 
 class AnnouncedState:
@@ -98,7 +93,7 @@ class AnnouncedState:
 
     def look(self, state: UpstreamState, now: float) -> bool:
         """Update with the current state; return whether another one has to be announced."""
-        better = GOODNESS.index(state) - GOODNESS.index(self.state)
+        better = _WORST_LAST.index(self.state) - _WORST_LAST.index(state)
         if better <= 0:
             self._better_since = None
             if better < 0:
@@ -256,20 +251,13 @@ class UpstreamStatus:
         """Return the state that clients are told."""
         proven, works = self.live.proven(now), self.catch_up.works(now)
         if proven and works and not self.catch_up.held_back(now):
-            return (
-                UpstreamState.LIVE
-                if self.covered_since_subscription()
-                else UpstreamState.CATCHING_UP
-            )
+            covered = self.debtor() is not None
+            return UpstreamState.LIVE if covered else UpstreamState.CATCHING_UP
         if self.catch_up.reading(now) and not works:
             return UpstreamState.CATCHING_UP
-        if proven or works:
-            return UpstreamState.DEGRADED if not self._starting(now) else UpstreamState.CATCHING_UP
-        return (
-            UpstreamState.CATCHING_UP
-            if self._starting(now) and not self._failed()
-            else UpstreamState.DOWN
-        )
+        if self._starting(now) and (proven or works or self.catch_up.trouble is None):
+            return UpstreamState.CATCHING_UP
+        return UpstreamState.DEGRADED if proven or works else UpstreamState.DOWN
 
     def ready(self, now: float) -> bool:
         """Whether clients get every change in time, by the live lane or by catch-up alone, or as
@@ -306,10 +294,6 @@ class UpstreamStatus:
             found.append("catch-up has not completed yet")
         return found
 
-    def covered_since_subscription(self) -> bool:
-        """Whether what was committed before the live lane was subscribed has been read."""
-        return self.debtor() is not None
-
     def debtor(self, numbers: Iterable[int] = BY_NUMBER) -> float | None:
         """When the subscription began that owes all which catch-up reads of those endpoints from
         now on; None when none does: what was committed before the live lane was subscribed, it will
@@ -322,6 +306,3 @@ class UpstreamStatus:
 
     def _starting(self, now: float) -> bool:
         return not self.live.ever_proven and now - self.started_at < START_SECONDS
-
-    def _failed(self) -> bool:
-        return self.catch_up.trouble is not None

@@ -7,7 +7,7 @@ channel that all changes come through. Nothing of the relay depends on it.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, NoReturn
 
 from relay.errors import Unavailable
@@ -33,12 +33,7 @@ class WorkerStatus:
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "WorkerStatus":
         """Parse the answer of worker_status(). Raises KeyError."""
-        return cls(
-            answer["age_seconds"],
-            answer["last_scan_seconds"],
-            answer["pending"],
-            answer["oldest_pending_seconds"],
-        )
+        return cls(*(answer[field.name] for field in fields(cls)))
 
     def after(self, seconds: float) -> "WorkerStatus":
         """The same status, so many seconds later."""

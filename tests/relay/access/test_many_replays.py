@@ -12,12 +12,12 @@ from websockets.frames import Opcode
 
 from emulator.running import Emulator
 from relay.resume import backfill, resume
-from relay.resume.backfill import BYTES_A_ROW, Backfills
+from relay.resume.backfill import BYTES_A_ROW
 from relay.resume.cursor import Cursor, Signer, bound
 from relay.stream.change import ALERTS, HOTSPOTS, Endpoint
 from relay.stream.filters import Filter
 from relay.stream.snapshot import Snapshot
-from relay.upstream.rest import Page
+from relay.upstream.rest import Page, Rest
 from tests.relay.access.admission import token_of
 from tests.relay.clients import Running, Tables, greeted, live_relay
 from tests.relay.raw import HEADERS, head, speaking
@@ -150,14 +150,14 @@ async def test_who_was_away_for_long_does_not_make_others_wait(
     """Neither by a read that is under way, nor by one that begins at the same time."""
     monkeypatch.setattr(backfill, "NEAR_TRANSACTIONS", 20)
     epoch, old, new = await known_to(emulator, tables, 40)
-    go_on, page = asyncio.Event(), Backfills._page
+    go_on, page = asyncio.Event(), Rest.changes_since
 
-    async def slow(reads: Backfills, since: Snapshot, *given: Any) -> Page:
-        if since.xmax <= old:
+    async def slow(rest: Rest, since: Snapshot | None, **given: Any) -> Page:
+        if since is not None and since.xmax <= old:
             await go_on.wait()
-        return await page(reads, since, *given)
+        return await page(rest, since, **given)
 
-    monkeypatch.setattr(Backfills, "_page", slow)
+    monkeypatch.setattr(Rest, "changes_since", slow)
     async with (
         asyncio.timeout(SECONDS),
         live_relay(emulator, RELAY_CURSOR_KEY=KEY) as relay,
