@@ -33,7 +33,6 @@ class AsgiTransport:
         self.session: ConnectionHandler | None = None
 
     def write(self, frames: bytes) -> None:
-        """Send frames, after all that was written before."""
         self._waiting.append(frames)
         self._unsent += len(frames)
         self._active_clock.set()
@@ -43,7 +42,6 @@ class AsgiTransport:
                 self.session.blocked()
 
     def unsent(self) -> int:
-        """How many bytes the server has not taken."""
         return self._unsent
 
     def close(self, code: int, reason: str) -> None:

@@ -35,7 +35,6 @@ class HttpConnection(HttpToolsProtocol):
         self._body_parts = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
         self._sockets.wheel.forget(self, self._slot)
         super().connection_lost(exc)
 
@@ -58,12 +57,10 @@ class HttpConnection(HttpToolsProtocol):
                 self.send_400_response("The head of the request is too long.")
 
     def on_body(self, body: bytes) -> None:
-        """A part of its body."""
         self._body_parts += 1
         super().on_body(body)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
         self._body_parts = 0
         if not self._reads_head:
             self._reads_head, self._head_bytes, self._looks = True, 0, 0
@@ -71,13 +68,11 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Its head has come."""
         self._reads_head, self._reads_body = False, True
         self._set_timeout(BODY_SECONDS)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """All of it has come."""
         self._reads_body = False
         super().on_message_complete()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -115,7 +115,9 @@ class ConnectionRegistry:
 
         Otherwise all of them would reconnect at once.
         """
-        leaving = list(self._sessions())
+        groups = (group for stream in self._shared.hub for group in stream.groups())
+        members = (member for group in groups for member in group.members)
+        leaving = [member for member in members if isinstance(member, Session)]
         random.shuffle(leaving)
         steps = max(1, round(min(DRAIN_SECONDS, len(leaving) * DRAIN_PAUSE) / DRAIN_STEP))
         size = -(-len(leaving) // steps)
@@ -132,10 +134,3 @@ class ConnectionRegistry:
             wanted = replace(wanted, filter=replace(wanted.filter, scope=grant.scope))
         user = None if grant.claims is None else grant.claims.user
         return Session(transport, admitted, wanted, self._shared, user)
-
-    def _sessions(self) -> Iterator[Session]:
-        for stream in self._shared.hub:
-            for group in stream.groups():
-                for member in group.members:
-                    if isinstance(member, Session):
-                        yield member

@@ -141,7 +141,6 @@ class Deadline:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Do not run the action."""
         self.action = None
 
 

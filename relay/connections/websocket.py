@@ -120,15 +120,12 @@ class FrameReader:
                 self._text = frame.opcode is Opcode.TEXT
             if frame.data:
                 self._parts.append(bytes(frame.data))
-            if frame.fin:
-                self._complete(messages)
-            else:
+            if not frame.fin:
                 self.controls += 1
-
-    def _complete(self, messages: list[str | bytes]) -> None:
-        whole = b"".join(self._parts)
-        self._parts.clear()
-        messages.append(whole.decode() if self._text else whole)
+                return
+            whole = b"".join(self._parts)
+            self._parts.clear()
+            messages.append(whole.decode() if self._text else whole)
 
     def _collect(self) -> None:
         self.answer += b"".join(self._protocol.data_to_send())
@@ -255,12 +252,10 @@ class WebSocketConnection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() > 0
 
     def pause_writing(self) -> None:
-        """Backpressure begins: the socket is full."""
         if self._session is not None:
             self._session.blocked()
 
     def resume_writing(self) -> None:
-        """Backpressure ends: everything has been sent."""
         if self._session is not None:
             self._session.unblocked()
 
@@ -422,7 +417,6 @@ class ProtocolDetector(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
         self._connections.discard(self)
         self._sockets.wheel.forget(self, self._slot)
 
@@ -449,7 +443,6 @@ class ProtocolDetector(asyncio.Protocol):
         self._transport.abort()
 
     def shutdown(self) -> None:
-        """Close: the server shuts down."""
         self._transport.close()
 
     def _begin(self, data: bytes) -> None:

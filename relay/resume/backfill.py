@@ -19,7 +19,7 @@ from relay.errors import Unavailable
 from relay.resume.cursor import Unresumable
 from relay.stream import encoding
 from relay.stream.broker import Broker
-from relay.stream.change import Change
+from relay.stream.change import Change, by_endpoint
 from relay.stream.encoding import apart, framed
 from relay.stream.log import Overflow
 from relay.stream.snapshot import Seqs, Snapshot, common
@@ -48,7 +48,6 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End all of it."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -319,7 +318,7 @@ class Backfills:
                 if rows > self._most_rows:
                     raise TooMuch
                 await self._slices.collect(self._take(page.changes, generation))
-                for number, theirs in _sorted_out(page.changes).items():
+                for number, theirs in by_endpoint(page.changes).items():
                     made = await self._slices.collect(map(self._chunk, in_chunks(theirs)))
                     chunks[number] += made
                     read.size += sum(chunk.size for chunk in made)
@@ -368,10 +367,3 @@ def in_chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
         size += change.size()
     if chunk:
         yield chunk
-
-
-def _sorted_out(changes: Sequence[Change]) -> dict[int, list[Change]]:
-    found: dict[int, list[Change]] = {}
-    for change in changes:
-        found.setdefault(change.endpoint.number, []).append(change)
-    return found

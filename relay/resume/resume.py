@@ -67,7 +67,6 @@ class PeerBeats:
         self._read = {}
 
     async def close(self) -> None:
-        """End the reads under way."""
         await self._single_flight.close()
 
     async def _beat(self, instance: str) -> int:
@@ -233,13 +232,13 @@ class Resumer:
         cursor = self._read(presented, group)
         if not await self._beats.vouch_for(cursor):
             raise Unresumable("epoch")
-        _check(generation, group)
+        group.stream.check(generation)
         held = self._held(cursor, group)
         if held is not None:
             return held
         number = group.wanted.endpoint.number
         missed = await self._missed.get(cursor.snapshot, number)
-        _check(generation, group)  # who waits goes on later than the read ended
+        group.stream.check(generation)  # who waits goes on later than the read ended
         if not group.log.covers(missed.seqs[number]):
             raise Unresumable("overflow")  # more came while it was read than the log holds
         before = self._render_cache.missed(group, missed, cursor.snapshot)
@@ -281,13 +280,3 @@ class Resumer:
             until=group.log.head,
             cursor=self._issuer.cursor(group.wanted),
         )
-
-
-def _check(generation: int, group: Group) -> None:
-    """Check that the group still has the history of that generation.
-
-    Raises:
-        Unavailable: The database has another history since.
-    """
-    if generation != group.stream.generation:
-        raise Unavailable("the database has another history since")

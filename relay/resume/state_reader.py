@@ -177,11 +177,6 @@ class InitialStates:
         self._tasks: set[asyncio.Task[None]] = set()
         self._too_large: set[int] = set()  # numbers of endpoints that one read does not bring whole
 
-    @property
-    def waited_for(self) -> int:
-        """Number of states that clients wait for."""
-        return len(self._reads)
-
     def at_once(self, group: Group, last: int | None) -> tuple[InitialState, StateSlice] | None:
         """Return a cached state and its slice; None if there is none."""
         cached = self._cached.get(group)
@@ -330,7 +325,7 @@ class InitialStates:
         self._cache(read.group, state)
         self._handed_out.add(read)
         try:
-            await self._slices.collect(map(_giving(state), list(read.readers)))
+            await self._slices.collect(reader.receive_state(state) for reader in list(read.readers))
         finally:
             self._handed_out.discard(read)
 
@@ -386,7 +381,7 @@ class InitialStates:
             older.reverse()
             encode = _encoded if len(reads) == 1 else _EncodedOnce()
             for read in filter(self._is_wanted, reads):
-                _check(stream, generation)
+                stream.check(generation)
                 # All this is as of one moment; what is published from now on follows in the log.
                 newer = before | published
                 position, seq = read.group.log.head, stream.seq
@@ -403,7 +398,7 @@ class InitialStates:
                     cursor=cursor,
                     budget=self._budget,
                 )
-                _check(stream, generation)
+                stream.check(generation)
                 await self._hand_out(read, state)
         finally:
             stream.stop_recording(published)
@@ -413,27 +408,18 @@ class InitialStates:
 
         def taking() -> Iterator[None]:
             for start in range(0, len(rows), TAKEN_AT_ONCE):
-                _check(stream, generation)
+                stream.check(generation)
                 self._broker.take(rows[start : start + TAKEN_AT_ONCE])
                 yield
 
         await self._slices.collect(taking())
-        _check(stream, generation)
+        stream.check(generation)
 
     async def _snapshot(self, dedup: Deduplicator) -> Snapshot:
         page = await self._rest.changes_since(dedup.reached, epoch=self._broker.epoch, page=1)
         if page.reset is not None:
             raise Unavailable("the database has another history since")
         return page.snapshot
-
-
-def _giving(state: InitialState) -> Callable[[Reader], None]:
-    return lambda reader: reader.receive_state(state)
-
-
-def _check(stream: Stream, generation: int) -> None:
-    if stream.generation != generation:
-        raise Unavailable("the database has another history since")
 
 
 class OlderRow(NamedTuple):

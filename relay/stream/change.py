@@ -1,6 +1,6 @@
 """The three endpoints, and the change of one row as Realtime and changes_since bring it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -88,6 +88,14 @@ class Change(NamedTuple):
         return ROW_BYTES + sum(len(text) for text in texts if type(text) is str)
 
 
+def by_endpoint(changes: Iterable[Change]) -> dict[int, list[Change]]:
+    """The changes by endpoint number, in their order."""
+    found: dict[int, list[Change]] = {}
+    for change in changes:
+        found.setdefault(change.endpoint.number, []).append(change)
+    return found
+
+
 class Incomplete(Exception):
     """The message does not hold the whole row: it has to be read from the database."""
 
@@ -121,13 +129,8 @@ def from_caught(entry: Mapping[str, Any]) -> Change:
         raise Incomplete(f"unknown table number {entry.get('t')}")
     if entry.get("deleted_version") is None:
         return from_row(endpoint, entry.get("record") or {})
-    return Change(
-        endpoint=endpoint,
-        id=_integer(entry, "id"),
-        version=_integer(entry, "deleted_version"),
-        tx=_integer(entry, "tx"),
-        record=None,
-    )
+    row_id, version, tx = (_integer(entry, name) for name in ("id", "deleted_version", "tx"))
+    return Change(endpoint, row_id, version, tx, None)
 
 
 def from_live(message: Mapping[str, Any]) -> Change:
@@ -137,9 +140,7 @@ def from_live(message: Mapping[str, Any]) -> Change:
         Incomplete: The message names errors, lacks a column (an unchanged large value is left
             out), or is a deletion, which carries no version.
     """
-    endpoint = BY_NAME.get(message.get("table", ""))
-    if endpoint is None:
-        raise Incomplete(f"unknown table {message.get('table')}")
+    endpoint = _endpoint(message)
     if message.get("errors"):
         raise Incomplete(f"{endpoint.name}: {message['errors']}")
     record = message.get("record")
@@ -159,14 +160,19 @@ def from_announced(entry: Mapping[str, Any]) -> Change:
     Raises:
         Incomplete: The entry is not what our triggers send.
     """
-    endpoint = BY_NAME.get(entry.get("table", ""))
-    if endpoint is None:
-        raise Incomplete(f"unknown table {entry.get('table')}")
+    endpoint = _endpoint(entry)
     if entry.get("operation") != "DELETE":
         return from_row(endpoint, entry.get("record") or {})
     key = entry.get("old_record") or {}
     row_id, version, tx = (_integer(key, name) for name in ("id", "version", "tx"))
     return Change(endpoint, row_id, version, tx, None)
+
+
+def _endpoint(message: Mapping[str, Any]) -> Endpoint:
+    endpoint = BY_NAME.get(message.get("table", ""))
+    if endpoint is None:
+        raise Incomplete(f"unknown table {message.get('table')}")
+    return endpoint
 
 
 def _integer(row: Mapping[str, Any], name: str) -> int:

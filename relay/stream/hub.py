@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
+from relay.errors import Unavailable
 from relay.stream import encoding
-from relay.stream.change import ENDPOINTS, Change, Endpoint
+from relay.stream.change import ENDPOINTS, Change, Endpoint, by_endpoint
 from relay.stream.encoding import Format, FrameFormat, Piece, formed, framed, joined
 from relay.stream.fan_out import Round
 from relay.stream.filters import Columns, Filter, Index, Values, numbers, union
@@ -226,7 +227,6 @@ class Stream:
         self.recent: Final = RecentChanges(seq)
 
     def groups(self) -> Iterator[Group]:
-        """All groups."""
         yield from self._groups.values()
 
     def members(self) -> dict[Format, int]:
@@ -307,6 +307,15 @@ class Stream:
             return b""
         cursor = self._cursors[1](wanted)
         return b"" if cursor is None else framed(encoding.cursor(cursor))
+
+    def check(self, generation: int) -> None:
+        """Check that the stream still has the history of that generation.
+
+        Raises:
+            Unavailable: The database has another history since.
+        """
+        if self.generation != generation:
+            raise Unavailable("the database has another history since")
 
     def start_anew(self) -> None:
         """Reset all clients of relay.v1."""
@@ -478,8 +487,5 @@ class Hub:
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Publish each change on the stream of its endpoint."""
-        sorted_out: dict[int, list[Change]] = {}
-        for change in changes:
-            sorted_out.setdefault(change.endpoint.number, []).append(change)
-        for number, theirs in sorted_out.items():
+        for number, theirs in by_endpoint(changes).items():
             self._by_number[number].publish(theirs)

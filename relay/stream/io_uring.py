@@ -133,12 +133,10 @@ class SocketBatch:
         self._entries = bytearray()
 
     def append(self, descriptor: int) -> None:
-        """Append a socket."""
         place = len(self._entries) // _ENTRY.size
         self._entries += _ENTRY.pack(_SEND, _SKIP_SUCCESS, 0, descriptor, 0, 0, 0, _FLAGS, place)
 
     def swap(self, one: int, other: int) -> None:
-        """Swap two sockets."""
         entries, first, second = self._entries, one * _ENTRY.size, other * _ENTRY.size
         kept = entries[first : first + _ENTRY.size]
         entries[first : first + _ENTRY.size] = entries[second : second + _ENTRY.size]
@@ -147,11 +145,9 @@ class SocketBatch:
         struct.pack_into("Q", entries, second + _NUMBER, other)
 
     def pop(self) -> None:
-        """Remove the last socket."""
         del self._entries[-_ENTRY.size :]
 
     def extend(self, sockets: "SocketBatch") -> None:
-        """Append the sockets of another batch."""
         first = len(self._entries) // _ENTRY.size
         self._entries += sockets._entries
         for place in range(first, len(self._entries) // _ENTRY.size):
@@ -160,8 +156,6 @@ class SocketBatch:
     def send(
         self, data: bytes, start: int = 0, stop: int | None = None
     ) -> Sequence[tuple[int, int]]:
-        """Send as much as each takes at once to those at the places from `start` up to, without,
-        `stop`; the place of those that did not take all, and how many bytes they took."""
         stop = len(self._entries) // _ENTRY.size if stop is None else stop
         if self._ring.closed:
             return [(place, 0) for place in range(start, stop)]

@@ -53,7 +53,6 @@ class Budget:
         self._logs: list[Log] = []
 
     def share(self, log: "Log") -> None:
-        """One more log."""
         self._logs.append(log)
 
     def keep(self) -> None:
@@ -242,5 +241,4 @@ class KnownVersions:
         return values
 
     def forget(self) -> None:
-        """Drop everything."""
         self._newest.clear()
