@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from relay.access.limits import THIS_MACHINE, RateLimiter
@@ -325,7 +325,8 @@ class InitialStates:
         self._cache(read.group, state)
         self._handed_out.add(read)
         try:
-            await self._slices.collect(reader.receive_state(state) for reader in list(read.readers))
+            handing_out = map(methodcaller("receive_state", state), list(read.readers))
+            await self._slices.collect(handing_out)
         finally:
             self._handed_out.discard(read)
 
