@@ -26,10 +26,10 @@ from relay.settings import Settings, key_trouble
 from relay.stream import encoding, io_uring
 from relay.stream.broker import Broker
 from relay.stream.counters import Counters
+from relay.stream.fan_out import Batch
 from relay.stream.flusher import Flusher
 from relay.stream.hub import Hub
 from relay.stream.log import LogLimits
-from relay.stream.subscribers import Batch
 from relay.time_slices import TimeSlices
 from relay.upstream.catch_up import CatchUp
 from relay.upstream.heartbeat import Heartbeat, Identity

@@ -28,9 +28,9 @@ from relay.resume.state_reader import InitialStates
 from relay.stream import encoding
 from relay.stream.counters import Counters
 from relay.stream.encoding import PIECE_BYTES, Format, Piece, framed
+from relay.stream.fan_out import Departure
 from relay.stream.hub import Group, Hub
 from relay.stream.log import Overflow
-from relay.stream.subscribers import Departure
 from relay.upstream.state import UpstreamState
 
 logger = logging.getLogger(__name__)

@@ -197,7 +197,21 @@ class Resumer:
             Unavailable: It cannot be found out now.
         """
         with self._counted():
-            return await self._find(presented, group)
+            generation = group.stream.generation
+            cursor = self._read(presented, group)
+            if not await self._beats.vouch_for(cursor):
+                raise Unresumable("epoch")
+            group.stream.check(generation)
+            held = self._held(cursor, group)
+            if held is not None:
+                return held
+            number = group.wanted.endpoint.number
+            missed = await self._missed.get(cursor.snapshot, number)
+            group.stream.check(generation)  # who waits goes on later than the read ended
+            if not group.log.covers(missed.seqs[number]):
+                raise Unresumable("overflow")  # more came while it was read than the log holds
+            before = self._render_cache.missed(group, missed, cursor.snapshot)
+            return self._replay("rest", group, missed.seqs[number], before)
 
     @property
     def reads(self) -> int:
@@ -226,23 +240,6 @@ class Resumer:
         except Unresumable:
             self.kinds["none"] += 1
             raise
-
-    async def _find(self, presented: str, group: Group) -> Replay:
-        generation = group.stream.generation
-        cursor = self._read(presented, group)
-        if not await self._beats.vouch_for(cursor):
-            raise Unresumable("epoch")
-        group.stream.check(generation)
-        held = self._held(cursor, group)
-        if held is not None:
-            return held
-        number = group.wanted.endpoint.number
-        missed = await self._missed.get(cursor.snapshot, number)
-        group.stream.check(generation)  # who waits goes on later than the read ended
-        if not group.log.covers(missed.seqs[number]):
-            raise Unresumable("overflow")  # more came while it was read than the log holds
-        before = self._render_cache.missed(group, missed, cursor.snapshot)
-        return self._replay("rest", group, missed.seqs[number], before)
 
     def _read(self, presented: str, group: Group) -> Cursor:
         cursor = self._issuer.read(presented, group.wanted)

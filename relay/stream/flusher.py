@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relay.stream.counters import Counters, written_at
-from relay.stream.hub import Sent, Stream
+from relay.stream.hub import Stream
 
 # A step costs some 8 us for each client, and as much again for each 12 KiB that it gets.
 STEP_BYTES: Final = 4 * 1024 * 1024
@@ -82,14 +82,11 @@ class Flusher:
             if sent is None:
                 self._round_is_over(stream, self._sending.pop(stream))
             else:
-                self._count(sent)
+                self._counts.deliveries[sent.format.value] += sent.frames * sent.clients
+                self._frames = max(self._frames, sent.frames)
                 self._delivered.add(stream)
             if self._now() >= time:
                 return
-
-    def _count(self, sent: Sent) -> None:
-        self._counts.deliveries[sent.format.value] += sent.frames * sent.clients
-        self._frames = max(self._frames, sent.frames)
 
     def _round_is_over(self, stream: Stream, began: int) -> None:
         for member in list(stream.waiting):

@@ -7,7 +7,15 @@ from relay.errors import Unavailable
 from relay.stream import encoding
 from relay.stream.change import ENDPOINTS, Change, Endpoint, by_endpoint
 from relay.stream.encoding import Format, FrameFormat, Piece, formed, framed, joined
-from relay.stream.fan_out import Round
+from relay.stream.fan_out import (
+    FEWEST_BATCHED,
+    Batch,
+    CaughtUpSubscribers,
+    Departure,
+    Round,
+    Subscriber,
+    Write,
+)
 from relay.stream.filters import Columns, Filter, Index, Values, numbers, union
 from relay.stream.log import (
     ANNOUNCEMENT,
@@ -23,14 +31,6 @@ from relay.stream.log import (
     Routing,
 )
 from relay.stream.snapshot import Seqs
-from relay.stream.subscribers import (
-    FEWEST_BATCHED,
-    Batch,
-    CaughtUpSubscribers,
-    Departure,
-    Subscriber,
-    Write,
-)
 
 MOST_PIECES: Final = 8
 MOST_ABOUTS: Final = 1_000

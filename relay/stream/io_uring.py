@@ -126,7 +126,7 @@ class Ring:
 
 
 class SocketBatch:
-    """Sockets in an order, which are sent the same bytes; see `relay.stream.subscribers.Batch`."""
+    """Sockets in an order, which are sent the same bytes; see `relay.stream.fan_out.Batch`."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring

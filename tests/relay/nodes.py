@@ -11,11 +11,11 @@ from relay.stream import encoding
 from relay.stream.broker import Broker
 from relay.stream.change import HOTSPOTS, Change
 from relay.stream.encoding import Format, framed, texts
+from relay.stream.fan_out import Departure
 from relay.stream.filters import Filter
 from relay.stream.hub import Group, Hub
 from relay.stream.log import LogLimits, Overflow
 from relay.stream.snapshot import Seqs, Snapshot
-from relay.stream.subscribers import Departure
 from tests.relay.model import Database
 from tests.relay.rows import text
 

@@ -10,10 +10,10 @@ from relay.connections.scheduling import COSTLY_SECONDS, SLOT_SECONDS, Pacer, Ti
 from relay.stream.change import HOTSPOTS
 from relay.stream.counters import Counters
 from relay.stream.encoding import Format
+from relay.stream.fan_out import Departure
 from relay.stream.filters import Filter
 from relay.stream.flusher import HOLD_SECONDS, Flusher
 from relay.stream.hub import MOST_BYTES, Stream
-from relay.stream.subscribers import Departure
 from relay.time_slices import LONGEST_PAUSE_SECONDS
 from tests.relay.rows import change
 

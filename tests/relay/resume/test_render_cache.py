@@ -11,11 +11,11 @@ from relay.resume.resume import RenderCache
 from relay.stream import encoding
 from relay.stream.change import HOTSPOTS, Change
 from relay.stream.encoding import Format, Piece, texts
+from relay.stream.fan_out import Departure
 from relay.stream.filters import Filter
 from relay.stream.hub import Group, Stream
 from relay.stream.log import Overflow
 from relay.stream.snapshot import Snapshot
-from relay.stream.subscribers import Departure
 from tests.relay.rows import change
 
 SEVERITIES = ("info", "warn", "critical")

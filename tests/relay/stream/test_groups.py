@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from relay.stream import encoding
 from relay.stream.change import ALERTS, HOTSPOTS
 from relay.stream.encoding import Format, framed, texts
+from relay.stream.fan_out import Departure
 from relay.stream.filters import Filter
 from relay.stream.hub import MOST_BYTES, Group, Hub, Stream
 from relay.stream.log import LogLimits
-from relay.stream.subscribers import Departure
 from tests.relay.rows import change
 
 

@@ -12,9 +12,9 @@ import pytest
 from relay.stream import io_uring
 from relay.stream.change import HOTSPOTS
 from relay.stream.encoding import Format
+from relay.stream.fan_out import FEWEST_BATCHED, CaughtUpSubscribers, Departure
 from relay.stream.filters import Filter
 from relay.stream.hub import Group, Stream
-from relay.stream.subscribers import FEWEST_BATCHED, CaughtUpSubscribers, Departure
 from tests.relay.rows import change
 
 ROW = b'{"id":1,"severity":"critical"}' * 12
