@@ -3,7 +3,8 @@
 // The tab that holds a Web Lock leads: it has the WebSocket and broadcasts what it receives. The
 // others hold the same rows and the same cursor, so that when the leader goes, whoever gets the
 // lock next resumes exactly there, and nothing is missed or told twice: versions decide. Messages
-// are numbered, so that a follower that missed some asks for everything. A leader that is frozen by
+// are numbered, so that a follower that missed some asks for everything. While nobody follows they are
+// counted and not sent. A leader that is frozen by
 // the browser keeps its lock and answers nothing; a follower steals it then. Terms grow from leader
 // to leader: what a former one still says when it wakes is passed over.
 import { Rows, keyOf } from "./rows.js";
@@ -33,6 +34,7 @@ export class SharedStream {
   #timer; // of a follower
   #id = null;
   #sent = 0; // messages of this leader
+  #followers = new Set(); // ids of the tabs that this leader has heard of
   #term = 0; // of the leader whom this tab hears, or is
   #doubted = new Map(); // rows by key that the leader did not have when last asked
   #doubting;
@@ -72,6 +74,7 @@ export class SharedStream {
     if (this.#channel === null) return;
     this.#timer.stop();
     this.#doubting.stop();
+    this.#post({ kind: "leave" });
     this.#channel.close();
     this.#channel = null;
     this.#abort?.abort();
@@ -103,7 +106,7 @@ export class SharedStream {
         if (this.#channel !== channel || abort.signal.aborted) return undefined;
         return new Promise((release) => {
           this.#release = release;
-          this.#lead();
+          this.#lead(steal ? ["the frozen leader"] : []);
         });
       })
       .catch(() => {
@@ -116,8 +119,10 @@ export class SharedStream {
       });
   }
 
-  #lead() {
+  // The others join the new term when they hear of it; one that is replaced hears nothing now.
+  #lead(followers) {
     this.#timer.stop();
+    this.#followers = new Set(followers);
     this.#term = Math.max(this.#term + 1, this.#options.now());
     const leading = (act) => (value) => this.#stream === stream && act(value);
     const stream = (this.#stream = this.#makeStream({
@@ -153,6 +158,8 @@ export class SharedStream {
   }
 
   #serve({ kind, from, act }) {
+    if (kind === "leave") this.#followers.delete(from);
+    else if (act !== undefined || kind === "join" || kind === "probe") this.#followers.add(from);
     if (kind === "join") this.#answer({ kind: "state", to: from, ...this.rows.saved, status: this.#status });
     else if (kind === "probe") this.#answer({ kind: "alive" });
     else if (kind === "ask") this.#stream[act]();
@@ -224,7 +231,7 @@ export class SharedStream {
 
   #broadcast(message) {
     this.#sent++;
-    this.#answer(message);
+    if (this.#followers.size > 0) this.#answer(message);
   }
 
   #answer(message) {

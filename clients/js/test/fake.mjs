@@ -150,6 +150,7 @@ export class Locks {
 export function broadcasting() {
   const all = new Set();
   const frozen = new Set();
+  let posted = 0;
   class Channel {
     constructor(name) {
       this.name = name;
@@ -157,6 +158,7 @@ export function broadcasting() {
     }
     postMessage(message) {
       if (frozen.has(this)) return;
+      posted += 1;
       const data = structuredClone(message);
       for (const other of [...all]) {
         if (other === this || other.name !== this.name || frozen.has(other)) continue;
@@ -167,5 +169,5 @@ export function broadcasting() {
       all.delete(this);
     }
   }
-  return { Channel, all, freeze: (channel) => frozen.add(channel), thaw: (channel) => frozen.delete(channel) };
+  return { Channel, all, get posted() { return posted; }, freeze: (channel) => frozen.add(channel), thaw: (channel) => frozen.delete(channel) };
 }

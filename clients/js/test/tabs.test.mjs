@@ -65,6 +65,30 @@ test("ten tabs have one socket, and all of them the rows", async () => {
   }
 });
 
+test("a tab that is alone tells nobody what it receives; who comes later has it all", async () => {
+  const { open, sockets, channels } = origin();
+  const first = await open();
+  sockets.newest.accept();
+  const before = channels.posted;
+  sockets.newest.tell(hello, upsert(1, 1), synced("c1"), upsert(2, 1));
+  assert.equal(channels.posted, before);
+  const second = await open();
+  sockets.newest.tell(upsert(3, 1));
+  await settled();
+  assert.deepEqual(rows(second.told), { 1: 1, 2: 1, 3: 1 });
+  second.client.disconnect();
+  await settled();
+  const alone = channels.posted;
+  sockets.newest.tell(upsert(4, 1), { type: "cursor", cursor: "c4" });
+  assert.equal(channels.posted, alone);
+  const third = await open();
+  assert.deepEqual([rows(third.told), third.state()], [{ 1: 1, 2: 1, 3: 1, 4: 1 }, "open"]);
+  first.client.disconnect();
+  await settled();
+  sockets.newest.accept();
+  assert.equal(new URL(sockets.newest.url).search, "?cursor=c4");
+});
+
 test("when the leading tab is closed the next resumes from its cursor", async () => {
   const { open, sockets } = origin();
   const first = await open();
