@@ -210,8 +210,20 @@ async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: 
     found = db.execute("select entity, event_type, why from public.silences order by 1").fetchall()
     why = "roof works until Friday"
     assert found == [("Roof_Works", "logistics", why), ("Roof_Works_2", "logistics", why)]
+    counts = page.locator(".count")
+    await expect(counts).to_have_text("3 shown, 1 open, 2 silenced")  # nothing has moved
+    critical = page.locator(".severities button", has_text="critical")
+    await expect(critical.locator("b")).to_have_text("1")
+    await critical.click()
+    await expect(counts).to_have_text("1 shown, 1 open, 2 silenced")
     await page.reload()
     await relay_is(page, "Live")
+    await expect(counts).to_have_text("1 shown, 1 open, 2 silenced")
+    await page.get_by_role("button", name="is:silenced").click()
+    await expect(counts).to_have_text("0 shown, 1 open, 2 silenced")  # none that is critical
+    await page.get_by_role("button", name="Clear the filters").click()
+    await expect(counts).to_have_text("1 shown, 1 open, 2 silenced")
+    await page.get_by_role("button", name="is:silenced").click()
     await expect(row_of(page, ids[0]).locator(".c8")).to_contain_text("silenced")
 
 
@@ -224,7 +236,7 @@ async def test_a_silence_that_somebody_else_makes_is_seen_and_not_counted_as_ope
     await expect(page.locator(".count")).to_have_text("2 shown, 2 open")
     db.execute("select silence(now() + interval '1 day', 'relined', entity => 'Mill')")
     await expect(row_of(page, ids[1]).locator(".c8")).to_contain_text("silenced", timeout=60_000)
-    await expect(page.locator(".count")).to_have_text("2 shown, 2 open (1 silenced)")
+    await expect(page.locator(".count")).to_have_text("2 shown, 1 open, 1 silenced")
     await row_of(page, ids[1]).get_by_role("link").click()
     await expect(page.locator(".timeline")).to_contain_text("Silenced until")
     await expect(page.locator(".timeline")).to_contain_text("relined")

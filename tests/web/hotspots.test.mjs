@@ -92,9 +92,14 @@ test("a silence keeps back what it names, up to its severity and until its end",
   assert.equal(until(hotspot(1), { until: at(0) }), null);
 });
 
-test("what is silenced is in the list but not the worst", () => {
+test("what is silenced is listed where it is asked for, and is counted as that alone", () => {
   const loud = hotspot(1, { excess_kg: 1 });
-  const silenced = hotspot(2, { excess_kg: 9999, silenced_until: at(-1) });
-  assert.equal(matches(silenced, viewOf(""), NOW), true);
-  assert.equal(census([silenced, loud], NOW).worst, loud);
+  const silenced = hotspot(2, { excess_kg: 9999, severity: "critical", silenced_until: at(-1) });
+  assert.deepEqual(shown([silenced, loud]), [1]);
+  assert.deepEqual(shown([silenced, loud], "?severity=critical"), []);
+  assert.deepEqual(shown([silenced, loud], "?is=silenced"), [2]);
+  const { severities, states, active, worst, worstOf } = census([silenced, loud], NOW);
+  assert.deepEqual(severities, { critical: 0, warn: 1, info: 0 });
+  assert.deepEqual([states.silenced, active, worst], [1, 1, loud]);
+  assert.deepEqual([...worstOf.values()], ["warn"]);
 });

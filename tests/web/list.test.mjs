@@ -176,6 +176,25 @@ test("a silence that stands marks its rows", () => {
   assert.equal(list.counts.value.states.silenced, 1);
 });
 
+const silenceOf = (entity) => ({ entity, event_type: null, severity: null, starts_at: at(1), until: at(-1), ended_at: null });
+
+test("the first silences that are told take their rows out of the list; later ones leave them where they are", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1), hotspot(2), hotspot(3));
+  sync();
+  list.silence([silenceOf("Supplier 2")]);
+  assert.deepEqual(shown(), [1, 3]);
+  list.silence([silenceOf("Supplier 2"), silenceOf("Supplier 1")]);
+  assert.deepEqual(shown(), [1, 3]);
+  assert.deepEqual([list.belongs(1), list.belongs(3)], [false, true]);
+  list.show();
+  assert.deepEqual(shown(), [3]);
+  list.reset();
+  sync();
+  list.silence([silenceOf("Supplier 3")]);
+  assert.deepEqual(shown(), [1, 2]);
+});
+
 test("who signs out leaves nothing behind", () => {
   const { rows, list, tell, sync, shown } = scene();
   tell(hotspot(1));

@@ -34,10 +34,12 @@ export function ratioOf(row) {
   return row.baseline_co2 > 0 ? row.predicted_co2 / row.baseline_co2 : NaN;
 }
 
-// Whether the view shows the row. Closed ones only where they are asked for.
+const UNASKED = ["closed", "silenced"]; // states that are shown only where they are asked for
+
+// Whether the view shows the row.
 export function matches(row, view, now) {
   const state = stateOf(row, now);
-  if (view.is === "" ? state === "closed" : state !== view.is) return false;
+  if (view.is === "" ? UNASKED.includes(state) : state !== view.is) return false;
   if (view.severity !== "" && row.severity !== view.severity) return false;
   if (view.activity !== "" && row.event_type !== view.activity) return false;
   if (view.supplier !== "" && row.entity !== view.supplier) return false;
@@ -88,9 +90,9 @@ function clockOf(newest, now) {
   return now - at > PAST_MS ? at : now;
 }
 
-// How many rows are active by severity and how many in each state, whatever the view; the worst row,
-// the worst severity by supplier and activity, how many have ended, and when the last of these was
-// seen: in event time, since a file of last year ends today.
+// Of all rows, whatever the view: how many are open by severity and how many in each state, the worst
+// row, the worst severity by supplier and activity, how many have ended, and when the last of these was
+// seen: in event time, since a file of last year ends today. What is silenced is counted as that alone.
 export function census(rows, now) {
   const severities = { critical: 0, warn: 0, info: 0 };
   const states = { open: 0, acknowledged: 0, recovering: 0, silenced: 0 };
@@ -106,13 +108,14 @@ export function census(rows, now) {
       if (!(row.last_seen_at <= ended)) ended = row.last_seen_at;
       continue;
     }
-    severities[row.severity] += 1;
     const state = stateOf(row, now);
     states[state] += 1;
+    if (state === "silenced") continue;
+    severities[row.severity] += 1;
     const key = `${row.entity}\n${row.event_type}`;
     const held = worstOf.get(key);
     if (held === undefined || SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(held)) worstOf.set(key, row.severity);
-    if (state !== "silenced" && (worst === null || COMPARE.worst(row, worst) < 0)) worst = row;
+    if (worst === null || COMPARE.worst(row, worst) < 0) worst = row;
   }
   return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, closed, ended, clock: clockOf(newest, now) };
 }

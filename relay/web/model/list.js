@@ -22,7 +22,7 @@ export class HotspotList {
   #arranged = false; // since the state was told
   #censusAt = 0;
   #censusTimer = null;
-  #silences = [];
+  #silences = null; // null until they are told
   #silenced = new WeakMap(); // row -> the same with the end of its silence
 
   // `patches.of(row)` is the row as decided here, before the relay has confirmed it.
@@ -70,16 +70,21 @@ export class HotspotList {
     if (cell !== undefined && (cell.users -= 1) === 0) this.#cells.delete(id);
   }
 
-  // The silences that stand now.
+  // The silences that stand now. The first time, what they keep back leaves the list, which has just
+  // come; later it stays where it is until the list is put in order again.
   silence(silences) {
+    const first = this.#silences === null;
     this.#silences = silences;
     this.#silenced = new WeakMap();
+    if (first && this.#arranged) this.show();
     this.tick();
   }
 
   // Forget everything: somebody else signs in.
   reset() {
     this.#arranged = false;
+    this.#silences = null;
+    this.#silenced = new WeakMap();
     this.lines.value = [];
     this.#placed = new Map();
     this.#new.clear();
@@ -100,7 +105,7 @@ export class HotspotList {
   // The row with what was decided here and what is silenced.
   #known(row) {
     const decided = this.#patches.of(row);
-    if (this.#silences.length === 0) return decided;
+    if (this.#silences === null || this.#silences.length === 0) return decided;
     let known = this.#silenced.get(decided);
     if (known === undefined) {
       const until = decided.silenced_until ?? silencedUntil(decided, this.#silences, this.#now());

@@ -25,7 +25,7 @@ export function Hotspots({ page }) {
     <div class="bar">
       <h2 id="list-title">Hotspots</h2>
       <span class="dim count" role="status">${list.loaded.value || counts.active === 0
-        ? `${whole(shown)} shown, ${whole(counts.active)} open${counts.states.silenced > 0 ? ` (${whole(counts.states.silenced)} silenced)` : ""}`
+        ? `${whole(shown)} shown, ${whole(counts.active)} open${counts.states.silenced > 0 ? `, ${whole(counts.states.silenced)} silenced` : ""}`
         : `Loading: ${whole(counts.active)} so far`}</span>
       <div class="slot">
         ${waiting > 0 &&
@@ -229,6 +229,12 @@ function Nothing({ page }) {
     return html`<div class="nothing"><h3>No hotspot is in this view</h3>
       <p class="dim">${whole(list.counts.value.active)} are open in all.</p>
       <button type="button" class="btn" onClick=${() => page.show(NO_FILTERS)}>Clear the filters</button></div>`;
+  }
+  const { silenced } = list.counts.value.states;
+  if (silenced > 0) {
+    return html`<div class="nothing"><h3>Nothing is open but what is silenced</h3>
+      <p class="dim">${silenced === 1 ? "One hotspot is" : `${whole(silenced)} hotspots are`} silenced.</p>
+      <button type="button" class="btn" onClick=${() => page.show({ is: "silenced" })}>Show what is silenced</button></div>`;
   }
   return html`<div class="nothing"><${Quiet} page=${page} /></div>`;
 }

@@ -1,7 +1,7 @@
 // The first ten seconds: what the last windows cost and how much of it is above the usual, how many
 // hotspots are open by severity, the worst one, and what waits for somebody.
 import { html } from "../dom.js";
-import { SEVERITIES, WINDOWS } from "../model/address.js";
+import { NO_FILTERS, SEVERITIES, WINDOWS } from "../model/address.js";
 import { monthlyKg } from "../model/hotspots.js";
 import * as format from "../format.js";
 import { Cut, Severity } from "./marks.js";
@@ -14,14 +14,14 @@ export function Overview({ page }) {
   const { summary } = page.insights;
   const told = summary.value;
   const counts = page.list.counts.value;
-  return html`<section class=${`overview ${page.stale.value ? "stale" : ""}`} id="overview" aria-label="Overview">
+  return html`<section class=${`overview ${page.health.stale.value ? "stale" : ""}`} id="overview" aria-label="Overview">
     ${Object.keys(WINDOWS).map((name) => html`<${Window} key=${name} name=${name} told=${told?.windows[name]} asOf=${told?.asOf} page=${page} />`)}
     <div class="tile severities">
       <span class="k"><b>Open by severity</b></span>
       <div class="split">${SEVERITIES.map((severity) => {
         const pressed = page.view.value.severity === severity;
         return html`<button type="button" key=${severity} aria-pressed=${String(pressed)}
-          onClick=${() => page.show({ severity: pressed ? "" : severity })}>
+          onClick=${() => page.show(pressed ? { severity: "" } : { ...NO_FILTERS, severity })}>
           <b><${Severity} of=${severity} label=${false} />${format.whole(counts.severities[severity])}</b>${severity}</button>`;
       })}</div>
     </div>
