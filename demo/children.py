@@ -56,6 +56,7 @@ class Child:
             await asyncio.sleep(min(0.2 * 2 ** len(deaths), 5.0))
 
     async def _run_once(self) -> int:
+        again = self.process is not None
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -69,6 +70,8 @@ class Child:
             preexec_fn=die_with_us(signal.SIGTERM),
             limit=LONGEST_LINE_BYTES,
         )
+        if again:
+            self.say("demo", f"{self.name} runs again as process {self.process.pid}")
         if self.stopping:  # stop() came while the process was being made
             self.process.terminate()
         output = self.process.stdout

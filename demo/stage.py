@@ -163,6 +163,7 @@ class Stage:
             say("demo", f"  endpoints  {sockets}/ws/hotspots  /ws/alerts  /ws/recommendations")
             say("demo", f"  Supabase   {url}")
             say("demo", f"  variables  {env_file} (for `python -m worker` and your own programs)")
+            say("demo", f"  processes  {self._processes()}; what is killed is started again")
             port = "" if self.ports.relay == 8003 else f"PORT={self.ports.relay} "
             token = ""
             if self.auth:
@@ -174,6 +175,11 @@ class Stage:
                 say("demo", f"  your file  set -a; . {env_file}; set +a")
                 say("demo", f"             {sys.executable} -m worker ingest FILE")
             say("demo", "Ctrl-C stops everything; the data is kept.")
+
+    def _processes(self) -> str:
+        """Which process each part is: `emulator 71, worker 75, relay 76`."""
+        running = ((child.name, child.process) for child in self.children)
+        return ", ".join(f"{name} {process.pid}" for name, process in running if process)
 
     async def _take_down(self) -> None:
         """Stop writers before readers before the database, all within STOP_SECONDS."""

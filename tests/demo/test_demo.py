@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -192,6 +195,18 @@ def test_killing_any_part_is_survived(shown: Demo, victim: str) -> None:
     wait_for(shown.is_ready, 40, "the relay is ready again")
     with listen(shown, "hotspots") as socket:
         assert json.loads(socket.recv(timeout=60))["id"]
+
+
+def test_the_processes_are_named_and_the_one_that_takes_the_place_of_another(shown: Demo) -> None:
+    line = next(line for line in shown.lines if "  processes  " in line)
+    named = dict(re.findall(r"(\w+) (\d+)", line))
+    assert named.keys() == {"emulator", "worker", "relay", "feed"}
+    (before,) = shown.pids("-m worker run")
+    os.kill(before, signal.SIGKILL)
+    text = "worker runs again as process "
+    wait_for(lambda: [before] != shown.pids("-m worker run") != [], 60, "the worker is back")
+    (after,) = shown.pids("-m worker run")
+    wait_for(lambda: any(line.endswith(f"{text}{after}") for line in shown.lines), 60, text)
 
 
 def rows(demo: Demo) -> set[int]:
