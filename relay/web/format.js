@@ -141,3 +141,6 @@ function counted({ events, quarantined, country_assumed: worldwide }) {
   if (worldwide) parts.push(`${whole(worldwide)} by the world's average electricity, their country is not known`);
   return parts.join("; ");
 }
+
+// A sentence with figures, whose signs stay on the line of their figure: "± 6 %", "12 kg".
+export const prose = (text) => text.replace(/± (?=\d)/g, "±\u00a0").replace(/(\d) (?=%|kg\b|t\b|kWh\b)/g, "$1\u00a0");

@@ -37,7 +37,6 @@ class Page {
   queue = signal({ rows: null, trouble: "" });
   asksToSignIn = signal(null); // { reason, byPassword } while the relay wants to know who reads
   connected = signal(false);
-  stale = signal(false);
   scanText = signal("");
   advice = signal(0); // recommendations that are pending
   adviceTick = signal(0);
@@ -345,12 +344,12 @@ class Page {
     const signedOut = status.code === CloseCode.UNAUTHORIZED && !this.session.signedIn;
     this.health.connection({ ...status, signedOut });
     this.connected.value = status.state === "open" || status.state === "syncing";
-    this.stale.value = status.state === "waiting" || status.state === "refused" || status.upstream === "down";
     const over = status.code === CloseCode.TOKEN_EXPIRED && !this.session.renewable;
     if (status.state === "refused" && (status.code === CloseCode.UNAUTHORIZED || over)) {
       this.#forget(); // it was for who was let in
       this.#askToSignIn(status.reason);
     }
+    if (status.state === "syncing") this.#loadSilences(); // before the rows are put in order
     if (status.state === "open") {
       this.asksToSignIn.value = null;
       this.insights.refresh();

@@ -164,3 +164,26 @@ def test_nobody_rewrites_the_history(
     for person in (worker, alice):
         with pytest.raises(Exception, match="permission denied"):
             person.execute(change[statement])
+
+
+def test_what_the_engine_found_has_the_time_of_its_event_beside_when_it_was_told(
+    worker: Connection, alice: Connection
+) -> None:
+    id = hotspot(worker)
+    opened, worse = "2026-01-31T06:36:00+00:00", "2026-02-01T08:00:00+00:00"
+    worker.execute("update hotspots set occurred_at = %s where id = %s", (opened, id))
+    for kind, at in (("opened", opened), ("escalated", worse)):
+        worker.execute(
+            "insert into alerts (hotspot_id, level, kind, message, occurred_at)"
+            " values (%s, 'warn', %s, 'Foundry: 50 %% more', %s)",
+            (id, kind, at),
+        )
+    silence(alice)
+    told = history(alice, id)
+    assert {entry["what"]: entry["event_at"] for entry in told} == {
+        "found": opened,
+        "opened": opened,
+        "escalated": worse,
+        "silenced": None,
+    }
+    assert all(entry["at"] > worse for entry in told)

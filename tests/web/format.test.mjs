@@ -75,3 +75,8 @@ test("a worker that has much to judge is busy, whenever its last scan was", () =
   assert.deepEqual(format.worker({ ...told, pending: 10_000 }), { text: "Worker", detail: "judging, 10,000 or more events wait", tone: "busy" });
   assert.equal(format.worker({ ...told, pending: 4_999 }).tone, "good");
 });
+
+test("the sign of a figure stays on its line", () => {
+  assert.equal(format.prose("usual spread ± 6 %; 8,202 kWh instead of 4,967; 358.4 kg CO2e more per t than this"),
+    "usual spread ±\u00a06\u00a0%; 8,202\u00a0kWh instead of 4,967; 358.4\u00a0kg CO2e more per t than this");
+});

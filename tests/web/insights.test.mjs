@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { cellsOf, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
+import { cellsOf, Insights, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
 import { moment } from "../../relay/web/format.js";
 import { Health } from "../../relay/web/model/health.js";
 import { SeriesCache, sparksOf } from "../../relay/web/model/series.js";
@@ -78,6 +78,15 @@ test("a history reads newest first, with who said what", () => {
     ["Alert, opened: A: 50 % more", "", null],
     ["Found", "engine", null],
   ]);
+});
+
+test("what the engine found is told with the time of its event where that is another", () => {
+  const [alert, same, found] = timelineOf([
+    { at: "2026-11-30T06:54:00Z", event_at: "2026-01-31T06:36:00Z", kind: "hotspot", what: "found", text: "A: 50 % more", level: "warn", by: null, id: 1 },
+    { at: "2026-11-30T06:55:00Z", event_at: "2026-11-30T06:54:30Z", kind: "alert", what: "opened", text: "A", level: "warn", by: null, id: 2 },
+    { at: "2026-11-30T06:56:00Z", event_at: "2026-02-01T08:00:00Z", kind: "alert", what: "escalated", text: "A", level: "critical", by: null, id: 3 },
+  ]);
+  assert.deepEqual([found, same, alert].map(({ eventAt }) => eventAt), ["2026-01-31T06:36:00Z", null, "2026-02-01T08:00:00Z"]);
 });
 
 test("small series are drawn from ratios, and say whether the excess grows", () => {
@@ -159,4 +168,54 @@ test("a relay that does not answer is no sign that the worker is silent", async 
   now = 90_000;
   await health.ask();
   assert.deepEqual(health.worker.value, { text: "Worker", detail: "not known: the relay does not answer", tone: "idle" });
+});
+
+test("figures stay marked as old while a lost relay is tried again, until all is told anew", () => {
+  const health = new Health(async () => ({}), () => 0);
+  const stale = (status) => {
+    health.connection(status);
+    return health.stale.value;
+  };
+  assert.equal(stale({ state: "connecting" }), false); // nothing is shown yet
+  assert.equal(stale({ state: "open", upstream: "live" }), false);
+  assert.equal(stale({ state: "waiting", retryAt: 1000 }), true);
+  assert.equal(stale({ state: "connecting" }), true);
+  assert.equal(stale({ state: "syncing", upstream: "live" }), true);
+  assert.equal(stale({ state: "open", upstream: "live" }), false);
+  assert.equal(stale({ state: "open", upstream: "down" }), true);
+});
+
+test("what is shown is as of the time up to which the relay last said it complete", async () => {
+  let now = 60_000;
+  const health = new Health(async () => ({ json: async () => ({ worker: null, endpoints: { hotspots: { lag_seconds: 2 } } }) }), () => now);
+  health.connection({ state: "open", upstream: "live" });
+  await health.ask();
+  now = 90_000;
+  health.connection({ state: "waiting", retryAt: 91_000 });
+  assert.equal(health.asOf, 58_000);
+});
+
+test("a relay that has just begun has not heard of the worker, which is no reason to drop it from the header", async () => {
+  const answer = { worker: { age_seconds: 1, last_scan_seconds: 2, pending: 0 } };
+  const health = new Health(async () => ({ json: async () => answer }), () => 0);
+  await health.ask();
+  answer.worker = null;
+  await health.ask();
+  assert.deepEqual(health.worker.value, { text: "Worker", detail: "not known: the relay has just begun", tone: "idle" });
+});
+
+test("an episode that was opened while the database was away is told once it is back", async () => {
+  let away = true;
+  const answers = [["summary", { as_of: null }], ["contributors", { rows: [] }], ["waiting", {}], ["series", { points: [] }], ["history", []]];
+  const insights = new Insights(async (path) => {
+    if (away) throw new Error("Supabase cannot be reached.");
+    return answers.find(([name]) => path.includes(name))[1];
+  });
+  insights.follow(7);
+  await new Promise(setImmediate);
+  assert.equal(insights.episode.value.trouble, "Supabase cannot be reached.");
+  away = false;
+  await insights.refresh();
+  await new Promise(setImmediate);
+  assert.deepEqual([insights.episode.value.trouble, insights.episode.value.timeline], [undefined, []]);
 });

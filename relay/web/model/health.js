@@ -11,7 +11,10 @@ const UNKNOWN_MS = 20_000; // after that the relay's last word of the worker say
 export class Health {
   relay = signal(connection({ state: "connecting" }));
   worker = signal(null);
+  stale = signal(false); // what is shown may be older than now: from a loss until all is told again
+  asOf = null; // ms: until when the rows are known to be complete
   told = null; // of the worker, as the relay said it
+  #heard = false; // of a worker, by any relay
   #fetch;
   #now;
   #status = { state: "connecting" };
@@ -37,6 +40,9 @@ export class Health {
   connection(status) {
     this.#lost = status.state === "waiting" || (status.state === "connecting" && this.#lost);
     this.#status = status;
+    const { state, upstream } = status;
+    if (state === "waiting" || state === "refused" || upstream === "down") this.stale.value = true;
+    else if (state === "open") this.stale.value = false;
     this.tick();
   }
 
@@ -47,6 +53,7 @@ export class Health {
       this.#upstream = told.upstream;
       this.#lag = told.endpoints?.hotspots?.lag_seconds ?? null;
       this.#toldAt = this.#now();
+      this.#heard ||= this.told !== null;
     } catch {
       this.#lag = null;
     }
@@ -57,11 +64,16 @@ export class Health {
     const { state, retryAt } = this.#status;
     const retrySeconds = Math.max(0, ((retryAt ?? 0) - this.#now()) / 1000);
     const said = connection({ ...this.#status, retrySeconds, lost: this.#lost });
-    const detail = said.tone === "good" && this.#lag !== null ? `complete until ${clockSeconds(this.#toldAt - 1000 * this.#lag)}` : "";
+    const complete = said.tone === "good" && this.#lag !== null;
+    if (complete) this.asOf = this.#toldAt - 1000 * this.#lag;
+    const detail = complete ? `complete until ${clockSeconds(this.asOf)}` : "";
     change(this.relay, { ...said, detail });
     const age = this.#now() - this.#toldAt;
-    const away = age > UNKNOWN_MS ? "the relay does not answer" : this.#upstream === "down" ? "the relay is cut off" : null;
-    change(this.worker, this.told !== null && away ? { text: "Worker", detail: `not known: ${away}`, tone: "idle" } : worker(this.told, age / 1000));
+    let away = null;
+    if (age > UNKNOWN_MS) away = "the relay does not answer";
+    else if (this.#upstream === "down") away = "the relay is cut off";
+    else if (this.told === null) away = "the relay has just begun";
+    change(this.worker, this.#heard && away ? { text: "Worker", detail: `not known: ${away}`, tone: "idle" } : worker(this.told, age / 1000));
   }
 }
 

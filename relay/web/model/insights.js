@@ -78,6 +78,7 @@ export class Insights {
       const { limits } = this.summary.value;
       if (JSON.stringify(limits) !== JSON.stringify(this.limits.value)) this.limits.value = limits;
       this.trouble.value = "";
+      if (this.episode.value?.trouble) this.#loadEpisode(); // what failed then may work now
     } catch (error) {
       if (error.name !== "AbortError") this.trouble.value = error.message;
     } finally {
@@ -174,12 +175,16 @@ const SAID = {
 };
 const ENGINE = ["found", "proposed"]; // what no person says
 
-// What happened, in words, the newest first; `reader` is the id of who reads.
+const TOLD_LATE_MS = 3_600_000; // after its event: then the event's own time is told too
+
+// What happened, in words, the newest first; `eventAt` is the time of the event that it is about where
+// that is another than when it was told; `reader` is the id of who reads.
 export function timelineOf(history, reader = null) {
   return (history ?? []).toReversed().map((entry) => {
-    const { at, kind, what, text, by, level } = entry;
+    const { at, event_at: eventAt, kind, what, text, by, level } = entry;
     const person = kind !== "notice" && by && !ENGINE.includes(what);
-    const told = { at, kind: person ? kind : (level ?? kind), who: by === reader ? "you" : (by ?? "") };
+    const apart = Math.abs(Date.parse(at) - Date.parse(eventAt)) >= TOLD_LATE_MS;
+    const told = { at, eventAt: apart ? eventAt : null, kind: person ? kind : (level ?? kind), who: by === reader ? "you" : (by ?? "") };
     if (what === "found") return { ...told, text: "Found", who: "engine" };
     if (what === "undone") return { ...told, text: `${sentence(kind)} ${text}` };
     const note = person || kind === "silence" ? text : "";

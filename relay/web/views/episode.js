@@ -40,7 +40,7 @@ export function Episode({ page, id }) {
       <${Close} page=${page} />
     </header>
     <div class="body" tabindex="0" role="region" aria-label="Details">
-      <p class=${`reason ${row.severity}`}><bdi>${row.reason || "No reason was given."}</bdi></p>
+      <p class=${`reason ${row.severity}`}><bdi>${format.prose(row.reason || "No reason was given.")}</bdi></p>
       <dl class="facts">
         <div><dt>Excess since opened</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
         <div><dt>Ratio</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
@@ -112,7 +112,7 @@ function Recommendation({ page, row, span }) {
   const shown = sending === null ? row.status : { approve: "approved", reject: "rejected" }[sending];
   return html`<div class="advice" data-id=${row.id}>
     <p>${row.action}</p><span class="save" title=${format.saves(row.co2_reduction, `each ${span}`)}>${format.saving(row, span)}</span>
-    <span class="dim">${row.root_cause ?? row.source}</span>
+    <span class="dim">${format.prose(row.root_cause ?? row.source)}</span>
     <span class="acts">${pending && sending === null
       ? html`<button type="button" class="btn" onClick=${() => decide("approve")}>Approve</button><button type="button" class="btn" onClick=${() => decide("reject")}>Reject</button>`
       : html`<b>${shown}</b>`}</span>
@@ -122,8 +122,8 @@ function Recommendation({ page, row, span }) {
 
 function Timeline({ entries }) {
   if (!entries?.length) return null;
-  return html`<div class="sect"><h3>Timeline</h3><ol class="timeline">
+  return html`<div class="sect"><h3>Timeline<span class="dim">newest first</span></h3><ol class="timeline">
     ${entries.map((entry, index) => html`<li key=${index}><time datetime=${entry.at} title=${entry.at}>${format.moment(entry.at)}</time>
-      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
+      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.eventAt && html` <span class="dim">event of <time datetime=${entry.eventAt}>${format.moment(entry.eventAt)}</time></span>`}${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
   </ol></div>`;
 }

@@ -1,5 +1,6 @@
 // The header: whether the relay and the worker live, each by its own word, and the reader's menu.
 import { html } from "../dom.js";
+import { clockSeconds } from "../format.js";
 
 export function Header({ page }) {
   const relay = page.health.relay.value;
@@ -45,7 +46,8 @@ function advice(page, relay, worker) {
   if (relay?.tone === "bad") {
     const waits = relay.text.startsWith("Relay lost, again");
     const why = relay.text === "Relay cut off" ? "The relay does not reach Supabase; its /readyz says why. " : "";
-    return html`${why}What is shown is as of the last change.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
+    const { asOf } = page.health;
+    return html`${why}What is shown is as of ${asOf === null ? "the last change" : clockSeconds(asOf)}.${waits && html` <button type="button" class="btn" onClick=${() => page.client.retryNow()}>Try now</button>`}`;
   }
   return worker.text === "No worker" ? "Nothing is judged: no worker has run yet. Start it: python -m worker run" : "Nothing new is judged until it is back. Is it running? Its log says why not.";
 }

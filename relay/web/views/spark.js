@@ -25,7 +25,7 @@ export function Spark({ series, severity, width = WIDTH, height = HEIGHT }) {
   const first = points.findIndex(({ hot }) => hot);
   const turn = first < 0 ? points.length : Math.max(1, first);
   const hot = points.filter((point) => point.hot).length;
-  return html`<svg class="spark" width=${width} height=${height} role="img"
+  return html`<svg class="spark" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="img"
     aria-label=${`${hot} of the last ${points.length} above the usual`}>
     <rect class="band" y=${y(high).toFixed(1)} width=${width} height=${Math.max(1, y(low) - y(high)).toFixed(1)} rx="1" />
     <path d=${path(0, turn)} />
