@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(400)
 EMULATOR, POSTGRES = "-m emulator --port", "postgres -D"
 WORKER, RELAY = "-m worker run", "-m relay"
 ENTITY = "Own_Fleet"
-LATE = 3 * SOON  # milliseconds: what becomes known by a silence, and then only
+LATE = 4 * SOON  # milliseconds: what becomes known by a silence, and then only
 # Everything that the page says of its parts, in order: states may be short.
 LISTEN = """() => {
   const said = (globalThis.said = []);

@@ -198,6 +198,7 @@ def test_killing_any_part_is_survived(shown: Demo, victim: str) -> None:
 
 
 def test_the_processes_are_named_and_the_one_that_takes_the_place_of_another(shown: Demo) -> None:
+    wait_for(lambda: "Ctrl-C stops" in "".join(shown.lines), 60, "all addresses are told")
     line = next(line for line in shown.lines if "  processes  " in line)
     named = dict(re.findall(r"(\w+) (\d+)", line))
     assert named.keys() == {"emulator", "worker", "relay", "feed"}
