@@ -157,7 +157,9 @@ async def test_a_relay_that_hangs_is_called_lost_and_the_rows_of_its_time(
     async with stopped(shown, RELAY):
         await expect(page.locator("#relay.bad")).to_contain_text("Relay lost", timeout=LATE)
         await expect(page.locator("#overview")).to_have_class(re.compile("stale"))
-        await expect(page.locator(".banner")).to_contain_text(re.compile(r"as of (the last change|\d\d:\d\d:\d\d)"))
+        await expect(page.locator(".banner")).to_contain_text(
+            re.compile(r"as of (the last change|\d\d:\d\d:\d\d)")
+        )
         await expect(page.locator("#worker")).to_contain_text("not known", timeout=LATE)
         await expect(row_of(page)).to_be_visible()
     await is_well(page)
