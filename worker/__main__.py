@@ -35,6 +35,7 @@ from worker.predictions import FactorPredictor
 from worker.readings import Reader
 from worker.recompute import Progress, Recomputer, ignore
 from worker.retention import Retention
+from worker.run import run
 from worker.scan import ScanOptions, Summary, scan
 from worker.settings import VARIABLES, Settings, SettingsError, Variable, misspelt
 
@@ -289,8 +290,6 @@ async def _rebuild(settings: Settings, suppliers: list[str] | None) -> int:
 
 
 async def _run(settings: Settings) -> int:
-    from worker.run import run  # with the client of Realtime, which a scan does without
-
     stop = _stop_on_signals()
     async with _connected(settings) as database:
         logger.info(

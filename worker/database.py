@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
+from postgrest.exceptions import APIError
 from pydantic_core import from_json, to_json
+from supabase import AsyncClient, AsyncClientOptions
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -32,9 +33,6 @@ from worker.errors import (
     WorkerError,
 )
 from worker.events import Key
-
-if TYPE_CHECKING:
-    from supabase import AsyncClient
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +68,6 @@ PARTS: Mapping[str, Sequence[str]] = {
     "set_supplier": ("state", "id"),
 }
 Row = dict[str, Any]
-PUBLIC_JSON = {  # the schema, whatever the project exposes beside it
-    "Accept-Profile": "public",
-    "Content-Profile": "public",
-    "Content-Type": "application/json",
-}
 
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
     "lease": LeaseLost,
@@ -99,7 +92,9 @@ async def connected(
         transport=transport,
         trust_env=False,
     ) as http:
-        yield Database(http, url, key, retry_seconds)
+        # The class, not create_client(): that one would ask for a user's session first.
+        client = AsyncClient(url, key, AsyncClientOptions(httpx_client=http))
+        yield Database(client, retry_seconds)
 
 
 async def _check_status(response: httpx.Response) -> None:
@@ -136,22 +131,9 @@ class Database:
     the lease is involved LeaseLost; all of them may be repeated without doing anything twice.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, key: str, retry_seconds: float) -> None:
-        self._http = http
-        self._url = url
-        self._key = key
+    def __init__(self, client: AsyncClient, retry_seconds: float) -> None:
+        self._client = client
         self._retry_seconds = retry_seconds
-
-    @cached_property
-    def _client(self) -> AsyncClient:
-        """The client of supabase-py, loaded by the first call that needs it.
-
-        Loading it takes longer than an idle scan, which only calls functions and reads a table.
-        """
-        from supabase import AsyncClient, AsyncClientOptions
-
-        # The class, not create_client(): that one would ask for a user's session first.
-        return AsyncClient(self._url, self._key, AsyncClientOptions(httpx_client=self._http))
 
     async def start_scan(self, holder: UUID, lease_seconds: int, reason: str) -> dict[str, Any]:
         """Take the lease; the answer's `status` is started, idle or held."""
@@ -237,9 +219,11 @@ class Database:
 
     async def request_rebuilds(self, entities: Sequence[str] | None, reason: str) -> int:
         """Queue the folding anew of the past of these entities' keys, of all for None."""
-        names = None if entities is None else list(entities)
-        arguments = {"entities": names, "reason": reason}
-        number: int = await self._asked("request_rebuilds", arguments, int)
+        query = self._client.rpc(
+            "request_rebuilds",
+            {"entities": None if entities is None else list(entities), "reason": reason},
+        )
+        number: int = await self._repeat("request_rebuilds", query.execute, int)
         return number
 
     async def finish_scan(
@@ -277,16 +261,7 @@ class Database:
             [dict(row) for row in rows], on_conflict="source_key", ignore_duplicates=True
         )
         query = query.select("source_key")
-
-        async def insert() -> Any:
-            from postgrest.exceptions import APIError
-
-            try:
-                return (await query.execute()).data
-            except APIError as exc:
-                raise _Refused(exc.message, exc.code, exc.hint) from exc
-
-        new: list[Row] = await self._repeat("events_normalized", insert, list)
+        new: list[Row] = await self._repeat("events_normalized", query.execute, list)
         return {row["source_key"] for row in new}
 
     async def learned_of(self, suppliers: Sequence[str], most: int) -> Row:
@@ -353,7 +328,8 @@ class Database:
     async def decide_quarantine(self, events: Sequence[int], verdict: str) -> int:
         """Release held events, or drop them; their number."""
         arguments = {"events": list(events), "verdict": verdict}
-        number: int = await self._asked("decide_quarantine", arguments, int)
+        query = self._client.rpc("decide_quarantine", arguments)
+        number: int = await self._repeat("decide_quarantine", query.execute, int)
         return number
 
     async def emissions(self, since: date, until: date, per: str) -> AsyncIterator[Row]:
@@ -372,44 +348,39 @@ class Database:
 
     async def select(self, table: str, key: str, after: Any = None, **equal: Any) -> list[Row]:
         """Give up to 1000 rows in the order of `key`, after one, where columns equal these."""
-        filters = {name: f"eq.{_literal(value)}" for name, value in equal.items()}
+        query = self._client.table(table).select("*").order(key).limit(1000)
+        for name, value in equal.items():
+            query = query.eq(name, value)
         if after is not None:
-            filters[key] = f"gt.{_literal(after)}"
-        parameters = {"select": "*", "order": f"{key}.asc", "limit": "1000"} | filters
-        rows: list[Row] = await self._repeat(
-            table, lambda: self._send("GET", table, params=parameters), list
-        )
+            query = query.gt(key, after)
+        rows: list[Row] = await self._repeat(table, query.execute, list)
         return rows
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._asked(function, arguments, dict)
+        answer: dict[str, Any] = await self._repeat(
+            function, lambda: self._post(function, arguments), dict
+        )
         return answer
 
-    async def _asked(self, function: str, arguments: dict[str, Any], kind: type) -> Any:
-        """Call a function of the schema, with an encoder that is four times as fast as rpc()'s.
+    async def _post(self, function: str, arguments: dict[str, Any]) -> _Answer:
+        """Call a function as `rpc` does, but with an encoder of JSON that is four times as fast.
 
-        A batch is a megabyte.
+        A batch is a megabyte. Raises APIError, and what httpx raises.
         """
-        return await self._repeat(
-            function,
-            lambda: self._send("POST", f"rpc/{function}", content=to_json(arguments)),
-            kind,
+        rest = self._client.postgrest
+        response = await rest.session.post(
+            str(rest.base_url.joinpath("rpc", function)),
+            content=to_json(arguments),
+            headers={**rest.headers, "Content-Type": "application/json"},
         )
-
-    async def _send(self, method: str, path: str, **request: Any) -> Any:
-        """Ask PostgREST and give the answer. Raises _Refused, and what httpx raises."""
-        url = f"{self._url}/rest/v1/{path}"
-        headers = {"apikey": self._key, "Authorization": f"Bearer {self._key}"} | PUBLIC_JSON
-        response = await self._http.request(method, url, headers=headers, **request)
         try:
             data = from_json(response.content)
         except ValueError:
             data = response.text
         if response.is_success:
-            return data
-        if not isinstance(data, dict):
-            raise _Refused(response.text[:300], str(response.status_code), None)
-        raise _Refused(data.get("message"), data.get("code"), data.get("hint"))
+            return _Answer(data)
+        unknown = {"message": response.text[:300], "code": str(response.status_code)}
+        raise APIError(data if isinstance(data, dict) else unknown)
 
     async def _repeat(self, what: str, execute: Any, kind: type) -> Any:
         async for attempt in AsyncRetrying(
@@ -429,27 +400,19 @@ def _note_retry(state: RetryCallState) -> None:
         logger.debug("trying again: %s", state.outcome.exception())
 
 
-class _Refused(Exception):
-    """PostgREST's own error: message, code and hint."""
+class _Answer(NamedTuple):
+    """What a function answered, as the client's own answers hold it."""
 
-    def __init__(self, message: str | None, code: str | None, hint: str | None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.hint = hint
-
-
-def _literal(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    data: Any
 
 
 async def _translated(what: str, execute: Any, kind: type) -> Any:
     try:
-        answer = await execute()
+        answer = (await execute()).data
     except httpx.TransportError as exc:
         text = str(exc) or type(exc).__name__
         raise Unavailable(f"{what}: Supabase cannot be reached: {text}") from exc
-    except _Refused as exc:
+    except APIError as exc:
         raise _own_error(what, exc) from exc
     parts = answer if isinstance(answer, dict) else ()
     if not isinstance(answer, kind) or any(part not in parts for part in PARTS.get(what, ())):
@@ -458,7 +421,7 @@ async def _translated(what: str, execute: Any, kind: type) -> Any:
     return answer
 
 
-def _own_error(what: str, error: _Refused) -> WorkerError:
+def _own_error(what: str, error: APIError) -> WorkerError:
     if error.code == "PT409" and error.hint in CONFLICTS:
         return CONFLICTS[error.hint](str(error.message))
     text = f"{what}: {error.message} ({error.code})"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -34,13 +33,6 @@ def test_an_ingest_whose_output_nobody_reads_says_so(start: Start, tables: Table
     assert err.startswith("worker: nobody reads the output any more")
     assert err.count("\n") == 1
     assert len(tables.rows("select * from events_normalized")) == 1
-
-
-def test_a_scan_starts_without_the_clients_that_it_does_not_use() -> None:
-    # Loading them takes longer than an idle scan, of which cron runs one every minute.
-    code = "import sys, worker.__main__; print(*{'supabase', 'realtime'} & set(sys.modules))"
-    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert printed.split() == []
 
 
 def test_ctrl_c_ends_an_ingest_that_reads(start: Start, tables: Table) -> None:
