@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from emulator import account, launch, migrations
@@ -27,6 +28,10 @@ from emulator.running import Emulator
 from tests.emulator.realtime.transcript_summary import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]  # a hook, found here by the process that runs the workers
+
+# Time tells nothing about a property on a machine that does other things as well.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 NUMBERS = itertools.count(1)

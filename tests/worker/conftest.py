@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
-import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -28,11 +27,6 @@ from worker.predictions import FactorPredictor, Predictor
 from worker.readings import Reader
 from worker.recompute import Recomputer
 from worker.scan import ScanOptions
-
-# Time tells nothing about a property on a machine that does other things as well.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
-
 
 BASIS = Basis(load())
 
