@@ -37,7 +37,7 @@ class Usual:
         usual: kg CO2e per `unit`; None before the first usable event.
         spread: Usual scatter, as a share.
         told_from: Share above the usual from which one typical job, or period, is a hotspot by
-            itself; None until `learned` exceeds `needed`.
+            itself; None until `learned` reaches `needed`.
         open: Share above the usual of the open hotspot that this detector holds, if any.
     """
 
@@ -78,7 +78,7 @@ class Usual:
     def cells(self) -> tuple[str, ...]:
         """Give the line of the table."""
         what = "period" if self.series == PERIOD else "job"
-        more = self.needed + 1 - self.learned
+        more = self.needed - self.learned
         told = f"after {more} more" if self.told_from is None else f"+{self.told_from:.0%}"
         return (
             self.supplier,

@@ -45,6 +45,19 @@ def test_a_job_is_told_from_where_it_says(run: Run, tables: Table, off: float, h
         assert row["open"] == pytest.approx(row["told_from"] + off, abs=0.05)
 
 
+def test_as_many_more_jobs_as_it_names_are_needed(run: Run, tables: Table) -> None:
+    def of_a_job() -> str:
+        assert run("scan")[0] == 0
+        lines = run("usual", "A")[1].splitlines()
+        return next(line for line in lines if "logistics  job" in line)
+
+    events = work(12)
+    tables.insert(events[:11])
+    assert "  after 1 more  " in of_a_job()
+    tables.insert(events[11:])
+    assert "+" in of_a_job()
+
+
 def test_who_sees_no_hotspot_reads_which_column_would_show_one(run: Run, tables: Table) -> None:
     unplanned = [{**event, "planned_distance_km": None} for event in work(20)]
     meter = [
