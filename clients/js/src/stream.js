@@ -269,7 +269,10 @@ export class Stream {
       if (token === null || token === this.#spent?.token) this.#awaitToken();
       else this.open();
     };
-    this.#timer.start(ASK_AGAIN_SECONDS, () => this.#ask(this.#options.token, take));
+    this.#timer.start(ASK_AGAIN_SECONDS, () => {
+      this.#timer.start(TOKEN_SECONDS, () => this.#awaitToken());
+      this.#ask(this.#options.token, take);
+    });
   }
 
   #lost(code, reason) {

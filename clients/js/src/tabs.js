@@ -3,10 +3,10 @@
 // The tab that holds a Web Lock leads: it has the WebSocket and broadcasts what it receives. The
 // others hold the same rows and the same cursor, so that when the leader goes, whoever gets the
 // lock next resumes exactly there, and nothing is missed or told twice: versions decide. Messages
-// are numbered, so that a follower that missed some asks for everything. While nobody follows they are
-// counted and not sent. A leader that is frozen by
-// the browser keeps its lock and answers nothing; a follower steals it then. Terms grow from leader
-// to leader: what a former one still says when it wakes is passed over.
+// are numbered, so that a follower that missed some asks for everything. While nobody follows they
+// are counted and not sent. A leader that is frozen by the browser keeps its lock and answers
+// nothing; a follower steals it then. Terms grow from leader to leader: what a former one still says
+// when it wakes is passed over.
 import { Rows, keyOf } from "./rows.js";
 import { CLOSED } from "./stream.js";
 import { Timer } from "./timer.js";

@@ -514,6 +514,17 @@ test("who signs in after the relay has refused is let in without another call", 
   assert.deepEqual([shown(), status().state], [["jwt-1"], "open"]);
 });
 
+test("a question for a token that is never answered is asked again, also while refused", async () => {
+  const answers = [null, new Promise(() => {}), "jwt-1"];
+  const { sockets, shown, status, pass } = await bearing(...answers);
+  sockets.newest.accept();
+  sockets.newest.tell(required);
+  await pass(5 + 60 + 5 + 1);
+  sockets.newest.accept();
+  sockets.newest.tell(hello, synced());
+  assert.deepEqual([shown(), status().state], [["jwt-1"], "open"]);
+});
+
 test("a token that expires is replaced on the open connection", async () => {
   const { sockets, shown, status } = await bearing("jwt-1", "jwt-2");
   sockets.newest.accept();
