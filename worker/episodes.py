@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from worker.detection.observation import Driver, Rule, Standing
-from worker.detection.reason import repeated, sentence
+from worker.detection.reason import counted, sentence
 from worker.detection.series import PERIOD, Finding
 from worker.events import Key
 from worker.severity import Severity, Thresholds, percent_above
@@ -204,8 +204,7 @@ def shown(
 
 def _reason(finding: Finding, standing: Standing) -> str:
     reason = sentence(finding.identity, finding.verdict, standing, finding.period)
-    again = repeated(standing, finding.time)
-    return f"{reason}; {again}" if again else reason
+    return counted(reason, standing, finding.time)
 
 
 def _scaled(drivers: tuple[Driver, ...], level: float, excess_kg: float) -> tuple[Driver, ...]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from worker.detection import observation as detected
 from worker.detection.observation import DAY, Rules, Standing, Status
-from worker.detection.reason import unit_of
+from worker.detection.reason import counted, unit_of
 from worker.detection.series import (
     ABANDONED_DAYS,
     Detectors,
@@ -236,7 +236,7 @@ class WatchedKey:
         former = episode = self.episode
         if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
             found = shown(self.key, finding, standing, time, rules.thresholds, former)
-            episode = self._merged(former, found)
+            episode = self._merged(former, found, finding, standing)
         elif finding.identity.series == former.series:
             episode = former._replace(recovering=standing.recovering)
         severity = standing.severity
@@ -272,11 +272,17 @@ class WatchedKey:
         """
         return finding.period is not None and self.marked_at >= finding.period.since * DAY
 
-    def _merged(self, former: Episode, found: Episode) -> Episode:
+    def _merged(
+        self, former: Episode, found: Episode, finding: Finding, standing: Standing
+    ) -> Episode:
         """Show the worse of both figures; what has happened since is the sum of it."""
         worse, other = (found, former) if found.rank > former.rank else (former, found)
         same_series = found.series == former.series
+        reason = worse.reason
+        if same_series:
+            reason = counted(reason, standing, finding.time)
         return worse._replace(
+            reason=reason,
             occurred_at=former.occurred_at,
             last_seen_at=max(former.last_seen_at, found.last_seen_at),
             excess_kg=found.excess_kg if same_series else max(former.excess_kg, found.excess_kg),

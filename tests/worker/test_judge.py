@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.worker.test_advice import RULES as ADVICE
 from worker.advice import Advisor
-from worker.detection.observation import Rules
+from worker.detection.observation import DAY, Rule, Rules, Standing
+from worker.detection.reason import counted
 from worker.events import Event, Key, UnusableEvent
 from worker.findings import Findings
 from worker.held import HeldKeys
@@ -385,6 +386,28 @@ def test_an_episode_escalates_resolves_and_is_opened_again() -> None:
         assert not row["reason"].startswith("A")
     day = BEGIN + timedelta(days=81)
     assert datetime.fromisoformat(tables.alerts[0]["occurred_at"]) == day
+
+
+def test_the_reason_of_the_worst_trip_says_how_many_stood_out() -> None:
+    """The second is the worst; the reason goes on to count those after it, once each."""
+    tables, hot = Tables(), [170.0, 190.0, 165.0, 175.0, 168.0]
+    for row in trips(*quiet(), *hot, *quiet(6)):
+        tables.commit(judged([row], tables.state()))
+    (row,) = tables.hotspots
+    assert row["event_id"] == 22
+    assert row["reason"].endswith("; the worst of 5 that stood out in 5 days")
+    assert row["reason"].count("stood out in") == 1
+
+
+def test_a_count_of_an_earlier_version_is_replaced() -> None:
+    standing = Standing(Rule.SHIFT, 0.0, 9, 8, Severity.WARN, 0.5, 900.0, recovering=False)
+    said = "49 % more kg per day than this supplier's usual 195"
+    assert counted(f"{said}; 2nd such in 4 days", standing, 12 * DAY - 1) == (
+        f"{said}; the worst of 8 that stood out in 12 days"
+    )
+    assert counted(said, standing._replace(times=1), DAY) == said
+    run = "12 % more kg; over 9 events; one alone would not stand out (± 3 %), together they do"
+    assert counted(run, standing, DAY) == run  # which is no worst of several
 
 
 def test_after_a_month_an_episode_is_a_new_one() -> None:

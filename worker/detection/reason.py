@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 
 from worker.detection.observation import DAY, Driver, Rule, Standing, Verdict
@@ -28,6 +29,9 @@ NAMES = {
 }
 # A smaller load means more kg per tonne-km: it is told as what it is, not by its effect.
 INVERSE = {"load"}
+TOGETHER = "one alone would not stand out"  # in the reason of a run, which is no worst of several
+# How often it has happened, at the end of a reason; earlier versions said "2nd such in 4 days".
+_COUNT = re.compile(r"; (the worst of \d+ that stood out|\d+(st|nd|rd|th) such) in \d+ days?$")
 
 
 def sentence(
@@ -42,7 +46,7 @@ def sentence(
         run = f"over {standing.events} {'periods' if period else 'events'}"
         parts = [
             f"{above} more kg per {unit} than this supplier's usual {usual}",
-            f"{run}; one alone would not stand out ({spread}), together they do",
+            f"{run}; {TOGETHER} ({spread}), together they do",
         ]
     else:
         more = _percent(verdict.ratio - 1)
@@ -58,12 +62,18 @@ def sentence(
     return "; ".join(parts)
 
 
-def repeated(standing: Standing, until: float) -> str:
-    """Say how often it has happened since the episode opened; empty for the first time."""
-    if standing.times < 2:
-        return ""
-    over = max(1, math.ceil((until - standing.since) / DAY))
-    return f"{_ordinal(standing.times)} such in {over} day{'s' if over > 1 else ''}"
+def counted(reason: str, standing: Standing, until: float) -> str:
+    """Give a reason of the worst event or period, with how many stood out `until` now.
+
+    `until` is in epoch seconds of the clock of `standing`. What happened once is not counted, nor
+    is a run whose reason says over how many events it is taken.
+    """
+    reason = _COUNT.sub("", reason)
+    if standing.times < 2 or TOGETHER in reason:
+        return reason
+    over = max(1, int(until // DAY) - int(standing.since // DAY) + 1)  # both days included
+    span = f"{over} day{'s' if over > 1 else ''}"
+    return f"{reason}; the worst of {standing.times} that stood out in {span}"
 
 
 def unit_of(basis: str) -> str:
@@ -101,11 +111,6 @@ def change(driver: Driver) -> str:
 
 def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10)
-    return f"{number}{ending or 'th'}"
 
 
 def _day(number: int) -> str:
