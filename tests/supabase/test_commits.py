@@ -217,6 +217,29 @@ def test_an_escalation_without_new_figures_brings_the_rate_of_advice_along(worke
     assert goes_on(3, excess_kg=9000.0) == 690.0
 
 
+def test_advice_on_what_grew_and_ended_in_one_commit_has_the_rate_of_the_whole(
+    worker: Worker,
+) -> None:
+    """A file of the past is judged at once: the first trip was 30 kg above, all 600 in ten days."""
+    shown: dict[str, Any] = {
+        "predicted_co2": 130.0,
+        "baseline_co2": 100.0,
+        "rule": "shift",
+        "occurred_at": "2026-01-05T09:00:00Z",
+        "last_seen_at": "2026-01-14T09:00:00Z",
+        "excess_kg": 600.0,
+        "status": "resolved",
+        "resolution": "recovered",
+    }
+    advice = recommendation(0) | {"rule": "a", "co2_reduction_month": 11.5}
+    events = add(worker.connection)
+    ended = [episode(0, **shown)]
+    sent = result(events, episodes=ended, advised=[0], recommendations=[advice])
+    worker.commit(worker.claim()["batch"], sent)
+    month = one(worker.connection, "select co2_reduction_month from public.recommendations")
+    assert month == 690.0  # 11.5 / 30 * 60 kg a day * 30
+
+
 def everything(events: list[int], episodes: list[Any]) -> dict[str, Any]:
     return result(
         events[1:],
