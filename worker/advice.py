@@ -153,13 +153,15 @@ def advise(episode: Episode, rules: Sequence[Rule], job: Job | None) -> list[Adv
     monthly = monthly_excess(episode)
     return [
         advice
-        for saving in savings(episode, job)
-        for advice in _proposed(by_driver[saving.driver.name], saving, excess, monthly)
+        for place, saving in enumerate(savings(episode, job))
+        for advice in _proposed(
+            by_driver[saving.driver.name], saving, _root_cause(saving, place == 0), excess, monthly
+        )
     ]
 
 
 def _proposed(
-    rules: Sequence[Rule], saving: Saving, excess: float, monthly: float
+    rules: Sequence[Rule], saving: Saving, root_cause: str, excess: float, monthly: float
 ) -> Iterator[Advice]:
     """Propose what saves a part of `excess`, and the same part of the `monthly` one."""
     driver, left = saving.driver, 1.0
@@ -179,7 +181,7 @@ def _proposed(
         yield Advice(
             rule.action,
             _rounded_down(kg),
-            _root_cause(saving),
+            root_cause,
             rule.source,
             rule.id,
             driver.name,
@@ -347,7 +349,11 @@ def _kwh(event: Event) -> float:
     return sum(amount for amount in amounts if amount is not None)
 
 
-def _root_cause(saving: Saving) -> str:
+def _root_cause(saving: Saving, first: bool) -> str:
+    """Say what the input's usual value would save: of later inputs, beside those before.
+
+    It is no share of the excess, as the drivers are, but what the event would have come to.
+    """
     driver = saving.driver
     name = NAMES.get(driver.name, driver.name).capitalize()
     text = f"{name} {change(driver)} against its usual value"
@@ -355,7 +361,8 @@ def _root_cause(saving: Saving) -> str:
         text += f": {saving.actual:,.4g} {saving.unit} instead of {saving.usual:,.4g}"
     if saving.instead is not None:
         text += f", as by a {saving.instead}"
-    return f"{text}; {saving.kg:,.1f} kg CO2e more"
+    usual = "with the usual one" if first else "with the usual one too, a further"
+    return f"{text}; {usual} {saving.kg:,.1f} kg CO2e less"
 
 
 def _rounded_down(kilograms: float) -> float:

@@ -100,7 +100,8 @@ def test_a_detour_saves_what_its_kilometres_cost() -> None:
     assert (advice.actual, advice.usual, advice.unit) == (160, 120, "km")
     assert advice.co2_reduction_month == advice.co2_reduction  # it has happened once
     assert advice.root_cause == (
-        "Distance +33 % against its usual value: 160 km instead of 120; 23.7 kg CO2e more"
+        "Distance +33 % against its usual value: 160 km instead of 120;"
+        " with the usual one 23.7 kg CO2e less"
     )
 
 
