@@ -122,6 +122,53 @@ async def test_the_events_of_a_file_become_hotspots_on_the_page(
     await expect(page.locator(".tile.window").nth(1)).not_to_contain_text("not known")
 
 
+async def test_the_panel_of_a_run_that_is_long_over_agrees_with_itself(
+    page: Page, emulator: Emulator, db: Database, tmp_path: Path
+) -> None:
+    """Eight detours of 60 %, the third of 90 %, in a file of the past that is judged at once."""
+    file = tmp_path / "events.csv"
+    first = datetime.now(UTC).replace(hour=12) - timedelta(days=200)
+    factors = [*[1.0] * 60, 1.6, 1.6, 1.9, *[1.6] * 5, *[1.0] * 12]
+    file.write_text(
+        "supplier_id,event_type,timestamp,distance_km,planned_distance_km,load_kg\n"
+        + "".join(
+            f"Own_Fleet,logistics,{(first + timedelta(days=day)).isoformat()},"
+            f"{(plan := 100 + 40 * (day % 3)) * factor * (1 + day % 5 / 200)},{plan},400\n"
+            for day, factor in enumerate(factors)
+        )
+    )
+    await done(emulator, "ingest", str(file))
+    await done(emulator, "scan")
+    last = first + timedelta(days=67)
+    await page.get_by_role("button", name=re.compile("is:closed")).click()
+    row = page.locator(".rows .row")
+    await expect(row.locator(".c7")).to_contain_text(f"to {last.day} ")
+    await row.click()
+    panel = page.locator("#panel")
+    facts = panel.locator(".facts")
+    for text in ("Excess in all", "Rate while it lasted", "All 8 events", f"Last seen{last.day} "):
+        await expect(facts).to_contain_text(text)
+    await expect(facts.get_by_text(re.compile(r"^\W1\.6"))).to_be_visible()  # of all of them
+    reason = await panel.locator(".reason").inner_text()
+    assert "the worst of 8 that stood out in 8 days" in reason
+    shown = await panel.locator(".sect output").inner_text()
+    usual = re.compile(r"usual ([\d.]+)")
+    assert usual.findall(shown) == usual.findall(reason)
+    assert shown.startswith("worst ")
+    timeline = panel.locator(".timeline")
+    await expect(timeline).to_contain_text(re.compile(rf"back to its usual, last seen {last.day} "))
+    await expect(timeline.get_by_text("you", exact=True)).to_have_count(0)
+    kg, month, excess, rate = (
+        db.execute(
+            "select sum(r.co2_reduction), sum(r.co2_reduction_month), min(h.predicted_co2"
+            " - h.baseline_co2), min(h.excess_kg / 8 * 30) from public.recommendations r"
+            " join public.hotspots h on h.id = r.hotspot_id"
+        ).fetchone()
+        or ()
+    )
+    assert month == pytest.approx(kg / excess * rate, rel=0.01)
+
+
 async def test_advice_is_approved_and_rejected_in_its_episode(page: Page, db: Database) -> None:
     id = hotspot(db, "Own_Fleet")
     wanted = recommendation(db, id, "Consolidate half-empty runs")

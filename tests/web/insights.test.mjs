@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { cellsOf, Insights, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
+import { cellsOf, headOf, Insights, runOf, seriesOf, summaryOf, timelineOf, unitOf } from "../../relay/web/model/insights.js";
 import { moment } from "../../relay/web/format.js";
 import { Health } from "../../relay/web/model/health.js";
 import { SeriesCache, sparksOf } from "../../relay/web/model/series.js";
@@ -87,6 +87,44 @@ test("what the engine found is told with the time of its event where that is ano
     { at: "2026-11-30T06:56:00Z", event_at: "2026-02-01T08:00:00Z", kind: "alert", what: "escalated", text: "A", level: "critical", by: null, id: 3 },
   ]);
   assert.deepEqual([found, same, alert].map(({ eventAt }) => eventAt), ["2026-01-31T06:36:00Z", null, "2026-02-01T08:00:00Z"]);
+});
+
+test("what the worker did is not said to be the reader's, with or without a user", () => {
+  const entry = { level: null, by: null, id: 1 };
+  const history = [
+    { ...entry, at: "1", kind: "alert", what: "opened", text: "A: 50 % more", level: "warn" },
+    { ...entry, at: "2", kind: "notice", what: "improved", text: "improved: now usually 3 kg per t" },
+    { ...entry, at: "3", kind: "hotspot", what: "resolved", text: "recovered" },
+  ];
+  for (const reader of [null, undefined, "user-1"]) {
+    assert.deepEqual(timelineOf(history, reader).map(({ text, who }) => [text, who]),
+      [["Resolved: back to its usual", "engine"], ["improved: now usually 3 kg per t", ""], ["Alert, opened: A: 50 % more", ""]]);
+  }
+});
+
+test("an end that a person has made is not the engine's", () => {
+  const said = (what, by) => ({ at: "4", kind: "hotspot", what, text: null, level: null, by, id: 1 });
+  const end = (text) => ({ at: "4", kind: "hotspot", what: "resolved", text, level: null, by: null, id: 1 });
+  const ends = (...history) => timelineOf(history, "me").map(({ text, who }) => [text, who]);
+  assert.deepEqual(ends(said("accepted", "me"), end("new_normal")), [["Resolved: the new normal", ""], ["Accepted", "you"]]);
+  assert.deepEqual(ends(said("resolved", "me"), end("by a person")), [["Resolved", ""], ["Resolved", "you"]]);
+  assert.deepEqual(ends(end("superseded")), [["Resolved: not pursued any more", "engine"]]);
+});
+
+test("the figures of a run are those of all of its observations, where all are told", () => {
+  const row = { occurred_at: "2026-05-04T09:00:00Z", last_seen_at: "2026-05-06T09:00:00Z" };
+  const point = (day, kg, hot = true) => ({ at: `2026-05-0${day}T09:00:00Z`, kg, expected_kg: 100, value: kg, usual: 100, hot });
+  const points = [point(3, 104, false), point(4, 150), point(5, 103, false), point(6, 170), point(7, 190)];
+  assert.deepEqual(runOf({ points }, row), { count: 2, ratio: 1.6 });
+  assert.equal(runOf({ points: points.slice(2) }, row), null); // its beginning is not told
+  assert.equal(runOf(null, row), null);
+});
+
+test("what a chart tells first is the observation that the reason is about, else the newest", () => {
+  const points = [{ id: 3, value: 9, usual: 5, kg: 90 }, { id: 4, value: 6, usual: 7, kg: 60 }];
+  assert.deepEqual(headOf({ points }, { event_id: 3, predicted_co2: 90 }), { name: "worst", point: points[0] });
+  assert.deepEqual(headOf({ points }, { event_id: 3, predicted_co2: 80 }), { name: "newest", point: points[1] });
+  assert.deepEqual(headOf({ points }, { event_id: null, predicted_co2: 80 }), { name: "newest", point: points[1] });
 });
 
 test("small series are drawn from ratios, and say whether the excess grows", () => {

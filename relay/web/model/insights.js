@@ -167,6 +167,28 @@ export function seriesOf({ points, basis }) {
   };
 }
 
+// The observation that the reason of an episode is about, where its figures are those of one, else the
+// newest: { name, point }.
+export function headOf({ points }, row) {
+  const shown = points.find(({ id, kg }) => id != null && id === row.event_id && Math.abs(kg - row.predicted_co2) < row.predicted_co2 / 1000);
+  return shown === undefined ? { name: "newest", point: points.at(-1) } : { name: "worst", point: shown };
+}
+
+// How many observations an episode is made of, and their ratio to the usual together; null where the
+// series begins after the episode or has none of it.
+export function runOf(series, row) {
+  const [from, to] = [Date.parse(row.occurred_at), Date.parse(row.last_seen_at)];
+  const points = series?.points ?? [];
+  if (points.length === 0 || Date.parse(points[0].at) > from) return null;
+  const hot = points.filter(({ at, hot: is, expected_kg: usual }) => is && usual > 0 && startOf(at) >= startOf(from) && startOf(at) <= startOf(to));
+  if (hot.length === 0) return null;
+  const sum = (name) => hot.reduce((all, point) => all + point[name], 0);
+  return { count: hot.length, ratio: sum("kg") / sum("expected_kg") };
+}
+
+// Observations of periods have a time of their own within the day.
+const startOf = (time) => new Date(time).setUTCHours(0, 0, 0, 0);
+
 const SAID = {
   alert: ({ what, text }) => `Alert, ${what}: ${text}`,
   recommendation: ({ what, about, text }) => `Advice${what === "proposed" ? "" : ` ${what}`}: ${about ?? text}`,
@@ -174,18 +196,22 @@ const SAID = {
   silence: ({ what, until }) => (what === "silenced" ? `Silenced until ${moment(until)}` : `Silence ${what}`),
 };
 const ENGINE = ["found", "proposed"]; // what no person says
+const ENDS = { recovered: "back to its usual", new_normal: "the new normal", superseded: "not pursued any more" };
+const ENDING = ["accepted", "reset"]; // what people say that ends an episode as the engine does
 
 const TOLD_LATE_MS = 3_600_000; // after its event: then the event's own time is told too
 
 // What happened, in words, the newest first; `eventAt` is the time of the event that it is about where
 // that is another than when it was told; `reader` is the id of who reads.
 export function timelineOf(history, reader = null) {
+  const ended = (history ?? []).some(({ what, by }) => by && ENDING.includes(what));
   return (history ?? []).toReversed().map((entry) => {
     const { at, event_at: eventAt, kind, what, text, by, level } = entry;
     const person = kind !== "notice" && by && !ENGINE.includes(what);
     const apart = Math.abs(Date.parse(at) - Date.parse(eventAt)) >= TOLD_LATE_MS;
-    const told = { at, eventAt: apart ? eventAt : null, kind: person ? kind : (level ?? kind), who: by === reader ? "you" : (by ?? "") };
+    const told = { at, eventAt: apart ? eventAt : null, kind: person ? kind : (level ?? kind), who: by && by === reader ? "you" : (by ?? "") };
     if (what === "found") return { ...told, text: "Found", who: "engine" };
+    if (kind === "hotspot" && !by && ENDS[text]) return { ...told, text: `${sentence(what)}: ${ENDS[text]}`, who: ended ? "" : "engine", end: true };
     if (what === "undone") return { ...told, text: `${sentence(kind)} ${text}` };
     const note = person || kind === "silence" ? text : "";
     // Of an alert a person only takes notice.

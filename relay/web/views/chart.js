@@ -8,8 +8,9 @@ import * as format from "../format.js";
 const HEIGHT = 190;
 
 // `series`: { unit, usual, low, high, points: [{ at, value, hot, usual, low, high }] }; `severity` is that
-// of the episode which the hot ones belong to, `limits` are the ratios that severities begin at.
-export function Chart({ series, opened, severity, limits }) {
+// of the episode which the hot ones belong to, `limits` are the ratios that severities begin at. `head` is
+// what is told while no point is chosen: { name, point }.
+export function Chart({ series, head, opened, ended, severity, limits }) {
   const box = useRef(null);
   const [at, setAt] = useState(null);
   const { points } = series;
@@ -39,9 +40,9 @@ export function Chart({ series, opened, severity, limits }) {
   return html`<div class="sect">
     <h3>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}
       <output aria-live="off">${point
-        ? `${format.moment(point.at)}: ${format.short(point.value)}, usual ${format.short(point.usual ?? series.usual)}`
-        : `usual ${format.short(series.usual)}, now ${format.short(points.at(-1)?.value)}`}</output></h3>
-    <div class="chart" ref=${box} role="img" aria-label=${spoken(series, opened)}></div>
+        ? told(point, series)
+        : `${head.name} ${told(head.point, series)}`}</output></h3>
+    <div class="chart" ref=${box} role="img" aria-label=${spoken(series, head, opened, ended)}></div>
     <details class="values"><summary>Values as a table</summary>
       <div class="scrolls" tabindex="0" role="region" aria-label="Values"><table>
         <thead><tr><th scope="col">Time</th><th scope="col">kg ${series.unit ? `per ${series.unit}` : ""}</th><th scope="col">Usual</th><th scope="col">Ratio</th></tr></thead>
@@ -51,11 +52,14 @@ export function Chart({ series, opened, severity, limits }) {
   </div>`;
 }
 
-function spoken(series, opened) {
-  const { points, usual, unit } = series;
+// What an observation was, and what such work usually costs: both differ from one to the next.
+const told = ({ at, days, value, usual }, series) => `${days ? format.date(at) : format.moment(at)}: ${format.short(value)}, usual ${format.short(usual ?? series.usual)}`;
+
+function spoken(series, { name, point }, opened, ended) {
+  const { points, unit } = series;
   return (
-    `The last ${points.length} observations: usual ${format.short(usual)}, now ${format.short(points.at(-1)?.value)}` +
-    ` kg CO2e ${unit ? `per ${unit}` : ""}, above the usual since ${format.moment(opened)}`
+    `The last ${points.length} observations in kg CO2e ${unit ? `per ${unit}` : ""}, ${name} ${told(point, series)}; ` +
+    `above the usual ${ended ? `from ${format.moment(opened)} to ${format.moment(ended)}` : `since ${format.moment(opened)}`}`
   );
 }
 
@@ -70,10 +74,19 @@ function data({ points, low, high, usual }) {
   ];
 }
 
+// Whether one line of a limit is right for every observation: where long hauls and short ones differ in what is
+// usual, it would have a hot one below "info".
+const STEADY = 1.1;
+function steady(points) {
+  const usual = points.map((point) => point.usual).filter((value) => value > 0);
+  return usual.length === 0 || Math.max(...usual) < STEADY * Math.min(...usual);
+}
+
 const shown = (value) => (Number.isFinite(value) ? value : null);
 
 function options(series, { opened, severity, limits }, colours, width, point) {
   const { points, low, high, usual } = series;
+  const limited = steady(points) ? Object.entries(limits) : [];
   const finite = [low, high, ...points.flatMap((each) => [each.value, each.usual, each.low, each.high])].filter(Number.isFinite); // nothing may be usual yet
   const most = Math.max(...finite) * 1.05 || 1;
   const least = Math.max(0, Math.min(...finite) * 0.95);
@@ -101,7 +114,7 @@ function options(series, { opened, severity, limits }, colours, width, point) {
     hooks: {
       drawAxes: [
         (plot) => {
-          for (const factor of Object.values(limits)) {
+          for (const [, factor] of limited) {
             if (usual * factor < most) rule(plot, usual * factor, colours);
           }
         },
@@ -110,7 +123,7 @@ function options(series, { opened, severity, limits }, colours, width, point) {
         (plot) => {
           opening(plot, Date.parse(opened) / 1000, colours);
           points.forEach((each, index) => mark(plot, { ...each, severity }, plot.data[0][index], colours));
-          for (const [name, factor] of Object.entries(limits)) {
+          for (const [name, factor] of limited) {
             if (usual * factor < most) label(plot, usual * factor, `${name} ×${factor}`, colours);
           }
         },

@@ -2,6 +2,7 @@
 // it, and everything that was said of it.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../dom.js";
 import { monthlyKg, ratioOf, stateOf } from "../model/hotspots.js";
+import { headOf, runOf } from "../model/insights.js";
 import * as format from "../format.js";
 import { Chart } from "./chart.js";
 import { Decisions } from "./decisions.js";
@@ -41,22 +42,35 @@ export function Episode({ page, id }) {
     </header>
     <div class="body" tabindex="0" role="region" aria-label="Details">
       <p class=${`reason ${row.severity}`}><bdi>${format.prose(row.reason || "No reason was given.")}</bdi></p>
-      <dl class="facts">
-        <div><dt>Excess since opened</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
-        <div><dt>Ratio</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
-        <div><dt title="The excess so far by the days it has lasted (7 at least, 30 where it is no run), times 30">At this rate</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
-        <div><dt>${row.status === "active" ? "Open since" : "Opened"}</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
-      </dl>
+      <${Facts} row=${row} run=${runOf(told?.series, row)} />
       ${told?.series?.points.length > 0
-        ? html`<${Chart} series=${told.series} opened=${row.occurred_at} severity=${row.severity} limits=${page.insights.limits.value} />`
+        ? html`<${Chart} series=${told.series} head=${headOf(told.series, row)} opened=${row.occurred_at} ended=${endOf(row)} severity=${row.severity} limits=${page.insights.limits.value} />`
         : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
       <${Drivers} row=${row} />
       <${Advice} page=${page} id=${id} span=${spanOf(row)} />
-      <${Timeline} entries=${told?.timeline} />
+      <${Timeline} entries=${told?.timeline} ended=${endOf(row)} />
     </div>
     ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
       <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} /></div>`}
   </section>`;
+}
+
+// Event time of the newest that belongs to an episode which is over, not the time at which that was seen.
+const endOf = (row) => (row.status === "active" ? null : row.last_seen_at);
+
+const RATE = "The excess by the days it has lasted (7 at least, 30 where it is no run), times 30";
+
+function Facts({ row, run }) {
+  const ended = endOf(row);
+  const [one, many] = row.series === "period" ? ["period", "periods"] : ["event", "events"];
+  return html`<dl class="facts">
+    <div><dt>${ended ? "Excess in all" : "Excess since opened"}</dt><dd>${format.excess(row.excess_kg)} kg</dd></div>
+    <div><dt>Worst ${one}</dt><dd>${format.ratio(ratioOf(row))}</dd></div>
+    ${run !== null && run.count > 1 && html`<div><dt>All ${format.whole(run.count)} ${many}</dt><dd>${format.ratio(run.ratio)}</dd></div>`}
+    <div><dt title=${RATE}>${ended ? "Rate while it lasted" : "Rate so far"}</dt><dd>${format.excess(monthlyKg(row))} kg/month</dd></div>
+    <div><dt>${ended ? "Opened" : "Open since"}</dt><dd title=${row.occurred_at}>${format.moment(row.occurred_at)}</dd></div>
+    ${ended && html`<div><dt>Last seen</dt><dd title=${ended}>${format.moment(ended)}</dd></div>`}
+  </dl>`;
 }
 
 function Close({ page }) {
@@ -75,7 +89,7 @@ function Drivers({ row }) {
   const x = (kg) => ((kg - least) / (most - least || 1)) * 100;
   const bar = (from, to, kind) => html`<svg class="bar2" viewBox="0 0 100 14" preserveAspectRatio="none" height="14" aria-hidden="true">
     <path d="M0 7H100" /><rect class=${kind} x=${Math.min(x(from), x(to)).toFixed(2)} width=${Math.max(0.8, Math.abs(x(to) - x(from))).toFixed(2)} height="14" /></svg>`;
-  return html`<div class="sect"><h3>Where the excess comes from<span class="dim">the worst ${spanOf(row)}</span></h3>
+  return html`<div class="sect"><h3>Where the excess comes from<span class="dim">shares of each input, worst ${spanOf(row)}</span></h3>
     <div class="drivers">
       ${drivers.map(({ input, kg }, index) => html`<${Cut} key=${input} text=${input.replaceAll("_", " ")} />
         ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(shown(kg))} kg</span>`)}
@@ -90,7 +104,7 @@ function Advice({ page, id, span }) {
   page.adviceTick.value; // drawn again when a recommendation changes
   const advice = page.adviceOf(id);
   if (advice.length === 0) return null;
-  return html`<div class="sect"><h3>Advice</h3>
+  return html`<div class="sect"><h3>Advice<span class="dim">by computing the worst ${span} again</span></h3>
     ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} span=${span} />`)}</div>`;
 }
 
@@ -111,7 +125,7 @@ function Recommendation({ page, row, span }) {
   const pending = row.status === "pending";
   const shown = sending === null ? row.status : { approve: "approved", reject: "rejected" }[sending];
   return html`<div class="advice" data-id=${row.id}>
-    <p>${row.action}</p><span class="save" title=${format.saves(row.co2_reduction, `each ${span}`)}>${format.saving(row, span)}</span>
+    <p>${row.action}</p><span class="save" title=${`${format.saves(row.co2_reduction, `of the worst ${span}`)}; a month: the same part of the rate above`}>${format.saving(row, span)}</span>
     <span class="dim">${format.prose(row.root_cause ?? row.source)}</span>
     <span class="acts">${pending && sending === null
       ? html`<button type="button" class="btn" onClick=${() => decide("approve")}>Approve</button><button type="button" class="btn" onClick=${() => decide("reject")}>Reject</button>`
@@ -120,10 +134,10 @@ function Recommendation({ page, row, span }) {
   </div>`;
 }
 
-function Timeline({ entries }) {
+function Timeline({ entries, ended }) {
   if (!entries?.length) return null;
   return html`<div class="sect"><h3>Timeline<span class="dim">newest first</span></h3><ol class="timeline">
     ${entries.map((entry, index) => html`<li key=${index}><time datetime=${entry.at} title=${entry.at}>${format.moment(entry.at)}</time>
-      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.eventAt && html` <span class="dim">event of <time datetime=${entry.eventAt}>${format.moment(entry.eventAt)}</time></span>`}${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
+      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.end && ended && `, last seen ${format.moment(ended)}`}${entry.eventAt && html` <span class="dim">event of <time datetime=${entry.eventAt}>${format.moment(entry.eventAt)}</time></span>`}${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
   </ol></div>`;
 }

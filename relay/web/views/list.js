@@ -197,9 +197,17 @@ function Row({ line, index, top, page }) {
     <div role="gridcell" class="c4"><b>${format.excess(row.excess_kg)}</b></div>
     <div role="gridcell" class="c5">${format.excess(monthlyKg(row))}</div>
     <div role="gridcell" class="c6">${format.ratio(ratioOf(row))}</div>
-    <div role="gridcell" class="c7" title=${format.moment(row.occurred_at)}>${format.since(row.occurred_at, list.counts.peek().clock)}</div>
+    <${Age} row=${row} clock=${list.counts.peek().clock} />
     <div role="gridcell" class="c8" title=${state === "silenced" ? `until ${format.moment(row.silenced_until)}` : undefined}>${stateText(row, state)}</div>
   </div>`;
+}
+
+// Since when, of what is over when it was last seen, in event time.
+function Age({ row, clock }) {
+  const opened = format.moment(row.occurred_at);
+  if (row.status === "active") return html`<div role="gridcell" class="c7" title=${opened}>${format.since(row.occurred_at, clock)}</div>`;
+  const length = format.duration((Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / 1000);
+  return html`<div role="gridcell" class="c7" title=${`${length}, from ${opened} to ${format.moment(row.last_seen_at)}`}>to ${format.date(row.last_seen_at)}</div>`;
 }
 
 export function kindOf(row) {
