@@ -18,6 +18,7 @@ from uuid import UUID
 
 from worker.database import Database, Row
 from worker.errors import WorkerError
+from worker.logs import FailureLog
 from worker.severity import Thresholds
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Heartbeat:
         self._database = database
         self._requested = asyncio.Event()
         self._scanned_at: float | None = None
-        self._trouble = ""
+        self._failures = FailureLog()
         self._alone: bool | None = None  # None before anybody has looked
 
     def request(self) -> None:
@@ -66,7 +67,7 @@ class Heartbeat:
                     await self._requested.wait()
 
     async def beat(self) -> None:
-        """Write the row once; trouble is logged when it begins."""
+        """Write the row once; trouble is logged when it begins and when its cause changes."""
         scanned_at, self._scanned_at = self._scanned_at, None
         scanned = None if scanned_at is None else time.monotonic() - scanned_at
         # The row may come back before the answer to its request.
@@ -76,11 +77,10 @@ class Heartbeat:
         except WorkerError as exc:
             self.waiting = self.waiting and not fresh
             self._scanned_at = self._scanned_at or scanned_at
-            if not self._trouble:
+            if self._failures.failed(str(exc)):
                 logger.warning("no heartbeat is written, trying on: %s", exc)
-            self._trouble = str(exc)
         else:
-            self._trouble = ""
+            self._failures.worked()
             if self._alone is None:
                 await self._look_for_others(own)
 

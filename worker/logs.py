@@ -1,9 +1,11 @@
-"""Log lines of the worker: an event and key=value fields, as text or JSON."""
+"""Log lines of the worker: an event and key=value fields, as text or JSON, none per attempt."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
+from collections.abc import Callable
 from typing import Final
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -38,3 +40,39 @@ def _with_fields(record: logging.LogRecord) -> bool:
             if name and not hasattr(record, name):
                 setattr(record, name, value)
     return True
+
+
+_AGE: Final = re.compile(r"\d+(?:\.\d+)?(?= s(?:econds?)?\b)")
+FIRST_PAUSE_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 600.0
+
+
+class FailureLog:
+    """Decides which failures of what is tried for ever are logged.
+
+    The first one is, and each with another cause than the last that was logged; but after a line
+    there is none for 5 s, and for twice as long after each, up to 10 min, until it works again. How
+    many seconds ago something was makes no other cause.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._logged: str | None = None
+        self._pause = FIRST_PAUSE_SECONDS
+        self._quiet_until = 0.0
+
+    def failed(self, cause: str) -> bool:
+        """Note a failure; return whether it is to be logged."""
+        now, cause = self._now(), _AGE.sub("", cause)
+        if self._logged is None:
+            self._pause = FIRST_PAUSE_SECONDS
+        elif cause == self._logged or now < self._quiet_until:
+            return False
+        self._logged, self._quiet_until = cause, now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return True
+
+    def worked(self) -> bool:
+        """Note a success; return whether a failure was logged before it."""
+        failed, self._logged = self._logged is not None, None
+        return failed

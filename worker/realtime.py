@@ -24,6 +24,7 @@ from realtime import (
 )
 
 from worker.heartbeat import Heartbeat
+from worker.logs import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,7 @@ async def follow(
     longest_pause: float = LONGEST_PAUSE,
 ) -> None:
     """Set `wake` whenever a scan row appears and after each subscription; ends when cancelled."""
-    attempt = 0
-    told = False
+    attempt, failures = 0, FailureLog()
     while True:
         subscription = _Subscription(url, key, wake, heartbeat)
         try:
@@ -60,11 +60,11 @@ async def follow(
         else:
             reason = subscription.reason
         if subscription.proven:
-            attempt, told = 0, False
-        if not told:
+            attempt = 0
+            failures.worked()
+        if failures.failed(reason):
             remedy = f"; {UNPUBLISHED}" if f"table: {HEARTBEATS}" in reason else ""
             logger.warning("without Realtime, polling meanwhile: %s%s", reason, remedy)
-            told = True
         await asyncio.sleep(pause(attempt, random.random(), longest_pause))  # noqa: S311 - jitter
         attempt += 1
 

@@ -9,6 +9,7 @@ import time
 from worker.database import Database
 from worker.errors import SchemaMissing, Unauthorized, WorkerError
 from worker.heartbeat import Heartbeat
+from worker.logs import FailureLog
 from worker.realtime import follow
 from worker.retention import Retention
 from worker.scan import ScanOptions, scan
@@ -70,7 +71,7 @@ class _Schedule:
         self._due = time.monotonic() + settings.scan_seconds
         self._retention = Retention(settings.keep_days)
         self._reached = False
-        self._trouble = ""
+        self._failures = FailureLog()
         self._held = False
 
     async def work(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
@@ -104,16 +105,13 @@ class _Schedule:
             self._reached = True
             if summary.outcome in ("done", "idle"):
                 self._heartbeat.scanned(routine=summary.outcome == "idle")
-            self._note("")
+            if self._failures.worked():
+                logger.info("scanning again")
             news = not summary.routine or (summary.outcome == "held" and not self._held)
             self._held = summary.outcome == "held"
             logger.log(logging.INFO if news else logging.DEBUG, "%s", summary)
             await self._retention.run(self._database, stop)
 
     def _note(self, trouble: str) -> None:
-        """Log trouble once when it begins, and once when it has passed."""
-        if trouble and not self._trouble:
+        if self._failures.failed(trouble):
             logger.warning("no scan, trying again: %s", trouble)
-        elif self._trouble and not trouble:
-            logger.info("scanning again")
-        self._trouble = trouble

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from relay.errors import Unavailable
+from relay.logs import FailureLog
 from relay.stream.change import ENDPOINTS, Endpoint
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class PolicyMonitor:
         self._scoping = scoping
         self._changed = changed
         self._failing = False
+        self._failures = FailureLog()
         self.access: Access | None = None
 
     async def run(self) -> NoReturn:
@@ -141,11 +143,12 @@ class PolicyMonitor:
         try:
             access = await self._read()
         except Unavailable as exc:
-            if not self._failing:
+            if self._failures.failed(str(exc)):
                 logger.warning("grants and policies cannot be read, retrying error=%r", str(exc))
             self._failing = True
             return
         self._failing = False
+        self._failures.worked()
         if access == self.access:
             return
         self.access = access

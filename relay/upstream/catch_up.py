@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, Protocol
 
 from relay.errors import KeyRefused, Unavailable
+from relay.logs import FailureLog
 from relay.stream.broker import Broker, Source, Suspect
 from relay.stream.change import BY_NUMBER, Change
 from relay.stream.snapshot import Seqs, Snapshot, common
@@ -78,6 +79,7 @@ class CatchUp:
         self._completed_at = now()
         self._completed_seqs: Seqs = {}
         self._told_busy: set[int] = set()
+        self._failures = FailureLog(now)
 
     def request(self) -> None:
         """Trigger a run at once, or one more when one is under way."""
@@ -262,9 +264,10 @@ class CatchUp:
             await self.once()
         except Unavailable as exc:
             self._upstream.catch_up.failed(str(exc), refused=isinstance(exc, KeyRefused))
-            if before is None:
+            if self._failures.failed(str(exc)):
                 logger.warning("catch-up fails, retrying error=%r", str(exc))
         else:
+            self._failures.worked()
             if before is not None:
                 logger.info("catch-up works again")
                 # What took the database away takes Realtime's connections to it as well, and says

@@ -27,6 +27,7 @@ from realtime import (
 from realtime.types import RealtimeChannelOptions, RealtimeSubscribeStates
 
 from relay.errors import Unavailable
+from relay.logs import FailureLog
 from relay.stream.broker import Broker, Source
 from relay.stream.change import BY_NAME, ENDPOINTS, Change, Incomplete, from_announced, from_live
 from relay.upstream.catch_up import CatchUp
@@ -264,7 +265,7 @@ class LiveLane:
         self._now = now
         self._inbox = Inbox(INBOX_ROWS)
         self._failures = 0
-        self._last_reason = ""
+        self._reasons = FailureLog(now)
         self._rebuilding: LaneLost | None = None
         self.reread = 0
 
@@ -405,14 +406,14 @@ class LiveLane:
         self._heartbeat.came_back()
         if live.subscribed_at is not None and now - live.subscribed_at >= LASTED_SECONDS:
             self._failures = 0
-            self._last_reason = ""
+            self._reasons.worked()
 
     def _note(self, reason: str) -> None:
-        self._upstream.live.lost(reason, refused=REFUSAL.search(reason) is not None)
+        refused = REFUSAL.search(reason) is not None
+        self._upstream.live.lost(reason, refused=refused)
         self._loss_detector.forget()
-        if reason != self._last_reason:  # for hours it may be the same
-            logger.warning("live lane lost, retrying reason=%r", reason)
-        self._last_reason = reason
+        if self._reasons.failed(reason):
+            logger.warning("live lane lost, retrying reason=%r key_refused=%s", reason, refused)
 
 
 def glimpse(message: Mapping[str, Any]) -> tuple[int, int, int | None]:

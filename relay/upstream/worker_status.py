@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, NoReturn
 
 from relay.errors import Unavailable
+from relay.logs import FailureLog
 from relay.upstream.rest import Rest
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class WorkerMonitor:
         self._rest = rest
         self._now = now
         self._read: tuple[WorkerStatus, float] | None = None
-        self._trouble = ""
+        self._failures = FailureLog(now)
 
     def status(self) -> WorkerStatus | None:
         """The status by now; None before the first answer."""
@@ -71,9 +72,8 @@ class WorkerMonitor:
             try:
                 self._read = WorkerStatus.of(await self._rest.worker_status()), self._now()
             except (Unavailable, KeyError) as exc:
-                if not self._trouble:
+                if self._failures.failed(str(exc)):
                     logger.info("worker status unknown error=%r", str(exc))
-                self._trouble = str(exc)
             else:
-                self._trouble = ""
+                self._failures.worked()
             await asyncio.sleep(READ_SECONDS)

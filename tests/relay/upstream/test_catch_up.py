@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from relay.errors import Unavailable
+import pytest
+
+from relay.errors import KeyRefused, Unavailable
 from relay.stream.broker import Broker
 from relay.stream.hub import Hub
 from relay.stream.snapshot import Snapshot
@@ -24,7 +26,7 @@ class Pages(Rest):
         self._between = between
         self.beats = 0
         self.known = True  # whether a beat can be written
-        self.away = False
+        self.trouble: Unavailable | None = None
 
     async def changes_since(
         self,
@@ -36,8 +38,8 @@ class Pages(Rest):
         page: int = 1000,
         tables: Iterable[int] = (1, 2, 3),
     ) -> Page:
-        if self.away:
-            raise Unavailable("changes_since: no")
+        if self.trouble is not None:
+            raise self.trouble
         if since is None:
             return Page("1.1", Snapshot(100, 100), (), False, None, after)
         if self._count == 0:
@@ -176,10 +178,10 @@ async def test_after_the_database_was_away_the_live_lane_has_to_prove_itself_aga
     async with asyncio.timeout(60):
         await until(lambda: upstream.catch_up.works(50))
         assert upstream.live.proven(50)
-        rest.away = True
+        rest.trouble = Unavailable("changes_since: no")
         catch_up.request()
         await until(lambda: upstream.catch_up.trouble is not None)
-        before, rest.away = rest.beats, False
+        before, rest.trouble = rest.beats, None
         catch_up.request()
         await until(lambda: upstream.catch_up.works(50) and rest.beats > before)
     assert not upstream.live.proven(50)
@@ -192,3 +194,26 @@ async def test_after_the_database_was_away_the_live_lane_has_to_prove_itself_aga
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 there is nothing to wait for
         await asyncio.sleep(0)
+
+
+async def test_catch_up_that_fails_for_another_reason_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A project that restarts without the relay's key first does not answer, then refuses."""
+    now = 50.0
+    rest, upstream = Pages(0), UpstreamStatus(started_at=0)
+    catch_up = reading(rest, upstream, LossDetector(), now=lambda: now)
+    running = asyncio.create_task(catch_up.run())
+    async with asyncio.timeout(60):
+        await until(lambda: upstream.catch_up.works(now))
+        rest.trouble = Unavailable("changes_since: ConnectError")
+        catch_up.request()
+        await until(lambda: "ConnectError" in caplog.text)
+        now, rest.trouble = 60.0, KeyRefused("the key is not accepted")
+        catch_up.request()
+        await until(lambda: upstream.refused)
+    assert "catch-up fails, retrying error='the key is not accepted'" in caplog.text
+    assert caplog.text.count("catch-up fails") == 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await rest.close()
