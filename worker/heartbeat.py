@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 20.0
 LEAST_SECONDS: Final = 1.0
 LIVING: Final = timedelta(seconds=3 * BEAT_SECONDS)  # whoever was heard of since then
+# Between the times of a row that was written once, and until a service has written it again.
+ONCE: Final = timedelta(seconds=LEAST_SECONDS / 2)
+AGAIN: Final = timedelta(seconds=1.25 * BEAT_SECONDS)
 
 
 class Heartbeat:
@@ -39,7 +42,8 @@ class Heartbeat:
         self._requested = asyncio.Event()
         self._scanned_at: float | None = None
         self._failures = FailureLog()
-        self._alone: bool | None = None  # None before anybody has looked
+        self._looking = True  # for other workers
+        self._told: set[str] = set()
 
     def request(self) -> None:
         """Beat soon, for a channel that has yet to bring any."""
@@ -81,26 +85,34 @@ class Heartbeat:
                 logger.warning("no heartbeat is written, trying on: %s", exc)
         else:
             self._failures.worked()
-            if self._alone is None:
+            if self._looking:
                 await self._look_for_others(own)
 
     async def _look_for_others(self, own: Row) -> None:
-        """Say once which other workers live: two of them by mistake look like one that idles."""
+        """Say once which other workers live: two of them by mistake look like one that idles.
+
+        A single scan writes its row once, when it ends: it is no other worker any more. Whether a
+        new row is of such a one or of a service that has just started is seen at a later beat.
+        """
         now = datetime.fromisoformat(own["seen_at"])  # by the clock of the database
         try:
             rows = await self._database.select("worker_heartbeats", "holder")
         except WorkerError:
             return  # the next beat looks again
-        self._alone = True
+        self._looking = False
         for row in rows:
-            silent = now - datetime.fromisoformat(row["seen_at"])
-            if row["holder"] == str(self.holder) or silent > LIVING:
+            holder, seen_at = row["holder"], datetime.fromisoformat(row["seen_at"])
+            silent = now - seen_at
+            if holder in (str(self.holder), *self._told) or silent > LIVING:
                 continue
-            self._alone = False
+            if seen_at - datetime.fromisoformat(row["started_at"]) < ONCE:
+                self._looking |= silent < AGAIN
+                continue
+            self._told.add(holder)
             logger.info(
                 "another worker is active: %s, started %s, heard of %.0f s ago; one of them scans"
                 " at a time, and the other takes over when it stops",
-                row["holder"],
+                holder,
                 row["started_at"][:19],
                 max(0.0, silent.total_seconds()),
             )

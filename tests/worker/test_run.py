@@ -111,14 +111,34 @@ def test_a_second_worker_says_that_another_one_is_active(start: Start, tables: T
     beats: LiteralString = "select holder::text from worker_heartbeats"
     eventually(lambda: tables.rows(beats), first)
     [row] = tables.rows(beats)
+    tables.insert([EVENT | {"distance_km": 1}])
+    again: LiteralString = "select from worker_heartbeats where seen_at > started_at + '0.5 s'"
+    eventually(lambda: count(tables, again) == 1, first)
     second = start("run", **QUICK)
     eventually(lambda: count(tables, beats) == 2, second)
-    tables.insert([EVENT | {"distance_km": 1}])
-    eventually(lambda: count(tables, "select from predictions") == 1, second)
+    tables.insert([EVENT | {"distance_km": 2}])
+    eventually(lambda: count(tables, "select from predictions") == 2, second)
     err = stopped(second)
     assert f"another worker is active: {row['holder']}, started 20" in err
     assert err.count("another worker is active") == 1
     assert "another worker" not in stopped(first)
+
+
+def test_a_scan_that_was_run_by_itself_and_ended_is_no_other_worker(
+    start: Start, tables: Table
+) -> None:
+    for _ in range(2):
+        scan = start("scan")
+        scan.communicate(timeout=SECONDS)
+        assert scan.returncode == 0
+    process = start("run", **QUICK)
+    again: LiteralString = "select from worker_heartbeats where seen_at > started_at + '0.5 s'"
+    for number in (1, 2):  # both its first beats have looked around
+        tables.insert([EVENT | {"distance_km": number}])
+        eventually(lambda: count(tables, "select from predictions") == number, process)  # noqa: B023
+    eventually(lambda: count(tables, again) == 1, process)
+    assert count(tables, "select from worker_heartbeats") == 3
+    assert "another worker" not in stopped(process)
 
 
 def test_a_worker_that_was_heard_of_long_ago_is_not_active(start: Start, tables: Table) -> None:
