@@ -267,7 +267,7 @@ class Relay:
             "ready": upstream.ready(now) and denied is None,
             "upstream": upstream.state(now),
             "authentication": "refused" if upstream.refused else "accepted",
-            "reasons": [*own, *upstream.troubles(now)],
+            "reasons": [*own, *upstream.troubles(now, self._heartbeat.trouble)],
             "live": {
                 "lane": upstream.live.lane,
                 "proven": upstream.live.proven(now),

@@ -67,6 +67,12 @@ PARTS: Mapping[str, Sequence[str]] = {
     "request_recompute": ("state", "id"),
     "set_supplier": ("state", "id"),
 }
+# PostgreSQL's codes of a full disk. The relay says the same, see relay/upstream/rest.py.
+NO_ROOM: Mapping[str | None, str] = {
+    "53100": "the database's disk is full: see The disk is full in docs/operate.md",
+    "25006": "the database is read-only, which Supabase makes it when its disk gets full: see The"
+    " disk is full in docs/operate.md",
+}
 Row = dict[str, Any]
 
 CONFLICTS: Mapping[str | None, type[WorkerError]] = {
@@ -106,7 +112,17 @@ async def _check_status(response: httpx.Response) -> None:
             f"the project ({await _start(response)})"
         )
     if status in (408, 429) or status >= 500:
-        raise Unavailable(f"Supabase answered {status}: {await _start(response)}")
+        text = f"Supabase answered {status}: {await _start(response)}"
+        cause = NO_ROOM.get(_code(await response.aread()))
+        raise Unavailable(f"{cause} ({text})" if cause else text)
+
+
+def _code(body: bytes) -> str | None:
+    try:
+        code = from_json(body)["code"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return code if isinstance(code, str) else None
 
 
 async def _start(response: httpx.Response) -> str:
@@ -429,4 +445,5 @@ def _own_error(what: str, error: APIError) -> WorkerError:
         return SchemaMissing(f"{NO_SCHEMA} ({error.message})")
     if error.code == "42501":
         return Unauthorized(f"{text}: SUPABASE_SECRET_KEY must be the secret key of the project")
-    return Rejected(text)
+    cause = NO_ROOM.get(error.code)
+    return Rejected(f"{cause} ({text})" if cause else text)

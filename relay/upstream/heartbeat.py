@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from relay.errors import Unavailable
+from relay.logs import FailureLog
 from relay.upstream.loss import ActiveClock
 from relay.upstream.rest import Rest
 
@@ -44,7 +45,8 @@ CONFIRM_SECONDS: Final = 3.0
 class Heartbeat:
     """Writes the heartbeat row and measures how long it takes to come back over Realtime.
 
-    `went_back` is set once the database has lost a beat that it had confirmed.
+    `went_back` is set once the database has lost a beat that it had confirmed; `trouble` is why the
+    last one was not written, None if it was.
     """
 
     def __init__(self, rest: Rest, identity: Identity, now: Callable[[], float]) -> None:
@@ -57,6 +59,8 @@ class Heartbeat:
         self._tried = 0
         self._waiting_since: float | None = None
         self.went_back = False
+        self.trouble: str | None = None
+        self._failures = FailureLog(now)
 
     def request(self) -> None:
         """Write a beat at once."""
@@ -118,8 +122,12 @@ class Heartbeat:
             except Unavailable as exc:
                 if fresh and self._waiting_since == sent_at:
                     self._waiting_since = None
-                logger.debug("heartbeat not written error=%r", str(exc))
+                self.trouble = str(exc)
+                if self._failures.failed(self.trouble):
+                    logger.warning("heartbeat is not written, retrying error=%r", self.trouble)
                 return False
+            self.trouble = None
+            self._failures.worked()
             if instance == self._identity.instance:
                 self.went_back |= before < self._identity.beat
                 self._identity.beat = beat

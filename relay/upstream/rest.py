@@ -32,6 +32,12 @@ NO_SCHEMA: Final = (
     " (`supabase link`, then `supabase db push`) and start again"
 )
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01"})
+# PostgreSQL's codes of a full disk. The worker says the same, see worker/database.py.
+_NO_ROOM: Final[Mapping[str, str]] = {
+    "53100": "the database's disk is full: see The disk is full in docs/operate.md",
+    "25006": "the database is read-only, which Supabase makes it when its disk gets full: see The"
+    " disk is full in docs/operate.md",
+}
 ALL: Final = sorted(BY_NUMBER)
 _DECODER: Final = json.JSONDecoder()
 _SPACE: Final = " \t\n\r"
@@ -282,7 +288,9 @@ async def _asked(what: str, answer: Awaitable[T]) -> T:
             ) from exc
         if code in _MISSING:
             raise SchemaMissing(f"{NO_SCHEMA} ({exc.message})") from exc
-        raise Unavailable(" ".join(filter(None, (f"{what}:", code, exc.message)))) from exc
+        text = " ".join(filter(None, (f"{what}:", code, exc.message)))
+        cause = _NO_ROOM.get(code)
+        raise Unavailable(f"{cause} ({text})" if cause else text) from exc
     except httpx.HTTPError as exc:
         raise Unavailable(f"{what}: {type(exc).__name__} {exc}".rstrip()) from exc
 

@@ -271,8 +271,11 @@ class UpstreamStatus:
         """Whether Supabase does not accept the relay's key."""
         return self.live.refused or self.catch_up.refused
 
-    def troubles(self, now: float) -> list[str]:
-        """Return the reasons for `/readyz`, for people."""
+    def troubles(self, now: float, beat_trouble: str | None = None) -> list[str]:
+        """Return the reasons for `/readyz`, for people.
+
+        `beat_trouble` is why the heartbeat row cannot be written, None if it can.
+        """
         found = []
         if self.refused:
             found.append(
@@ -282,6 +285,8 @@ class UpstreamStatus:
         if not self.live.proven(now):
             trouble = self.live.trouble or "nothing has come through it for a while"
             found.append(f"live lane not proven: {trouble}")
+        if beat_trouble is not None and self.catch_up.trouble is None:
+            found.append(f"heartbeat is not written: {beat_trouble}")
         found += [
             f"table {name} is locked for {now - self.catch_up.busy[name]:.0f} s: its changes wait"
             for name in self.catch_up.held_back(now)

@@ -7,7 +7,9 @@ import socket
 import time
 from itertools import groupby
 
+import psycopg
 import pytest
+from psycopg import sql
 from websockets.asyncio.client import ClientConnection
 
 from emulator.running import Emulator
@@ -438,3 +440,24 @@ async def test_nothing_is_read_for_clients_that_have_left(emulator: Emulator) ->
         async with asyncio.timeout(SECONDS):
             while len(states._reads):  # noqa: ASYNC110 of the relay
                 await asyncio.sleep(0.02)
+
+
+async def test_a_database_that_became_read_only_is_said_with_where_to_read_on(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Hosted projects do so before their disk is full."""
+    async with live_relay(emulator) as relay:
+        with psycopg.connect(emulator.dsn("postgres"), autocommit=True) as owner:
+            name = sql.Identifier(owner.info.dbname)
+            owner.execute(
+                sql.SQL("alter database {} set default_transaction_read_only = on").format(name)
+            )
+            owner.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where usename = 'authenticator' and datname = current_database()"
+            )
+        health = await relay.until(
+            lambda health: any("heartbeat is not written" in each for each in health["reasons"])
+        )
+    assert any("see The disk is full in docs/operate.md" in each for each in health["reasons"])
+    assert "heartbeat is not written, retrying error=" in caplog.text

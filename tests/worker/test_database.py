@@ -131,3 +131,31 @@ async def test_the_publishable_key_is_refused_with_the_remedy(emulator: Emulator
             await database.start_scan(LEASE.holder, 10, "cron")
         with pytest.raises(Unauthorized, match="SUPABASE_SECRET_KEY"):
             await database.add_events([{"source_key": "x"}])
+
+
+FULL = {
+    "code": "53100",
+    "message": 'could not extend file "base/5/16384": No space left on device',
+    "details": None,
+    "hint": "Check free disk space.",
+}
+READ_ONLY = {
+    "code": "25006",
+    "message": "cannot execute UPDATE in a read-only transaction",
+    "details": None,
+    "hint": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "text"),
+    [
+        (503, FULL, Unavailable, "disk is full: see The disk is full in docs/operate.md .*extend"),
+        (405, READ_ONLY, Rejected, "read-only, which .* see The disk is full .*25006"),
+    ],
+)
+async def test_a_full_disk_is_named_with_where_to_read_on(
+    status: int, body: Any, error: type[WorkerError], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        await commit(always(status, body))

@@ -185,3 +185,12 @@ def live(*, at: float) -> UpstreamStatus:
     upstream.live.proved(at)
     upstream.catch_up.completed(at)
     return upstream
+
+
+def test_a_database_that_is_read_but_not_written_is_said() -> None:
+    upstream = live(at=2)
+    assert upstream.troubles(3, "the disk is full") == [
+        "heartbeat is not written: the disk is full"
+    ]
+    upstream.catch_up.failed("changes_since: 503")  # then it is the same trouble
+    assert upstream.troubles(3, "503") == ["catch-up fails: changes_since: 503"]
