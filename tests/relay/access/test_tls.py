@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import ssl
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -131,8 +131,9 @@ def caddy(
     relay: str, port: int, certificate: Certificate, place: Path, second: str = ""
 ) -> list[str]:
     """The command that serves as the pages say."""
-    site = snippet("caddy", "scaling.md" if second else "proxies.md")
-    site = site.replace("127.0.0.1:8004", second)
+    options, site = snippet("caddy").split("\n}\n\n", 1)
+    if second:
+        site = snippet("caddy", "scaling.md").replace("127.0.0.1:8004", second)
     address, tls = f"https://localhost:{port}", f"tls {certificate.file} {certificate.key}"
     for written, here in {
         "relay.example.org {": f"{address} {{\n    bind 127.0.0.1\n    {tls}",
@@ -141,7 +142,7 @@ def caddy(
         assert written in site
         site = site.replace(written, here)
     file = place / "Caddyfile"
-    file.write_text(f"{{\n    admin off\n    auto_https disable_redirects\n}}\n{site}")
+    file.write_text(f"{options}\n    admin off\n    auto_https disable_redirects\n}}\n\n{site}")
     return ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]
 
 
@@ -149,16 +150,17 @@ def caddy(
 async def running(command: list[str], port: int, place: Path) -> AsyncIterator[None]:
     """The proxy, from its first answer to the end of the block."""
     environment = {"HOME": str(place), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=environment
-    )
+    with (place / "stderr.log").open("w") as said:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=said, env=environment
+        )
     try:
         await listening(process, port)
         yield
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.communicate()
+        await process.wait()
 
 
 async def listening(process: asyncio.subprocess.Process, port: int) -> None:
@@ -342,6 +344,31 @@ async def test_a_proxy_that_is_set_up_as_documented_carries_the_relay(
     assert "203.0.113.9" not in caplog.text
     assert "client=127.0.0.1" not in caplog.text
     assert not [log for log in logs(tmp_path) if "token" in log]
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+async def test_a_proxy_whose_relays_are_away_logs_no_token(
+    certificate: Certificate, tmp_path: Path, proxy: Proxy, several: bool
+) -> None:
+    if shutil.which(proxy.__name__, path="/usr/sbin:/usr/bin") is None:
+        pytest.skip(f"{proxy.__name__} is not installed")
+    port, away = free_port(), [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    command = proxy(away[0], port, certificate, tmp_path, second=away[1] if several else "")
+    async with asyncio.timeout(SECONDS), running(command, port, tmp_path):
+        for _ in range(3):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(
+                    f"wss://localhost:{port}/ws/hotspots?token=in-the-query",
+                    host="127.0.0.1",
+                    subprotocols=[Subprotocol("relay.v1"), Subprotocol("bearer.in-the-protocol")],
+                    ssl=certificate.trusted(),
+                    proxy=None,
+                )
+            assert refused.value.response.status_code in (502, 503)
+    said = "".join(logs(tmp_path))
+    assert "/ws/hotspots" in said  # the failure itself is told
+    assert "in-the-" not in said
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])
