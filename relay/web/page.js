@@ -261,6 +261,13 @@ class Page {
     this.decisions.decide(kind, open, words).then(() => kind === "silence" && this.#loadSilences());
   }
 
+  // End what keeps an open hotspot's alerts back, whoever has begun it.
+  async endSilence(id) {
+    const row = this.list.row(id);
+    await this.decisions.endSilences(row, this.list.silencesOf(row));
+    this.#loadSilences();
+  }
+
   async undo() {
     await this.decisions.undo();
     this.#loadSilences();
@@ -391,7 +398,8 @@ class Page {
       else this.selection.value = new Set();
       return;
     }
-    if (typing || this.dialog.value !== null) return;
+    // In the form of a silence no key decides on the rows behind it.
+    if (typing || this.dialog.value !== null || event.target.closest?.("form.silence")) return;
     const act = {
       j: () => this.step(1),
       k: () => this.step(-1),

@@ -247,6 +247,9 @@ async def test_a_selection_is_silenced_with_a_reason_and_an_end(page: Page, db: 
     form = page.get_by_role("form", name="Silence")
     await form.get_by_role("button", name="Silence").click()
     await expect(form.get_by_role("alert")).to_have_text("Say why, for those who read it later.")
+    await expect(form.get_by_label("Why")).to_be_focused()
+    await form.get_by_role("button", name="Cancel").press("x")  # a key of the list, not of the form
+    await expect(page.locator(".bulk")).to_contain_text("2 selected")
     await form.get_by_label("For").select_option("3 days")
     await form.get_by_label("Why").fill("roof works until Friday")
     await form.get_by_role("button", name="Silence").click()
@@ -284,6 +287,22 @@ async def test_a_silence_that_somebody_else_makes_is_seen_and_not_counted_as_ope
     await row_of(page, ids[1]).get_by_role("link").click()
     await expect(page.locator(".timeline")).to_contain_text("Silenced until")
     await expect(page.locator(".timeline")).to_contain_text("relined")
+
+
+async def test_a_silence_is_read_in_the_timeline_and_ended_there(page: Page, db: Database) -> None:
+    id = hotspot(db, "Mill")
+    db.execute("select silence(now() + interval '1 day', 'relined', entity => 'Mill')")
+    await page.goto(f"{page.url.split('?')[0]}?is=silenced&episode={id}")
+    told = page.locator(".timeline li", has_text="relined")
+    await expect(told).to_be_visible(timeout=60_000)
+    box = await told.locator("bdi").first.bounding_box()
+    assert box is not None
+    assert box["width"] > 3 * box["height"], "its text stands in one line, and not in a column"
+    await page.get_by_role("button", name="End silence").click()
+    await expect(page.locator(".toast")).to_contain_text("Silence ended: Mill")
+    await expect(page.get_by_role("button", name="End silence")).to_have_count(0)
+    (ended,) = db.execute("select ended_at from public.silences").fetchall()
+    assert ended[0] is not None
 
 
 async def test_the_key_of_a_silence_asks_for_its_reason_without_an_open_episode(

@@ -83,6 +83,19 @@ export class Decisions {
     if (refusal !== null) throw refusal;
   }
 
+  // End silences that match the row.
+  async endSilences(row, silences) {
+    await this.#make(`End silence: ${row.entity}…`, async () => {
+      try {
+        for (const { id } of silences) await this.#send("POST", `silences/${id}/end`);
+        this.#hide([row.id]);
+        return { text: `Silence ended: ${row.entity}`, error: false, undo: null };
+      } catch (error) {
+        return { text: `Not done: ${error.message}`, error: true, undo: null };
+      }
+    });
+  }
+
   // Take the newest decision back, within a minute; one that is still on its way is waited for.
   async undo() {
     await this.#newest;

@@ -120,14 +120,20 @@ export function census(rows, now) {
   return { severities, states, active: severities.critical + severities.warn + severities.info, worst, worstOf, closed, ended, clock: clockOf(newest, now) };
 }
 
+// The silences that keep the row's alerts back now.
+export function silencesOf(row, silences, now) {
+  return silences.filter((silence) => {
+    if (silence.ended_at !== null || Date.parse(silence.until) <= now || Date.parse(silence.starts_at) > now) return false;
+    if (silence.entity !== null && silence.entity !== row.entity) return false;
+    if (silence.event_type !== null && silence.event_type !== row.event_type) return false;
+    return silence.severity === null || SEVERITIES.indexOf(row.severity) >= SEVERITIES.indexOf(silence.severity);
+  });
+}
+
 // The end of the last silence that keeps the row's alerts back, null where none does.
 export function silencedUntil(row, silences, now) {
   let until = null;
-  for (const silence of silences) {
-    if (silence.ended_at !== null || Date.parse(silence.until) <= now || Date.parse(silence.starts_at) > now) continue;
-    if (silence.entity !== null && silence.entity !== row.entity) continue;
-    if (silence.event_type !== null && silence.event_type !== row.event_type) continue;
-    if (silence.severity !== null && SEVERITIES.indexOf(row.severity) < SEVERITIES.indexOf(silence.severity)) continue;
+  for (const silence of silencesOf(row, silences, now)) {
     if (until === null || Date.parse(silence.until) > Date.parse(until)) until = silence.until;
   }
   return until;

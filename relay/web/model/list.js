@@ -2,7 +2,7 @@
 // (a filter, a sort, "new"), and never by a change: what is under the pointer stays there. A changed
 // row changes in its place, one that no longer belongs there is marked, and new ones wait.
 import { signal } from "../dom.js";
-import { arrange, census, matches, silencedUntil } from "./hotspots.js";
+import { arrange, census, matches, silencedUntil, silencesOf } from "./hotspots.js";
 
 const CENSUS_MS = 250;
 const SCREENFUL = 40; // rows; until there are so many, the first ones that are told are put in order anew
@@ -78,6 +78,11 @@ export class HotspotList {
     this.#silenced = new WeakMap();
     if (first && this.#arranged) this.show();
     this.tick();
+  }
+
+  // Those that keep this row's alerts back.
+  silencesOf(row) {
+    return silencesOf(row, this.#silences ?? [], this.#now());
   }
 
   // Forget everything: somebody else signs in.

@@ -22,19 +22,23 @@ export function Decisions({ page, ids, main = null }) {
 function Silence({ page, ids }) {
   const [refused, refuse] = useState("");
   const first = useRef(null);
+  const why = useRef(null);
   useEffect(() => first.current.focus(), []);
   const submit = (event) => {
     event.preventDefault();
     const given = new FormData(event.currentTarget);
     const reason = given.get("reason").trim();
-    if (reason === "") return refuse("Say why, for those who read it later.");
+    if (reason === "") {
+      why.current.focus();
+      return refuse("Say why, for those who read it later.");
+    }
     const until = new Date(Date.now() + HOURS[given.get("for")] * 3_600_000).toISOString();
     page.silencing.value = null;
     return page.decide("silence", ids, { until, why: reason });
   };
   return html`<form class="silence" onSubmit=${submit} aria-label="Silence" onKeyDown=${(event) => { if (event.key === "Escape") { event.stopPropagation(); page.silencing.value = null; } }}>
     <label>For<select name="for" ref=${first}>${Object.keys(HOURS).map((name) => html`<option key=${name} selected=${name === "1 day"}>${name}</option>`)}</select></label>
-    <label>Why<input name="reason" maxlength="500" autocomplete="off" placeholder="service booked for Friday" /></label>
+    <label>Why (needed)<input name="reason" ref=${why} maxlength="500" autocomplete="off" placeholder="such as: service booked for Friday" /></label>
     <p class="row"><span class="error" role="alert">${refused}</span>
       <button type="button" class="btn" onClick=${() => (page.silencing.value = null)}>Cancel</button><button class="btn main">Silence</button></p>
   </form>`;

@@ -51,7 +51,8 @@ export function Episode({ page, id }) {
       <${Timeline} entries=${told?.timeline} ended=${endOf(row)} />
     </div>
     ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
-      <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} /></div>`}
+      <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} />
+      ${state === "silenced" && html`<button type="button" class="btn" onClick=${() => page.endSilence(id)}>End silence</button>`}</div>`}
   </section>`;
 }
 
@@ -138,6 +139,6 @@ function Timeline({ entries, ended }) {
   if (!entries?.length) return null;
   return html`<div class="sect"><h3>Timeline<span class="dim">newest first</span></h3><ol class="timeline">
     ${entries.map((entry, index) => html`<li key=${index}><time datetime=${entry.at} title=${entry.at}>${format.moment(entry.at)}</time>
-      <span class=${`dot ${entry.kind}`} aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.end && ended && `, last seen ${format.moment(ended)}`}${entry.eventAt && html` <span class="dim">event of <time datetime=${entry.eventAt}>${format.moment(entry.eventAt)}</time></span>`}${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
+      <span class="dot" aria-hidden="true"></span><span><bdi>${entry.text}</bdi>${entry.end && ended && `, last seen ${format.moment(ended)}`}${entry.eventAt && html` <span class="dim">event of <time datetime=${entry.eventAt}>${format.moment(entry.eventAt)}</time></span>`}${entry.who && html` <span class="dim">${entry.who}</span>`}${entry.note && html`<span class="note"><bdi>“${entry.note}”</bdi></span>`}</span></li>`)}
   </ol></div>`;
 }

@@ -215,7 +215,7 @@ export function kindOf(row) {
 }
 
 export function stateText(row, state) {
-  if (state === "silenced") return `silenced, ${(Date.parse(row.silenced_until) - Date.now() < DAY_MS ? format.clock : format.date)(row.silenced_until)}`;
+  if (state === "silenced") return `silenced until ${(Date.parse(row.silenced_until) - Date.now() < DAY_MS ? format.clock : format.date)(row.silenced_until)}`;
   if (state === "closed") return row.status === "ignored" ? "ignored" : (row.resolution ?? "resolved").replace("_", " ");
   return state;
 }
