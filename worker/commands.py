@@ -18,6 +18,7 @@ from worker.errors import UsageError
 from worker.kilograms.countries import alpha3
 from worker.kilograms.energy import Basis
 from worker.kilograms.explain import explanation, lines
+from worker.logs import printable
 from worker.recompute import basis_row, class_rows
 from worker.suppliers import Supplier
 
@@ -209,7 +210,8 @@ async def _list_quarantine(options: argparse.Namespace, database: Database) -> i
     for row in rows:
         kinds[row["kind"]] = kinds.get(row["kind"], 0) + 1
         value = f" ({row['column_name']} = {row['raw_value']})" if row["raw_value"] else ""
-        print(f"{row['event_id']:>8}  {row['entity']}  {row['event_type']}: {row['reason']}{value}")
+        line = f"{row['event_id']:>8}  {row['entity']}  {row['event_type']}: {row['reason']}{value}"
+        print(printable(line))
     counts = ", ".join(f"{name} {number}" for name, number in sorted(kinds.items()))
     print(f"{len(rows)} {options.state}" + (f": {counts}" if counts else ""))
     return OK
@@ -220,7 +222,7 @@ async def _list_quarantine(options: argparse.Namespace, database: Database) -> i
 
 async def _list_suppliers(options: argparse.Namespace, database: Database) -> int:
     for row in await _all(database, "suppliers", "supplier_id"):
-        print(json.dumps(row) if options.json else _supplier_line(row))
+        print(json.dumps(row) if options.json else printable(_supplier_line(row)))
     return OK
 
 
@@ -372,8 +374,11 @@ async def _explain(options: argparse.Namespace, database: Database, basis: Basis
         quarantined[0] if quarantined else None,
         basis,
     )
-    for line in [json.dumps(found, indent=2)] if options.json else lines(found):
-        print(line)
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return OK
+    for line in lines(found):
+        print(printable(line))
     return OK
 
 

@@ -1,4 +1,7 @@
-"""Log lines of the worker: an event and key=value fields, as text or JSON, none per attempt."""
+"""Log lines of the worker: an event and key=value fields, as text or JSON, none per attempt.
+
+And what names that others have chosen are made into before a terminal gets them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLACEHOLDER: Final = re.compile(r"(?:\b(\w+)=)?%[-#0 +]*\d*(?:\.\d+)?([a-zA-Z%])")
 
 
@@ -40,6 +44,11 @@ def _with_fields(record: logging.LogRecord) -> bool:
             if name and not hasattr(record, name):
                 setattr(record, name, value)
     return True
+
+
+def printable(text: str) -> str:
+    """Give the text without control characters, with which a name may play with a terminal."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 _AGE: Final = re.compile(r"\d+(?:\.\d+)?(?= s(?:econds?)?\b)")

@@ -18,6 +18,7 @@ from worker.detection.detector import READY
 from worker.detection.observation import Rules
 from worker.detection.reason import unit_of
 from worker.detection.series import PERIOD, Identity, judge_in, rules_of
+from worker.logs import printable
 
 OK, NOT_FOUND = 0, 1
 MISSING = {
@@ -81,7 +82,7 @@ class Usual:
         more = self.needed - self.learned
         told = f"after {more} more" if self.told_from is None else f"+{self.told_from:.0%}"
         return (
-            self.supplier,
+            printable(self.supplier),
             self.event_type,
             what,
             f"{self.method}, per {self.basis}".replace("none", "day"),
@@ -127,14 +128,15 @@ async def run(options: argparse.Namespace, database: Database, rules: Rules) -> 
         for each in found:
             print(json.dumps(asdict(each)))
         return OK
-    if not found:
-        named = f" of {', '.join(options.supplier)}" if options.supplier else ""
+    if found:
+        _print_table([HEADER, *(each.cells() for each in found)])
+        for line in _missing(found):
+            print(line)
+    unknown = [name for name in options.supplier if name not in {each.supplier for each in found}]
+    if unknown or not found:
+        named = printable(f" of {', '.join(unknown)}") if unknown else ""
         print(f"nothing is learned yet{named}: are there events, and has the worker scanned them?")
-        return NOT_FOUND if options.supplier else OK
-    _print_table([HEADER, *(each.cells() for each in found)])
-    for line in _missing(found):
-        print(line)
-    return OK
+    return NOT_FOUND if unknown else OK
 
 
 async def _detectors(database: Database, suppliers: Sequence[str]) -> list[Row]:
@@ -167,7 +169,9 @@ def _missing(found: Iterable[Usual]) -> list[str]:
     lacking: dict[str, set[str]] = {}
     for each in found:
         if each.basis in MISSING:
-            lacking.setdefault(each.basis, set()).add(f"{each.supplier} {each.event_type}")
+            lacking.setdefault(each.basis, set()).add(
+                f"{printable(each.supplier)} {each.event_type}"
+            )
     return [
         f"{MISSING[basis]} ({', '.join(sorted(names)[:3])}"
         + (f" and {len(names) - 3:,} more)" if len(names) > 3 else ")")

@@ -87,3 +87,28 @@ def test_of_a_supplier_that_nobody_knows_nothing_is_learned(run: Run) -> None:
     assert status == 1
     assert "nothing is learned yet of Nobody" in output
     assert run("usual")[0] == 0
+
+
+def test_a_name_that_is_misspelt_is_said_beside_those_that_are_known(
+    run: Run, tables: Table
+) -> None:
+    tables.insert(work(3))
+    assert run("scan")[0] == 0
+    status, output, _ = run("usual", "A", "Nobody")
+    assert status == 1
+    assert "\nA " in output
+    assert output.splitlines()[-1].startswith("nothing is learned yet of Nobody:")
+
+
+def test_a_name_cannot_play_with_the_terminal(run: Run, tables: Table) -> None:
+    name, shown = "Tr\x1b[2Jans\u3000\nport", "Tr\ufffd[2Jans\u3000\ufffdport"
+    events = [{**event, "supplier_id": name} for event in work(20)]
+    tables.insert([*events, {**events[0], "fuel_litres": 107_700}])
+    assert run("scan")[0] == 0
+    assert run("suppliers", "set", name, "--operated-by", "carrier")[0] == 0
+    for command in (("usual",), ("usual", name), ("quarantine", "list"), ("suppliers", "list")):
+        lines = run(*command)[1].splitlines()
+        assert any(shown in line for line in lines), command
+        assert "\x1b" not in "".join(lines)
+    (found,) = tables.rows("select max(id) id from events_normalized")
+    assert "\x1b" not in run("explain", str(found["id"]))[1]
