@@ -263,6 +263,7 @@ class Page {
 
   // End what keeps an open hotspot's alerts back, whoever has begun it.
   async endSilence(id) {
+    await this.#loadSilences(); // one may have begun since they were read
     const row = this.list.row(id);
     await this.decisions.endSilences(row, this.list.silencesOf(row));
     this.#loadSilences();

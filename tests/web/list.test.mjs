@@ -283,3 +283,12 @@ test("silences of which some fail are undone for those that were made", async ()
   await decisions.undo();
   assert.deepEqual(asked.at(-1), ["undo", { kind: "silence", ids: [7] }]);
 });
+
+test("ending a silence says so only where there was one", async () => {
+  const sent = [];
+  const decisions = new Decisions(async (...asked) => sent.push(asked.join(" ")), () => NOW);
+  await decisions.endSilences(hotspot(2), []);
+  assert.deepEqual([sent, decisions.last.value.error], [[], true]);
+  await decisions.endSilences(hotspot(2), [{ id: 7 }, { id: 8 }]);
+  assert.deepEqual([sent, decisions.last.value.text], [["POST silences/7/end", "POST silences/8/end"], "Silence ended: Supplier 2"]);
+});

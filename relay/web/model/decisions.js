@@ -86,6 +86,7 @@ export class Decisions {
   // End silences that match the row.
   async endSilences(row, silences) {
     await this.#make(`End silence: ${row.entity}…`, async () => {
+      if (silences.length === 0) return { text: `Not done: no silence of ${row.entity} is in force`, error: true, undo: null };
       try {
         for (const { id } of silences) await this.#send("POST", `silences/${id}/end`);
         this.#hide([row.id]);
