@@ -304,6 +304,10 @@ class WatchedKey:
             usual = self.detectors.judge_of(finding.identity).usual() or 0.0
             text = f"{usual:.3g} kg per {unit} has lasted and is the new normal"
             outcome.notices.append(Notice("new_normal", text, finding.event_id, time))
+            if finding.period is None:
+                self.detectors.accept_periods(finding.identity)
+                if (standing := finding.verdict.standing) is not None:
+                    self.accepted = (time, standing.level)
         holding = self.detectors.holding()
         if not holding:
             self.withheld = False

@@ -205,6 +205,16 @@ class Detectors:
             else:
                 detector.hear(word)
 
+    def accept_periods(self, identity: Identity) -> None:
+        """Take what the periods of the same events hold open for the new normal as well.
+
+        By themselves they would take sixty periods for it, which may be a year.
+        """
+        periods = identity._replace(series=PERIOD)
+        if periods in self.identities:
+            self._changed.add(periods)
+            self.judge_of(periods).accept()
+
     def abandon(self, time: float, after: float) -> bool:
         """Let go of the hotspot when its holders have had no event in `after` seconds."""
         newest = self.holders_newest()
