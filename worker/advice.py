@@ -358,7 +358,7 @@ def _root_cause(saving: Saving, first: bool) -> str:
     name = NAMES.get(driver.name, driver.name).capitalize()
     text = f"{name} {change(driver)} against its usual value"
     if saving.actual is not None and saving.usual is not None:
-        text += f": {saving.actual:,.4g} {saving.unit} instead of {saving.usual:,.4g}"
+        text += f": {_plain(saving.actual)} {saving.unit} instead of {_plain(saving.usual)}"
     if saving.instead is not None:
         text += f", as by a {saving.instead}"
     usual = "with the usual one" if first else "with the usual one too, a further"
@@ -372,3 +372,8 @@ def _rounded_down(kilograms: float) -> float:
 
 def _rounded(amount: float | None) -> float | None:
     return None if amount is None else float(f"{amount:.6g}")
+
+
+def _plain(value: float) -> str:
+    """Give four digits that count, and no exponent where a person reads the number at a glance."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:,.4g}"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.conftest import BASIS
-from worker.advice import Advice, Job, Rule, advise, monthly_excess, savings
+from worker.advice import Advice, Job, Rule, _plain, advise, monthly_excess, savings
 from worker.detection.observation import DAY, Driver
 from worker.episodes import Episode
 from worker.events import Event, Key
@@ -323,3 +323,10 @@ def test_all_advice_together_never_saves_more_than_the_excess_or_that_of_a_month
     assert sum(advice.co2_reduction for advice in proposed) <= max(excess, 0) + 1e-6
     monthly = monthly_excess(found)
     assert sum(advice.co2_reduction_month for advice in proposed) <= monthly * (1 + 1e-9) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.46, "0.46"), (160.0, "160"), (26_920.4, "26,920"), (1e300, "1e+300")]
+)
+def test_an_input_is_told_as_a_person_reads_it(value: float, text: str) -> None:
+    assert _plain(value) == text

@@ -3,7 +3,7 @@ import { html, useState, useRef, useEffect } from "../dom.js";
 import { DECISIONS } from "../model/decisions.js";
 
 const HOURS = { "1 hour": 1, "8 hours": 8, "1 day": 24, "3 days": 72, "1 week": 168, "4 weeks": 672 };
-const TOAST_MS = 10_000;
+const TOAST_MS = { told: 10_000, undoable: 30_000 };
 
 // For hotspots that are open. `main` is the button that stands out.
 export function Decisions({ page, ids, main = null }) {
@@ -50,7 +50,7 @@ export function Toast({ page }) {
   const [seen, see] = useState(null);
   useEffect(() => {
     if (last === null) return undefined;
-    const timer = setTimeout(() => see(last), TOAST_MS);
+    const timer = setTimeout(() => see(last), last.undo ? TOAST_MS.undoable : TOAST_MS.told);
     return () => clearTimeout(timer);
   }, [last]);
   const shown = last !== null && last !== seen && page.silencing.value === null; // or it would lie over the form
