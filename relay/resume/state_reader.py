@@ -373,13 +373,7 @@ class InitialStates:
             whole = not floor or any(read.whole for read in reads)
             older: list[OlderRow] = []
             if floor and whole:
-                async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
-                    await self._take(page, stream, generation)
-                    format = reads[0].group.format
-                    older += await self._slices.collect(
-                        OlderRow(each.id, each.version, _encoded(format, each)) for each in page
-                    )
-            older.reverse()
+                older = await self._open_below(floor, wanted, reads[0].group.format, generation)
             encode = _encoded if len(reads) == 1 else _EncodedOnce()
             for read in filter(self._is_wanted, reads):
                 stream.check(generation)
@@ -403,6 +397,20 @@ class InitialStates:
                 await self._hand_out(read, state)
         finally:
             stream.stop_recording(published)
+
+    async def _open_below(
+        self, floor: int, wanted: Filter, format: Format, generation: int
+    ) -> list["OlderRow"]:
+        """Read the open rows of the filter below an id, in order of their ids."""
+        stream = self._broker.hub[wanted.endpoint]
+        older: list[OlderRow] = []
+        async for page in self._rest.open_rows(wanted, floor, MOST_OPEN_ROWS):
+            await self._take(page, stream, generation)
+            older += await self._slices.collect(
+                OlderRow(each.id, each.version, _encoded(format, each)) for each in page
+            )
+        older.reverse()
+        return older
 
     async def _take(self, rows: Sequence[Change], stream: Stream, generation: int) -> None:
         """Publish rows that no source has brought yet, so that none comes twice."""
