@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,17 +28,18 @@ class Work:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
-    """Pauses take no time but what others make of them."""
+    """Pauses take no time but what others make of them. Servers in other threads sleep as ever."""
     work = Work()
-    sleep = asyncio.sleep
 
     async def noted(seconds: float) -> None:
         if seconds:
             work.pauses.append(seconds)
-        await sleep(0)
+        await asyncio.sleep(0)
         work.now += work.others
 
-    monkeypatch.setattr("relay.time_slices.asyncio.sleep", noted)
+    monkeypatch.setattr(
+        "relay.time_slices.asyncio", SimpleNamespace(sleep=noted, Lock=asyncio.Lock)
+    )
     return work
 
 
