@@ -18,6 +18,7 @@ from worker.detection.detector import READY
 from worker.detection.observation import Rules
 from worker.detection.reason import unit_of
 from worker.detection.series import PERIOD, Identity, judge_in, rules_of
+from worker.ingest.terminal import print_table
 from worker.logs import printable
 
 OK, NOT_FOUND = 0, 1
@@ -129,7 +130,7 @@ async def run(options: argparse.Namespace, database: Database, rules: Rules) -> 
             print(json.dumps(asdict(each)))
         return OK
     if found:
-        _print_table([HEADER, *(each.cells() for each in found)])
+        print_table([HEADER, *(each.cells() for each in found)])
         for line in _missing(found):
             print(line)
     unknown = [name for name in options.supplier if name not in {each.supplier for each in found}]
@@ -155,13 +156,6 @@ async def _detectors(database: Database, suppliers: Sequence[str]) -> list[Row]:
         rows += [row for row in page if row["entity"] != last]
         rows += await database.select("detectors", "basis", entity=last)
     return rows
-
-
-def _print_table(table: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
 
 
 def _missing(found: Iterable[Usual]) -> list[str]:

@@ -162,6 +162,16 @@ class Terminal:
         note(f"{verb} {rows:,} rows, {pace:,.0f} rows/s{left}")
 
 
+def print_table(table: Sequence[Sequence[str]], right: int | None = None) -> None:
+    """Print rows of cells in columns, the one at the place `right` aligned to its right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        if right is not None:
+            cells[right] = row[right].rjust(widths[right])
+        print("  ".join(cells).rstrip())
+
+
 def print_summary(lines: Sequence[Line], not_shown: int) -> None:
     """Say how much each detector has to learn from, and when it judges."""
     if not lines:
@@ -171,11 +181,7 @@ def print_summary(lines: Sequence[Line], not_shown: int) -> None:
         unit = "day" if line.daily else "event"
         learned = f"{line.learned:,} {unit}{'' if line.learned == 1 else 's'}"
         table.append((line.supplier, line.event_type, line.compared, learned, line.judged))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[3] = row[3].rjust(widths[3])
-        print("  ".join(cells).rstrip())
+    print_table(table, right=3)
     if not_shown:
         print(f"... and {not_shown:,} more suppliers and activities, with as many rows or more")
     if any(line.judged == "yes" for line in lines):
