@@ -241,7 +241,10 @@ class WatchedKey:
             episode = former._replace(recovering=standing.recovering)
         severity = standing.severity
         if severity < former.severity:  # unless another detector sees it worse
-            severity = max(each.severity for each in self.detectors.holding().values())
+            # This one may have let go since: one event can close several days.
+            others = self.detectors.holding()
+            others.pop(finding.identity, None)
+            severity = max([severity, *(each.severity for each in others.values())])
         # What was held back before the figures that are shown does not make them worse.
         severity = min(severity, episode.peak_severity)
         if severity != episode.severity:

@@ -654,3 +654,36 @@ def test_a_meter_alone_is_judged_by_the_day_and_says_what_it_does_not_know() -> 
     assert "more kg per day" in hotspot["reason"]
     assert "production is not known: more of it would look the same" in hotspot["reason"]
     assert hotspot["severity"] == "critical"
+
+
+@pytest.mark.parametrize("lower", range(6, 14))
+def test_one_event_after_a_pause_lowers_a_hotspot_and_ends_it(lower: int) -> None:
+    """Days close when later events come: the first after a pause may close several at once.
+
+    So the day on which the severity falls and the one on which all is over may come together.
+    """
+    chance = random.Random(4)
+    days = [1.0] * 40 + [2.0] * 6 + [1.35] * lower + [1.0] * 6
+    kwh = [round(1000 * times * (1 + chance.gauss(0, 0.01)), 1) for times in days]
+
+    def told(pause: int) -> list[tuple[str, str]]:
+        quiet_from = len(days) - 3  # the pause is before the last three days
+        tables = scanned(
+            [
+                {
+                    "id": number,
+                    "supplier_id": "A",
+                    "event_type": "factory",
+                    "timestamp": (
+                        BEGIN + timedelta(days=number + pause * (number > quiet_from))
+                    ).isoformat(),
+                    "energy_kwh": amount,
+                    "country": "GBR",
+                }
+                for number, amount in enumerate(kwh, start=1)
+            ]
+        )
+        assert [row["resolution"] for row in tables.hotspots] == ["recovered"]
+        return [(alert["kind"], alert["level"]) for alert in tables.alerts]
+
+    assert told(pause=4) == told(pause=0)
