@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Protocol
+
+from pydantic_core import to_json
 
 from worker.events import Event, Implausible, Key, UnusableEvent
 from worker.kilograms.calculate import Prediction, calculate
@@ -86,14 +89,8 @@ class Columns:
         columns = list(zip(*self._own, strict=True)) or [()] * len(COLUMNS)
         given = dict(zip(COLUMNS, columns, strict=True))
         objects = {name: given.pop(name) for name in ("scopes", "inputs")}
-        times = [moment.isoformat() for moment in given.pop("occurred_at")]
         arrays = {name: _array(values) for name, values in given.items()}
-        return {
-            "kinds": self._common,
-            **objects,
-            **arrays,
-            "occurred_at": f"{{{','.join(times)}}}",
-        }
+        return {"kinds": self._common, **objects, **arrays}
 
 
 COMMON = attrgetter(
@@ -108,7 +105,6 @@ COLUMNS = (
 OWN = attrgetter("co2_kg", *FIGURES[1:], "scopes", "inputs")
 
 
-def _array(values: Iterable[float | None]) -> str:
-    """Give the text of a PostgreSQL array."""
-    entries = ",".join(["null" if value is None else repr(value) for value in values])
-    return f"{{{entries}}}"
+def _array(values: Sequence[float | datetime | None]) -> str:
+    """Give the text of a PostgreSQL array, which for these is that of JSON in other brackets."""
+    return f"{{{to_json(values)[1:-1].decode()}}}"

@@ -67,7 +67,7 @@ class Prediction:
     flags: tuple[str, ...] = ()
     dq: int = PROXY
     estimated: bool = False
-    terms: tuple[Term, ...] = ()
+    terms: Sequence[Term] = ()
 
     @property
     def in_range(self) -> bool:
@@ -134,7 +134,7 @@ def calculate(event: Event, supplier: Supplier, basis: Basis) -> Prediction:
     if best is None:
         reason = "it gives no energy_kwh, fuel, heat or co2e_kg"
         raise Implausible("energy", reason)
-    return _Outcome(event, supplier, basis, best, model).prediction()
+    return _prediction(event, supplier, basis, best, model)
 
 
 def _estimates(
@@ -216,131 +216,135 @@ def _ids(terms: Sequence[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for term in terms for name in term.ids))
 
 
-class _Outcome:
-    """The chosen estimate, with what is told beside it."""
+def _prediction(
+    event: Event, supplier: Supplier, basis: Basis, best: Estimate, model: Estimate | None
+) -> Prediction:
+    """Give the chosen estimate with what is told beside it."""
+    record, terms, factors = best.record, best.terms, basis.factors
+    operator = _operator(event, supplier, record)
+    if model is not None and model.total:
+        _compare(event, best, model)
+    for name in plausible.unusual(event):
+        record.flag(name)
+    if event.co2e_kg is not None and "co2e_kg" not in record.inputs:
+        record.flag("co2e_unused")
+    if _of_another_year(terms, year_of(event)):
+        record.flag("factor_year")
+    amount, unit, flag = activity(event)
+    if flag is not None:
+        record.flag(flag)
+    if amount is not None and amount > MOST_ACTIVITY:
+        reason = f"an activity of {amount:.3g} ({unit}): an input is far too large"
+        raise Implausible("range", reason)
+    total = best.total
+    largest = total if model is None else max(total, model.total)
+    if largest > MOST_KG:
+        raise Implausible("range", f"{largest:.3g} kg CO2e: an input is far too large")
+    kg = to_the_gram(total)
+    ttw, wtt = _parts(best, kg)
+    scopes = _own_scopes(best) if operator == "us" else {_scope(event, operator): kg}
+    shown = best if best.vehicle_class or model is None else model
+    return Prediction(
+        co2_kg=kg,
+        kg_ttw=ttw,
+        kg_wtt=wtt,
+        kg_model=None if model is None else to_the_gram(model.total),
+        kg_biogenic=_biogenic(terms),
+        scopes=scopes,
+        method=best.method,
+        factor_set=factors.name,
+        factors_sha256=factors.sha256,
+        factor_ids=_ids(terms),
+        grid=best.grid,
+        vehicle_class=shown.vehicle_class,
+        kg_per_km=shown.kg_per_km,
+        activity=amount,
+        activity_basis=unit,
+        inputs=record.inputs,
+        flags=tuple(record.flags),
+        dq=record.dq,
+        estimated=record.assumed,
+        terms=terms,
+    )
 
-    def __init__(
-        self,
-        event: Event,
-        supplier: Supplier,
-        basis: Basis,
-        best: Estimate,
-        model: Estimate | None,
-    ) -> None:
-        self._event, self._basis = event, basis
-        self._best, self._model, self._record = best, model, best.record
-        self._operator = self._operated_by(supplier)
 
-    def prediction(self) -> Prediction:
-        event, best, record = self._event, self._best, self._record
-        self._compare()
-        for flag in plausible.unusual(event):
-            record.flag(flag)
-        if event.co2e_kg is not None and "co2e_kg" not in record.inputs:
-            record.flag("co2e_unused")
-        year = year_of(event)
-        if year is not None and any(term.year not in (None, year) for term in best.terms):
-            record.flag("factor_year")
-        work = activity(event)
-        if work.flag is not None:
-            record.flag(work.flag)
-        if (work.amount or 0) > MOST_ACTIVITY:
-            reason = f"an activity of {work.amount:.3g} ({work.basis}): an input is far too large"
-            raise Implausible("range", reason)
-        total, model = best.total, self._model
-        largest = total if model is None else max(total, model.total)
-        if largest > MOST_KG:
-            raise Implausible("range", f"{largest:.3g} kg CO2e: an input is far too large")
-        whole = "split_unknown" in record.flags
-        shown = best if best.vehicle_class else model
-        factors = self._basis.factors
-        kg = to_the_gram(total)
-        return Prediction(
-            co2_kg=kg,
-            kg_ttw=None if whole else to_the_gram(best.ttw),
-            kg_wtt=None if whole else to_the_gram(best.wtt) if best.ttw else kg,
-            kg_model=None if model is None else to_the_gram(model.total),
-            kg_biogenic=self._biogenic(),
-            scopes=self._own_scopes() if self._operator == "us" else {self._scope(): kg},
-            method=best.method,
-            factor_set=factors.name,
-            factors_sha256=factors.sha256,
-            factor_ids=_ids(best.terms),
-            grid=best.grid,
-            vehicle_class=shown.vehicle_class if shown else None,
-            kg_per_km=shown.kg_per_km if shown else None,
-            activity=work.amount,
-            activity_basis=work.basis,
-            inputs=record.inputs,
-            flags=tuple(record.flags),
-            dq=record.dq,
-            estimated=record.assumed,
-            terms=tuple(best.terms),
+def _operator(event: Event, supplier: Supplier, record: Record) -> str:
+    operator, origin = event.operated_by, "event"
+    if operator is None:
+        operator, origin = supplier.operated_by, "setting"
+    if operator is None:
+        return "supplier"
+    record.take("operated_by", operator, origin)
+    return operator
+
+
+def _compare(event: Event, best: Estimate, model: Estimate) -> None:
+    """Hold primary data against the model."""
+    ratio = best.total / model.total
+    if not Decimal(1) / QUARANTINE_RATIO <= ratio <= QUARANTINE_RATIO and not event.released:
+        column = next(name for name in best.record.inputs if name not in ("fuel_type", "country"))
+        reason = (
+            f"{column} leads to {best.total:.1f} kg CO2e where distance, class and load lead "
+            f"to {model.total:.1f}: a unit may be wrong"
         )
+        raise Implausible("disagrees", reason, column, event.quantity(column))
+    if not Decimal(1) / FLAG_RATIO <= ratio <= FLAG_RATIO:
+        best.record.flag("primary_disagrees")
+    litres = event.fuel_litres is not None and model.ttw
+    if litres and not Decimal("0.5") <= best.ttw / model.ttw <= 2:
+        best.record.flag("consumption_unusual")
 
-    def _operated_by(self, supplier: Supplier) -> str:
-        operator, origin = self._event.operated_by, "event"
-        if operator is None:
-            operator, origin = supplier.operated_by, "setting"
-        if operator is None:
-            return "supplier"
-        self._record.take("operated_by", operator, origin)
-        return operator
 
-    def _compare(self) -> None:
-        """Hold primary data against the model."""
-        best, model = self._best, self._model
-        if model is None or not model.total:
-            return
-        ratio = best.total / model.total
-        if (
-            not Decimal(1) / QUARANTINE_RATIO <= ratio <= QUARANTINE_RATIO
-            and not self._event.released
-        ):
-            column = next(
-                name for name in best.record.inputs if name not in ("fuel_type", "country")
-            )
-            reason = (
-                f"{column} leads to {best.total:.1f} kg CO2e where distance, class and load lead "
-                f"to {model.total:.1f}: a unit may be wrong"
-            )
-            raise Implausible("disagrees", reason, column, self._event.quantity(column))
-        if not Decimal(1) / FLAG_RATIO <= ratio <= FLAG_RATIO:
-            self._record.flag("primary_disagrees")
-        litres = self._event.fuel_litres is not None and model.ttw
-        if litres and not Decimal("0.5") <= best.ttw / model.ttw <= 2:
-            self._record.flag("consumption_unusual")
+def _of_another_year(terms: Sequence[Term], year: int | None) -> bool:
+    if year is not None:
+        for term in terms:
+            if term.year != year and term.year is not None:
+                return True
+    return False
 
-    def _biogenic(self) -> float | None:
-        found = [term.quantity * term.biogenic for term in self._best.terms if term.biogenic]
-        return to_the_gram(sum(found, ZERO)) if found else None
 
-    def _scope(self) -> str:
-        """Give the scope of the GHG Protocol that another operator's kilograms are in."""
-        if self._event.event_type == "factory":
-            return "3.1"
-        return "3.9" if self._operator == "customer" else "3.4"
+def _parts(best: Estimate, kg: float) -> tuple[float | None, float | None]:
+    """Give the kilograms of operation and supply, `kg` their sum; None where only it is known."""
+    if "split_unknown" in best.record.flags:
+        return None, None
+    if not best.ttw:
+        return 0.0, kg
+    return to_the_gram(best.ttw), to_the_gram(best.wtt)
 
-    def _own_scopes(self) -> dict[str, float]:
-        """Give the kilograms of our own operation by scope of the GHG Protocol."""
-        scopes: dict[str, Decimal] = {}
-        for term in self._best.terms:
-            for name, kg in self._scopes_of(term):
-                scopes[name] = scopes.get(name, ZERO) + kg
-        return {name: to_the_gram(kg) for name, kg in scopes.items()}
 
-    def _scopes_of(self, term: Term) -> Iterable[tuple[str, Decimal]]:
-        match term.kind:
-            case "electricity" if term.scope2 is not None:
-                generated = term.quantity * term.scope2
-                return (("2", generated), ("3.3", term.kg_wtt - generated))
-            case "electricity":
-                # A life-cycle figure cannot be parted: no clean figure of scope 2.
-                self._record.flag("scope2_lifecycle")
-                return (("2", term.kg_wtt),)
-            case "heat":
-                return (("2", term.kg_ttw), ("3.3", term.kg_wtt))
-            case "stated" if "split_unknown" in self._record.flags:
-                return (("unsplit", term.kg_ttw),)
-            case _:
-                return (("1", term.kg_ttw), ("3.3", term.kg_wtt))
+def _biogenic(terms: Sequence[Term]) -> float | None:
+    found = [term.quantity * term.biogenic for term in terms if term.biogenic]
+    return to_the_gram(sum(found, ZERO)) if found else None
+
+
+def _scope(event: Event, operator: str) -> str:
+    """Give the scope of the GHG Protocol that another operator's kilograms are in."""
+    if event.event_type == "factory":
+        return "3.1"
+    return "3.9" if operator == "customer" else "3.4"
+
+
+def _own_scopes(best: Estimate) -> dict[str, float]:
+    """Give the kilograms of our own operation by scope of the GHG Protocol."""
+    scopes: dict[str, Decimal] = {}
+    for term in best.terms:
+        for name, kg in _scopes_of(term, best.record):
+            scopes[name] = scopes.get(name, ZERO) + kg
+    return {name: to_the_gram(kg) for name, kg in scopes.items()}
+
+
+def _scopes_of(term: Term, record: Record) -> Iterable[tuple[str, Decimal]]:
+    match term.kind:
+        case "electricity" if term.scope2 is not None:
+            generated = term.quantity * term.scope2
+            return (("2", generated), ("3.3", term.kg_wtt - generated))
+        case "electricity":
+            # A life-cycle figure cannot be parted: no clean figure of scope 2.
+            record.flag("scope2_lifecycle")
+            return (("2", term.kg_wtt),)
+        case "heat":
+            return (("2", term.kg_ttw), ("3.3", term.kg_wtt))
+        case "stated" if "split_unknown" in record.flags:
+            return (("unsplit", term.kg_ttw),)
+        case _:
+            return (("1", term.kg_ttw), ("3.3", term.kg_wtt))

@@ -59,27 +59,9 @@ def grid_factor(event: Event, supplier: Supplier, basis: Basis, record: Record) 
         record.take("country", country, origin)
     if factor.weak:
         record.lower(PROXY)
-    if factor.basis == "lifecycle":
+    if factor.grid.basis == "lifecycle":
         record.flag("td_missing")
     return factor
-
-
-def electricity(kwh: float, factor: GridFactor, what: str = "electricity") -> Term:
-    return Term(
-        f"{what}, grid of {factor.iso3} ({factor.basis})",
-        "electricity",
-        decimal(kwh),
-        "kWh",
-        ZERO,
-        factor.total,
-        factor.ids,
-        factor.year,
-        scope2=factor.generation,
-    )
-
-
-def as_grid(factor: GridFactor) -> Grid:
-    return Grid(factor.iso3, factor.year, factor.basis)
 
 
 def measured(event: Event, supplier: Supplier, basis: Basis) -> Estimate | None:
@@ -141,8 +123,20 @@ class _Measured:
     def _electricity(self, name: str, kwh: float) -> None:
         self._record.take(name, kwh)
         factor = grid_factor(self._event, self._supplier, self._basis, self._record)
-        self._terms.append(electricity(kwh, factor))
-        self._grid = as_grid(factor)
+        self._grid = factor.grid
+        self._terms.append(
+            Term(
+                f"electricity, {factor.label}",
+                "electricity",
+                decimal(kwh),
+                "kWh",
+                ZERO,
+                factor.total,
+                factor.ids,
+                factor.year,
+                scope2=factor.generation,
+            )
+        )
 
     def _fuel(self, usual: str) -> None:
         """Count litres, else kg: both are the same fuel twice."""

@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from worker import vehicles
 from worker.kilograms.countries import WORLD, alpha3
+from worker.kilograms.terms import Grid
 
 DESNZ, EMBER = "desnz-2025-v1", "ember-2023"
 BUNDLED = ("desnz-2025.csv", "vehicles.csv", "fuels.csv", "grid.csv", "sources.csv")
@@ -43,18 +44,22 @@ class FactorError(Exception):
 
 
 class Points(NamedTuple):
-    """kg CO2e per km at 0, 50 and 100 % of the payload, and at the average load of the fleet."""
+    """kg CO2e per km at 0, 50 and 100 % of the payload, and at the average load of the fleet.
 
-    empty: Decimal | None
-    half: Decimal | None
-    full: Decimal | None
+    All are the average where the load makes no difference, or none that is known.
+    """
+
+    empty: Decimal
+    half: Decimal
+    full: Decimal
     average: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class VehicleFactor:
-    """A row of `vehicles.csv`. Where there are no points, only the average is known."""
+    """A row of `vehicles.csv`."""
 
+    label: str  # for people
     vehicle: str
     fuel: str
     cls: str
@@ -78,6 +83,7 @@ class VehicleFactor:
         return self.payload_kg is not None
 
 
+PARTLY = "gives some but not all of empty, half, full and payload_t_full"
 POINT_SETS: tuple[tuple[str, ...], ...] = (
     ("empty",),
     ("empty", "half"),
@@ -114,10 +120,10 @@ class FuelFactor:
 class GridFactor:
     """kg CO2e per kWh of electricity; `generation` is None where only a life-cycle total exists."""
 
-    iso3: str
+    label: str  # for people
+    grid: Grid
     total: Decimal
     generation: Decimal | None
-    basis: str
     ids: tuple[str, ...]
     year: int
     weak: bool
@@ -168,8 +174,10 @@ def _of_year(found: Sequence[Factor], year: int | None) -> Factor:
     """Factors are sorted by year; one without a year counts as the oldest."""
     if year is None or len(found) == 1:
         return found[-1]
-    earlier = [factor for factor in found if (factor.year or 0) <= year]
-    return earlier[-1] if earlier else found[0]
+    for factor in reversed(found):
+        if (factor.year or 0) <= year:
+            return factor
+    return found[0]
 
 
 def qualified(factor_set: str, name: str) -> str:
@@ -277,9 +285,17 @@ def _ids(row: Mapping[str, str], column: str) -> tuple[str, ...]:
     return tuple(name for name in row.get(column, "").split("|") if name)
 
 
-def _points(row: Mapping[str, str], kind: str) -> Points:
-    empty, half, full = (_optional(row, f"{kind}_{point}") for point in Points._fields[:3])
-    return Points(empty, half, full, _decimal(row, f"{kind}_average"))
+def _points(row: Mapping[str, str], kind: str) -> tuple[Points, bool]:
+    """Give the points, and whether the row has those of the load: all three, else none."""
+    average = _decimal(row, f"{kind}_average")
+    given = [_optional(row, f"{kind}_{point}") for point in Points._fields[:3]]
+    match [point for point in given if point is not None]:
+        case []:
+            return Points(average, average, average, average), False
+        case [empty, half, full]:
+            return Points(empty, half, full, average), True
+        case _:
+            raise ValueError(PARTLY)
 
 
 def _vehicle(row: Mapping[str, str]) -> tuple[tuple[str, str, str, str], VehicleFactor]:
@@ -292,10 +308,9 @@ def _vehicle(row: Mapping[str, str]) -> tuple[tuple[str, str, str, str], Vehicle
     payload = _optional(row, "payload_t_full")
     if payload == 0:
         raise ValueError("payload_t_full is 0")
-    ttw, wtt = _points(row, "ttw"), _points(row, "wtt")
-    given = [point is not None for point in (*ttw[:3], *wtt[:3], payload)]
-    if any(given) and not all(given):
-        raise ValueError("gives some but not all of empty, half, full and payload_t_full")
+    (ttw, ttw_by_load), (wtt, wtt_by_load) = _points(row, "ttw"), _points(row, "wtt")
+    if not ttw_by_load == wtt_by_load == (payload is not None):
+        raise ValueError(PARTLY)
     factor_set = row["factor_set"]
     ids_ttw, ids_wtt = _ids(row, "ids_ttw"), _ids(row, "ids_wtt")
     of_points = {
@@ -308,6 +323,7 @@ def _vehicle(row: Mapping[str, str]) -> tuple[tuple[str, str, str, str], Vehicle
         for points in POINT_SETS
     }
     factor = VehicleFactor(
+        label=f"{vehicle} {cls} {fuel}, {temperature}",
         vehicle=vehicle,
         fuel=fuel,
         cls=cls,
@@ -364,13 +380,14 @@ def _grid(row: Mapping[str, str]) -> tuple[str, GridFactor]:
         qualified(DESNZ if row["source"].startswith("DESNZ 2025") else row["source"], name)
         for name in _ids(row, "source_id")
     )
+    year = int(row["year"])
     return iso3, GridFactor(
-        iso3,
+        f"grid of {iso3} ({basis})",
+        Grid(iso3, year, basis),
         total / 1000,
         generation / 1000 if separate and generation is not None else None,
-        basis,
         ids or (f"{row['source']}:{iso3}",),
-        int(row["year"]),
+        year,
         _weak(row),
     )
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-GRAM = Decimal("0.001")
 ZERO = Decimal(0)
 
 # Quality of the data; the worst input counts.
@@ -21,7 +20,7 @@ def decimal(value: float) -> Decimal:
 
 def to_the_gram(kilograms: Decimal) -> float:
     """Round once, half to even, to 0.001 kg."""
-    return float(kilograms.quantize(GRAM, ROUND_HALF_EVEN))
+    return float(round(kilograms, 3))
 
 
 @dataclass(slots=True)
@@ -58,14 +57,16 @@ class Term:
         return self.quantity * self.wtt
 
 
-@dataclass(slots=True)
 class Record:
     """Inputs with their origin, flags and quality, while an estimate is made."""
 
-    inputs: dict[str, tuple[Any, str]] = field(default_factory=dict)
-    flags: list[str] = field(default_factory=list)
-    dq: int = METERED
-    assumed: bool = False
+    __slots__ = ("assumed", "dq", "flags", "inputs")
+
+    def __init__(self, dq: int = METERED) -> None:
+        self.inputs: dict[str, tuple[Any, str]] = {}
+        self.flags: list[str] = []
+        self.dq = dq
+        self.assumed = False
 
     def take(self, name: str, value: Any, origin: str = "event") -> None:
         """Note an input and whether the event, a setting or an assumption gave it."""
@@ -84,7 +85,8 @@ class Record:
 
     def lower(self, dq: int) -> None:
         """Let the quality be `dq` at best."""
-        self.dq = max(self.dq, dq)
+        if dq > self.dq:
+            self.dq = dq
 
 
 class Grid(NamedTuple):

@@ -10,14 +10,15 @@ from decimal import Decimal
 from typing import Any
 
 from worker.events import Event, Implausible
-from worker.kilograms.energy import Basis, as_grid, electricity, grid_factor, year_of
+from worker.kilograms.energy import Basis, grid_factor, year_of
 from worker.kilograms.factors import DESNZ, TONNE_KM, VehicleFactor, qualified
 from worker.kilograms.plausible import VAN_LOAD_KG, kilometres
-from worker.kilograms.terms import MODELLED, PROXY, Estimate, Grid, Record, Term, decimal
+from worker.kilograms.terms import MODELLED, PROXY, ZERO, Estimate, Grid, Record, Term, decimal
 from worker.suppliers import Supplier, smallest_class
 
 ANY_TRUCK, ANY_VAN, ANY_TWO_WHEELER = "hgv_any", "van_average", "motorbike_average"
 HALF = Decimal("0.5")
+BETWEEN = ("empty", "half"), ("half", "full")  # up to half laden, and above
 LADEN = (
     "{0} kg of {1} kg = {2:.2f} % laden: {3} + ({4} - {3}) x {5:.6f}, "
     "ttw {6} to {7}, wtt {8} to {9}"
@@ -71,7 +72,8 @@ class _Model:
         if named is None:
             by_person = self._supplier.vehicle_class_origin == "person"
             return self._supplier.vehicle_class if by_person else None
-        cls = self._basis.factors.classes.get(named.lower().replace("-", "_").replace(" ", "_"))
+        classes = self._basis.factors.classes
+        cls = classes.get(named) or classes.get(named.lower().replace("-", "_").replace(" ", "_"))
         if cls is None and named.lower() in TWO_WHEELER_SIZES:
             cls = f"motorbike_{named.lower()}"
         if cls is None:
@@ -198,24 +200,18 @@ class _Model:
     def _term(self, factor: VehicleFactor, km: float, *, empty: bool) -> Term:
         if factor.kwh_per_km is not None and (term := self._by_grid(factor, km)) is not None:
             return term
-        label = f"{factor.vehicle} {factor.cls} {factor.fuel}, {factor.temperature}"
-        how: tuple[Any, ...]
-        if not factor.laden:
-            if empty:
-                label += ", empty"
-            elif self._event.load_kg is not None:
+        how: tuple[Any, ...] = ()
+        if empty:
+            ttw, wtt, ids = factor.ttw.empty, factor.wtt.empty, factor.ids["empty",]
+        elif not factor.laden:
+            ttw, wtt, ids = factor.ttw.average, factor.wtt.average, factor.ids["average",]
+            if self._event.load_kg is not None:
                 self._record.take("load_kg", self._event.load_kg)
-            ttw, wtt = self._per_km(factor, "average")
-            ids, how = factor.ids["average",], ()
-        elif empty:
-            (ttw, wtt), ids = self._per_km(factor, "empty"), factor.ids["empty",]
-            label, how = f"{label}, empty", ()
         else:
             ttw, wtt, ids, how = self._laden(factor)
-        kind = "electricity" if factor.fuel == "electric" else "fuel"
         return Term(
-            label,
-            kind,
+            f"{factor.label}, empty" if empty else factor.label,
+            "electricity" if factor.fuel == "electric" else "fuel",
             decimal(km),
             "km",
             ttw,
@@ -229,26 +225,25 @@ class _Model:
     def _by_grid(self, factor: VehicleFactor, km: float) -> Term | None:
         """Give the term by energy and grid, None in the region of the published kg per km."""
         grid = grid_factor(self._event, self._supplier, self._basis, self._record)
-        self._grid = as_grid(grid)
+        self._grid = grid.grid
         per_km = factor.kwh_per_km
-        if grid.iso3 == factor.region or per_km is None:
+        if grid.grid.country == factor.region or per_km is None:
             self._record.flags = [flag for flag in self._record.flags if flag != "td_missing"]
             return None
-        term = electricity(1.0, grid)
         consumption = tuple(
             qualified(factor.factor_set, name.replace("27_303_", "8_303_"))
             for name in factor.ids_wtt[:1]
         )
         return Term(
-            f"{factor.vehicle} {factor.cls} electric, grid of {grid.iso3} ({grid.basis})",
+            f"{factor.vehicle} {factor.cls} electric, {grid.label}",
             "electricity",
             decimal(km) * per_km,
             "kWh",
-            term.ttw,
-            term.wtt,
+            ZERO,
+            grid.total,
             (*consumption, qualified(factor.factor_set, "7_400_4000_5_1"), *grid.ids),
             grid.year,
-            scope2=term.scope2,
+            scope2=grid.generation,
             how=("{} km x {} kWh/km", decimal(km), per_km),
         )
 
@@ -258,11 +253,6 @@ class _Model:
             return None
         return self._basis.factors.rows.get(factor.ids_wtt[0].replace("27_303_", "8_303_"))
 
-    @staticmethod
-    def _per_km(factor: VehicleFactor, point: str) -> tuple[Decimal, Decimal]:
-        ttw, wtt = getattr(factor.ttw, point), getattr(factor.wtt, point)
-        return ttw, wtt
-
     def _laden(
         self, factor: VehicleFactor
     ) -> tuple[Decimal, Decimal, tuple[str, ...], tuple[Any, ...]]:
@@ -270,7 +260,7 @@ class _Model:
         load = self._event.load_kg
         if load is None:
             self._record.assume("load_kg", None, "load_assumed")
-            ttw, wtt = self._per_km(factor, "average")
+            ttw, wtt = factor.ttw.average, factor.wtt.average
             return ttw, wtt, factor.ids["average",], ("average load of the fleet",)
         self._record.take("load_kg", load)
         payload = self._payload(factor)
@@ -278,18 +268,17 @@ class _Model:
         if laden > 1:
             self._record.flag("load_clamped")
             laden = Decimal(1)
-        low, high = ("empty", "half") if laden <= HALF else ("half", "full")
-        share = 2 * laden - (0 if laden <= HALF else 1)
-        (ttw_low, wtt_low), (ttw_high, wtt_high) = (
-            self._per_km(factor, low),
-            self._per_km(factor, high),
-        )
-        between = (ttw_low, ttw_high, wtt_low, wtt_high)
-        how = (LADEN, load, payload, laden * 100, low, high, share, *between)
+        place = 0 if laden <= HALF else 1
+        share = 2 * laden - place
+        ttw_low, ttw_high = factor.ttw[place : place + 2]
+        wtt_low, wtt_high = factor.wtt[place : place + 2]
+        low, high = between = BETWEEN[place]
+        points = (ttw_low, ttw_high, wtt_low, wtt_high)
+        how = (LADEN, load, payload, laden * 100, low, high, share, *points)
         return (
             ttw_low + (ttw_high - ttw_low) * share,
             wtt_low + (wtt_high - wtt_low) * share,
-            factor.ids[low, high],
+            factor.ids[between],
             how,
         )
 
