@@ -13,6 +13,7 @@ import contextlib
 import json
 import random
 import ssl
+import unicodedata
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -46,6 +47,9 @@ PROBE_SECONDS: Final = 5.0
 # The scheme with TLS where it is without, and the other way round.
 _OTHER: Final = {"ws": "wss", "wss": "ws", "http": "https", "https": "http"}
 START: Final = "is the relay running? Start it with `python -m relay`, or name another one by --url"
+
+_HARMFUL_CATEGORIES: Final = ("Cc", "Zl", "Zp", "Cs", "Cn")
+_DIRECTION_CONTROLS: Final = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 Frame = Mapping[str, Any]
 Parameters = Sequence[tuple[str, str]]
@@ -256,10 +260,21 @@ async def follow(
 
 
 def printable(text: str) -> str:
-    """Return the text without control characters, which rows may carry to play with a terminal."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+    """Return the text without what would change the terminal around it.
+
+    Rows may carry controls, separators of lines and paragraphs, embeddings, overrides and isolates
+    of the direction of text, surrogates, and code points that Unicode has not assigned. Spaces of
+    all kinds and joiners belong to names and stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if _harms(letter) else letter for letter in text)
+
+
+def _harms(letter: str) -> bool:
+    if unicodedata.category(letter) in _HARMFUL_CATEGORIES:
+        return True
+    return unicodedata.bidirectional(letter) in _DIRECTION_CONTROLS
 
 
 def ending(code: int, reason: str) -> str:

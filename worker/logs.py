@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_HARMFUL_CATEGORIES: Final = ("Cc", "Zl", "Zp", "Cs", "Cn")
+_DIRECTION_CONTROLS: Final = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _PLACEHOLDER: Final = re.compile(r"(?:\b(\w+)=)?%[-#0 +]*\d*(?:\.\d+)?([a-zA-Z%])")
 
 
@@ -47,8 +49,21 @@ def _with_fields(record: logging.LogRecord) -> bool:
 
 
 def printable(text: str) -> str:
-    """Give the text without control characters, with which a name may play with a terminal."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Give the text without what would change the terminal around it.
+
+    Names may carry controls, separators of lines and paragraphs, embeddings, overrides and isolates
+    of the direction of text, surrogates, and code points that Unicode has not assigned. Spaces of
+    all kinds and joiners belong to names and stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if _harms(letter) else letter for letter in text)
+
+
+def _harms(letter: str) -> bool:
+    if unicodedata.category(letter) in _HARMFUL_CATEGORIES:
+        return True
+    return unicodedata.bidirectional(letter) in _DIRECTION_CONTROLS
 
 
 _AGE: Final = re.compile(r"\d+(?:\.\d+)?(?= s(?:econds?)?\b)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from worker.detection.reason import unit_of
 from worker.errors import UsageError
 from worker.kilograms.countries import WORLD
 from worker.kilograms.explain import METHODS, QUALITY
+from worker.logs import printable
 
 Row = dict[str, Any]
 
@@ -52,6 +54,7 @@ COLUMNS = (
 )
 LARGEST = 20  # suppliers that Markdown names
 GRAM = Decimal("0.001")
+_BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")  # other spaces belong to names
 
 
 def add_parser(commands: Any) -> None:
@@ -93,6 +96,8 @@ async def run(options: argparse.Namespace, database: Database) -> int:
 
 def _write(text: str, output: str | None) -> None:
     if output is None:
+        if sys.stdout.isatty():  # a file or a program gets the names as they are
+            text = "\n".join(map(printable, text.split("\n")))
         sys.stdout.write(text)
         return
     try:
@@ -231,7 +236,7 @@ def _table(title: str, lines: Iterable[Line], whole: Decimal) -> Iterator[str]:
 def _escaped(name: str) -> str:
     """Keep names from ending a cell, or from being read as markup."""
     text = "".join(f"\\{c}" if c in "\\|`*_[]<>#" else c for c in name)
-    return " ".join(text.split())
+    return _BREAKS.sub(" ", text).strip(" ")
 
 
 def _kg(kilograms: Decimal) -> str:

@@ -18,8 +18,7 @@ from worker.detection.detector import READY
 from worker.detection.observation import Rules
 from worker.detection.reason import unit_of
 from worker.detection.series import PERIOD, Identity, judge_in, rules_of
-from worker.ingest.terminal import print_table
-from worker.logs import printable
+from worker.ingest.terminal import print_table, say
 
 OK, NOT_FOUND = 0, 1
 MISSING = {
@@ -83,7 +82,7 @@ class Usual:
         more = self.needed - self.learned
         told = f"after {more} more" if self.told_from is None else f"+{self.told_from:.0%}"
         return (
-            printable(self.supplier),
+            self.supplier,
             self.event_type,
             what,
             f"{self.method}, per {self.basis}".replace("none", "day"),
@@ -132,11 +131,11 @@ async def run(options: argparse.Namespace, database: Database, rules: Rules) -> 
     if found:
         print_table([HEADER, *(each.cells() for each in found)])
         for line in _missing(found):
-            print(line)
+            say(line)
     unknown = [name for name in options.supplier if name not in {each.supplier for each in found}]
     if unknown or not found:
-        named = printable(f" of {', '.join(unknown)}") if unknown else ""
-        print(f"nothing is learned yet{named}: are there events, and has the worker scanned them?")
+        named = f" of {', '.join(unknown)}" if unknown else ""
+        say(f"nothing is learned yet{named}: are there events, and has the worker scanned them?")
     return NOT_FOUND if unknown else OK
 
 
@@ -163,9 +162,7 @@ def _missing(found: Iterable[Usual]) -> list[str]:
     lacking: dict[str, set[str]] = {}
     for each in found:
         if each.basis in MISSING:
-            lacking.setdefault(each.basis, set()).add(
-                f"{printable(each.supplier)} {each.event_type}"
-            )
+            lacking.setdefault(each.basis, set()).add(f"{each.supplier} {each.event_type}")
     return [
         f"{MISSING[basis]} ({', '.join(sorted(names)[:3])}"
         + (f" and {len(names) - 3:,} more)" if len(names) > 3 else ")")

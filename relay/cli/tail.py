@@ -63,7 +63,7 @@ async def run(args: argparse.Namespace, token: str | None = None) -> int:
 
 def _print_frame(frame: Frame) -> None:
     text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
-    if not text.isprintable():  # a row may play with the terminal: escape what is not ASCII
+    if printable(text) != text:  # a row may play with the terminal: escape what is not ASCII
         text = json.dumps(frame)
     print(text, flush=True)
 

@@ -51,6 +51,7 @@ def _unread() -> bool:
 
 
 Record = Mapping[str, Any]
+_TOLD_IN_MESSAGE: Final = ("resolved", "deescalated")
 
 
 def describe(frame: Mapping[str, Any]) -> str:
@@ -67,20 +68,38 @@ def describe(frame: Mapping[str, Any]) -> str:
 
 
 def _hotspot(record: Record) -> str:
-    return (
-        f"{record['severity']} {record['status']} {record['entity']} {record['event_type']}"
+    ended = f" ({how.replace('_', ' ')})" if (how := record.get("resolution")) else ""
+    figures = (
+        f"{record['severity']} {record['status']}{ended} {record['entity']} {record['event_type']}"
         f" {record['percent_above']:+.1f} % ({record['predicted_co2']:.1f} kg CO2,"
         f" usually {record['baseline_co2']:.1f})"
     )
+    return _because(figures, record.get("reason"))
 
 
 def _alert(record: Record) -> str:
-    seen = " (acknowledged)" if record["acknowledged"] else ""
-    return f"{record['level']} {record['message']}{seen}"
+    text = f"{record['level']} {record['message']}"
+    # The worker's own messages tell the reason; another writer's may not.
+    if record.get("kind") not in _TOLD_IN_MESSAGE and record.get("reason", "") not in text:
+        text = _because(text, record["reason"])
+    return f"{text}{_of_hotspot(record)}{', acknowledged' if record['acknowledged'] else ''}"
 
 
 def _recommendation(record: Record) -> str:
-    return f"{record['status']} {record['action']} (-{record['co2_reduction']:.1f} kg CO2)"
+    saved, month = record["co2_reduction"], record.get("co2_reduction_month")
+    text = f"{record['status']} {record['action']}"
+    if saved is not None:
+        monthly = "" if month is None else f", {month:,.1f} in 30 days"
+        text += f" (saves {saved:,.1f} kg CO2{monthly})"
+    return f"{_because(text, record.get('root_cause'))}{_of_hotspot(record)}"
+
+
+def _because(text: str, reason: str | None) -> str:
+    return f"{text}: {reason}" if reason else text
+
+
+def _of_hotspot(record: Record) -> str:
+    return f" (hotspot #{record['hotspot_id']})" if record.get("hotspot_id") else ""
 
 
 _WORDS: Final[Mapping[str, Callable[[Record], str]]] = {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 import random
+import subprocess
+import sys
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -210,6 +214,29 @@ def test_a_name_that_a_spreadsheet_would_compute_is_set_off(tables: Table, run: 
     out = run("report", *RANGE)[1]
     assert "\n'=B,logistics,2026-01-01,2026-12-31," in out
     assert '\n"Haul, A",logistics,' in out
+
+
+def test_a_report_is_exact_in_a_file_and_cannot_play_with_the_terminal(
+    tables: Table, run: Run, env: dict[str, str]
+) -> None:
+    name = "Tr\x1b[2Jans\u3000port\u202e"
+    tables.insert([{**event, "supplier_id": name} for event in year(2)])
+    assert run("scan")[0] == 0
+    assert f"\n{name},logistics," in run("report", *RANGE)[1]
+    for form in ("csv", "markdown"):
+        terminal, child = os.openpty()
+        command = [sys.executable, "-m", "worker", "report", *RANGE, "--format", form]
+        process = subprocess.Popen(command, stdout=child, env=env)
+        os.close(child)
+        shown = b""
+        with contextlib.suppress(OSError):  # what a terminal says after its last writer
+            while piece := os.read(terminal, 65_536):
+                shown += piece
+        assert process.wait() == 0
+        os.close(terminal)
+        text = shown.decode()
+        assert "ans\u3000port\ufffd" in text
+        assert not {"\x1b", "\u202e"} & set(text)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from worker.ingest.options import reading_of
 from worker.ingest.order import EventOrder
 from worker.ingest.readiness import Key, Readiness
 from worker.ingest.rows import EventRows, GoodRow, Reading
-from worker.ingest.terminal import Terminal, listing, note, print_summary
+from worker.ingest.terminal import Terminal, listing, note, print_summary, say
 from worker.ingest.units import own_unit
 from worker.ingest.workbook import WorkbookRecords
 from worker.ingest.writing import Ingested, Table, read, settle, write
@@ -227,18 +227,18 @@ def _print_understanding(
         names = {"\t": "tabs", ",": "commas", ";": "semicolons"}
         cells = names.get(source.delimiter, repr(source.delimiter))
         marks = events.decimal_mark or "point or comma, no cell shows which"
-        print(f"{options.file}: cells between {cells}, decimal {marks}")
+        say(f"{options.file}: cells between {cells}, decimal {marks}")
     else:
-        print(f"{options.file}: sheet {source.sheet!r}")
-    print("columns:")
+        say(f"{options.file}: sheet {source.sheet!r}")
+    say("columns:")
     for column, place in events.places.items():
         unit = f", from {place.unit}" if place.unit else ""
-        print(f"  {place.title:<24} -> {column}{unit}")
+        say(f"  {place.title:<24} -> {column}{unit}")
     for name in events.ignored:
-        print(f"  {name:<24}    ignored")
-    print("first rows as understood:")
+        say(f"  {name:<24}    ignored")
+    say("first rows as understood:")
     for row in first:
-        print(f"  line {row.line}: {_shown(row.values, done.zeros)}")
+        say(f"  line {row.line}: {_shown(row.values, done.zeros)}")
 
 
 def _shown(values: Mapping[str, Any], zeros: Mapping[str, frozenset[str]]) -> str:
@@ -250,7 +250,7 @@ def _shown(values: Mapping[str, Any], zeros: Mapping[str, frozenset[str]]) -> st
 
 def _print_converted(events: EventRows) -> None:
     for column, place in events.converted.items():
-        print(f"converted: {place.title!r} from {place.unit} to {own_unit(column)} ({column})")
+        say(f"converted: {place.title!r} from {place.unit} to {own_unit(column)} ({column})")
 
 
 def _shown_keys(keys: Counter[Key]) -> list[Key]:

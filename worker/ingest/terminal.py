@@ -6,6 +6,7 @@ import csv
 import re
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from worker.ingest.files import BadRow
 from worker.ingest.readiness import Line
 from worker.ingest.writing import Ingested
+from worker.logs import printable
 
 MOST_GROUPS = 50
 SHOWN_LINES = 3
@@ -27,8 +29,13 @@ Listing = Callable[[int, str, str], object]
 
 
 def note(text: str) -> None:
-    """Say something on stderr."""
-    print(text, file=sys.stderr)
+    """Say a line on stderr, without what a name of the file may do to the terminal."""
+    print(printable(text), file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Say a line on stdout, without what a name of the file may do to the terminal."""
+    print(printable(text))
 
 
 @contextmanager
@@ -164,12 +171,27 @@ class Terminal:
 
 def print_table(table: Sequence[Sequence[str]], right: int | None = None) -> None:
     """Print rows of cells in columns, the one at the place `right` aligned to its right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        if right is not None:
-            cells[right] = row[right].rjust(widths[right])
-        print("  ".join(cells).rstrip())
+    rows = [[printable(cell) for cell in row] for row in table]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            gap + cell if place == right else cell + gap
+            for place, (cell, gap) in enumerate(zip(row, gaps, strict=True))
+        ]
+        print("  ".join(cells).rstrip(" "))
+
+
+def _width(text: str) -> int:
+    """Give how many columns of a terminal the text takes: East Asian letters are two wide."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.category(letter) in ("Mn", "Me", "Cf")
+        else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
 
 
 def print_summary(lines: Sequence[Line], not_shown: int) -> None:

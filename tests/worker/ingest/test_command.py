@@ -239,6 +239,36 @@ def test_a_dry_run_shows_what_would_happen_and_needs_no_project(dry: Any, tmp_pa
     assert "line 3: refused: timestamp 'gestern' is not a time" in err
 
 
+def test_names_of_a_file_are_printed_as_they_are_but_cannot_play_with_the_terminal(
+    dry: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "trips.csv"
+    name = "北\u3000物\u2028流\u202e部"
+    rows = "".join(line(hour, name).replace("\n", ",-\n") for hour in range(2))
+    file.write_text(f"{HEADER},note\x1b[2J\n{rows}", encoding="utf-8")
+    status, out, err = dry(file)
+    assert status == 0
+    shown = "北\u3000物\ufffd流\ufffd部"
+    assert f", {shown}, logistics" in out  # first rows as understood
+    assert f"\n{shown}  logistics" in out  # the summary
+    assert "note\ufffd[2J" in out
+    for harmful in ("\x1b", "\u202e", "\u2028"):
+        assert harmful not in out + err
+
+
+def test_the_summary_is_aligned_where_letters_are_as_wide_as_two(dry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    rows = line(1, "北物流") + line(2, "M\u00fcller") + line(3, "a\u0323\u0307 Mills")
+    file.write_text(f"{HEADER}\n{rows}", encoding="utf-8")
+    table = dry(file)[1].splitlines()[-4:]
+    columns = dict.fromkeys("北物流", 2) | dict.fromkeys("\u0323\u0307", 0)
+    starts = {
+        sum(columns.get(letter, 1) for letter in row.partition(cell)[0])
+        for row, cell in zip(table, ("activity", *["logistics"] * 3), strict=True)
+    }
+    assert len(starts) == 1
+
+
 def test_a_column_that_is_nearly_known_is_suggested(dry: Any, tmp_path: Path) -> None:
     file = tmp_path / "trips.csv"
     file.write_text(f"{HEADER},stop_event\n{line(1).strip()},2\n")
