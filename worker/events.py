@@ -189,7 +189,10 @@ class Event:
         """
         try:
             columns: dict[str, Any] = {
-                name: checked(name, value)
+                # Most are floats from 0 on, which need no closer look.
+                name: value
+                if type(value) is float and 0 <= value < math.inf
+                else checked(name, value)
                 for name, value in row.items()
                 if value is not None and name in QUANTITIES
             }

@@ -17,14 +17,16 @@ from worker.kilograms.plausible import TRANSPORTS, kilometres
 from worker.watched import Moment
 
 EPOCH_DAY = date(1970, 1, 1).toordinal()
-USUAL_LOAD_KG = 900.0
+LOG_USUAL_LOAD = math.log(900)  # of kg
 LOAD_SLOPE = -0.9  # one more log unit of load adds .1 to ln kg
 HEATED_BELOW = 18.0  # degrees C
 MEASURED = "primary"
 
+# Of a transport: modelled kilograms follow the vehicle, measured ones the fuel.
 PER_KM = Ratio("vehicle", "kg", "km"), Ratio("fuel", "kg", "km")
-BY_TONNE_KM = Ratio("load", "planned_km", "activity"), Ratio("distance", "km", "planned_km")
-BY_OTHER = (Ratio("distance", "km", "activity"),)
+BY_LOAD = Ratio("load", "planned_km", "activity"), Ratio("distance", "km", "planned_km")
+BY_TONNE_KM = tuple((*BY_LOAD, per_km) for per_km in PER_KM)
+BY_OTHER = tuple((Ratio("distance", "km", "activity"), per_km) for per_km in PER_KM)
 BY_ENERGY = Ratio("energy", "kwh", "activity"), Ratio("carbon", "kg", "kwh")
 
 
@@ -124,17 +126,18 @@ def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
     by_tonne_km = kilograms.basis.startswith("t_km")
     load, km = event.load_kg or 0.0, kilometres(event) or 0.0
     by_load = by_tonne_km and load > 0
-    covariate = math.log(load) - math.log(USUAL_LOAD_KG) if by_load else None
-    planned = (kilograms.activity or 0.0) / load * 1000 if by_load else 0.0
+    covariate = math.log(load) - LOG_USUAL_LOAD if by_load else None
+    measured = kilograms.method == MEASURED
     parts: list[tuple[str, float]] = []
-    totals = [("km", km)]
+    totals: tuple[tuple[str, float], ...]
     if by_tonne_km:
-        totals.append(("planned_km", planned))
+        planned = (kilograms.activity or 0.0) / load * 1000 if by_load else 0.0
+        totals, ratios = (("km", km), ("planned_km", planned)), BY_TONNE_KM[measured]
         _add(parts, "load", planned, kilograms.activity)
         _add(parts, "distance", km, planned)
     else:
+        totals, ratios = (("km", km),), BY_OTHER[measured]
         _add(parts, "distance", km, kilograms.activity)
-    measured = kilograms.method == MEASURED
     if measured:
         _add(parts, "fuel", kilograms.kg, kilograms.kg_model)
     per_km = kilograms.kg_per_km
@@ -153,9 +156,9 @@ def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
             measured,
             tuple(parts),
         ),
-        covariate_slope=LOAD_SLOPE if by_tonne_km else None,
-        totals=tuple(totals),
-        ratios=(*(BY_TONNE_KM if by_tonne_km else BY_OTHER), PER_KM[measured]),
+        LOAD_SLOPE if by_tonne_km else None,
+        totals,
+        ratios,
     )
 
 
@@ -180,8 +183,9 @@ def _of_site(event: Event, kilograms: Kilograms, time: float, log_grid: float) -
             kilograms.method == MEASURED,
             tuple(parts),
         ),
-        totals=(("kwh", kwh),),
-        ratios=BY_ENERGY,
+        None,
+        (("kwh", kwh),),
+        BY_ENERGY,
     )
 
 
@@ -196,5 +200,5 @@ def _heating(event: Event) -> float | None:
 def _add(
     parts: list[tuple[str, float]], name: str, over: float | None, under: float | None
 ) -> None:
-    if over and under and over > 0 and under > 0:
+    if over is not None and under is not None and over > 0 and under > 0:
         parts.append((name, math.log(over) - math.log(under)))
