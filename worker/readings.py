@@ -130,6 +130,7 @@ def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
     measured = kilograms.method == MEASURED
     parts: list[tuple[str, float]] = []
     totals: tuple[tuple[str, float], ...]
+    ratios: tuple[Ratio, ...]
     if by_tonne_km:
         planned = (kilograms.activity or 0.0) / load * 1000 if by_load else 0.0
         totals, ratios = (("km", km), ("planned_km", planned)), BY_TONNE_KM[measured]
