@@ -68,15 +68,11 @@ def test_a_defective_file_reports_each_bad_line_and_loses_no_good_one(
     status, out, err = run("ingest", text=text)
     good = len(text.splitlines()) - 1 - len(bad)
     assert (status, first(out)) == (1, f"written={good} repeated=0 refused=22 quarantined=0")
-    note, *reports = err.splitlines()
+    note, report, assumed = err.splitlines()
     assert note == "columns that are not known are ignored: 'product_id', 'quantity'"
-    told, *rest = bad
-    shown = ", ".join(map(str, rest[:3]))
-    assert reports[:-1] == [
-        f"line {told}: refused: 16 fields where the header has 15",
-        f"lines {shown} and 18 more: refused: 16 fields where the header has 15",
-    ]
-    assert reports[-1].startswith("19 events use electricity of no known country")
+    shown = ", ".join(map(str, bad[:3]))
+    assert report == f"lines {shown} and 19 more: refused: 16 fields where the header has 15"
+    assert assumed.startswith("19 events use electricity of no known country")
     stored = tables.rows("select event_type, count(*)::int from events_normalized group by 1")
     assert sum(row["count"] for row in stored) == good
     assert {row["event_type"] for row in stored} == {"factory", "logistics"}

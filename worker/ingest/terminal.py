@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,37 +74,28 @@ class _Lines:
 
 
 class _Alike:
-    """Rows whose reasons differ in values only. The first of each reason is told at once."""
+    """Rows whose reasons differ in values only: the first such reasons, and the other lines."""
 
-    __slots__ = ("first", "most", "overflow", "reasons", "rest")
+    __slots__ = ("most", "others", "reasons")
 
-    def __init__(self, line: int, reason: str) -> None:
-        self.first = line, reason
+    def __init__(self, reason: str) -> None:
         self.most = MOST_WORDS if "--values" in reason else ALIKE
         self.reasons: dict[str, _Lines] = {}
-        self.rest = _Lines()
-        self.overflow = False
+        self.others = _Lines()
 
-    def add(self, line: int, reason: str) -> bool:
-        """Take a row; True when it is to be told now."""
+    def add(self, line: int, reason: str) -> None:
         found = self.reasons.get(reason)
         if found is None and len(self.reasons) < self.most:
-            self.reasons[reason] = _Lines()
-            return True
-        self.rest.add(line)
-        if found is None:
-            self.overflow = True
-        else:
-            found.add(line)
-        return False
+            found = self.reasons[reason] = _Lines()
+        (self.others if found is None else found).add(line)
 
-    def told(self, what: str) -> list[str]:
-        """Give what is to be said of the rows that were not told."""
-        if self.overflow:
-            line, reason = self.first
-            return [f"{self.rest}: {what}, each much like line {line}: {reason}"]
-        rest = ((lines, reason) for reason, lines in self.reasons.items() if lines.count)
-        return [f"{lines}: {what}: {reason}" for lines, reason in rest]
+    def told(self, what: str) -> Iterator[str]:
+        """Give a line for each reason."""
+        for reason, lines in self.reasons.items():
+            yield f"{lines}: {what}: {reason}"
+        if self.others.count:
+            like = next(iter(self.reasons.values())).first[0]
+            yield f"{self.others}: {what}, each much like line {like}"
 
 
 class Terminal:
@@ -117,6 +109,7 @@ class Terminal:
         self._listing = listing
         self._groups: dict[tuple[str, str], _Alike] = {}
         self._without_group = 0
+        self._untold: Counter[str] = Counter()
         self._rows = 0
         self._started = time.monotonic()
 
@@ -128,24 +121,25 @@ class Terminal:
 
     def _row(self, line: int, what: str, reason: str) -> None:
         self._listing(line, what, reason)
+        self._untold[what] += 1
         kind = what, _VALUE.sub("?", reason)
         group = self._groups.get(kind)
         if group is None:
             if len(self._groups) == MOST_GROUPS:
                 self._without_group += 1
                 return
-            group = self._groups[kind] = _Alike(line, reason)
-        if group.add(line, reason):
-            note(f"line {line}: {what}: {reason}")
+            group = self._groups[kind] = _Alike(reason)
+        group.add(line, reason)
 
     def say_rows(self) -> None:
-        """Say which rows were refused or quarantined for reasons that were told already."""
+        """Say which rows were refused or quarantined since the last time, each reason once."""
         for (what, _), group in self._groups.items():
             for text in group.told(what):
                 note(text)
         if self._without_group:
             note(f"... and {self._without_group:,} more such rows; --refused FILE.csv lists all")
         self._groups.clear()
+        self._untold.clear()
         self._without_group = 0
 
     def reading(self, rows: int) -> None:
@@ -166,7 +160,8 @@ class Terminal:
             minutes, rest = divmod(round(seconds / fraction - seconds), 60)
             left = f", {min(fraction, 1):.0%}, {minutes}:{rest:02d} left"
         pace = rows / max(seconds, 0.001)
-        note(f"{verb} {rows:,} rows, {pace:,.0f} rows/s{left}")
+        bad = "".join(f", {number:,} {what}" for what, number in self._untold.items())
+        note(f"{verb} {rows:,} rows{bad}, {pace:,.0f} rows/s{left}")
 
 
 def print_table(table: Sequence[Sequence[str]], right: int | None = None) -> None:
