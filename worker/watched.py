@@ -348,8 +348,8 @@ class WatchedKey:
             outcome.notices.append(Notice("quality", text, moment.event_id, moment.time))
         if why == "unit" and finding.period is None:
             outcome.unit_fault = (
-                f"{finding.kg:,.3f} kg are more than 50 times, or less than a 50th, of what this "
-                "supplier's work usually costs: is it another unit?"
+                f"{_weight(finding.kg)} CO2e are more than 50 times, or less than a 50th, of what "
+                "this supplier's work usually costs: is it another unit?"
             )
 
     def _improved(self, finding: Finding, event_id: int, time: float) -> Notice:
@@ -395,6 +395,12 @@ QUALITY = {
     "stuck": "the meter has repeated its value eight times",
     "unit": "five events in a row seem to be in another unit: fix the source, or reset this key",
 }
+
+
+def _weight(kg: float) -> str:
+    """Give so many kg with the three digits that a scale shows, from a thousand on in tonnes."""
+    value, unit = (kg / 1000, "t") if kg >= 1000 else (kg, "kg")
+    return f"{float(f'{value:.3g}'):,.12g} {unit}"
 
 
 def _days(seconds: float) -> str:

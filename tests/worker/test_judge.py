@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import random
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -545,6 +546,9 @@ def test_another_unit_is_quarantined_and_never_learned() -> None:
     (held,) = tables.quarantined
     assert (held["event_id"], held["kind"]) == (21, "history")
     assert held["reason"].endswith("is it another unit?")
+    # 4,000 km instead of 0.5; the raw value has every digit
+    assert re.match(r"\d[\d.]{1,3} t CO2e are more than 50 times", held["reason"])
+    assert float(held["raw_value"]) > 1000
     assert [row["event_id"] for row in tables.predictions] == list(range(1, 21))
     assert {row["learned"] for row in tables.detectors.values() if row["series"] == "event"} == {20}
 
