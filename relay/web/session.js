@@ -130,7 +130,7 @@ export class Session {
       this.#known = null;
       return;
     }
-    throw new Error(`Supabase did not sign you in: ${why}`);
+    throw new Error(refusal(reply.status, answer.error_code ?? answer.code, why));
   }
 
   async #post(path, body, headers = {}) {
@@ -169,6 +169,18 @@ export class Session {
     this.#changed(true);
     return true;
   }
+}
+
+// What Supabase Auth refused, and what to check. Gateways before it refuse keys by 401 and 403.
+function refusal(status, code, why) {
+  if (code === "invalid_credentials" || /invalid login credentials/i.test(why)) {
+    return "No user of this project has that e-mail and password. Check both; whoever runs the project can make the user or set another password.";
+  }
+  if (code === "email_not_confirmed") return "This e-mail address is not confirmed yet. Follow the link in the mail that Supabase has sent to it.";
+  if (status === 401 || status === 403) return `Supabase does not accept the key of this relay (${why}). Whoever runs the relay has to check its SUPABASE_PUBLISHABLE_KEY.`;
+  if (status === 429) return `Too many attempts (${why}). Wait a minute, then try again.`;
+  if (status >= 500) return `Supabase has trouble of its own (${why}). Try again in a minute.`;
+  return `Supabase refused: ${why}. Whoever runs the project finds the reason in its Auth log.`;
 }
 
 function userOf(held) {

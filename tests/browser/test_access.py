@@ -73,7 +73,7 @@ async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
         await relay_is(tab, "Not signed in")
         await sign_in(tab, user.email, "a wrong one")
         error = tab.locator("#sign-in .error")
-        await expect(error).to_contain_text("Invalid login credentials")
+        await expect(error).to_contain_text("Check both")
         await sign_in(tab, user.email, user.password)
         await relay_is(tab, "Live")
         await expect(tab.locator("#sign-in")).to_have_count(0)

@@ -107,10 +107,21 @@ test("a session that is over signs out; a project that is away does not", async 
   }
 });
 
-test("what the project says of a wrong password is told", async () => {
-  const { session: tab } = session({ status: 400, msg: "Invalid login credentials" });
-  await assert.rejects(tab.signIn("a@example.org", "wrong"), /Invalid login credentials/);
-  assert.equal(tab.signedIn, false);
+test("who is refused is told what to check", async () => {
+  const refused = [
+    [{ status: 400, error_code: "invalid_credentials", msg: "Invalid login credentials" }, /e-mail and password\. Check both/],
+    [{ status: 400, code: 400, msg: "Invalid login credentials" }, /e-mail and password\. Check both/],
+    [{ status: 400, error_code: "email_not_confirmed", msg: "Email not confirmed" }, /Follow the link/],
+    [{ status: 401, message: "Invalid API key" }, /Invalid API key.*SUPABASE_PUBLISHABLE_KEY/],
+    [{ status: 429, msg: "Request rate limit reached" }, /Request rate limit reached.*Wait a minute/],
+    [{ status: 503 }, /status 503.*Try again/],
+    [{ status: 422, msg: "Email logins are disabled" }, /Email logins are disabled.*Auth log/],
+  ];
+  for (const [answer, said] of refused) {
+    const { session: tab } = session(answer);
+    await assert.rejects(tab.signIn("a@example.org", "wrong"), said);
+    assert.equal(tab.signedIn, false);
+  }
 });
 
 test("a token that was pasted is used as it is, and cannot be renewed", async () => {
