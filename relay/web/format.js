@@ -142,5 +142,7 @@ function counted({ events, quarantined, country_assumed: worldwide }) {
   return parts.join("; ");
 }
 
+export const sentence = (words) => words.replace(/^./, (first) => first.toUpperCase());
+
 // A sentence with figures, whose signs stay on the line of their figure: "± 6 %", "12 kg".
 export const prose = (text) => text.replace(/± (?=\d)/g, "±\u00a0").replace(/(\d) (?=%|kg\b|t\b|kWh\b)/g, "$1\u00a0");

@@ -50,7 +50,7 @@ async def test_a_new_user_finds_who_wastes_most_and_why_approves_advice_and_sile
     await form.get_by_label("Why").fill("known, work is booked")
     await form.get_by_role("button", name="Silence").click()
     await expect(page.get_by_text("Silenced: 3 hotspots")).to_be_visible()
-    await page.get_by_role("button", name=re.compile("^is:open")).click()
+    await page.get_by_role("button", name=re.compile("^Open")).click()
     await expect(page.get_by_text("1 shown, 1 open, 3 silenced")).to_be_visible()
 
     assert db.execute("select status from public.recommendations").fetchall() == [("approved",)]

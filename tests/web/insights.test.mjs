@@ -120,11 +120,14 @@ test("the figures of a run are those of all of its observations, where all are t
   assert.equal(runOf(null, row), null);
 });
 
-test("what a chart tells first is the observation that the reason is about, else the newest", () => {
-  const points = [{ id: 3, value: 9, usual: 5, kg: 90 }, { id: 4, value: 6, usual: 7, kg: 60 }];
-  assert.deepEqual(headOf({ points }, { event_id: 3, predicted_co2: 90 }), { name: "worst", point: points[0] });
-  assert.deepEqual(headOf({ points }, { event_id: 3, predicted_co2: 80 }), { name: "newest", point: points[1] });
-  assert.deepEqual(headOf({ points }, { event_id: null, predicted_co2: 80 }), { name: "newest", point: points[1] });
+test("what a chart tells first is the observation that the reason is about, else the newest and where that is", () => {
+  const points = [{ id: 3, at: "2026-05-04T09:00:00Z", kg: 90 }, { id: 4, at: "2026-05-05T09:00:00Z", kg: 60 }];
+  const opened = { occurred_at: "2026-05-04T09:00:00Z" };
+  const newest = { name: "newest", point: points[1] };
+  assert.deepEqual(headOf({ points }, { ...opened, event_id: 3, predicted_co2: 90 }), { name: "worst", point: points[0], more: "" });
+  assert.deepEqual(headOf({ points }, { ...opened, event_id: 3, predicted_co2: 80 }), { ...newest, more: "" });
+  const before = { occurred_at: "2026-04-01T09:00:00Z", event_id: 1, predicted_co2: 80 };
+  assert.deepEqual(headOf({ points }, before), { ...newest, more: "; the worst is older than these" });
 });
 
 test("small series are drawn from ratios, and say whether the excess grows", () => {

@@ -76,6 +76,46 @@ test("in an empty list nothing waits: there is nothing to move", () => {
   assert.deepEqual([shown(), list.waiting.value], [[2], 0]);
 });
 
+test("a new worst row shows by itself where the screen holds the whole list", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1, { excess_kg: 50 }), hotspot(2, { excess_kg: 40 }));
+  sync();
+  list.room = 4;
+  tell(hotspot(3, { excess_kg: 900 }), hotspot(4, { excess_kg: 45 }));
+  assert.deepEqual([shown(), list.waiting.value], [[3, 1, 4, 2], 0]);
+  tell(hotspot(5, { excess_kg: 999 }));
+  assert.deepEqual([shown(), list.waiting.value], [[3, 1, 4, 2], 1]); // it would push one off the screen
+  list.room = 5;
+  list.settle();
+  assert.deepEqual([shown(), list.waiting.value], [[5, 3, 1, 4, 2], 0]);
+});
+
+test("a new row never moves what is pointed at, and shows once nothing is", () => {
+  const { list, tell, sync, shown } = scene();
+  tell(hotspot(1, { excess_kg: 50 }), hotspot(2, { excess_kg: 40 }));
+  sync();
+  list.room = 9;
+  list.held = () => 0;
+  tell(hotspot(3, { excess_kg: 900 }), hotspot(4, { excess_kg: 45 }));
+  assert.deepEqual([shown(), list.waiting.value], [[1, 4, 2], 1]);
+  list.held = () => -1;
+  list.settle();
+  assert.deepEqual([shown(), list.waiting.value], [[3, 1, 4, 2], 0]);
+});
+
+test("groups are put in order anew for a new row only while nothing is pointed at", () => {
+  const { list, tell, sync, shown } = scene("?group=supplier");
+  tell(hotspot(1, { entity: "A", excess_kg: 50 }));
+  sync();
+  list.room = 9;
+  list.held = () => 1;
+  tell(hotspot(2, { entity: "B", excess_kg: 900 }));
+  assert.deepEqual([shown(), list.waiting.value], [[undefined, 1], 1]);
+  list.held = () => -1;
+  list.settle();
+  assert.deepEqual([shown(), list.waiting.value], [[undefined, 2, undefined, 1], 0]);
+});
+
 test("one that waits and is over before anybody looked waits no more", () => {
   const { list, tell, sync } = scene();
   tell(hotspot(1));

@@ -61,12 +61,15 @@ const COMPARE = {
   new: descending((row) => Date.parse(row.occurred_at)),
 };
 
-// The lines of the list, in order: { id } for a hotspot, { group, count, kg } above a group's.
 // Ties go to the older hotspot, so that an order never flickers.
+const ordered = ({ sort }) => (a, b) => COMPARE[sort](a, b) || (a.id < b.id ? -1 : 1);
+
+// Whether the view shows row `a` above `b`.
+export const before = (a, b, view) => ordered(view)(a, b) < 0;
+
+// The lines of the list, in order: { id } for a hotspot, { group, count, kg } above a group's.
 export function arrange(rows, view, now) {
-  const shown = [...rows].filter((row) => matches(row, view, now));
-  const compare = COMPARE[view.sort];
-  shown.sort((a, b) => compare(a, b) || (a.id < b.id ? -1 : 1));
+  const shown = [...rows].filter((row) => matches(row, view, now)).sort(ordered(view));
   if (view.group === "") return shown.map(({ id }) => ({ id }));
   const column = view.group === "supplier" ? "entity" : "event_type";
   const groups = new Map();

@@ -2,7 +2,7 @@
 // course and the history of an episode. Asked for again while it changes, and never faster than it is
 // answered.
 import { signal } from "../dom.js";
-import { moment } from "../format.js";
+import { moment, sentence } from "../format.js";
 import { WINDOWS } from "./address.js";
 import { LIMITS } from "./hotspots.js";
 
@@ -167,11 +167,13 @@ export function seriesOf({ points, basis }) {
   };
 }
 
-// The observation that the reason of an episode is about, where its figures are those of one, else the
-// newest: { name, point }.
+// The observation that the reason of an episode is about, where it is one of these, else the newest and
+// where the worst is: { name, point, more }.
 export function headOf({ points }, row) {
   const shown = points.find(({ id, kg }) => id != null && id === row.event_id && Math.abs(kg - row.predicted_co2) < row.predicted_co2 / 1000);
-  return shown === undefined ? { name: "newest", point: points.at(-1) } : { name: "worst", point: shown };
+  if (shown !== undefined) return { name: "worst", point: shown, more: "" };
+  const older = Date.parse(points[0].at) > Date.parse(row.occurred_at);
+  return { name: "newest", point: points.at(-1), more: older ? "; the worst is older than these" : "" };
 }
 
 // How many observations an episode is made of, and their ratio to the usual together; null where the
@@ -219,5 +221,3 @@ export function timelineOf(history, reader = null) {
     return { ...told, text: sentence(kind === "hotspot" ? what : `${kind} ${what}`), note };
   });
 }
-
-const sentence = (words) => words.replace(/^./, (first) => first.toUpperCase());

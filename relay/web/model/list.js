@@ -1,8 +1,9 @@
 // The list of hotspots as it stands on the screen. Rows are put in order when the reader asks for it
 // (a filter, a sort, "new"), and never by a change: what is under the pointer stays there. A changed
-// row changes in its place, one that no longer belongs there is marked, and new ones wait.
+// row changes in its place, and one that no longer belongs there is marked. New ones wait, but for
+// those that move nothing which is pointed at, in a list that the screen holds whole.
 import { signal } from "../dom.js";
-import { arrange, census, matches, silencedUntil, silencesOf } from "./hotspots.js";
+import { arrange, before, census, matches, silencedUntil, silencesOf } from "./hotspots.js";
 
 const CENSUS_MS = 250;
 const SCREENFUL = 40; // rows; until there are so many, the first ones that are told are put in order anew
@@ -12,6 +13,8 @@ export class HotspotList {
   waiting = signal(0); // new hotspots of the view that are not in it yet
   counts = signal(census([], 0));
   loaded = signal(false); // the whole state was told
+  room = 0; // lines that the screen shows without scrolling
+  held = () => -1; // index of the last line that has to stay where it is, -1 for none
   #rows;
   #patches;
   #view;
@@ -143,8 +146,32 @@ export class HotspotList {
       } else if (this.belongs(id)) this.#new.add(id);
       else this.#new.delete(id);
     }
-    if (this.lines.value.length === 0 && this.#new.size > 0) this.show(); // nothing is there to move
-    else this.waiting.value = this.#new.size;
+    this.settle();
+  }
+
+  // Take in the new rows that move nothing which has to stay, where the screen then shows all lines.
+  settle() {
+    const { length } = this.lines.value;
+    const held = this.held();
+    const fits = length === 0 || length + this.#new.size <= this.room;
+    if (fits && this.#new.size > 0 && (length === 0 || (this.#view.group !== "" && held < 0))) return this.show();
+    if (fits && this.#view.group === "") this.#insert(held);
+    this.waiting.value = this.#new.size;
+  }
+
+  // Put new rows where they belong below the line `held`; the others keep their order.
+  #insert(held) {
+    const lines = [...this.lines.value];
+    for (const id of this.#new) {
+      const row = this.row(id);
+      const found = lines.findIndex((line) => before(row, this.row(line.id), this.#view));
+      const at = found < 0 ? lines.length : found;
+      if (at <= held) continue;
+      lines.splice(at, 0, { id });
+      this.#placed.set(id, row);
+      this.#new.delete(id);
+    }
+    if (lines.length > this.lines.value.length) this.lines.value = lines;
   }
 
   #countSoon() {

@@ -9,7 +9,7 @@ const HEIGHT = 190;
 
 // `series`: { unit, usual, low, high, points: [{ at, value, hot, usual, low, high }] }; `severity` is that
 // of the episode which the hot ones belong to, `limits` are the ratios that severities begin at. `head` is
-// what is told while no point is chosen: { name, point }.
+// what is told while no point is chosen: { name, point, more }; the worst is marked.
 export function Chart({ series, head, opened, ended, severity, limits }) {
   const box = useRef(null);
   const [at, setAt] = useState(null);
@@ -18,7 +18,7 @@ export function Chart({ series, head, opened, ended, severity, limits }) {
     if (points.length === 0) return undefined;
     const element = box.current;
     const colours = tokens(element);
-    const plot = new uPlot(options(series, { opened, severity, limits }, colours, element.clientWidth, setAt), data(series), element);
+    const plot = new uPlot(options(series, { head, opened, severity, limits }, colours, element.clientWidth, setAt), data(series), element);
     const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -35,13 +35,13 @@ export function Chart({ series, head, opened, ended, severity, limits }) {
       resized.disconnect();
       plot.destroy();
     };
-  }, [series, opened, severity, limits]);
+  }, [series, head.name, opened, severity, limits]);
   const point = at === null ? null : points[at];
   return html`<div class="sect">
     <h3>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}
       <output aria-live="off">${point
-        ? told(point, series)
-        : `${head.name} ${told(head.point, series)}`}</output></h3>
+        ? `${point === head.point ? `${head.name} ` : ""}${told(point, series)}`
+        : `${head.name} ${told(head.point, series)}${head.more}`}</output></h3>
     <div class="chart" ref=${box} role="img" aria-label=${spoken(series, head, opened, ended)}></div>
     <details class="values"><summary>Values as a table</summary>
       <div class="scrolls" tabindex="0" role="region" aria-label="Values"><table>
@@ -55,10 +55,10 @@ export function Chart({ series, head, opened, ended, severity, limits }) {
 // What an observation was, and what such work usually costs: both differ from one to the next.
 const told = ({ at, days, value, usual }, series) => `${days ? format.date(at) : format.moment(at)}: ${format.short(value)}, usual ${format.short(usual ?? series.usual)}`;
 
-function spoken(series, { name, point }, opened, ended) {
+function spoken(series, { name, point, more }, opened, ended) {
   const { points, unit } = series;
   return (
-    `The last ${points.length} observations in kg CO2e ${unit ? `per ${unit}` : ""}, ${name} ${told(point, series)}; ` +
+    `The last ${points.length} observations in kg CO2e ${unit ? `per ${unit}` : ""}, ${name} ${told(point, series)}${more}; ` +
     `above the usual ${ended ? `from ${format.moment(opened)} to ${format.moment(ended)}` : `since ${format.moment(opened)}`}`
   );
 }
@@ -84,7 +84,7 @@ function steady(points) {
 
 const shown = (value) => (Number.isFinite(value) ? value : null);
 
-function options(series, { opened, severity, limits }, colours, width, point) {
+function options(series, { head, opened, severity, limits }, colours, width, point) {
   const { points, low, high, usual } = series;
   const limited = steady(points) ? Object.entries(limits) : [];
   const finite = [low, high, ...points.flatMap((each) => [each.value, each.usual, each.low, each.high])].filter(Number.isFinite); // nothing may be usual yet
@@ -123,6 +123,7 @@ function options(series, { opened, severity, limits }, colours, width, point) {
         (plot) => {
           opening(plot, Date.parse(opened) / 1000, colours);
           points.forEach((each, index) => mark(plot, { ...each, severity }, plot.data[0][index], colours));
+          if (head.name === "worst") worst(plot, Date.parse(head.point.at) / 1000, head.point.value, colours);
           for (const [name, factor] of limited) {
             if (usual * factor < most) label(plot, usual * factor, `${name} ×${factor}`, colours);
           }
@@ -169,13 +170,33 @@ function rule(plot, value, colours) {
   ctx.restore();
 }
 
-// The name of a limit above its rule, legible where the course runs through it.
+// The name of a limit above its rule.
 function label(plot, value, text, colours) {
+  written(plot, text, plot.bbox.left + 4 * devicePixelRatio, plot.valToPos(value, "y", true) - 4 * devicePixelRatio, "left", colours);
+}
+
+// A ring around the observation that the reason and the figures are about.
+function worst(plot, at, value, colours) {
   const { ctx, bbox } = plot;
-  const place = [text, bbox.left + 4 * devicePixelRatio, plot.valToPos(value, "y", true) - 4 * devicePixelRatio];
+  const [x, y] = [plot.valToPos(at, "x", true), plot.valToPos(value, "y", true)];
+  if (x < bbox.left || x > bbox.left + bbox.width) return;
+  ctx.save();
+  ctx.strokeStyle = colours.strong;
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  ctx.beginPath();
+  ctx.arc(x, y, 8 * devicePixelRatio, 0, 2 * Math.PI);
+  ctx.stroke();
+  ctx.restore();
+  const before = x > bbox.left + bbox.width * 0.8;
+  written(plot, "worst", x + (before ? -12 : 12) * devicePixelRatio, y + 4 * devicePixelRatio, before ? "right" : "left", { ...colours, faint: colours.strong });
+}
+
+// Text that is legible where the course runs through it.
+function written({ ctx }, text, x, y, align, colours) {
+  const place = [text, x, y];
   ctx.save();
   ctx.font = scaled(colours.font);
-  ctx.textAlign = "left";
+  ctx.textAlign = align;
   ctx.textBaseline = "alphabetic";
   ctx.lineWidth = 3 * devicePixelRatio;
   ctx.lineJoin = "round";

@@ -47,7 +47,7 @@ export function Episode({ page, id }) {
         ? html`<${Chart} series=${told.series} head=${headOf(told.series, row)} opened=${row.occurred_at} ended=${endOf(row)} severity=${row.severity} limits=${page.insights.limits.value} />`
         : html`<div class="sect"><h3>Course</h3><p class="dim">${told?.trouble || (told ? "Its observations are not kept any more." : "Loading…")}</p></div>`}
       <${Drivers} row=${row} />
-      <${Advice} page=${page} id=${id} span=${spanOf(row)} />
+      <${Advice} page=${page} row=${row} span=${spanOf(row)} />
       <${Timeline} entries=${told?.timeline} ended=${endOf(row)} />
     </div>
     ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
@@ -101,12 +101,16 @@ function Drivers({ row }) {
 // What one observation of the hotspot is, of which the advice saves a part.
 const spanOf = (row) => (row.series === "period" ? "period" : "event");
 
-function Advice({ page, id, span }) {
+function Advice({ page, row, span }) {
   page.adviceTick.value; // drawn again when a recommendation changes
-  const advice = page.adviceOf(id);
+  const advice = page.adviceOf(row.id);
   if (advice.length === 0) return null;
+  const counted = advice.filter(({ status, co2_reduction_month: kg }) => status !== "rejected" && Number.isFinite(kg));
+  // Each figure is of the time at which it was computed: together they save no more than there is.
+  const together = Math.min(monthlyKg(row), counted.reduce((sum, each) => sum + each.co2_reduction_month, 0));
   return html`<div class="sect"><h3>Advice<span class="dim">by computing the worst ${span} again</span></h3>
-    ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} span=${span} />`)}</div>`;
+    ${advice.map((each) => html`<${Recommendation} key=${each.id} page=${page} row=${each} span=${span} />`)}
+    ${counted.length > 1 && html`<p class="together"><span class="dim">Together, as parts of one excess, at most</span><b class="save">${format.saves(together, "a month")}</b></p>`}</div>`;
 }
 
 function Recommendation({ page, row, span }) {

@@ -57,6 +57,8 @@ function Choice({ label, options, value, choose }) {
   </label>`;
 }
 
+const SAID = { supplier: "Supplier", activity: "Activity" }; // severity and series say themselves what they are
+
 function Chips({ page, counts }) {
   const view = page.view.value;
   const set = Object.entries(NO_FILTERS).filter(([name]) => name !== "is" && name !== "q" && view[name] !== "");
@@ -64,12 +66,12 @@ function Chips({ page, counts }) {
     ${STATES.map((state) => {
       const pressed = view.is === state;
       return html`<button type="button" key=${state} aria-pressed=${String(pressed)}
-        onClick=${() => page.show({ is: pressed ? "" : state })}>is:${state}${state !== "closed" && html`<i>${whole(counts.states[state])}</i>`}</button>`;
+        onClick=${() => page.show({ is: pressed ? "" : state })}>${format.sentence(state)}${state !== "closed" && html`<i>${whole(counts.states[state])}</i>`}</button>`;
     })}
     ${set.length > 0 && html`<span class="sep" aria-hidden="true"></span>`}
     ${set.map(
       ([name]) => html`<button type="button" key=${name} class="on" aria-label=${`Remove the filter ${name} ${view[name]}`}
-        onClick=${() => page.show({ [name]: "" })}><${Cut} text=${`${name}:${view[name]}`} /><i aria-hidden="true">×</i></button>`,
+        onClick=${() => page.show({ [name]: "" })}><${Cut} text=${SAID[name] ? `${SAID[name]} ${view[name]}` : format.sentence(view[name])} /><i aria-hidden="true">×</i></button>`,
     )}
     ${isFiltered(view) && html`<button type="button" class="plain" onClick=${() => page.show(NO_FILTERS)}>Clear</button>`}
   </div>`;
@@ -78,6 +80,7 @@ function Chips({ page, counts }) {
 function Table({ page, lines }) {
   const box = useRef(null);
   const body = useRef(null);
+  const { list } = page;
   const [range, setRange] = useState({ from: 0, to: 40, height: 48 });
 
   // What of the list can be seen, whether it scrolls itself or, on a phone, with the page.
@@ -88,6 +91,8 @@ function Table({ page, lines }) {
       const height = parseFloat(getComputedStyle(body.current).getPropertyValue("--row")) || 48;
       const outer = box.current.getBoundingClientRect();
       const inner = body.current.getBoundingClientRect();
+      list.room = roomOf(box.current, inner.top, height);
+      list.settle();
       const top = Math.max(0, outer.top) - inner.top;
       const bottom = Math.min(innerHeight, outer.bottom) - inner.top;
       const from = Math.max(0, Math.floor(top / height) - OVERSCAN);
@@ -95,6 +100,9 @@ function Table({ page, lines }) {
       setRange((held) => (held.from === from && held.to === to && held.height === height ? held : { from, to, height }));
     };
     const soon = () => (frame ||= requestAnimationFrame(measure));
+    const left = ["pointerleave", "focusout"]; // what waited for that is taken in
+    for (const event of left) box.current.addEventListener(event, soon);
+    list.held = () => heldIn(box.current);
     const scrolled = [box.current, globalThis];
     for (const target of scrolled) target.addEventListener("scroll", soon, { passive: true });
     addEventListener("resize", soon);
@@ -103,6 +111,7 @@ function Table({ page, lines }) {
     measure();
     return () => {
       cancelAnimationFrame(frame);
+      for (const event of left) box.current.removeEventListener(event, soon);
       for (const target of scrolled) target.removeEventListener("scroll", soon);
       removeEventListener("resize", soon);
       resized.disconnect();
@@ -148,6 +157,23 @@ function Table({ page, lines }) {
       ${lines.length === 0 && html`<${Nothing} page=${page} />`}
     </div>
   </div>`;
+}
+
+// Whether the list scrolls itself; on a phone it does so with the page.
+const scrollsItself = (box) => getComputedStyle(box).overflowY !== "visible";
+
+// How many lines the screen shows without scrolling, of which the first is at `top`.
+function roomOf(box, top, height) {
+  if (scrollsItself(box)) return Math.floor((box.clientHeight - box.querySelector(".head").offsetHeight) / height);
+  return top < 0 ? 0 : Math.floor((document.querySelector(".tabs").getBoundingClientRect().top - top) / height);
+}
+
+// Index of the last line that is under the pointer or has the focus; where what follows the list does, all
+// lines have to stay.
+function heldIn(box) {
+  if (!scrollsItself(box) && document.querySelector(".side :is(:hover, :focus)")) return Infinity;
+  const rows = [...box.querySelectorAll(".rows .row:is(:hover, :focus-within)")];
+  return Math.max(-1, ...rows.map((row) => row.ariaRowIndex - 2));
 }
 
 function SelectAll({ page, lines }) {
@@ -198,7 +224,7 @@ function Row({ line, index, top, page }) {
     <div role="gridcell" class="c5">${format.excess(monthlyKg(row))}</div>
     <div role="gridcell" class="c6">${format.ratio(ratioOf(row))}</div>
     <${Age} row=${row} clock=${list.counts.peek().clock} />
-    <div role="gridcell" class="c8" title=${state === "silenced" ? `until ${format.moment(row.silenced_until)}` : undefined}>${stateText(row, state)}</div>
+    <div role="gridcell" class="c8" title=${state === "silenced" ? `silenced until ${format.moment(row.silenced_until)}` : undefined}>${stateText(row, state)}</div>
   </div>`;
 }
 

@@ -76,11 +76,11 @@ function Worst({ page, row }) {
   const trend = series?.trend;
   return html`<a class="tile worst" href=${page.addressOf(row.id)} onClick=${(event) => { event.preventDefault(); page.open(row.id); }}>
     <span class="k"><b>Worst now</b></span>
-    <span class="v"><${Severity} of=${row.severity} /><${Cut} text=${row.entity} /> <small>${row.event_type}</small></span>
+    <span class="v"><${Severity} of=${row.severity} /><${Cut} text=${row.entity} class="name" /> <${Cut} text=${row.event_type} as="small" /></span>
     <span class="d"><b>${format.excess(monthlyKg(row))} kg/month</b>, ${
       trend ? html`<span class=${trend === "growing" ? "up" : ""}>${trend === "growing" ? "▲ " : ""}${trend}, </span>` : ""
     }for ${format.duration((Date.parse(row.last_seen_at) - Date.parse(row.occurred_at)) / 1000)}</span>
-    <${Spark} series=${series} severity=${row.severity} width=${96} height=${26} />
+    <${Spark} series=${series} severity=${row.severity} width=${80} height=${26} />
   </a>`;
 }
 
