@@ -17,7 +17,7 @@ from typing import Any
 
 from worker.detection import point_rule
 from worker.detection.episode import BEFORE, SPIKE_RUN, Episode, kind_of_run
-from worker.detection.expectation import SIZE_VARIANCE, Expectation, Explained
+from worker.detection.expectation import SIZE_VARIANCE, Expectation
 from worker.detection.observation import (
     DAY,
     Change,
@@ -27,10 +27,10 @@ from worker.detection.observation import (
     Status,
     Verdict,
 )
-from worker.detection.screening import Screening, fault_of_activity, fault_of_unit
+from worker.detection.screening import Screening, is_another_unit
 from worker.detection.slow_rule import DEAD_BAND, Limits, Sum
-from worker.detection.spread import LEARNS_FROM, Scale, Spread, inflation, young_variance
-from worker.detection.typical import Typical, freed
+from worker.detection.spread import CLIP, LEARNS_FROM, Scale, Spread, inflation, young_variance
+from worker.detection.typical import Typical
 from worker.detection.window import Window, clip, packed, unpacked
 from worker.severity import Severity
 
@@ -98,66 +98,97 @@ class Detector:
         weighty = 1 + point_rule.least_kg(self.log_kg, rate, rules) / math.exp(self.log_kg)
         return max(rules.thresholds.info, rules.least_ratio, math.exp(significant), weighty)
 
+    # In one piece as far as every observation gets: one call for each step doubles its cost. What
+    # only some come to is in `_Judging`.
     def observe(self, seen: Observation, rules: Rules) -> Verdict:
         """Judge an observation, then learn from it."""
         kg, activity, learned = seen.kg, seen.activity, self.learned
-        fault = self.screening.fault_of_kg(kg, seen.metered, learned)
-        if fault is None and activity is None:
-            return Verdict(Status.NO_ACTIVITY)
-        if fault is None and activity is not None:
-            fault = fault_of_activity(activity)
-        if fault is not None or kg is None or activity is None:
+        fault = self.screening.fault_of(seen, learned)
+        if fault is not None or kg is None:
             return self._unusable(fault or "value")
+        if activity is None:
+            return Verdict(Status.NO_ACTIVITY)
         if self.first is None:
             self.first = seen.time
+
+        # What lies above the usual
+        expectation, spread = self.expectation, self.spread
         log_kg, log_activity = math.log(kg), math.log(activity)
-        explained = self.expectation.explain(seen, log_activity)
-        residual = log_kg - log_activity - explained.total
-        reference = self.reference.median() if self.reference.values else residual
-        if fault_of_unit(residual - reference, learned):
+        explained, by_inputs, size, deviation, variance, weekday = expectation.explain(
+            seen, log_activity
+        )
+        residual = log_kg - log_activity - explained
+        references = len(self.reference.values)
+        reference = self.reference.median() if references else residual
+        excess = residual - reference
+        if is_another_unit(excess, learned):
             return self._unusable("unit")
         self.screening.passed()
-        judging = _Judging(self, seen, kg, explained, residual, reference, rules)
-        verdict = judging.verdict
-        if verdict.status is Status.LATE:
+
+        # The verdict of the point rule
+        body, tail = spread.scatter()
+        inflated = inflation(references, variance, body)
+        ready, late = learned >= READY, False
+        if ready:
+            late = seen.time < self.newest - LATE_DAYS * DAY
+        status = Status.WARMING if not ready else Status.LATE if late else Status.JUDGED
+        verdict = Verdict(status)
+        verdict.ratio = ratio = math.exp(clip(excess, MOST_LOG))
+        verdict.z = z = excess / (tail * inflated)
+        verdict.log_usual = reference + explained
+        verdict.spread = math.exp(body) - 1
+        verdict.expected_kg = kg / ratio
+        verdict.excess_kg = excess_kg = kg * (1 - 1 / ratio)
+        if ready and excess > 0 and z >= point_rule.SPREADS:
+            severity = point_rule.severity(ratio, z, excess_kg, self.log_kg, self.rate, rules)
+            if severity is not None:
+                verdict.severity, verdict.hot = severity, True
+        if late:
             self.late += 1
             return verdict
+
+        # The slow rule and the life of the hotspot. Within the dead band there is no evidence:
+        # nothing changes while none has been collected.
+        if ready:
+            if (
+                excess > DEAD_BAND
+                or excess < -DEAD_BAND
+                or self.up.total
+                or self.down.total
+                or self.episode is not None
+            ):
+                scale = Scale(body, tail, spread.summed(body))
+                judging = _Judging(
+                    self, seen, verdict, residual, reference, by_inputs, scale, rules
+                )
+                judging.advance(excess / (scale.summed * inflated), references)
+            self.hot_before = [self.hot_before[1], verdict.hot]
+
+        # Everything is learned in clipped steps; the reference rests while a hotspot is open
         if seen.time > self.newest:
             self.newest = seen.time
-        if learned >= READY:
-            judging.advance()
-        self._learn(judging, log_kg, log_activity)
+        innovation = spread.innovation(residual)
+        clipped = clip(innovation, CLIP * body)
+        spread.learn(residual, reference, innovation, clipped, variance, body, learned)
+        if learned >= LEARNS_FROM:
+            if abs(innovation) < SLOPE_SPREADS * body:
+                expectation.learn_slopes(size, deviation, clipped, body)
+            expectation.learn_weekday(weekday, clipped)
+            if seen.vehicle is not None:
+                expectation.learn_vehicle(seen.vehicle, clipped)
+        expectation.learn_centre(log_activity, seen.covariate, deviation, learned)
+        heavier = log_kg - self.log_kg
+        self.log_kg += heavier / (learned + 1) if learned < 20 else 0.02 * clip(heavier, 1.0)
+        if self.episode is None:
+            self.reference.push(residual)
+            self.typical.learn(seen.parts, by_inputs)
+        self.log_factor = seen.log_factor
+        self.learned = learned + 1
         return verdict
 
     def _unusable(self, fault: str) -> Verdict:
         change = Change.QUALITY if self.screening.report(fault) else None
         return Verdict(Status.UNUSABLE, why=fault, change=change)
-
-    def _learn(self, judging: _Judging, log_kg: float, log_activity: float) -> None:
-        """Take everything in clipped steps; the reference rests while a hotspot is open."""
-        seen, explained, body = judging.seen, judging.explained, judging.scale.body
-        residual, before, expectation = judging.residual, self.learned, self.expectation
-        innovation = self.spread.innovation(residual)
-        self.spread.learn(residual, judging.reference, explained, body, before)
-        if before >= LEARNS_FROM:
-            clipped = clip(innovation, 3 * body)
-            if abs(innovation) < SLOPE_SPREADS * body:
-                expectation.learn_slopes(explained, clipped, body)
-            expectation.learn_weekday(explained.day, clipped)
-            if seen.vehicle is not None:
-                expectation.learn_vehicle(seen.vehicle, clipped)
-        expectation.learn_centre(explained, log_activity, seen.covariate, before)
-        self._learn_weight(log_kg, before)
-        if self.episode is None:
-            self.reference.push(residual)
-            self.typical.learn(freed(seen.parts, explained))
-        self.log_factor = seen.log_factor
-        self.learned = before + 1
-
-    def _learn_weight(self, log_kg: float, before: int) -> None:
-        difference = log_kg - self.log_kg
-        young = before < 20
-        self.log_kg += difference / (before + 1) if young else 0.02 * clip(difference, 1.0)
 
     def rebase(self, values: list[int]) -> None:
         """Take another reference: by evidence, or by a person's word."""
@@ -230,84 +261,51 @@ class Detector:
 
 
 class _Judging:
-    """One usable observation on its way through the rules."""
+    """An observation that is evidence, or within a hotspot, on its way through the slow rule."""
 
     __slots__ = (
+        "by_inputs",
         "detector",
         "excess",
-        "explained",
-        "kg",
         "limits",
-        "rate",
         "reference",
         "residual",
         "rules",
         "scale",
         "seen",
         "verdict",
-        "z_of_sums",
     )
 
     def __init__(
         self,
         detector: Detector,
         seen: Observation,
-        kg: float,
-        explained: Explained,
+        verdict: Verdict,
         residual: float,
         reference: float,
+        by_inputs: float,
+        scale: Scale,
         rules: Rules,
     ) -> None:
         self.detector = detector
         self.seen = seen
-        self.kg = kg
-        self.explained = explained
+        self.verdict = verdict
         self.residual = residual
         self.reference = reference
+        self.excess = residual - reference
+        self.by_inputs = by_inputs
+        self.scale = scale
         self.rules = rules
-        self.excess = excess = residual - reference
-        self.rate = detector.rate
-        self.scale: Scale = detector.spread.scale()
-        body, tail, summed = self.scale
-        inflated = inflation(len(detector.reference.values), explained, body)
-        self.z_of_sums = excess / (summed * inflated)
-        self.verdict = self._verdict(excess / (tail * inflated))
-
-    def _verdict(self, z: float) -> Verdict:
-        detector, kg = self.detector, self.kg
-        ratio = math.exp(clip(self.excess, MOST_LOG))
-        excess_kg = kg * (1 - 1 / ratio)
-        severity, status = None, Status.WARMING
-        if detector.learned >= READY:
-            late = self.seen.time < detector.newest - LATE_DAYS * DAY
-            status = Status.LATE if late else Status.JUDGED
-            if self.excess > 0:
-                severity = point_rule.severity(
-                    ratio, z, excess_kg, detector.log_kg, self.rate, self.rules
-                )
-        return Verdict(
-            status,
-            None,
-            severity is not None,
-            severity,
-            ratio,
-            z,
-            math.exp(self.reference + self.explained.total),
-            math.exp(self.scale.body) - 1,
-            kg / ratio,
-            excess_kg,
-        )
 
     @property
     def least_level(self) -> float:
         """Give the logarithm from which on a level is worth a word."""
         return math.log(self.rules.thresholds.info)
 
-    def advance(self) -> None:
+    def advance(self, z: float, references: int) -> None:
         """Add to the slow evidence both ways, and let the hotspot live."""
-        detector, z = self.detector, self.z_of_sums
-        references = len(detector.reference.values)
-        self.limits = limits = Limits.of(self.scale.summed, references, self.rate)
+        detector = self.detector
+        self.limits = limits = Limits.of(self.scale.summed, references, detector.rate)
         detector.up.add(z, limits)
         detector.down.add(-z, limits)
         if detector.episode is None:
@@ -315,10 +313,10 @@ class _Judging:
         else:
             self._within(detector.episode)
         verdict = self.verdict
-        detector.hot_before = [detector.hot_before[1], verdict.hot]
         if verdict.hot or verdict.member or verdict.change is not None:
-            parts = freed(self.seen.parts, self.explained)
-            verdict.drivers = detector.typical.drivers(parts, self.excess, verdict.excess_kg)
+            verdict.drivers = detector.typical.drivers(
+                self.seen.parts, self.by_inputs, self.excess, verdict.excess_kg
+            )
 
     def _without_episode(self) -> None:
         detector, verdict = self.detector, self.verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -97,14 +98,14 @@ class Driver(NamedTuple):
     kg: float
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Verdict:
     """The answer to one observation. Figures of one that was not judged are None or 0.
 
-    `ratio` is kg to expected kg, `z` its distance in usual spreads, `usual` the expected kg per
-    unit of activity for such a job, `spread` the usual scatter as a share, `excess_kg` = kg -
-    expected kg. `member` says that the observation belongs to the open episode without being hot,
-    `silent` that a person does not want to hear of that episode.
+    `ratio` is kg to expected kg, `z` its distance in usual spreads, `log_usual` the logarithm of
+    the expected kg per unit of activity for such a job, `spread` the usual scatter as a share,
+    `excess_kg` = kg - expected kg. `member` says that the observation belongs to the open episode
+    without being hot, `silent` that a person does not want to hear of that episode.
     """
 
     status: Status
@@ -113,7 +114,7 @@ class Verdict:
     severity: Severity | None = None
     ratio: float = 1.0
     z: float = 0.0
-    usual: float = 0.0
+    log_usual: float = -math.inf
     spread: float = 0.0
     expected_kg: float = 0.0
     excess_kg: float = 0.0
@@ -122,6 +123,19 @@ class Verdict:
     member: bool = False
     silent: bool = False
     drivers: tuple[Driver, ...] = ()
+
+    # Nearly all verdicts set nothing but their status and figures: the rest is read of the class.
+    def __init__(
+        self, status: Status, *, why: str | None = None, change: Change | None = None
+    ) -> None:
+        self.status = status
+        if why is not None:
+            self.why, self.change = why, change
+
+    @property
+    def usual(self) -> float:
+        """Give the expected kg per unit of activity for such a job."""
+        return math.exp(self.log_usual)
 
     @property
     def marked(self) -> bool:

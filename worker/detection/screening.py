@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from worker.detection.observation import Observation
+
 REPORTED = 5  # unusable ones of one kind in a row before it is told, once
 REPEATS_STUCK = range(3, 60)  # earlier repeats may be chance, and nothing is stuck for ever
 REPEATS_USUAL = 0.1  # a fixed route always repeats itself
 LEARNED_ENOUGH = 30  # usable events before a meter can be called stuck
 MOST_FACTOR = 50.0  # further than this from the reference it is another unit, not an emission
 MOST_LOG = math.log(MOST_FACTOR)
-MOST_ACTIVITY = 1e15  # of any unit: sums stay finite
+LEAST_ACTIVITY, MOST_ACTIVITY = 1e-15, 1e15  # of any unit: sums stay finite
 UNIT_FROM = 3  # usable events from which on the unit can be told
 
 
@@ -30,9 +32,13 @@ class Screening:
         self.bad_kind: str | None = None
         self.bad_count = 0
 
-    def fault_of_kg(self, kg: float | None, metered: bool, learned: int) -> str | None:
-        """Say why these kilograms cannot be used, None when they can; `learned` events came."""
-        if kg is None or not math.isfinite(kg) or kg < 0:
+    def fault_of(self, seen: Observation, learned: int) -> str | None:
+        """Say why an observation cannot be used, None when it can; `learned` events came before.
+
+        No activity at all is no fault.
+        """
+        kg, activity = seen.kg, seen.activity
+        if kg is None or not 0 <= kg < math.inf:
             return "value"
         if kg == 0:
             return "zero"
@@ -40,13 +46,15 @@ class Screening:
         self.last_kg = kg
         if (
             self.repeats
-            and metered
+            and seen.metered
             and self.repeats in REPEATS_STUCK
             and self.repeat_share < REPEATS_USUAL
             and learned >= LEARNED_ENOUGH
         ):
             return "stuck"
         self.repeat_share += 0.02 * ((self.repeats > 0) - self.repeat_share)
+        if activity is not None and not LEAST_ACTIVITY < activity < MOST_ACTIVITY:
+            return "activity"
         return None
 
     def report(self, kind: str) -> bool:
@@ -68,12 +76,6 @@ class Screening:
         self.last_kg, self.repeats, self.repeat_share, self.bad_kind, self.bad_count = state
 
 
-def fault_of_activity(activity: float) -> str | None:
-    """Say why a given activity cannot be used, None when it can."""
-    return None if 1 / MOST_ACTIVITY < activity < MOST_ACTIVITY else "activity"
-
-
-def fault_of_unit(residual: float, learned: int) -> str | None:
+def is_another_unit(log_ratio: float, learned: int) -> bool:
     """Say whether a logarithm above the reference can only be another unit."""
-    wrong = learned >= UNIT_FROM and abs(residual) > MOST_LOG
-    return "unit" if wrong else None
+    return learned >= UNIT_FROM and abs(log_ratio) > MOST_LOG

@@ -28,7 +28,9 @@ class Limits(NamedTuple):
     @classmethod
     def of(cls, spread: float, references: int, rate: float) -> Limits:
         """Give them for a spread, a size of the reference and a number of events per day."""
-        slack = max(LEAST_SLACK, DEAD_BAND / spread) + YOUNG_SLACK / math.sqrt(references)
+        slack = DEAD_BAND / spread
+        slack = slack if slack > LEAST_SLACK else LEAST_SLACK
+        slack += YOUNG_SLACK / math.sqrt(references)
         alarm = math.log(2 * slack * slack * RUN_LENGTH * rate) / (2 * slack) - 1.17
         return cls(slack, alarm if alarm > LEAST_LIMIT else LEAST_LIMIT)
 
@@ -45,9 +47,10 @@ class Sum:
     def add(self, z: float, limits: Limits) -> None:
         """Take a residual in spreads, positive in the direction of this sum."""
         slack, alarm = limits
-        total = self.total + min(z - slack, alarm / FEWEST)
+        step, most = z - slack, alarm / FEWEST
+        total = self.total + (step if step < most else most)
         if total > 0:
-            self.total = min(total, 2 * alarm)
+            self.total = total if total < 2 * alarm else 2 * alarm
             self.run += 1
         else:
             self.total, self.run = 0.0, 0

@@ -10,10 +10,8 @@ instead of .92 (noise 3 %). Correcting for autocorrelation takes a quiet, autoco
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from worker.detection.expectation import Explained
 from worker.detection.window import STEP, Window, clip, packed, unpacked
 
 WINDOW = 100  # innovations kept
@@ -52,49 +50,82 @@ class Spread:
 
     def scale(self) -> Scale:
         """Give the present scatter."""
-        body, tail = _scatter(self.innovations.ordered)
+        body, tail = self.scatter()
+        return Scale(body, tail, self.summed(body))
+
+    def scatter(self) -> tuple[float, float]:
+        """Give the standard deviations of body and tail."""
+        ordered = self.innovations.ordered
+        count = len(ordered)
+        if count < 8:
+            return PRIOR, PRIOR
+        lowest, low, quarter, middle, three_quarters, high = QUANTILES[count]
+        body = (ordered[three_quarters] - ordered[quarter]) * STEP / 1.349
+        if count < YOUNG:
+            pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
+            body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
+        if body < LEAST:
+            body = LEAST
+        if count < 30:
+            return body, body
+        # The lower tail, which no hotspot reaches, tells how heavy the tails are.
+        median = ordered[middle]
+        tail = (median - ordered[low]) / 1.645
+        above = (ordered[high] - median) / 1.4
+        if above > tail:
+            tail = above
+        if count >= YOUNG:
+            far = (median - ordered[lowest]) / 2.05
+            if far > tail:
+                tail = far
+        tail *= STEP
+        return body, tail if tail > body else body
+
+    def summed(self, body: float) -> float:
+        """Give the standard deviation of what is added up, wider when neighbours are alike."""
         if self.alike <= 0.5:
-            return Scale(body, tail, body)
+            return body
         correlation = math.sin(math.pi * (self.alike - 0.5)) - 0.1
         widened = math.sqrt((1 + correlation) / (1 - correlation)) if correlation > 0 else 1.0
-        return Scale(body, tail, body * widened)
+        return body * widened
 
     def innovation(self, residual: float) -> float:
         """Give how far a residual lies from the local level."""
         return 0.0 if self.level is None else residual - self.level
 
     def learn(
-        self, residual: float, reference: float, explained: Explained, spread: float, before: int
+        self,
+        residual: float,
+        reference: float,
+        innovation: float,
+        clipped: float,
+        variance: float,
+        spread: float,
+        before: int,
     ) -> None:
-        """Take a residual after `before` learned events; `spread` is the body's."""
-        innovation = self.innovation(residual)
-        self._count_jump(innovation, spread)
-        jumps = abs(self.jumps)
+        """Take a residual after `before` learned events.
+
+        `clipped` is its innovation within CLIP spreads, `variance` what the slopes add to it,
+        `spread` the body's.
+        """
+        jumps = self.jumps = 0 if innovation == clipped else _one_more(self.jumps, innovation)
         if self.level is None:
             self.level = residual
         elif before < 3:
             self.level = reference
-        elif jumps >= JUMPS:
+        elif abs(jumps) >= JUMPS:
             self.level += 0.5 * innovation
         else:
-            self.level += (0.1 if before >= 10 else 0.3) * clip(innovation, CLIP * spread)
+            self.level += (0.1 if before >= 10 else 0.3) * clipped
         if before < LEARNS_FROM:
             return
-        if jumps < JUMPS:
-            step = max(0.01, 0.5 / (before + 1))
+        if abs(jumps) < JUMPS:
+            step = 0.5 / (before + 1) if before < 49 else 0.01
             self.alike += step * ((innovation * self.previous > 0) - self.alike)
         self.previous = innovation
-        slopes_known = explained.variance < spread * spread or len(self.innovations) < 8
-        if slopes_known and jumps < 2:
+        slopes_known = variance < spread * spread or len(self.innovations.values) < 8
+        if slopes_known and abs(jumps) < 2:
             self.innovations.push(clip(innovation, 9.0))
-
-    def _count_jump(self, innovation: float, spread: float) -> None:
-        if abs(innovation) <= CLIP * spread:
-            self.jumps = 0
-        elif innovation > 0:
-            self.jumps = max(1, self.jumps + 1)
-        else:
-            self.jumps = min(-1, self.jumps - 1)
 
     def state(self) -> dict[str, Any]:
         """Give what `restore` takes."""
@@ -131,32 +162,20 @@ class _Quantiles(NamedTuple):
 QUANTILES = tuple(_Quantiles.of(count) for count in range(WINDOW + 1))
 
 
-def _scatter(ordered: Sequence[int]) -> tuple[float, float]:
-    """Give the standard deviations of body and tail of innovations, in order of their size."""
-    count = len(ordered)
-    if count < 8:
-        return PRIOR, PRIOR
-    lowest, low, quarter, middle, three_quarters, high = QUANTILES[count]
-    body = (ordered[three_quarters] - ordered[quarter]) * STEP / 1.349
-    if count < YOUNG:
-        pooled = count * body * body + PRIOR_WEIGHT * PRIOR**2
-        body = math.sqrt(pooled / (count + PRIOR_WEIGHT))
-    body = max(body, LEAST)
-    if count < 30:
-        return body, body
-    # The lower tail, which no hotspot reaches, tells how heavy the tails are.
-    median = ordered[middle]
-    far = (median - ordered[lowest]) / 2.05 if count >= YOUNG else 0.0
-    tail = max((median - ordered[low]) / 1.645, far, (ordered[high] - median) / 1.4) * STEP
-    return body, max(body, tail)
+def _one_more(jumps: int, innovation: float) -> int:
+    """Count one more jump in a row, negative downwards."""
+    if innovation > 0:
+        return max(1, jumps + 1)
+    return min(-1, jumps - 1)
 
 
-def inflation(references: int, explained: Explained, spread: float) -> float:
+def inflation(references: int, variance: float, spread: float) -> float:
     """Give by how much a residual scatters more than usual: young reference, unknown slopes.
 
     Ignoring it opens .019 false hotspots per supplier-week instead of .002 (noise 3 %).
     """
-    return math.sqrt(1 + young_variance(references) + explained.variance / (spread * spread))
+    young = young_variance(references) if references < YOUNG else 0.0
+    return math.sqrt(1 + young + variance / (spread * spread))
 
 
 def young_variance(references: int) -> float:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.detection.expectation import Explained
 from worker.detection.observation import Driver
 from worker.detection.window import clip
 
 STEP = 0.02  # least step of a typical value
+SETTLED = 50  # observations from which on it is the step
 CLIP = 0.3  # no single event moves one further than by this logarithm times its step
 
 Parts = tuple[tuple[str, float], ...]
@@ -27,24 +27,30 @@ class Typical:
     def __init__(self) -> None:
         self.levels: dict[str, list[Any]] = {}
 
-    def learn(self, parts: Parts) -> None:
-        """Move the usual values towards these."""
+    def learn(self, parts: Parts, by_inputs: float) -> None:
+        """Move the usual values towards these, see `freed`."""
+        levels = self.levels
         for name, value in parts:
-            known = self.levels.get(name)
+            value -= by_inputs
+            by_inputs = 0.0
+            known = levels.get(name)
             if known is None:
-                self.levels[name] = [value, 1]
+                levels[name] = [value, 1]
                 continue
-            level, count = known[0], known[1] + 1
+            level, count = known
+            known[1] = count = count + 1
             difference = value - level
             if count > 5:
                 difference = clip(difference, CLIP)
-            known[0], known[1] = level + max(STEP, 1 / count) * difference, count
+            known[0] = level + (1 / count if count < SETTLED else STEP) * difference
 
-    def drivers(self, parts: Parts, log_ratio: float, excess_kg: float) -> tuple[Driver, ...]:
+    def drivers(
+        self, parts: Parts, by_inputs: float, log_ratio: float, excess_kg: float
+    ) -> tuple[Driver, ...]:
         """Divide an excess among the parts, the largest share first."""
         mean = excess_kg / log_ratio if log_ratio else 0.0
         found, rest = [], log_ratio
-        for name, value in parts:
+        for name, value in freed(parts, by_inputs):
             known = self.levels.get(name)
             if known is not None:
                 rest -= value - known[0]
@@ -61,10 +67,9 @@ class Typical:
         self.levels = {name: list(known) for name, known in state.items()}
 
 
-def freed(parts: Parts, explained: Explained) -> Parts:
+def freed(parts: Parts, by_inputs: float) -> Parts:
     """Take what weekday and slopes explain out of the first part, the one they speak of."""
     if not parts:
         return parts
     name, value = parts[0]
-    by_inputs = explained.weekday + explained.by_size + explained.by_covariate
     return ((name, value - by_inputs), *parts[1:])
