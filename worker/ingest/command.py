@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 from worker.ingest.files import BadRow, CsvRecords, FileError, decoded, lines, size_of
 from worker.ingest.forecast import Forecast
-from worker.ingest.header import COLUMNS, known_columns, suggestion
+from worker.ingest.header import COLUMNS, known_columns
 from worker.ingest.options import reading_of
 from worker.ingest.order import EventOrder
 from worker.ingest.readiness import Key, Readiness
 from worker.ingest.rows import EventRows, GoodRow, Reading
+from worker.ingest.suggestions import suggestions
 from worker.ingest.terminal import Terminal, listing, note, print_summary, say
 from worker.ingest.units import own_unit
 from worker.ingest.workbook import WorkbookRecords
@@ -188,9 +189,8 @@ def _say_what_is_skipped(source: Source, events: EventRows) -> None:
         note(f"the header is line {source.header_lines.start}; skipped above it: {above[:200]}")
     if events.ignored:
         note(f"columns that are not known are ignored: {', '.join(map(repr, events.ignored))}")
-    for name in events.ignored:
-        if meant := suggestion(name, events.places):
-            note(f"  {meant}")
+    for meant in suggestions(events.ignored, events.places):
+        note(f"  {meant}")
 
 
 def _say_what_was_assumed(reading: Reading, forecast: Forecast, done: Ingested) -> None:

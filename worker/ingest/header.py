@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,8 +62,6 @@ UNIT_COLUMNS = {"output_quantity": "output_unit", "furnace_usage": "furnace_unit
 
 MAX_LIST_CHARACTERS = 400
 MAX_NAME_CHARACTERS = 200
-LEAST_PREFIX = 4
-"""So many letters make `Temp` or `Dist` a hint at a column."""
 _BETWEEN_WORDS = re.compile(r"\W+")
 _PER = re.compile(r"\b(?:per|pro)\b", re.IGNORECASE)
 _SEVERAL_ZONES = re.compile(r"local.*|[A-Z]{2,4}T|MEZ|MESZ", re.IGNORECASE)
@@ -164,12 +161,13 @@ def _measured(base: str, unit: str) -> str | None:
     if base in UNIT_COLUMNS:
         return base
     for column in COLUMNS:
-        if base in (column, stem(column)) and _reads(column, unit):
+        if base in (column, stem(column)) and reads(column, unit):
             return column
     return None
 
 
-def _reads(column: str, text: str) -> bool:
+def reads(column: str, text: str) -> bool:
+    """Say whether a column can be read in the unit, or one of the units, that a text means."""
     known = units_of(column)
     named = unit_named(text)
     return named in known or any(unit in known for unit in AMBIGUOUS.get(named or "", ()))
@@ -329,16 +327,16 @@ def _stated(column: str, title: str) -> str | None:
         return None  # `load_kg` is the name of the column, see --units
     title = _PER.split(title)[0].strip() or title
     for _, text in trailing_units(title):
-        if _reads(column, text):
+        if reads(column, text):
             return unit_of(column, text)
-        if _plain_unit(text):
+        if is_plain_unit(text):
             unit_of(column, text)
     # `Miles`, `Miles driven`
-    words = (word for word in title.split() if _plain_unit(word))
-    return next((unit_of(column, word) for word in words if _reads(column, word)), None)
+    words = (word for word in title.split() if is_plain_unit(word))
+    return next((unit_of(column, word) for word in words if reads(column, word)), None)
 
 
-def _plain_unit(text: str) -> bool:
+def is_plain_unit(text: str) -> bool:
     """Say whether a word can hardly mean anything but a unit, as single letters can."""
     return len(text) > 1 and text.casefold() not in NO_UNITS and unit_named(text) is not None
 
@@ -363,40 +361,3 @@ def doubtful_zone(header: Header) -> str | None:
 def listed(names: Sequence[str]) -> str:
     """Give the names of a header for a message."""
     return ", ".join(repr(name.strip()) for name in names if name.strip())[:MAX_LIST_CHARACTERS]
-
-
-def suggestion(name: str, places: Mapping[str, Place]) -> str | None:
-    """What to say of an ignored name: the option for the column that it is probably meant for."""
-    parted = bracketed(name) or next(trailing_units(name), None)
-    base, unit = (folded(parted[0]), parted[1]) if parted else (folded(name), None)
-    base = STEM_ALIASES.get(base, base)
-    free = [column for column in COLUMNS if column not in places]
-    if unit is not None and units_of_any(unit):
-        free = [column for column in free if _reads(column, unit)]
-    names = {short: column for column in reversed(free) for short in (stem(column), column)}
-    near = [name for name in free if f"{name}_".startswith(f"{base}_")]
-    near += [name for name in free if f"{base}_".startswith(f"{name}_")]
-    near += [name for name in free if len(base) >= LEAST_PREFIX and name.startswith(base)]
-    near = near or difflib.get_close_matches(base, names, n=1, cutoff=0.8)
-    near = near or difflib.get_close_matches(folded(name), names, n=1, cutoff=0.8)
-    if not near and unit is None and _plain_unit(name):
-        unit, near = name, [column for column in free if _reads(column, name)]  # `Litres`
-    if not near:
-        return None
-    column = names.get(near[0], near[0])
-    asked = f'is {name!r} {column}? Then say --map "{name}={column}"'
-    if not (known := units_of(column)):
-        return asked
-    if unit is not None and _reads(column, unit):
-        return f"{asked}: its {unit} are converted"
-    own = own_unit(column)
-    other = next(other for other in known if other != own)
-    also = f"--units {column}={other}"
-    if unit is not None and bracketed(name):
-        return f"{asked} --units {column}={own}: {unit!r} is no unit of it ({', '.join(known)})"
-    return f"{asked}, and the unit if it is not {own}, such as {also}"
-
-
-def units_of_any(text: str) -> bool:
-    """Say whether a text is a unit of anything."""
-    return unit_named(text) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from worker.ingest.header import (
 )
 from worker.ingest.meanings import EMPTY
 from worker.ingest.numbers import Mark, Numbers
+from worker.ingest.suggestions import probable
 from worker.ingest.times import Times
 from worker.ingest.units import converted
 from worker.kilograms.countries import alpha3
@@ -150,17 +151,28 @@ class EventRows:
             )
         missing = [name for name in REQUIRED if name not in {*self.places, *self._constants}]
         if missing:
-            same = {"supplier_id": "supplier_id=Acme", "event_type": "event_type=logistics"}
-            settable = [same[name] for name in missing if name in same]
-            raise FileError(
-                f"the header lacks {', '.join(missing)}; where such a column has another name, say "
-                f'--map "Its name={missing[0]}"'
-                f"{f', and what is the same in all rows, --set {settable[0]}' if settable else ''}"
-                f". The header is: {listed(names)}"
-                f"{UNDECODED if any(chr(0xFFFD) in name for name in names) else ''}"
-            )
+            raise FileError(self._lacks(missing, names))
         if absent := [c for c in reading.values if c not in self.places]:
             raise FileError(f"--values names {absent[0]}, which the file does not have")
+
+    def _lacks(self, missing: Sequence[str], names: list[str]) -> str:
+        text = f"the header lacks {', '.join(missing)}"
+        found = probable(self.ignored, self.places)
+        maps = [
+            f'--map "{name}={column}"'
+            for column, name in found.items()
+            if column not in self._constants
+        ]
+        if maps:
+            text += f"; if these are what they look like, say {' '.join(maps)}"
+        if rest := [name for name in missing if name not in found]:
+            same = {"supplier_id": "supplier_id=Acme", "event_type": "event_type=logistics"}
+            settable = [same[name] for name in rest if name in same]
+            text += f'; where such a column has another name, say --map "Its name={rest[0]}"'
+            if settable:
+                text += f", and what is the same in all rows, --set {settable[0]}"
+        undecoded = UNDECODED if any(chr(0xFFFD) in name for name in names) else ""
+        return f"{text}. The header is: {listed(names)}{undecoded}"
 
     def _look(self, source: Source, mark: Mark | None) -> Numbers:
         sample = list(itertools.islice(self._records, SAMPLE_RECORDS))

@@ -50,13 +50,13 @@ AMBIGUOUS: Mapping[str, tuple[str, ...]] = {
 _SPELLINGS: Mapping[str, str] = {
     folded: unit
     for unit, spellings in {
-        "km": "km kilometre kilometer",
+        "km": "km kilometre kilometer kilomètre kilómetro kilometro",
         "m": "m metre meter",
         "mi": "mi mile",
         "nmi": "nmi nm nautical_mile",
-        "kg": "kg kilo kilogram kilogramme kilogramm",
+        "kg": "kg kilo kilogram kilogramme kilogramm kilogramo",
         "g": "g gram gramme gramm",
-        "t": "t to tonne tonnen mt metric_ton",
+        "t": "t to tonne tonnen tonelada mt metric_ton",
         "lb": "lb pound",
         "ton": "ton",
         "ton_us": "ton_us us_ton short_ton",
@@ -67,7 +67,7 @@ _SPELLINGS: Mapping[str, str] = {
         "gwh": "gwh gigawatt_hour",
         "mj": "mj megajoule",
         "gj": "gj gigajoule",
-        "l": "l ltr litre liter",
+        "l": "l ltr litre liter litro",
         "m3": "m3 cbm cubic_metre cubic_meter",
         "ft3": "ft3 cubic_feet cubic_foot cu_ft",
         "gal": "gal gallon",

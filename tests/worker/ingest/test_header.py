@@ -8,7 +8,6 @@ import pytest
 
 from tests.worker.ingest.reading import events, times, values
 from worker.ingest.files import FileError
-from worker.ingest.header import suggestion
 from worker.ingest.rows import Reading
 
 MUST = "timestamp,supplier_id,event_type"
@@ -155,34 +154,6 @@ def test_a_unit_of_distances_is_that_of_all_which_do_not_say_their_own() -> None
     assert (row["distance_km"], row["planned_distance_km"]) == (160.9344, 144.84096)
     assert (row["gcd_km"], row["empty_km"]) == (128.74752, 7.0)
     assert row["route_length"] == pytest.approx(96.56064)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("Distance", 'Then say --map "Distance=distance_km", and the unit if it is not km'),
-        ("Distanz (mi)", 'Then say --map "Distanz (mi)=distance_km": its mi are converted'),
-        ("Distance (furlong)", "'furlong' is no unit of it (km, m, mi, nmi)"),
-        ("Fuel", "fuel_type"),
-        ("Litres", 'say --map "Litres=fuel_litres": its Litres are converted'),
-        ("Planned", 'say --map "Planned=planned_distance_km", and the unit if it is not km'),
-        ("Vehicle", "is 'Vehicle' vehicle_type? Then say --map \"Vehicle=vehicle_type\""),
-        ("Temp (°F)", 'say --map "Temp (°F)=temperature": its °F are converted'),
-        ("Driver", None),
-    ],
-)
-def test_a_hint_says_the_unit_as_well(name: str, expected: str | None) -> None:
-    found = events(f"{MUST},{name}\n{CELLS},1\n")
-    assert found.ignored == [name]
-    said = suggestion(name, found.places)
-    assert (expected or "") in (said or "")
-    assert (said is None) == (expected is None)
-
-
-def test_gallons_are_not_proposed_as_kilograms() -> None:
-    found = events(f"{MUST},Diesel (gal)\n{CELLS},1\n")
-    assert "fuel_kg" not in (suggestion("Diesel (gal)", found.places) or "")
-    assert "fuel_kg" not in (suggestion("Fuell (gal)", found.places) or "")
 
 
 def test_of_two_units_of_one_column_the_own_one_is_read() -> None:

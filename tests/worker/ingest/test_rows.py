@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from tests.worker.ingest.reading import events, rows, times, values
 from worker.ingest.files import BadRow, FileError
-from worker.ingest.header import suggestion
 from worker.ingest.rows import GoodRow, Reading
+from worker.ingest.suggestions import suggestion
 
 HEADER = "supplier_id,timestamp,distance_km,load_kg,vehicle_type,fuel_type,speed,event_type"
 LINE = "GreenTech,2026-01-05 09:00:00,42.5,280,van,diesel,74,logistics"
