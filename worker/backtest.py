@@ -79,20 +79,22 @@ class Judged:
 class Kind:
     """What became of one kind of anomaly: how many there are, and the delay in events.
 
-    All events of `held` ones were quarantined, or not usable: they count neither as found nor as
-    missed.
+    All events of `held` ones were quarantined, or not usable: the detectors never saw them.
+    `recall` is the share of found ones among the others, None if there are none; `caught` that of
+    found and held ones among all.
     """
 
     anomalies: int = 0
     held: int = 0
     found: int = 0
-    recall: float = 0.0
+    recall: float | None = None
+    caught: float | None = None
     median_delay: float | None = None
 
 
 @dataclass(slots=True)
 class Report:
-    """The figures of a backtest; shares are None where nothing is to be divided."""
+    """The figures of a backtest; shares are None where nothing is to be divided, see `Kind`."""
 
     events: int = 0
     refused: int = 0
@@ -104,7 +106,10 @@ class Report:
     false_hotspots: int = 0
     false_per_supplier_week: float | None = None
     precision: float | None = None
+    anomalies: int = 0
+    held: int = 0
     recall: float | None = None
+    caught: float | None = None
     normal_events: int = 0
     normal_events_hot: int = 0
     kinds: dict[str, Kind] = field(default_factory=dict)
@@ -116,6 +121,7 @@ class Report:
 
     def __str__(self) -> str:
         hot = self.normal_events_hot / max(self.normal_events, 1)
+        held = f", {self.held} more are held in quarantine" if self.held else ""
         lines = [
             (
                 f"{self.events} events of {self.suppliers} suppliers ({self.keys} keys); refused "
@@ -126,17 +132,20 @@ class Report:
                 f"{_shown(self.false_per_supplier_week, 3)} per supplier-week"
             ),
             (
-                f"precision {_shown(self.precision)}, recall {_shown(self.recall)}; "
-                f"{hot:.2%} of the normal events hot"
+                f"precision {_shown(self.precision)}, recall {_shown(self.recall)} of "
+                f"{self.anomalies - self.held} anomalies{held}; {hot:.2%} of the normal events hot"
             ),
             "",
-            f"{'kind':<24}{'anomalies':>10}{'held':>6}{'found':>8}{'recall':>8}{'delay':>14}",
+            (
+                f"{'kind':<24}{'anomalies':>10}{'held':>6}{'found':>8}{'recall':>8}{'caught':>8}"
+                f"{'delay':>14}"
+            ),
         ]
         for name, kind in sorted(self.kinds.items()):
             delay = "-" if kind.median_delay is None else f"{kind.median_delay:g} events"
             lines.append(
                 f"{name:<24}{kind.anomalies:>10}{kind.held:>6}{kind.found:>8}"
-                f"{_shown(kind.recall if kind.anomalies > kind.held else None):>8}{delay:>14}"
+                f"{_shown(kind.recall):>8}{_shown(kind.caught):>8}{delay:>14}"
             )
         if self.notices:
             told = ", ".join(f"{name} {number}" for name, number in sorted(self.notices.items()))
@@ -273,12 +282,19 @@ def _finish(made: Report, by_key: dict[Key, list[Judged]], delays: dict[str, lis
     made.suppliers = len(spans)
     made.supplier_weeks = sum(max(times) - min(times) for times in spans.values()) / (7 * DAY)
     for label, kind in made.kinds.items():
-        kind.recall = kind.found / max(kind.anomalies - kind.held, 1)
+        kind.recall, kind.caught = _shares(kind.anomalies, kind.held, kind.found)
         kind.median_delay = statistics.median(delays[label]) if delays[label] else None
-    anomalies = sum(kind.anomalies - kind.held for kind in made.kinds.values())
-    if anomalies:
-        made.recall = sum(kind.found for kind in made.kinds.values()) / anomalies
+    made.anomalies = sum(kind.anomalies for kind in made.kinds.values())
+    made.held = sum(kind.held for kind in made.kinds.values())
+    found = sum(kind.found for kind in made.kinds.values())
+    made.recall, made.caught = _shares(made.anomalies, made.held, found)
     if made.hotspots:
         made.precision = 1 - made.false_hotspots / made.hotspots
     if made.supplier_weeks:
         made.false_per_supplier_week = made.false_hotspots / made.supplier_weeks
+
+
+def _shares(anomalies: int, held: int, found: int) -> tuple[float | None, float | None]:
+    """Recall, and the share that was caught: found, or held in quarantine."""
+    recall = found / (anomalies - held) if anomalies > held else None
+    return recall, (found + held) / anomalies if anomalies else None

@@ -45,7 +45,14 @@ def test_what_is_found_missed_and_false_is_counted(tmp_path: Path, run: Run, tab
     made = json.loads(out)
     assert (made["events"], made["refused"], made["suppliers"]) == (92, 1, 1)
     assert made["kinds"] == {
-        "detour": {"anomalies": 2, "held": 0, "found": 1, "recall": 0.5, "median_delay": 0}
+        "detour": {
+            "anomalies": 2,
+            "held": 0,
+            "found": 1,
+            "recall": 0.5,
+            "caught": 0.5,
+            "median_delay": 0,
+        }
     }
     assert (made["hotspots"], made["false_hotspots"], made["precision"]) == (2, 1, 0.5)
     assert made["normal_events_hot"] == 1
@@ -90,15 +97,43 @@ def test_a_file_of_other_words_is_read_as_ingest_reads_it(tmp_path: Path, run: R
     assert (made["events"], made["kinds"]["umweg"]["found"]) == (len(QUIET) + 1, 1)
 
 
-def test_a_labelled_row_that_is_quarantined_is_not_missed(tmp_path: Path, run: Run) -> None:
+def test_anomalies_that_are_all_held_have_no_recall_and_are_caught(
+    tmp_path: Path, run: Run
+) -> None:
     path = tmp_path / "year.csv"
-    path.write_text(file(*QUIET, (100_000, "typo"), (100, ""), (200, "detour")))
-    status, out, _ = run("backtest", str(path), "--labels", "fault", "--json")
+    path.write_text(file(*QUIET, (100_000, "typo"), (100, ""), (90_000, "typo"), (200, "detour")))
+    arguments = ("backtest", str(path), "--labels", "fault")
+    status, out, _ = run(*arguments, "--json")
     assert status == 0
     made = json.loads(out)
-    assert made["quarantined"] == 1
-    assert (made["kinds"]["typo"]["held"], made["kinds"]["typo"]["found"]) == (1, 0)
-    assert made["recall"] == 1
+    assert made["quarantined"] == 2
+    assert made["kinds"]["typo"] == {
+        "anomalies": 2,
+        "held": 2,
+        "found": 0,
+        "recall": None,
+        "caught": 1.0,
+        "median_delay": None,
+    }
+    assert (made["recall"], made["caught"], made["held"], made["anomalies"]) == (1, 1, 2, 3)
+    lines = run(*arguments)[1].splitlines()
+    assert "recall 1.00 of 1 anomalies, 2 more are held in quarantine" in lines[2]
+    (typo,) = (line.split() for line in lines if line.startswith("typo"))
+    assert typo == ["typo", "2", "2", "0", "-", "1.00", "-"]
+
+
+def test_a_file_without_anomalies_has_no_recall(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "year.csv"
+    path.write_text(file(*QUIET))
+    arguments = ("backtest", str(path), "--labels", "fault")
+    made = json.loads(run(*arguments, "--json")[1])
+    assert (made["recall"], made["caught"], made["precision"], made["kinds"]) == (
+        None,
+        None,
+        None,
+        {},
+    )
+    assert "precision -, recall - of 0 anomalies;" in run(*arguments)[1]
 
 
 def test_it_asks_no_project_and_draws_a_picture(

@@ -289,7 +289,7 @@ def _asked(name: str, columns: Sequence[str], unit: str | None = None) -> str:
         several = f"{', '.join(columns[:-1])} or {columns[-1]}"
         return f'is {name!r} {several}? Then say --map "{name}={column}", or which it is'
     asked = f'is {name!r} {column}? Then say --map "{name}={column}"'
-    if not (known := units_of(column)):
+    if not (known := units_of(column)) or unit_named(unit or "") == own_unit(column):
         return asked
     if unit is not None and reads(column, unit):
         return f"{asked}: its {unit} are converted"
