@@ -99,7 +99,8 @@ export interface Options {
    * The user's access token, or how to get it: asked before each connection, before it expires, and
    * for each command. Nothing where nobody is signed in: `refused` then, with 4500, if the relay asks
    * for one. A token that the relay has refused, or of whose end it has warned, is not sent again; it
-   * is handed to the function as `spent`, which may take it as a reason to get a fresh one. A function
+   * is handed to the function as `spent`, which may take it as a reason to get a fresh one; the more
+   * of them are refused in a row, the longer the pause before the next, up to five minutes. A function
    * that throws is asked again after the back-off; `onError` is told once, until it has given a token.
    * With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
    */

@@ -6,7 +6,8 @@
 //
 // A token is asked for before each connection. One that the relay has refused, or of whose end it
 // has warned, is never sent again: without another one no connection is made. A getter is asked
-// from time to time while the relay refuses for want of a token: a user may sign in meanwhile.
+// from time to time while the relay refuses for want of a token: a user may sign in meanwhile. The
+// more tokens in a row the relay has refused, the longer it is until the next one.
 //
 // There is one timer, since at any time there is one thing to wait for: a token, the greeting, the
 // next ping, the answer to a ping, or the next attempt. It is set before anybody is told of a new
@@ -22,6 +23,7 @@ const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
 const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
 const TOKEN_SECONDS = 60; // for the application to come by a token
 const ASK_AGAIN_SECONDS = 5; // while refused, for another token
+const LONGEST_MORE_SECONDS = 300; // beyond that, when one token after the other is refused
 
 // The status of a stream that was never opened.
 export const CLOSED = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
@@ -40,6 +42,7 @@ export class Stream {
   #greetedYet = false; // on this connection
   #timer;
   #attempt = 0;
+  #refusals = 0; // tokens that were refused since one was accepted or set
   #awaitsPong = false;
   #status = CLOSED;
 
@@ -87,6 +90,7 @@ export class Stream {
 
   // The application has another token: show it, or try again with it.
   tokenChanged() {
+    this.#refusals = 0;
     if (this.#greetedYet) this.#renew();
     else if (this.#status.state === "waiting") this.retryNow();
     else if (this.#status.state === "refused") this.open();
@@ -228,6 +232,7 @@ export class Stream {
 
   #greeted(hello) {
     this.#greetedYet = true;
+    this.#refusals = 0;
     this.#timer.start(this.#options.pingSeconds, () => this.#ping());
     this.#become("syncing", { upstream: "live" }); // unless a `status` says otherwise
     // What is not resumed is told from the beginning, without the deletions of the meantime.
@@ -260,16 +265,28 @@ export class Stream {
   #stop(reason, code) {
     this.#hangUp();
     const getter = typeof this.#options.token === "function";
-    if (getter && code === CloseCode.UNAUTHORIZED) this.#awaitToken();
+    if (getter && code === CloseCode.UNAUTHORIZED) this.#awaitToken(this.#moreSeconds());
     this.#become("refused", code === undefined ? { reason } : { code, reason });
   }
 
-  #awaitToken() {
+  // A getter may make a new token at each call: it is not to make, nor the relay to refuse, one
+  // every few seconds for ever.
+  #moreSeconds() {
+    if (this.#refusals === 0) return 0;
+    const [first, cap] = [1000 * ASK_AGAIN_SECONDS, 1000 * LONGEST_MORE_SECONDS];
+    return delay(this.#refusals - 1, { first, cap, random: this.#options.random }) / 1000;
+  }
+
+  #awaitToken(moreSeconds = 0) {
     const take = (token) => {
-      if (token === null || token === this.#spent?.token) this.#awaitToken();
-      else this.open();
+      if (token === null || token === this.#spent?.token) {
+        this.#awaitToken();
+      } else {
+        this.#attempt = 0;
+        this.#connect(token);
+      }
     };
-    this.#timer.start(ASK_AGAIN_SECONDS, () => {
+    this.#timer.start(ASK_AGAIN_SECONDS + moreSeconds, () => {
       this.#timer.start(TOKEN_SECONDS, () => this.#awaitToken());
       this.#ask(this.#options.token, take);
     });
@@ -279,6 +296,7 @@ export class Stream {
     // With 4001 later on it is not the token but what it gets that may have changed.
     const untimely = code === CloseCode.TOKEN_EXPIRED && !this.#greetedYet;
     if (untimely || code === CloseCode.UNAUTHORIZED) this.#spend(code, reason);
+    if (code === CloseCode.UNAUTHORIZED && this.#token !== null) this.#refusals++;
     if (!comeBack(code)) {
       this.#stop(reason, code);
       return;

@@ -584,6 +584,69 @@ test("a token that was refused is not sent again, another one is", async () => {
   assert.deepEqual(shown(), ["bad", "good"]);
 });
 
+// What a relay that refuses each token gets of a getter that makes another one at each call.
+async function refusing(random) {
+  let made = 0;
+  const { client, sockets, clock } = relay({ token: async () => `jwt-${++made}`, random });
+  client.subscribe("hotspots", () => {});
+  client.connect();
+  await settled();
+  let at = 0;
+  const pass = async (seconds, refuse) => {
+    const refusals = [];
+    for (const end = at + seconds; at < end; at++) {
+      const { newest } = sockets;
+      if (newest.closedWith === null) {
+        refusals.push(at);
+        newest.accept();
+        refuse(newest);
+      }
+      clock.advance(1);
+      await settled();
+    }
+    return refusals;
+  };
+  return { client, sockets, pass, made: () => made };
+}
+
+const unknownKey = (socket) => socket.cut(4500, "the key of the token is not known");
+
+test("new tokens that are all refused are shown ever more seldom, and at last every five minutes", async () => {
+  const { pass, made } = await refusing(() => 1);
+  const refusals = await pass(3600, unknownKey);
+  const pauses = refusals.slice(1).map((at, index) => at - refusals[index]);
+  assert.deepEqual(pauses.slice(0, 6), [10, 15, 25, 45, 85, 165]);
+  assert.ok(pauses.slice(6).every((pause) => pause === 305), `${pauses}`);
+  assert.equal(made(), refusals.length);
+});
+
+test("clients whose tokens were refused together do not come back together", async () => {
+  const thirds = [0, 1 / 3, 2 / 3].map(async (random) => {
+    const { pass } = await refusing(() => random);
+    return (await pass(600, unknownKey))[4];
+  });
+  const [least, ...later] = await Promise.all(thirds);
+  assert.equal(least, 20); // five seconds each time, at least
+  assert.equal(new Set([least, ...later]).size, 3);
+});
+
+test("a token that is accepted, or handed over, ends the pauses", async () => {
+  const { client, sockets, pass } = await refusing(() => 1);
+  await pass(120, unknownKey);
+  const before = sockets.all.length;
+  client.setToken("handed over");
+  await settled();
+  assert.equal(sockets.all.length, before + 1);
+  client.setToken(async () => `later-${sockets.all.length}`);
+  await settled();
+  const accept = (socket) => socket.tell(hello, synced());
+  await pass(1, accept);
+  assert.equal(client.status.hotspots.state, "open");
+  sockets.newest.cut(4500, "the session has ended");
+  const [first, second] = await pass(26, unknownKey);
+  assert.equal(second - first, 15);
+});
+
 test("a token that never changes is shown once, and its end is final", async () => {
   const { client, sockets, clock } = relay({ token: "jwt-1" });
   client.subscribe("hotspots", () => {});
