@@ -100,7 +100,7 @@ export interface Options {
    * for each command. Nothing where nobody is signed in: `refused` then, with 4500, if the relay asks
    * for one. A token that the relay has refused, or of whose end it has warned, is not sent again; it
    * is handed to the function as `spent`, which may take it as a reason to get a fresh one; the more
-   * of them are refused in a row, the longer the pause before the next, up to five minutes. A function
+   * of them are refused in a row, the longer the pause before the next, up to 155 s. A function
    * that throws is asked again after the back-off; `onError` is told once, until it has given a token.
    * With supabase-js: async () => (await supabase.auth.getSession()).data.session?.access_token
    */

@@ -23,7 +23,6 @@ const CHANGES = new Set(["INSERT", "UPDATE", "DELETE", "LEAVE"]);
 const NOT_RECEIVED = 1006; // what a browser reports when there was no close frame
 const TOKEN_SECONDS = 60; // for the application to come by a token
 const ASK_AGAIN_SECONDS = 5; // while refused, for another token
-const LONGEST_MORE_SECONDS = 300; // beyond that, when one token after the other is refused
 
 // The status of a stream that was never opened.
 export const CLOSED = Object.freeze({ state: "closed", upstream: null, badFrames: 0 });
@@ -227,7 +226,9 @@ export class Stream {
   }
 
   #spend(code, reason) {
-    if (this.#token !== null) this.#spent = { token: this.#token, code, reason };
+    if (this.#token === null) return;
+    this.#spent = { token: this.#token, code, reason };
+    if (code === CloseCode.UNAUTHORIZED) this.#refusals++;
   }
 
   #greeted(hello) {
@@ -265,28 +266,20 @@ export class Stream {
   #stop(reason, code) {
     this.#hangUp();
     const getter = typeof this.#options.token === "function";
-    if (getter && code === CloseCode.UNAUTHORIZED) this.#awaitToken(this.#moreSeconds());
+    if (getter && code === CloseCode.UNAUTHORIZED) this.#awaitToken(this.#refusals);
     this.#become("refused", code === undefined ? { reason } : { code, reason });
   }
 
   // A getter may make a new token at each call: it is not to make, nor the relay to refuse, one
   // every few seconds for ever.
-  #moreSeconds() {
-    if (this.#refusals === 0) return 0;
-    const [first, cap] = [1000 * ASK_AGAIN_SECONDS, 1000 * LONGEST_MORE_SECONDS];
-    return delay(this.#refusals - 1, { first, cap, random: this.#options.random }) / 1000;
-  }
-
-  #awaitToken(moreSeconds = 0) {
+  #awaitToken(refusals = 0) {
+    const { random } = this.#options;
+    const more = refusals && delay(refusals, { random }) / 200; // up to 5, 10, 20 ... 150 s
     const take = (token) => {
-      if (token === null || token === this.#spent?.token) {
-        this.#awaitToken();
-      } else {
-        this.#attempt = 0;
-        this.#connect(token);
-      }
+      if (token === null || token === this.#spent?.token) this.#awaitToken();
+      else this.#connect(token);
     };
-    this.#timer.start(ASK_AGAIN_SECONDS + moreSeconds, () => {
+    this.#timer.start(ASK_AGAIN_SECONDS + more, () => {
       this.#timer.start(TOKEN_SECONDS, () => this.#awaitToken());
       this.#ask(this.#options.token, take);
     });
@@ -296,7 +289,6 @@ export class Stream {
     // With 4001 later on it is not the token but what it gets that may have changed.
     const untimely = code === CloseCode.TOKEN_EXPIRED && !this.#greetedYet;
     if (untimely || code === CloseCode.UNAUTHORIZED) this.#spend(code, reason);
-    if (code === CloseCode.UNAUTHORIZED && this.#token !== null) this.#refusals++;
     if (!comeBack(code)) {
       this.#stop(reason, code);
       return;

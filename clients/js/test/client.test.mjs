@@ -611,12 +611,12 @@ async function refusing(random) {
 
 const unknownKey = (socket) => socket.cut(4500, "the key of the token is not known");
 
-test("new tokens that are all refused are shown ever more seldom, and at last every five minutes", async () => {
+test("new tokens that are all refused are shown ever more seldom, at last after two and a half minutes", async () => {
   const { pass, made } = await refusing(() => 1);
   const refusals = await pass(3600, unknownKey);
   const pauses = refusals.slice(1).map((at, index) => at - refusals[index]);
-  assert.deepEqual(pauses.slice(0, 6), [10, 15, 25, 45, 85, 165]);
-  assert.ok(pauses.slice(6).every((pause) => pause === 305), `${pauses}`);
+  assert.deepEqual(pauses.slice(0, 6), [10, 15, 25, 45, 85, 155]);
+  assert.ok(pauses.slice(6).every((pause) => pause === 155), `${pauses}`);
   assert.equal(made(), refusals.length);
 });
 
