@@ -1,9 +1,11 @@
 """The initial state of a new client: the newest rows and all open ones, as of a log position."""
 
+import time
 import weakref
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import count, islice
 from typing import Final, NamedTuple
@@ -18,6 +20,7 @@ MOST_ROWS: Final = 1000
 
 MOST_BYTES: Final = 24 * 1024 * 1024  # of all states and of what is made of them
 MOST_SLICES: Final = 8  # of one state
+PROTECTED_SECONDS: Final = 15.0
 _OVERHEAD_BYTES: Final = 500  # of what is kept, beside its frames
 
 
@@ -37,10 +40,11 @@ class Kept:
         used: Called with each use, and with how many bytes more are kept since the last one.
     """
 
-    __slots__ = ("__weakref__", "_compressed", "_compressor", "_used", "pieces")
+    __slots__ = ("__weakref__", "_compressed", "_compressor", "_used", "pieces", "readers")
 
     def __init__(self, pieces: tuple[Piece, ...], used: Callable[[int], None]) -> None:
         self.pieces: tuple[Piece, ...] | None = pieces
+        self.readers: int | None = None  # in the middle of it; None before the first one
         self._used = used
         self._compressor: StreamCompressor | None = None  # between the first piece and the last
         self._compressed: list[Piece] = []
@@ -63,9 +67,10 @@ class Kept:
             Overflow: The rest had to make room.
         """
         number = 0
-        while number < len(self.use()):
-            yield self.use()[number]  # without a reference to the others meanwhile
-            number += 1
+        with self._reading():
+            while number < len(self.use()):
+                yield self.use()[number]  # without a reference to the others meanwhile
+                number += 1
 
     def compressed(self) -> Iterator[Piece]:
         """The same as one compressed stream. Each piece is compressed when it is asked for first,
@@ -75,14 +80,23 @@ class Kept:
             Overflow: The rest had to make room.
         """
         number = 0
-        while number < len(pieces := self.use()):
-            if number == len(self._compressed):
-                self._compress(pieces[number])
-            if number == len(pieces) - 1:
-                self._compressor = None
-            del pieces
-            yield self._compressed[number]
-            number += 1
+        with self._reading():
+            while number < len(pieces := self.use()):
+                if number == len(self._compressed):
+                    self._compress(pieces[number])
+                if number == len(pieces) - 1:
+                    self._compressor = None
+                del pieces
+                yield self._compressed[number]
+                number += 1
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self.readers = (self.readers or 0) + 1
+        try:
+            yield
+        finally:
+            self.readers -= 1
 
     def make_room(self) -> None:
         """Let go of everything."""
@@ -95,45 +109,79 @@ class Kept:
         self._used(len(self._compressed[-1].data))
 
 
+class _Entry(NamedTuple):
+    """What is kept, its bytes, and until when it makes room last if somebody reads it."""
+
+    kept: weakref.ref[Kept]
+    size: int
+    protected_until: float
+
+
 class StateBudget:
     """Budget in bytes for states and their slices: the least recently used are evicted.
 
-    Clients in the middle of an evicted one start over: those that read slowly."""
+    Clients in the middle of an evicted one start over. So that slow ones do not make each other do
+    that without end, a new state which is being read makes room last for `PROTECTED_SECONDS`.
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    Args:
+        most_bytes: The budget, which is kept whatever is being read.
+        now: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self, most_bytes: int = MOST_BYTES, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most_bytes: Final = most_bytes
+        self._now = now
         self._serials = count()
-        self._kept = OrderedDict[int, tuple[weakref.ref[Kept], int]]()  # and its bytes
+        self._kept = OrderedDict[int, _Entry]()
         self.size = 0
 
-    def keep(self, pieces: tuple[Piece, ...], more: int = 0) -> Kept:
+    def keep(self, pieces: tuple[Piece, ...], more: int = 0, *, protected: bool = False) -> Kept:
         """Keep the pieces, and count `more` bytes that are kept because of them."""
         serial = next(self._serials)
         size = _OVERHEAD_BYTES + more + sum(len(piece.data) for piece in pieces)
         kept = Kept(pieces, partial(self._use, serial))
-        self._kept[serial] = weakref.ref(kept, lambda _: self._let_go(serial)), size
+        until = self._now() + PROTECTED_SECONDS if protected else 0.0
+        self._kept[serial] = _Entry(weakref.ref(kept, lambda _: self._let_go(serial)), size, until)
         self.size += size
         self._make_room()
         return kept
 
+    def room(self) -> int:
+        """Return the bytes that a new state may have without making room of a protected one."""
+        now = self._now()
+        held = (entry.size for entry in self._kept.values() if _is_protected(entry, now))
+        return self._most_bytes - sum(held)
+
     def _use(self, serial: int, more: int) -> None:
         self._kept.move_to_end(serial)
         if more:
-            reference, size = self._kept[serial]
-            self._kept[serial] = reference, size + more
+            entry = self._kept[serial]
+            self._kept[serial] = entry._replace(size=entry.size + more)
             self.size += more
             self._make_room()
 
     def _make_room(self) -> None:
         while self.size > self._most_bytes and len(self._kept) > 1:
-            self._let_go(next(iter(self._kept)))
+            now = self._now()
+            others = islice(self._kept.items(), len(self._kept) - 1)
+            free = (serial for serial, entry in others if not _is_protected(entry, now))
+            self._let_go(next(free, next(iter(self._kept))))
 
     def _let_go(self, serial: int) -> None:
-        reference, size = self._kept.pop(serial, (None, 0))
-        self.size -= size
-        kept = None if reference is None else reference()
+        entry = self._kept.pop(serial, None)
+        if entry is None:
+            return
+        self.size -= entry.size
+        kept = entry.kept()
         if kept is not None:
             kept.make_room()
+
+
+def _is_protected(entry: _Entry, now: float) -> bool:
+    kept = entry.kept() if now < entry.protected_until else None
+    return kept is not None and kept.readers != 0
 
 
 class StateSlice(NamedTuple):
@@ -181,7 +229,8 @@ class InitialState:
         self._budget = budget
         self._ids = array("q", (row.id for row in found))
         parts = tuple(pieces((row.frame for row in found), PIECE_BYTES))
-        self._rows = budget.keep(parts, len(found) * self._ids.itemsize)
+        self.size: Final = sum(len(part.data) for part in parts)
+        self._rows = budget.keep(parts, len(found) * self._ids.itemsize, protected=True)
         self._last: OrderedDict[int, StateSlice] = OrderedDict()  # as of _last_seq
         self._last_seq = -1
 

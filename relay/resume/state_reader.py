@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter, methodcaller
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from relay.access.limits import THIS_MACHINE, RateLimiter
 from relay.errors import Unavailable
 from relay.resume.cursor import CursorIssuer
 from relay.resume.initial_state import (
     MOST_ROWS,
+    PROTECTED_SECONDS,
     InitialState,
     StateBudget,
     StateRow,
@@ -76,13 +78,16 @@ class FairQueue(Generic[T]):
             if not theirs:
                 del self._waiting[user]
 
-    def take(self) -> tuple[str, T] | None:
-        """Take the next item that may be served, with the user it counts for until `done`."""
+    def take(self, fits: Callable[[T], bool] = lambda item: True) -> tuple[str, T] | None:
+        """Take the next item that fits and may be served, with the user it counts for until
+        `done`."""
         if self._served.total() >= self._most:
             return None
         for user, theirs in self._waiting.items():
-            if self._served[user] < self._most_each and self._allows(user):
-                item = next(iter(theirs))
+            if self._served[user] >= self._most_each:
+                continue
+            item = next(filter(fits, theirs), None)
+            if item is not None and self._allows(user):
                 self.discard(item)
                 if user in self._waiting:
                     self._waiting.move_to_end(user)
@@ -124,10 +129,12 @@ class Read:
     """A read that clients of a group wait for; one that is under way has a task.
 
     Attributes:
+        asked_at: When, in seconds of a monotonic clock.
         whole: Whether it includes all open rows, beside the newest ones.
     """
 
     group: Group
+    asked_at: float
     whole: bool = False
     readers: dict[Reader, None] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
@@ -166,7 +173,8 @@ class InitialStates:
         self._broker = broker
         self._issuer = issuer
         self._max_bytes_since = max_bytes_since
-        self._budget = StateBudget()
+        self._budget = StateBudget(now=now)
+        self._sizes = WeakKeyDictionary[Group, int]()  # bytes of the last state
         self._cached: OrderedDict[Group, InitialState] = OrderedDict()
         self._reads: dict[Group, Read] = {}
         self._handed_out: set[Read] = set()  # that are done, and given to their readers just now
@@ -174,7 +182,7 @@ class InitialStates:
         self._rates = RateLimiter(READS_PER_SECOND, burst)
         self._queue = FairQueue[Read](MOST_READS, MOST_READS_EACH, self._allows)
         self._next_look: asyncio.TimerHandle | None = None  # for those who wait for their rate
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], list[Read]] = {}
         self._too_large: set[int] = set()  # numbers of endpoints that one read does not bring whole
 
     def at_once(self, group: Group, last: int | None) -> tuple[InitialState, StateSlice] | None:
@@ -222,7 +230,7 @@ class InitialStates:
         """
         read = self._reads.get(group)
         if read is None:
-            read = self._reads[group] = Read(group)
+            read = self._reads[group] = Read(group, self._now())
         read.readers[reader] = None
         read.whole |= last is None
         if read.task is None:
@@ -263,7 +271,7 @@ class InitialStates:
         )
 
     def _begin_reads(self) -> None:
-        while (turn := self._queue.take()) is not None:
+        while (turn := self._queue.take(self._fitting())) is not None:
             user, first = turn
             reads = [first, *self._in_common_with(first)]
             wanted = first.group.wanted if len(reads) == 1 else Filter(first.group.wanted.endpoint)
@@ -271,12 +279,20 @@ class InitialStates:
             for read in reads:
                 self._queue.discard(read)
                 read.task = task
-            self._tasks.add(task)
+            self._tasks[task] = reads
             task.add_done_callback(partial(self._ended, user, reads))
         if len(self._queue) and self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(
                 1 / READS_PER_SECOND, self._look_again
             )
+
+    def _fitting(self) -> Callable[[Read], bool]:
+        """Return what tells whether a read may begin: its state, as far as its size is known, would
+        make none start over that is being read, or it has waited long enough."""
+        begun = (read.group for reads in self._tasks.values() for read in reads)
+        room = self._budget.room() - sum(self._sizes.get(group, 0) for group in begun)
+        late = self._now() - PROTECTED_SECONDS
+        return lambda read: self._sizes.get(read.group, 0) <= room or read.asked_at <= late
 
     def _allows(self, user: str) -> bool:
         return user == THIS_MACHINE or self._rates.take(user, self._now())
@@ -294,7 +310,7 @@ class InitialStates:
         return others if len(others) + 1 >= WORTH_A_COMMON_READ else []
 
     def _ended(self, user: str, reads: list[Read], task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._queue.done(user)
         error = None if task.cancelled() else task.exception()
         left = [read for read in reads if self._is_wanted(read)]
@@ -334,6 +350,7 @@ class InitialStates:
         return self._reads.get(read.group) is read
 
     def _cache(self, group: Group, state: InitialState) -> None:
+        self._sizes[group] = state.size
         for other, held in list(self._cached.items()):
             if not other.members or not held.retained:
                 del self._cached[other]

@@ -6,6 +6,7 @@ import pytest
 
 from relay.resume.initial_state import (
     MOST_SLICES,
+    PROTECTED_SECONDS,
     InitialState,
     StateBudget,
     StateRow,
@@ -163,6 +164,46 @@ def test_who_is_in_the_middle_of_what_had_to_make_room_starts_anew() -> None:
     assert others[-1].retained
     with pytest.raises(Overflow):
         next(script)
+
+
+def test_a_state_that_is_being_read_makes_room_last_for_a_while() -> None:
+    now = 0.0
+    budget = StateBudget(1_000_000, now=lambda: now)
+    reading, left, idle = (state(*MANY, budget=budget) for _ in range(3))
+    script = iter(reading.all().rows)
+    next(script)
+    assert len(list(left.all().rows)) > 1
+    leaving = left.all().rows.compressed()
+    next(leaving)
+    del leaving
+    assert len(list(idle.all().rows)) > 1
+    assert 0 < budget.room() < 1_000_000
+    later = []
+    while idle.retained:  # which was used last
+        later.append(state(*MANY, budget=budget))
+        assert len(list(later[-1].all().rows)) > 1
+    assert [reading.retained, left.retained] == [True, False]
+    next(script)
+    now = PROTECTED_SECONDS
+    assert budget.room() == 1_000_000
+    others = [state(*MANY, budget=budget) for _ in range(20)]
+    assert others[-1].retained
+    with pytest.raises(Overflow):
+        next(script)
+
+
+def test_what_is_read_by_too_many_at_once_makes_room_too() -> None:
+    """The budget is kept, whatever is being read."""
+    budget = StateBudget(1_000_000, now=lambda: 0.0)
+    states = [state(*MANY, budget=budget) for _ in range(20)]
+    scripts = [iter(each.all().rows) for each in states if each.retained]
+    for script in scripts:
+        next(script)
+    for _ in range(20):
+        states.append(state(*MANY, budget=budget))
+        next(iter(states[-1].all().rows))
+        assert budget.size <= 1_000_000
+        assert states[-1].retained
 
 
 def test_a_state_that_is_larger_than_all_that_may_be_kept_is_sent_all_the_same() -> None:

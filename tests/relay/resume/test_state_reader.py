@@ -11,13 +11,19 @@ import pytest
 from relay.access.limits import THIS_MACHINE
 from relay.resume import state_reader
 from relay.resume.cursor import CursorIssuer
-from relay.resume.initial_state import InitialState, StateSlice
+from relay.resume.initial_state import (
+    PROTECTED_SECONDS,
+    InitialState,
+    StateBudget,
+    StateSlice,
+)
 from relay.resume.state_reader import MOST_READS_EACH, WORTH_A_COMMON_READ, InitialStates
 from relay.stream.broker import Broker
 from relay.stream.change import HOTSPOTS, Change
 from relay.stream.encoding import Format, framed, texts
 from relay.stream.filters import Filter
 from relay.stream.hub import Group, Hub
+from relay.stream.log import Overflow
 from relay.stream.snapshot import Snapshot
 from relay.time_slices import TimeSlices
 from relay.upstream.heartbeat import Identity
@@ -360,6 +366,47 @@ async def test_who_wants_the_newest_rows_alone_does_not_make_the_open_ones_read(
     assert relay.states.slice(state, group, None) is None
     other, _ = relay.ask("b", "E")
     assert len(list((await other.state()).rows())) == 50
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["slow", "slower"])
+async def test_clients_that_read_slowly_do_not_make_each_other_start_over_without_end(
+    monkeypatch: pytest.MonkeyPatch, expired: bool
+) -> None:
+    """Nine states of 600 kB, of which three fit, each read by a client that takes its time."""
+    names = [f"E{number}" for number in range(9)]
+    rows = [change(n, 1, tx=90, entity=names[n % 9], entity_type="x" * 6000) for n in range(900)]
+    monkeypatch.setattr(
+        state_reader, "StateBudget", lambda now: StateBudget(2_100_000, now=now), raising=True
+    )
+    relay = Relay(Slow(rows, most=500))
+    relay.rest.may_answer.set()
+    tried: dict[str, int] = dict.fromkeys(names, 0)
+
+    async def take(name: str) -> int:
+        while True:
+            tried[name] += 1
+            assert tried[name] < 20, tried
+            client, group = relay.ask(name, name)
+            part = relay.states.slice(await client.state(), group, None, fresh=True)
+            if part is None:
+                continue  # it had to make room already
+            try:
+                frames = 0
+                for piece in part.rows:
+                    frames += piece.frames
+                    for _ in range(20):
+                        await asyncio.sleep(0.001)
+                    relay.now += PROTECTED_SECONDS / 9 if expired else 0
+                return frames
+            except Overflow:
+                continue
+
+    async with asyncio.timeout(60):
+        assert set(await asyncio.gather(*map(take, names))) == {100}
+    if not expired:
+        assert sum(tried.values()) <= 2 * len(names), tried
+    await relay.states.close()
+    await relay.rest.close()
 
 
 class Turns:
