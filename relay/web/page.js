@@ -82,7 +82,7 @@ class Page {
     addEventListener("click", (event) => { // a menu closes when something else is chosen
       for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
     }, true);
-    addEventListener("popstate", () => this.#shown(viewOf(location.search)));
+    addEventListener("popstate", () => this.#went(viewOf(location.search)));
     // A page that is kept in the browser's back-forward cache holds no connections.
     addEventListener("pagehide", () => this.client.disconnect());
     addEventListener("pageshow", (event) => event.persisted && this.#follow());
@@ -118,8 +118,20 @@ class Page {
   show(change) {
     const view = { ...this.view.value, ...change };
     const { episode, window, theme, ...filters } = change;
-    history.replaceState(null, "", location.pathname + searchOf(view));
+    const opens = episode != null && this.view.value.episode === null;
+    const address = location.pathname + searchOf(view);
+    if (opens) history.pushState({ opened: true }, "", address);
+    else history.replaceState(history.state, "", address);
     this.#shown(view, Object.keys(filters).length > 0);
+  }
+
+  // Where the browser goes back from an open episode it is closed, and nothing else changes.
+  #went(view) {
+    const { episode, ...shown } = this.view.value;
+    if (episode !== null && view.episode === null) {
+      this.show({ episode: null });
+      this.#focusRow(episode);
+    } else this.#shown(view, searchOf({ ...view, episode: null }) !== searchOf({ ...shown, episode: null }));
   }
 
   #shown(view, rearrange = true) {
@@ -154,9 +166,8 @@ class Page {
   }
 
   close() {
-    const id = this.view.value.episode;
-    this.show({ episode: null });
-    this.#focusRow(id);
+    if (history.state?.opened) history.back(); // `popstate` follows
+    else this.#went({ ...this.view.value, episode: null });
   }
 
   // The next hotspot of the list, or the one before; an open episode goes along.

@@ -433,6 +433,32 @@ async def test_the_address_holds_the_view_and_the_episode(page: Page, db: Databa
     await expect(page.locator("#panel-title")).to_contain_text("Delta_Mills")
 
 
+async def test_going_back_closes_the_episode_and_stays_on_the_page(
+    page: Page, db: Database
+) -> None:
+    first, second = hotspot(db, "Delta_Mills", excess_kg=99), hotspot(db, "Own_Fleet")
+    await expect(row_of(page, second)).to_be_visible()
+    address = page.url
+    panel = page.locator("#panel")
+    await row_of(page, first).click()
+    await page.keyboard.press("j")
+    await expect(panel).to_contain_text("Own_Fleet")
+    await page.locator(".severities button", has_text="critical").click()
+    await page.go_back()
+    await expect(panel).to_have_count(0)
+    await expect(page).to_have_url(f"{address}?severity=critical")
+    await expect(row_of(page, second).locator("a")).to_be_focused()
+    await page.go_forward()
+    await expect(panel).to_contain_text("Own_Fleet")
+    await page.keyboard.press("Escape")
+    await expect(panel).to_have_count(0)
+    await page.goto(f"{address}?episode={first}")  # a link: there is nothing to go back to
+    await expect(panel).to_contain_text("Delta_Mills")
+    await page.keyboard.press("Escape")
+    await expect(panel).to_have_count(0)
+    await expect(page).to_have_url(address)
+
+
 async def test_a_saved_view_comes_back_by_its_name(page: Page, db: Database) -> None:
     hotspot(db, "Delta_Mills", event_type="factory", severity="warn")
     hotspot(db, "Own_Fleet")

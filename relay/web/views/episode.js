@@ -92,7 +92,7 @@ function Drivers({ row }) {
     <path d="M0 7H100" /><rect class=${kind} x=${Math.min(x(from), x(to)).toFixed(2)} width=${Math.max(0.8, Math.abs(x(to) - x(from))).toFixed(2)} height="14" /></svg>`;
   return html`<div class="sect"><h3>Where the excess comes from<span class="dim">shares of each input, worst ${spanOf(row)}</span></h3>
     <div class="drivers">
-      ${drivers.map(({ input, kg }, index) => html`<${Cut} key=${input} text=${input.replaceAll("_", " ")} />
+      ${drivers.map(({ input, kg }, index) => shown(kg) !== 0 && html`<${Cut} key=${input} text=${input.replaceAll("_", " ")} />
         ${bar(ends[index], ends[index + 1], kg < 0 ? "below" : "above")}<span class="num">${format.excess(shown(kg))} kg</span>`)}
       <b>Excess</b>${bar(0, sum, "all")}<b class="num">${format.excess(sum)} kg</b>
     </div></div>`;
