@@ -24,6 +24,7 @@ const TICK_MS = 10_000; // after which a silence that somebody else has made is 
 const SCAN_MS = 1_000;
 const UNAUTHORIZED = 401;
 const FINAL = ["done", "failed"];
+const ARROWS = { ArrowDown: 1, ArrowUp: -1 };
 
 const savingOf = (row) => row.co2_reduction_month ?? row.co2_reduction ?? 0;
 const bySaving = (a, b) => savingOf(b) - savingOf(a);
@@ -425,6 +426,7 @@ class Page {
     const kind = Object.keys(DECISIONS).find((each) => DECISIONS[each].key === event.key);
     if (event.key === "Enter" && event.target === document.body && this.current.value !== null) this.open(this.current.value);
     else if (act) act();
+    else if (event.key in ARROWS && event.target.closest?.(".grid")) this.step(ARROWS[event.key]);
     else if (window) this.show({ window });
     else if (kind === "silence") this.askSilence(this.subjects);
     else if (kind) this.decide(kind, this.subjects);

@@ -102,6 +102,21 @@ def hotspot(
     return int(row[0])
 
 
+def held_back(db: Database, entity: str, reason: str) -> None:
+    """An event in quarantine."""
+    event = db.execute(
+        'insert into public.events_normalized (supplier_id, event_type, "timestamp", distance_km)'
+        " values (%s, 'logistics', now() - interval '1 hour', 1) returning id",
+        (entity,),
+    ).fetchone()
+    assert event is not None
+    db.execute(
+        "insert into public.quarantine (event_id, entity, event_type, kind, reason, column_name)"
+        " values (%s, %s, 'logistics', 'implausible', %s, 'fuel_l')",
+        (event[0], entity, reason),
+    )
+
+
 def alert(db: Database, message: str) -> int:
     row = db.execute(
         "insert into public.alerts (hotspot_id, level, message) values (%s, 'warn', %s)"

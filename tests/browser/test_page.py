@@ -16,6 +16,7 @@ from tests.browser.pages import (
     SOON,
     Database,
     choose,
+    held_back,
     hotspot,
     listed,
     recommendation,
@@ -523,6 +524,26 @@ async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Datab
     await expect(page.locator("#panel-title")).to_contain_text("Supplier_9999")
 
 
+async def test_the_list_is_reached_by_the_tabulator_and_walked_by_the_arrows(
+    page: Page, db: Database
+) -> None:
+    ids = [hotspot(db, f"Supplier_{number}", excess_kg=900 - number) for number in range(3)]
+    await expect(row_of(page, ids[2])).to_be_visible()
+    rows = [page.locator(f"[data-row='{id}']") for id in ids]
+    await page.locator("#list .head button").last.focus()
+    await page.keyboard.press("Tab")
+    await expect(rows[0]).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    await expect(rows[2]).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await expect(rows[1]).to_be_focused()
+    await page.keyboard.press("Tab")  # one stop for all rows
+    assert await page.evaluate("document.activeElement.closest('.rows')") is None
+    await page.keyboard.press("Shift+Tab")
+    await expect(rows[1]).to_be_focused()
+
+
 async def test_the_keys_walk_through_episodes_and_give_the_focus_back(
     page: Page, db: Database
 ) -> None:
@@ -625,21 +646,13 @@ async def test_a_database_without_events_says_how_they_come_in(
 
 
 async def test_what_is_held_back_can_be_read(page: Page, db: Database) -> None:
-    event = db.execute(
-        'insert into public.events_normalized (supplier_id, event_type, "timestamp", distance_km)'
-        " values ('Odd_Meter', 'logistics', now() - interval '1 hour', 1) returning id"
-    ).fetchone()
-    assert event is not None
-    db.execute(
-        "insert into public.quarantine (event_id, entity, event_type, kind, reason, column_name)"
-        " values (%s, 'Odd_Meter', 'logistics', 'implausible', '1 km with 40 l of fuel', 'fuel_l')",
-        event,
-    )
+    held_back(db, "Odd_Meter", "1 km with 40 l of fuel")
     await page.reload()
     await expect(page.locator(".pair button", has_text="Quarantine")).to_contain_text("1")
     await page.locator(".pair button", has_text="Quarantine").click()
     await expect(page.get_by_role("dialog")).to_contain_text("Odd_Meter")
     await expect(page.get_by_role("dialog")).to_contain_text("1 km with 40 l of fuel")
+    await expect(page.get_by_role("dialog")).to_contain_text("hotspot-worker quarantine --help")
 
 
 async def test_a_page_that_asks_for_what_does_not_exist_learns_it_at_once(page: Page) -> None:

@@ -59,12 +59,14 @@ export function Views({ page, close }) {
 }
 
 const TITLES = { quarantine: "Quarantine: events that are not judged", notices: "Notices", advice: "Advice pending" };
+const REMEDY = html`<p class="dim">They wait until they are mended in their table, or whoever runs the worker releases or drops them:</p>
+  <pre>hotspot-worker quarantine --help</pre>`;
 
 // `rows`: [{ at, who, text, id }] or null while they are loaded.
 export function Queue({ page, name, rows, trouble, close }) {
   return html`<${Dialog} title=${TITLES[name]} close=${close}>
-    ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : rows === null ? html`<p class="dim">Loading…</p>` : rows.length === 0 ? html`<p class="dim">Nothing.</p>` : html`<ol class="queue">
+    ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : rows === null ? html`<p class="dim">Loading…</p>` : rows.length === 0 ? html`<p class="dim">Nothing.</p>` : html`<ol class="queue" tabindex="0" aria-labelledby="dialog-title">
       ${rows.map((row) => html`<li key=${row.id}><time datetime=${row.at}>${format.moment(row.at)}</time><div><${Cut} text=${row.who} as="b" /><p><bdi>${row.text}</bdi>${row.saves && html` <span class="save">${row.saves}</span>`}</p></div>
-        ${row.hotspot && html`<button type="button" class="btn" onClick=${() => { close(); page.open(row.hotspot); }}>Open</button>`}</li>`)}</ol>`}
+        ${row.hotspot && html`<button type="button" class="btn" aria-label=${`Open ${row.who}`} onClick=${() => { close(); page.open(row.hotspot); }}>Open</button>`}</li>`)}</ol>${name === "quarantine" && REMEDY}`}
   <//>`;
 }

@@ -120,7 +120,8 @@ function Table({ page, lines }) {
 
   const from = Math.min(range.from, lines.length);
   const drawn = lines.slice(from, range.to);
-  useEffect(() => page.series.want(drawn.filter((line) => "id" in line).map(({ id }) => id)), [lines, from, range.to]);
+  const rows = drawn.filter((line) => "id" in line);
+  useEffect(() => page.series.want(rows.map(({ id }) => id)), [lines, from, range.to]);
   page.scrollTo = (index) => {
     const at = index * range.height;
     const view = box.current;
@@ -134,6 +135,7 @@ function Table({ page, lines }) {
   };
   const head = () => box.current.querySelector(".head").offsetHeight;
   const sorted = page.view.value.sort;
+  const stop = (rows.find(({ id }) => id === page.current.value) ?? rows[0])?.id; // of the tabulator
   return html`<div class="scroll" ref=${box}>
     <div class="grid" role="grid" aria-labelledby="list-title" aria-rowcount=${lines.length + 1} aria-multiselectable="true">
       <div class="head row" role="row" aria-rowindex="1">
@@ -150,12 +152,12 @@ function Table({ page, lines }) {
         ${drawn.map((line, index) => {
           const place = { line, index: from + index, top: (from + index) * range.height, page };
           return "id" in line
-            ? html`<${Row} key=${line.id} ...${place} />`
+            ? html`<${Row} key=${line.id} ...${place} stop=${line.id === stop} />`
             : html`<${Group} key=${`group ${line.group}`} ...${place} />`;
         })}
       </div>
-      ${lines.length === 0 && html`<${Nothing} page=${page} />`}
     </div>
+    ${lines.length === 0 && html`<${Nothing} page=${page} />`}
   </div>`;
 }
 
@@ -191,7 +193,7 @@ function Group({ line, index, top }) {
   </div>`;
 }
 
-function Row({ line, index, top, page }) {
+function Row({ line, index, top, page, stop }) {
   const { id } = line;
   const { list } = page;
   const cell = useWatched(list, id);
@@ -214,9 +216,9 @@ function Row({ line, index, top, page }) {
     <div role="gridcell" class="c0"><label class="hit"><input type="checkbox" tabindex="-1" aria-label=${`Select ${row.entity}`} checked=${selected} onChange=${pick} /></label></div>
     <div role="gridcell" class="c1"><${Severity} of=${row.severity} /></div>
     <div role="gridcell" class="c2">
-      <a class="who" href=${page.addressOf(id)} tabindex=${current ? 0 : -1} data-row=${id}
+      <a class="who" href=${page.addressOf(id)} tabindex=${stop ? 0 : -1} data-row=${id}
         onFocus=${() => (page.current.value = id)}
-        onClick=${(event) => { event.preventDefault(); page.open(id); }}><${Cut} text=${row.entity} as="b" /> <span class="dim">${kindOf(row)}</span></a>
+        onClick=${(event) => { event.preventDefault(); page.open(id); }}><${Cut} text=${row.entity} as="b" /> <${Cut} text=${kindOf(row)} class="dim" /></a>
       <${Cut} text=${row.reason} as="p" class="why" />
     </div>
     <div role="gridcell" class="c3"><${Spark} series=${page.series.of(id)} severity=${row.severity} /></div>

@@ -45,7 +45,7 @@ function Window({ name, told, asOf, page }) {
     <span class="d">${told
       ? told.events === 0
         ? "no events"
-        : html`<b>${format.partOf(told.excess, told.kg)} ${unit}</b> <span class="long">over usual, </span>${format.percent(share)}`
+        : html`<b>${format.partOf(told.excess, told.kg)} ${unit}</b> <span class="long">over usual, </span>${format.percent(share).replace(" ", "\u00a0")}`
       : "not known yet"}</span>
     ${told && told.bars.length > 1 && html`<${Bars} values=${told.bars} />`}
   </button>`;
