@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from worker.detection.observation import Driver, Rule, Standing
 from worker.detection.reason import counted, sentence
@@ -155,46 +155,59 @@ class Episode(NamedTuple):
         return self._replace(id=None, version=None, announced=recent)
 
 
-def shown(
-    key: Key,
-    finding: Finding,
-    standing: Standing,
-    time: float,
-    thresholds: Thresholds,
-    former: Episode | None = None,
-) -> Episode:
-    """Give the episode as one finding shows it; `time` is the finding's in epoch seconds.
+class Figures(NamedTuple):
+    """How bad one finding shows an episode: kg CO2e, and the severity of that.
 
-    Without reason and drivers where the figures of `former` are as bad: those are shown on.
+    `level` is the logarithm of the ratio of a whole run, None where the figures are the event's.
     """
-    verdict = finding.verdict
-    spike = standing.rule is Rule.SPIKE
-    level: float | None = None  # of the whole run, where that is shown
-    if verdict.hot or spike:
-        predicted = finding.kg
-    else:
-        level = max(standing.level, math.log(thresholds.info))
-        predicted = verdict.expected_kg * math.exp(level)
-    peak = thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO
-    percent = percent_above(predicted, verdict.expected_kg)
-    reason, drivers = "", verdict.drivers
-    if former is None or (peak, percent) > former.rank:
-        reason = _reason(finding, standing)
-        if level is not None:
-            drivers = _scaled(drivers, level, predicted - verdict.expected_kg)
-    in_periods = finding.identity.series == PERIOD
+
+    predicted_co2: float
+    peak_severity: Severity
+    percent_above: float
+    level: float | None
+
+    @classmethod
+    def of(cls, finding: Finding, standing: Standing, thresholds: Thresholds) -> Self:
+        verdict, level = finding.verdict, None
+        if verdict.hot or standing.rule is Rule.SPIKE:
+            predicted = finding.kg
+        else:
+            level = max(standing.level, math.log(thresholds.info))
+            predicted = verdict.expected_kg * math.exp(level)
+        peak = thresholds.of_ratio(predicted / verdict.expected_kg) or Severity.INFO
+        return cls(predicted, peak, percent_above(predicted, verdict.expected_kg), level)
+
+    @property
+    def rank(self) -> tuple[Severity, float]:
+        """Order figures of one episode by how bad they are."""
+        return self.peak_severity, self.percent_above
+
+
+def rule_of(finding: Finding, standing: Standing) -> str:
+    """Name the rule that holds an episode open."""
+    if standing.rule is Rule.SPIKE and finding.identity.series == PERIOD:
+        return "period"
+    return standing.rule.value
+
+
+def shown(key: Key, finding: Finding, standing: Standing, time: float, figures: Figures) -> Episode:
+    """Give the episode as one finding shows it; `time` is the finding's in epoch seconds."""
+    verdict, level = finding.verdict, figures.level
+    drivers = verdict.drivers
+    if level is not None:
+        drivers = _scaled(drivers, level, figures.predicted_co2 - verdict.expected_kg)
     return Episode(
         key=key,
         event_id=finding.event_id,
-        predicted_co2=predicted,
+        predicted_co2=figures.predicted_co2,
         baseline_co2=verdict.expected_kg,
-        percent_above=percent,
-        severity=min(standing.severity, peak),
-        peak_severity=peak,
+        percent_above=figures.percent_above,
+        severity=min(standing.severity, figures.peak_severity),
+        peak_severity=figures.peak_severity,
         series=finding.identity.series,
-        rule="period" if in_periods and spike else standing.rule.value,
+        rule=rule_of(finding, standing),
         excess_kg=standing.excess_kg,
-        reason=reason,
+        reason=_reason(finding, standing),
         occurred_at=time,
         last_seen_at=time,
         drivers=drivers,

@@ -56,12 +56,15 @@ class Findings:
     ) -> Outcome:
         """Judge an event of a key; `computed` is what advice recomputes it from."""
         watched = self.key(key)
-        clock = max(watched.newest, moment.time) if self._wall is None else self._wall
+        clock = self._wall
+        if clock is None:
+            clock = watched.newest if watched.newest > moment.time else moment.time
         former = watched.episode
         outcome = watched.take(moment, reading, self._rules, clock)
         if outcome.changes or outcome.notices:
             self._outcomes.add(key, outcome, former, computed)
-        self.periods += period_rows(key, outcome.findings)
+        if outcome.findings and outcome.findings[-1].period is not None:
+            self.periods += period_rows(key, outcome.findings)
         return outcome
 
     def want_rebuild(self, key: Key, reason: str) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 from worker.database import Database, Row
 from worker.detection.detector import READY
 from worker.detection.observation import Rules
+from worker.detection.periods import rules_of
 from worker.detection.reason import unit_of
-from worker.detection.series import PERIOD, Identity, judge_in, rules_of
+from worker.detection.series import PERIOD, Identity, judge_in
 from worker.ingest.terminal import print_table, say
 
 OK, NOT_FOUND = 0, 1
@@ -62,7 +63,7 @@ class Usual:
         identity = Identity(row["series"], row["method"], row["basis"], row["country"])
         detector = judge_in(row["state"])
         episode = detector.episode
-        ratio = detector.told_from(rules_of(identity, rules))
+        ratio = detector.told_from(rules_of(identity.absolute, rules))
         return cls(
             row["entity"],
             row["event_type"],

@@ -22,7 +22,15 @@ from worker.detection.series import (
     Identity,
     Reading,
 )
-from worker.episodes import Change, Episode, Resolution, Transition, shown
+from worker.episodes import (
+    Change,
+    Episode,
+    Figures,
+    Resolution,
+    Transition,
+    rule_of,
+    shown,
+)
 from worker.events import Key
 
 RECENT_DAYS = 7  # an opening that is older than this is history and told only if it lasts
@@ -228,16 +236,16 @@ class WatchedKey:
             self.withheld = False
             recent = time >= clock - RECENT_DAYS * DAY
             again = bool(self.ended_at) and time - self.ended_at <= REOPENED_DAYS * DAY
-            found = shown(self.key, finding, standing, time, rules.thresholds)
+            figures = Figures.of(finding, standing, rules.thresholds)
+            found = shown(self.key, finding, standing, time, figures)
             self.episode = found._replace(announced=recent, reopens=again)
             change = Change.REOPENED if again else Change.OPENED
             outcome.changes.append(Transition(self.episode, change, time, recent))
             return
         former = episode = self.episode
         if finding.verdict.marked or finding.verdict.change is detected.Change.OPENED:
-            found = shown(self.key, finding, standing, time, rules.thresholds, former)
-            episode = self._merged(former, found, finding, standing)
-        elif finding.identity.series == former.series:
+            episode = self._merged(former, finding, standing, time, rules)
+        elif finding.identity.series == former.series and standing.recovering != former.recovering:
             episode = former._replace(recovering=standing.recovering)
         severity = standing.severity
         if severity < former.severity:  # unless another detector sees it worse
@@ -276,25 +284,36 @@ class WatchedKey:
         return finding.period is not None and self.marked_at >= finding.period.since * DAY
 
     def _merged(
-        self, former: Episode, found: Episode, finding: Finding, standing: Standing
+        self, former: Episode, finding: Finding, standing: Standing, time: float, rules: Rules
     ) -> Episode:
         """Show the worse of both figures; what has happened since is the sum of it."""
-        worse, other = (found, former) if found.rank > former.rank else (former, found)
-        same_series = found.series == former.series
-        reason = worse.reason
+        same_series = finding.identity.series == former.series
+        excess_kg, recovering = standing.excess_kg, standing.recovering
+        if not same_series:
+            excess_kg = max(former.excess_kg, excess_kg)
+            recovering = former.recovering and recovering
+        last_seen_at = max(former.last_seen_at, time)
+        figures = Figures.of(finding, standing, rules.thresholds)
+        if figures.rank > former.rank:
+            return shown(self.key, finding, standing, time, figures)._replace(
+                occurred_at=former.occurred_at,
+                last_seen_at=last_seen_at,
+                excess_kg=excess_kg,
+                recovering=recovering,
+                announced=former.announced,
+                reopens=former.reopens,
+                id=former.id,
+                version=former.version,
+            )
+        reason, rule = former.reason, former.rule
         if same_series:
-            reason = counted(reason, standing, finding.time)
-        return worse._replace(
+            reason, rule = counted(reason, standing, finding.time), rule_of(finding, standing)
+        return former._replace(
             reason=reason,
-            occurred_at=former.occurred_at,
-            last_seen_at=max(former.last_seen_at, found.last_seen_at),
-            excess_kg=found.excess_kg if same_series else max(former.excess_kg, found.excess_kg),
-            rule=found.rule if same_series and worse is former else worse.rule,
-            recovering=found.recovering if same_series else worse.recovering and other.recovering,
-            announced=former.announced,
-            reopens=former.reopens,
-            id=former.id,
-            version=former.version,
+            last_seen_at=last_seen_at,
+            excess_kg=excess_kg,
+            rule=rule,
+            recovering=recovering,
         )
 
     def _let_end(
@@ -333,10 +352,12 @@ class WatchedKey:
 
     def _abandon(self, time: float, outcome: Outcome) -> None:
         """Give up an episode whose holders have had no event for long."""
-        if self.episode is None or not self.detectors.abandon(
-            time + self.offset, self._abandoned_seconds()
-        ):
+        if self.episode is None or (newest := self.detectors.holders_newest()) is None:
             return
+        without = time + self.offset - newest
+        if without <= ABANDONED_DAYS * DAY or without <= self._abandoned_seconds():
+            return
+        self.detectors.let_go()
         text = f"no event of the same kind for {_days(self._abandoned_seconds())}: not pursued"
         outcome.notices.append(Notice("superseded", text, self.episode.event_id, time))
         self._end(Resolution.SUPERSEDED, outcome, time)

@@ -134,6 +134,7 @@ class Detector:
         status = Status.WARMING if not ready else Status.LATE if late else Status.JUDGED
         verdict = Verdict(status)
         verdict.ratio = ratio = math.exp(clip(excess, MOST_LOG))
+        verdict.log_ratio = excess
         verdict.z = z = excess / (tail * inflated)
         verdict.log_usual = reference + explained
         verdict.spread = math.exp(body) - 1
@@ -314,9 +315,7 @@ class _Judging:
             self._within(detector.episode)
         verdict = self.verdict
         if verdict.hot or verdict.member or verdict.change is not None:
-            verdict.drivers = detector.typical.drivers(
-                self.seen.parts, self.by_inputs, self.excess, verdict.excess_kg
-            )
+            verdict.deviations = detector.typical.deviations(self.seen.parts, self.by_inputs)
 
     def _without_episode(self) -> None:
         detector, verdict = self.detector, self.verdict

@@ -86,12 +86,16 @@ class Episode:
         """Take one more observation, `excess` above the reference (both logarithms)."""
         self.events += 1
         self.times += hot
-        self.level += 0.2 * (min(excess, self.level + 3 * scale.body) - self.level)
-        half = max(least_level, self.level) / 2
-        evidence = max(-2.0, min((half - excess) / scale.summed, 1.0))
-        self.return_evidence = max(0.0, self.return_evidence + evidence)
+        level, most = self.level, self.level + 3 * scale.body
+        self.level = level = level + 0.2 * ((excess if excess < most else most) - level)
+        half = (level if level > least_level else least_level) / 2
+        evidence = (half - excess) / scale.summed
+        evidence = self.return_evidence + (1.0 if evidence > 1.0 else max(-2.0, evidence))
+        self.return_evidence = evidence if evidence > 0.0 else 0.0
         self.calm = 0 if hot else self.calm + 1
-        self.residuals = [*self.residuals[1 - STEADY :], round(residual / STEP)]
+        self.residuals.append(round(residual / STEP))
+        if len(self.residuals) > STEADY:
+            del self.residuals[0]
 
     def grade(self, hot: Severity | None, scale: Scale, thresholds: Thresholds) -> None:
         """Let the present severity follow: up at once, down when the level was lower for a while.
@@ -104,9 +108,10 @@ class Episode:
             self.present, self.lower = hot, 0
         if self.rule is Rule.SPIKE:
             return
-        reached = thresholds.of_ratio(math.exp(self.level)) or Severity.INFO
+        reached = thresholds.of_ratio(math.exp(self.level))
+        if reached is not None and reached > self.present:
+            self.present = reached
         left = thresholds.of_ratio(math.exp(self.level + scale.body)) or Severity.INFO
-        self.present = max(self.present, reached)
         self.lower = self.lower + 1 if left < self.present else 0
         if self.lower >= LOWER_RUN:
             self.present, self.lower = left, 0

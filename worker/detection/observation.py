@@ -102,10 +102,12 @@ class Driver(NamedTuple):
 class Verdict:
     """The answer to one observation. Figures of one that was not judged are None or 0.
 
-    `ratio` is kg to expected kg, `z` its distance in usual spreads, `log_usual` the logarithm of
-    the expected kg per unit of activity for such a job, `spread` the usual scatter as a share,
-    `excess_kg` = kg - expected kg. `member` says that the observation belongs to the open episode
-    without being hot, `silent` that a person does not want to hear of that episode.
+    `ratio` is kg to expected kg, `log_ratio` its logarithm, `z` its distance in usual spreads,
+    `log_usual` the logarithm of the expected kg per unit of activity for such a job, `spread` the
+    usual scatter as a share, `excess_kg` = kg - expected kg. `member` says that the observation
+    belongs to the open episode without being hot, `silent` that a person does not want to hear of
+    that episode. `deviations`, of one that is worth a word, are those of its parts from their usual
+    values, as logarithms.
     """
 
     status: Status
@@ -113,6 +115,7 @@ class Verdict:
     hot: bool = False
     severity: Severity | None = None
     ratio: float = 1.0
+    log_ratio: float = 0.0
     z: float = 0.0
     log_usual: float = -math.inf
     spread: float = 0.0
@@ -122,7 +125,7 @@ class Verdict:
     standing: Standing | None = None
     member: bool = False
     silent: bool = False
-    drivers: tuple[Driver, ...] = ()
+    deviations: tuple[tuple[str, float], ...] | None = None
 
     # Nearly all verdicts set nothing but their status and figures: the rest is read of the class.
     def __init__(
@@ -136,6 +139,25 @@ class Verdict:
     def usual(self) -> float:
         """Give the expected kg per unit of activity for such a job."""
         return math.exp(self.log_usual)
+
+    @property
+    def drivers(self) -> tuple[Driver, ...]:
+        """Say which input explains how much of the excess, the largest share first.
+
+        The logarithm of the ratio is the sum of the deviations; each takes its share of the excess
+        by the logarithmic mean of kg and expected kg (LMDI: Ang, Energy Policy 32, 2004), so
+        nothing is left over. What no part explains is called "other".
+        """
+        if self.deviations is None:
+            return ()
+        rest = self.log_ratio
+        mean = self.excess_kg / rest if rest else 0.0
+        found = []
+        for name, deviation in self.deviations:
+            rest -= deviation
+            found.append(Driver(name, deviation, deviation * mean))
+        found.append(Driver("other", rest, rest * mean))
+        return tuple(sorted(found, key=lambda driver: -driver.kg))
 
     @property
     def marked(self) -> bool:

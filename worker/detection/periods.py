@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -27,6 +27,7 @@ GRACE_DAYS = 1  # of event time, after which a day is closed
 SIZE_VARIANCE = 0.01
 FEWEST = 5  # events of an observation
 LONGEST = 14  # days after which fewer events are dropped
+ABSOLUTE_RATIO = 1.3  # from which on a day without activity is hot: production is not known
 
 
 class Contribution(NamedTuple):
@@ -101,6 +102,11 @@ class PeriodKind:
         return cls(absolute, metered, tuple(Ratio(*ratio) for ratio in ratios))
 
 
+def rules_of(absolute: bool, rules: Rules) -> Rules:
+    """Give the rules for one detector: a meter by the day is not freed of how much was made."""
+    return replace(rules, least_ratio=ABSOLUTE_RATIO, by_weekday=True) if absolute else rules
+
+
 class Bucket:
     """Sums of one day, or of several that are closed."""
 
@@ -118,15 +124,17 @@ class Bucket:
 
     def add(self, event: Contribution) -> None:
         """Take an event."""
-        self.kg += event.kg
-        self.activity += event.activity
+        _, event_id, kg, activity, totals, log_index = event
+        self.kg += kg
+        self.activity += activity
         self.events += 1
-        self.log_index += event.log_index * event.kg
-        excess = event.kg - event.activity * self.usual
+        self.log_index += log_index * kg
+        excess = kg - activity * self.usual
         if excess > self.excess:
-            self.excess, self.event_id = excess, event.event_id
-        for name, amount in event.totals:
-            self.totals[name] = self.totals.get(name, 0.0) + amount
+            self.excess, self.event_id = excess, event_id
+        sums = self.totals
+        for name, amount in totals:
+            sums[name] = sums.get(name, 0.0) + amount
 
     def merge(self, other: Bucket) -> None:
         """Take the events of another bucket."""
@@ -136,8 +144,9 @@ class Bucket:
         self.log_index += other.log_index
         if other.excess > self.excess:
             self.excess, self.event_id = other.excess, other.event_id
+        sums = self.totals
         for name, amount in other.totals.items():
-            self.totals[name] = self.totals.get(name, 0.0) + amount
+            sums[name] = sums.get(name, 0.0) + amount
 
     def parts(self, kind: PeriodKind) -> tuple[tuple[str, float], ...]:
         """Give the logarithms of the ratios whose sums are known and positive."""
@@ -198,7 +207,8 @@ class PeriodSeries:
         if bucket is None:
             bucket = self.days[day] = Bucket(self.detector.usual() or 0.0)
         bucket.add(event)
-        self.newest = max(self.newest, event.time)
+        if event.time > self.newest:
+            self.newest = event.time
         return self.close(self.newest - GRACE_DAYS * DAY, rules)
 
     def close(self, until: float, rules: Rules) -> list[Period]:
@@ -242,7 +252,7 @@ class PeriodSeries:
             time=time,
             kg=waiting.kg,
             activity=activity,
-            verdict=self.detector.observe(seen, rules),
+            verdict=self.detector.observe(seen, rules_of(self.kind.absolute, rules)),
         )
 
     def state(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ NAMES = {
 INVERSE = {"load"}
 TOGETHER = "one alone would not stand out"  # in the reason of a run, which is no worst of several
 # How often it has happened, at the end of a reason; earlier versions said "2nd such in 4 days".
-_COUNT = re.compile(r"; (the worst of \d+ that stood out|\d+(st|nd|rd|th) such) in \d+ days?$")
+_COUNT = re.compile(r"(the worst of \d+ that stood out|\d+(st|nd|rd|th) such) in \d+ days?")
 
 
 def sentence(
@@ -68,7 +68,9 @@ def counted(reason: str, standing: Standing, until: float) -> str:
     `until` is in epoch seconds of the clock of `standing`. What happened once is not counted, nor
     is a run whose reason says over how many events it is taken.
     """
-    reason = _COUNT.sub("", reason)
+    why, _, last = reason.rpartition("; ")
+    if _COUNT.fullmatch(last):
+        reason = why
     if standing.times < 2 or TOGETHER in reason:
         return reason
     over = max(1, int(until // DAY) - int(standing.since // DAY) + 1)  # both days included

@@ -8,8 +8,7 @@ run bad? Without any activity only the second one is asked, day by day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -25,7 +24,6 @@ from worker.detection.observation import (
 from worker.detection.periods import Contribution, Period, PeriodKind, PeriodSeries, Ratio
 
 ABSOLUTE = "none"  # the basis without any activity
-ABSOLUTE_RATIO = 1.3  # from which on a day of such a meter is hot: production is not known
 ABANDONED_DAYS = 30  # of event time without an event
 # More late events than this, and than one of so many, are history: the past is folded anew.
 HISTORY_EVENTS, HISTORY_SHARE = 20, 10
@@ -49,12 +47,6 @@ class Identity(NamedTuple):
         return self.basis == ABSOLUTE
 
 
-@lru_cache(maxsize=1000)
-def identity_of(series: str, method: str, basis: str, country: str) -> Identity:
-    """Give an identity, the same object again: it is needed twice for each event."""
-    return Identity(series, method, basis, country)
-
-
 class Reading(NamedTuple):
     """One event of a key: what its detectors need to know.
 
@@ -72,10 +64,6 @@ class Reading(NamedTuple):
     totals: tuple[tuple[str, float], ...] = ()
     ratios: tuple[Ratio, ...] = ()
 
-    def identity(self, series: str) -> Identity:
-        """Give the detector of this series that sees the event."""
-        return identity_of(series, self.method, self.basis, self.country)
-
 
 class Finding(NamedTuple):
     """What one detector says: of an event, or of a period when `period` is there.
@@ -92,12 +80,23 @@ class Finding(NamedTuple):
     period: Period | None = None
 
 
+@dataclass(slots=True)
+class _Pair:
+    """What sees the same events: looked up once for each of them, and filled as it is used."""
+
+    event: Identity
+    period: Identity
+    detector: Detector | None = None
+    series: PeriodSeries | None = None
+
+
 class Detectors:
     """The detectors of one key that are in use, by identity."""
 
     def __init__(self, states: Mapping[Identity, Mapping[str, Any]] | None = None) -> None:
         self._states = dict(states or {})  # those that are not loaded yet
         self._used: dict[Identity, Detector | PeriodSeries] = {}
+        self._pairs: dict[tuple[str, str, str], _Pair] = {}  # by method, basis and country
         self._changed: set[Identity] = set()
         self.anew = False  # whatever is stored of the key is void
         self.disordered = False  # an event came out of order while its detector was warming
@@ -109,38 +108,39 @@ class Detectors:
 
     def take(self, reading: Reading, rules: Rules) -> list[Finding]:
         """Judge one event and learn from it; the first finding is on the event, if there is one."""
-        if reading.basis == ABSOLUTE:
-            return self._add_to_period(reading, rules)
-        seen = reading.seen
-        identity = reading.identity(EVENT)
-        detector = self._event_detector(identity, reading.covariate_slope)
+        seen, basis = reading.seen, reading.basis
+        pair = self._pairs.get((reading.method, basis, reading.country))
+        if pair is None:
+            pair = self._paired(reading)
+        kg, activity = seen.kg, seen.activity
+        found = []
+        if basis == ABSOLUTE:
+            activity = 0.0
+        else:
+            identity = pair.event
+            detector = pair.detector
+            if detector is None:
+                detector = self._event_detector(pair, reading.covariate_slope)
+            self._changed.add(identity)
+            if seen.time < detector.newest and not detector.ready:
+                self.disordered = True
+            verdict = detector.observe(seen, rules)
+            found.append(Finding(identity, reading.event_id, seen.time, kg or 0.0, verdict))
+            if verdict.status is Status.UNUSABLE:
+                return found
+        if kg is None or activity is None:
+            return found
+        identity = pair.period
+        series = pair.series
+        if series is None:
+            series = self._series_of(pair, reading)
         self._changed.add(identity)
-        if seen.time < detector.newest and not detector.ready:
-            self.disordered = True
-        verdict = detector.observe(seen, rules)
-        found = Finding(identity, reading.event_id, seen.time, seen.kg or 0.0, verdict)
-        if verdict.status is Status.UNUSABLE or verdict.status is Status.NO_ACTIVITY:
-            return [found]
-        return [found, *self._add_to_period(reading, rules)]
-
-    def _add_to_period(self, reading: Reading, rules: Rules) -> list[Finding]:
-        seen = reading.seen
-        activity = 0.0 if reading.basis == ABSOLUTE else seen.activity
-        if seen.kg is None or activity is None:
-            return []
-        identity = reading.identity(PERIOD)
-        series = self._used.get(identity)
-        if series is None and identity not in self._states:
-            kind = PeriodKind(identity.absolute, seen.metered, reading.ratios)
-            self._used[identity] = series = PeriodSeries(kind)
-        if not isinstance(series, PeriodSeries):
-            series = self._period_series(identity)
         # Of vehicles the class is what the period is to see; a grid's factor says nothing of work.
         index = 0.0 if seen.vehicle is not None else seen.log_factor
-        self._changed.add(identity)
-        event = Contribution(seen.time, reading.event_id, seen.kg, activity, reading.totals, index)
-        periods = series.add(event, rules_of(identity, rules))
-        return [_of_period(identity, period) for period in periods]
+        event = Contribution(seen.time, reading.event_id, kg, activity, reading.totals, index)
+        if periods := series.add(event, rules):
+            found += [_of_period(identity, period) for period in periods]
+        return found
 
     def close(self, until: float, rules: Rules) -> list[Finding]:
         """Close the days that end before `until` in every period series."""
@@ -148,7 +148,7 @@ class Detectors:
         for identity in self.identities:
             if identity.series == PERIOD:
                 self._changed.add(identity)
-                periods = self._period_series(identity).close(until, rules_of(identity, rules))
+                periods = self._period_series(identity).close(until, rules)
                 found += [_of_period(identity, period) for period in periods]
         return found
 
@@ -157,11 +157,23 @@ class Detectors:
         """Give every detector of the key, in a fixed order."""
         return sorted({*self._states, *self._used})
 
-    def _event_detector(self, identity: Identity, slope: float | None) -> Detector:
-        used = self._used.get(identity)
-        if used is None and identity not in self._states:
-            self._used[identity] = used = Detector(slope)
-        return used if isinstance(used, Detector) else self.judge_of(identity)
+    def _paired(self, reading: Reading) -> _Pair:
+        like = reading.method, reading.basis, reading.country
+        pair = self._pairs[like] = _Pair(Identity(EVENT, *like), Identity(PERIOD, *like))
+        return pair
+
+    def _event_detector(self, pair: _Pair, slope: float | None) -> Detector:
+        if pair.event not in self._states and pair.event not in self._used:
+            self._used[pair.event] = Detector(slope)
+        pair.detector = detector = self.judge_of(pair.event)
+        return detector
+
+    def _series_of(self, pair: _Pair, reading: Reading) -> PeriodSeries:
+        if pair.period not in self._states and pair.period not in self._used:
+            kind = PeriodKind(pair.period.absolute, reading.seen.metered, reading.ratios)
+            self._used[pair.period] = PeriodSeries(kind)
+        pair.series = series = self._period_series(pair.period)
+        return series
 
     def _period_series(self, identity: Identity) -> PeriodSeries:
         series = self._loaded(identity)
@@ -178,22 +190,20 @@ class Detectors:
 
     def judge_of(self, identity: Identity) -> Detector:
         """Give the detector itself, of a period series the one that judges its periods."""
-        used = self._loaded(identity)
-        return used.detector if isinstance(used, PeriodSeries) else used
+        return _judge(self._loaded(identity))
 
     def holding(self) -> dict[Identity, Standing]:
         """Give the open episodes that people hear of, by the detector that holds them."""
-        return {identity: episode.standing() for identity, episode in self._holders().items()}
+        return {identity: episode.standing() for identity, _, episode in self._holders()}
 
-    def _holders(self) -> dict[Identity, Episode]:
-        found = {}
-        for identity in self.identities:
-            if identity in self._states and not _holds(self._states[identity]):
-                continue
-            episode = self.judge_of(identity).episode
-            if episode is not None and not episode.silent:
-                found[identity] = episode
-        return found
+    def _holders(self) -> list[tuple[Identity, Detector | PeriodSeries, Episode]]:
+        for identity in [each for each, state in self._states.items() if _holds(state)]:
+            self._loaded(identity)
+        return [
+            (identity, used, episode)
+            for identity, used in self._used.items()
+            if (episode := _judge(used).episode) is not None and not episode.silent
+        ]
 
     def hear(self, word: str) -> None:
         """Hear what a person says of the key's open hotspot, see `Detector.hear`."""
@@ -215,22 +225,15 @@ class Detectors:
             self._changed.add(periods)
             self.judge_of(periods).accept()
 
-    def abandon(self, time: float, after: float) -> bool:
-        """Let go of the hotspot when its holders have had no event in `after` seconds."""
-        newest = self.holders_newest()
-        if newest is None or time - newest <= after:
-            return False
-        for identity in self._holders():
+    def let_go(self) -> None:
+        """Let go of the hotspot, which nobody pursues any more."""
+        for identity, used, _ in self._holders():
             self._changed.add(identity)
-            self.judge_of(identity).let_go()
-        return True
+            _judge(used).let_go()
 
     def holders_newest(self) -> float | None:
         """Give when the newest event was of those who hold the hotspot open, None without one."""
-        return max((self._newest(identity) for identity in self._holders()), default=None)
-
-    def _newest(self, identity: Identity) -> float:
-        return self._loaded(identity).newest
+        return max([used.newest for _, used, _ in self._holders()], default=None)
 
     def first_open_day_ends(self) -> float | None:
         """Give when the oldest day ends that is not closed, None when there is none."""
@@ -246,6 +249,7 @@ class Detectors:
     def reset(self) -> None:
         """Forget everything."""
         self._states, self._used, self.anew = {}, {}, True
+        self._pairs.clear()
         self._changed.clear()
 
     @property
@@ -278,16 +282,13 @@ def _holds(state: Mapping[str, Any]) -> bool:
     return judge["ep"] is not None
 
 
+def _judge(used: Detector | PeriodSeries) -> Detector:
+    return used.detector if isinstance(used, PeriodSeries) else used
+
+
 def judge_in(state: Mapping[str, Any]) -> Detector:
     """Give the detector of a stored state, of either series."""
     return Detector.restored(state.get("d", state))
-
-
-def rules_of(identity: Identity, rules: Rules) -> Rules:
-    """Give the rules for one detector: a meter by the day is not freed of how much was made."""
-    return (
-        replace(rules, least_ratio=ABSOLUTE_RATIO, by_weekday=True) if identity.absolute else rules
-    )
 
 
 def _of_period(identity: Identity, period: Period) -> Finding:

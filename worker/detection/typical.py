@@ -1,15 +1,9 @@
-"""Which input explains how much of an excess: an exact decomposition that adds up.
-
-The logarithm of the ratio is a sum of the parts' deviations from what is usual; each takes its
-share of the excess by the logarithmic mean of kg and expected kg (LMDI: Ang, Energy Policy 32,
-2004), so nothing is left over. What no part explains is called "other".
-"""
+"""What is usual for each part of ln(kg / activity): its deviation explains a part of an excess."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from worker.detection.observation import Driver
 from worker.detection.window import clip
 
 STEP = 0.02  # least step of a typical value
@@ -44,19 +38,13 @@ class Typical:
                 difference = clip(difference, CLIP)
             known[0] = level + (1 / count if count < SETTLED else STEP) * difference
 
-    def drivers(
-        self, parts: Parts, by_inputs: float, log_ratio: float, excess_kg: float
-    ) -> tuple[Driver, ...]:
-        """Divide an excess among the parts, the largest share first."""
-        mean = excess_kg / log_ratio if log_ratio else 0.0
-        found, rest = [], log_ratio
-        for name, value in freed(parts, by_inputs):
-            known = self.levels.get(name)
-            if known is not None:
-                rest -= value - known[0]
-                found.append(Driver(name, value - known[0], (value - known[0]) * mean))
-        found.append(Driver("other", rest, rest * mean))
-        return tuple(sorted(found, key=lambda driver: -driver.kg))
+    def deviations(self, parts: Parts, by_inputs: float) -> Parts:
+        """Give how far parts lie from what is usual, as far as that is known."""
+        return tuple(
+            (name, value - self.levels[name][0])
+            for name, value in freed(parts, by_inputs)
+            if name in self.levels
+        )
 
     def state(self) -> dict[str, Any]:
         """Give what `restore` takes."""

@@ -81,7 +81,7 @@ WORDS = ("accepted", "rejected", "ignored", "resolved")
 
 
 @settings(max_examples=40, deadline=None)
-@given(readings(), st.lists(st.sampled_from(["close", "abandon", *WORDS]), min_size=1))
+@given(readings(), st.lists(st.sampled_from(["close", "let go", *WORDS]), min_size=1))
 def test_whatever_changes_a_detector_names_it_as_changed(
     work: list[Reading], acts: list[str]
 ) -> None:
@@ -97,8 +97,8 @@ def test_whatever_changes_a_detector_names_it_as_changed(
                 continue
             case "close":
                 _one_step(detectors, lambda: detectors.close(now, RULES))  # noqa: B023
-            case "abandon":
-                _one_step(detectors, lambda: detectors.abandon(now + 60 * DAY, 30 * DAY))  # noqa: B023
+            case "let go":
+                _one_step(detectors, detectors.let_go)
             case _:
                 _one_step(detectors, lambda: detectors.hear(act))  # noqa: B023
 
