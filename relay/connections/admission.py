@@ -18,7 +18,7 @@ from relay.errors import BadParameter
 from relay.resume.cursor import MAX_CURSOR_BYTES
 from relay.resume.initial_state import MOST_ROWS
 from relay.stream.change import ENDPOINTS, Endpoint
-from relay.stream.encoding import SUBPROTOCOL, Format
+from relay.stream.encoding import SUBPROTOCOL, Compression, Format
 from relay.stream.filters import Filter
 
 MAX_VALUES: Final = 50
@@ -151,8 +151,8 @@ class Request:
 class Admitted:
     """The handshake is accepted; without a grant the token has to be verified first.
 
-    `token` is one that came with the handshake and could not be judged yet. `compressed`: the
-    client understands compressed messages.
+    `token` is one that came with the handshake and could not be judged yet. `compression` is what
+    was agreed upon, None for plain frames.
     """
 
     format: Format
@@ -161,7 +161,7 @@ class Admitted:
     place: str
     grant: Grant | None
     token: str | None = field(default=None, repr=False)
-    compressed: bool = False
+    compression: Compression | None = None
 
     @property
     def subprotocol(self) -> str | None:

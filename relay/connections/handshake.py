@@ -2,7 +2,7 @@
 
 Only plainly correct handshakes are judged here. Whatever else (another version, a bad key, a header
 given twice) is left to the server's own class, which knows how to refuse it. Compression is agreed
-on terms that let all clients share what is compressed.
+on terms that let clients share what is compressed.
 """
 
 import base64
@@ -22,7 +22,7 @@ from websockets.extensions.permessage_deflate import (
 from websockets.headers import build_extension, parse_extension
 from websockets.typing import ExtensionHeader
 
-from relay.stream.encoding import WINDOW_BITS
+from relay.stream.encoding import WINDOW_BITS, Compression
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES: Final = 16
@@ -120,11 +120,13 @@ def _is_key(text: str) -> bool:
 _MAX_WINDOW_BITS: Final = 15
 
 
-def agree(offered: str) -> str | None:
-    """Negotiate permessage-deflate; return the extension header, None without agreement.
+def agree(offered: str) -> tuple[str, Compression] | None:
+    """Negotiate permessage-deflate; return the extension header and how to compress, None without
+    agreement.
 
-    The client keeps the context of what it receives, since an initial state is one stream. It must
-    not refer to what it sent before, so that nothing is kept for it here.
+    A client that does not offer `server_no_context_takeover` keeps the context of what it receives:
+    an initial state is one stream for it. It must not refer to what it sent before, so that nothing
+    is kept for it here.
     """
     terms = ServerPerMessageDeflateFactory(
         client_no_context_takeover=True,
@@ -137,7 +139,9 @@ def agree(offered: str) -> str | None:
             accepted, _ = terms.process_request_params(parameters, [])
         except NegotiationError:
             continue
-        return build_extension([(terms.name, list(accepted))])
+        alone = ("server_no_context_takeover", None) in accepted
+        header = build_extension([(terms.name, list(accepted))])
+        return header, Compression.FRAMES if alone else Compression.STREAM
     return None
 
 
@@ -159,8 +163,6 @@ def _parsed(offered: str) -> Sequence[ExtensionHeader]:
 
 
 def _allows(parameters: Sequence[tuple[str, str | None]]) -> bool:
-    # The library would agree to less than what the shared frames are made with.
-    given = dict(parameters)
-    bits = given.get("server_max_window_bits")
-    wide = bits is None or (bits.isdigit() and int(bits) >= WINDOW_BITS)
-    return wide and "server_no_context_takeover" not in given
+    # The library would agree to a smaller window than what the shared frames are made with.
+    bits = dict(parameters).get("server_max_window_bits")
+    return bits is None or (bits.isdigit() and int(bits) >= WINDOW_BITS)

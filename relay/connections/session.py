@@ -205,7 +205,8 @@ class InitialSync:
         self._session.play(self._state_script(state, part), part.position)
 
     def _state_script(self, state: InitialState, part: StateSlice) -> Iterator[Piece]:
-        yield from part.rows.compressed() if self._session.compressed else part.rows
+        how = self._session.compression
+        yield from part.rows if how is None else part.rows.compressed(how)
         if self._events:
             yield from self._session.changes(self._group.flushed)
             yield self._synced(state.cursor, complete=part.complete)
@@ -313,7 +314,7 @@ class Session:
         "_unread",
         "_unsent",
         "_wanted",
-        "compressed",
+        "compression",
         "group",
         "initial_sync",
         "queued",
@@ -338,9 +339,9 @@ class Session:
             admitted.format,
             filter,
             self,
-            compressed=admitted.compressed and shared.compresses_changes,
+            compressed=admitted.compression is not None and shared.compresses_changes,
         )
-        self.compressed: Final = admitted.compressed
+        self.compression: Final = admitted.compression
         self.initial_sync: InitialSync | None = None
         self._script: Iterator[Piece] | None = None
         self._position = self.group.flushed

@@ -222,9 +222,11 @@ class WebSocketConnection(asyncio.Protocol):
         key = found.headers["sec-websocket-key"]
         extensions = None
         if isinstance(decision, Admitted) and self._sockets.compression:
-            extensions = agree(found.headers.get("sec-websocket-extensions", ""))
-            self._compressed = extensions is not None
-            decision = replace(decision, compressed=self._compressed)
+            agreed = agree(found.headers.get("sec-websocket-extensions", ""))
+            if agreed is not None:
+                extensions, compression = agreed
+                self._compressed = True
+                decision = replace(decision, compression=compression)
         self.write(handshake.acceptance(key, decision.subprotocol, extensions))
         if isinstance(decision, Admitted):
             self._set_timeout(random.uniform(0, HEARTBEAT_SECONDS))  # noqa: S311 spreads the pings

@@ -11,7 +11,15 @@ from itertools import count, islice
 from typing import Final, NamedTuple
 
 from relay.stream.change import Change
-from relay.stream.encoding import PIECE_BYTES, Piece, StreamCompressor, apart, pieces
+from relay.stream.encoding import (
+    PIECE_BYTES,
+    Compression,
+    FrameCompressor,
+    Piece,
+    StreamCompressor,
+    apart,
+    pieces,
+)
 from relay.stream.filters import Filter
 from relay.stream.log import Overflow
 
@@ -40,14 +48,15 @@ class Kept:
         used: Called with each use, and with how many bytes more are kept since the last one.
     """
 
-    __slots__ = ("__weakref__", "_compressed", "_compressor", "_used", "pieces", "readers")
+    __slots__ = ("__weakref__", "_compressed", "_compressors", "_used", "pieces", "readers")
 
     def __init__(self, pieces: tuple[Piece, ...], used: Callable[[int], None]) -> None:
         self.pieces: tuple[Piece, ...] | None = pieces
         self.readers: int | None = None  # in the middle of it; None before the first one
         self._used = used
-        self._compressor: StreamCompressor | None = None  # between the first piece and the last
-        self._compressed: list[Piece] = []
+        # Each between its first piece and the last.
+        self._compressors: dict[Compression, StreamCompressor | FrameCompressor] = {}
+        self._compressed: dict[Compression, list[Piece]] = {}
 
     def use(self) -> tuple[Piece, ...]:
         """All pieces.
@@ -72,9 +81,9 @@ class Kept:
                 yield self.use()[number]  # without a reference to the others meanwhile
                 number += 1
 
-    def compressed(self) -> Iterator[Piece]:
-        """The same as one compressed stream. Each piece is compressed when it is asked for first,
-        so that no client holds up the others, and once for all of them.
+    def compressed(self, how: Compression) -> Iterator[Piece]:
+        """The same, compressed. Each piece is compressed when it is asked for first, so that no
+        client holds up the others, and once for all of them.
 
         Raises:
             Overflow: The rest had to make room.
@@ -82,12 +91,12 @@ class Kept:
         number = 0
         with self._reading():
             while number < len(pieces := self.use()):
-                if number == len(self._compressed):
-                    self._compress(pieces[number])
+                if number == len(self._compressed.setdefault(how, [])):
+                    self._compress(pieces[number], how)
                 if number == len(pieces) - 1:
-                    self._compressor = None
+                    self._compressors.pop(how, None)
                 del pieces
-                yield self._compressed[number]
+                yield self._compressed[how][number]
                 number += 1
 
     @contextmanager
@@ -100,13 +109,17 @@ class Kept:
 
     def make_room(self) -> None:
         """Let go of everything."""
-        self.pieces = self._compressor = None
+        self.pieces = None
+        self._compressors.clear()
         self._compressed.clear()
 
-    def _compress(self, piece: Piece) -> None:
-        self._compressor = self._compressor or StreamCompressor()
-        self._compressed.append(self._compressor.compress(piece))
-        self._used(len(self._compressed[-1].data))
+    def _compress(self, piece: Piece, how: Compression) -> None:
+        compressor = self._compressors.get(how)
+        if compressor is None:
+            compressor = self._compressors[how] = how.compressor()
+        found = compressor.compress(piece)
+        self._compressed[how].append(found)
+        self._used(len(found.data))
 
 
 class _Entry(NamedTuple):

@@ -5,8 +5,9 @@ WebSocket text frame; what is sent to many clients at once is such frames one af
 Compressed frames serve every client, since no compressor belongs to a connection. A frame by itself
 refers to nothing before it. The frames of an initial state are one stream of DEFLATE, each of which
 refers to the ones before it: rows are alike, and become a sixth of their size where a frame by
-itself becomes two thirds. A window of 4 KB makes both as small as one of 32 KB does, within a
-twentieth, and is the one that all clients accept.
+itself becomes two thirds. Clients that keep nothing of earlier messages get each of these frames by
+itself. A window of 4 KB makes both as small as one of 32 KB does, within a twentieth, and is the
+one that all clients accept.
 """
 
 import enum
@@ -115,6 +116,14 @@ def deflated(frame: bytes) -> bytes:
     return header(_COMPRESSED_TEXT, len(data)) + data
 
 
+class FrameCompressor:
+    """Compresses each frame by itself (no context takeover)."""
+
+    def compress(self, piece: Piece) -> Piece:
+        """The next piece, with as many frames."""
+        return Piece(b"".join(map(deflated, apart(piece.data))), piece.frames)
+
+
 class StreamCompressor:
     """Compresses frames as one stream (context takeover of RFC 7692).
 
@@ -131,6 +140,17 @@ class StreamCompressor:
             data = (data + self._compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
             found.append(header(_COMPRESSED_TEXT, len(data)) + data)
         return Piece(b"".join(found), piece.frames)
+
+
+class Compression(enum.Enum):
+    """How the frames of an initial state are compressed for a client."""
+
+    STREAM = "as one stream"
+    FRAMES = "each by itself"
+
+    def compressor(self) -> StreamCompressor | FrameCompressor:
+        """Return a compressor for one initial state."""
+        return StreamCompressor() if self is Compression.STREAM else FrameCompressor()
 
 
 SUBPROTOCOL: Final = "relay.v1"

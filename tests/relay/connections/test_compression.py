@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Opcode
 
 from emulator.running import Emulator
@@ -15,6 +16,7 @@ from relay.stream.change import HOTSPOTS
 from relay.stream.encoding import (
     LEAST_BYTES,
     SUBPROTOCOL,
+    Compression,
     Format,
     StreamCompressor,
     apart,
@@ -33,6 +35,11 @@ from tests.relay.stream.test_groups import Reader, flush
 
 DEFLATE = "permessage-deflate"
 AGREED = "permessage-deflate; client_no_context_takeover; server_max_window_bits=12"
+ALONE = f"{DEFLATE}; server_no_context_takeover"
+AGREED_ALONE = (
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+    " server_max_window_bits=12"
+)
 
 
 @given(st.text(max_size=2000))
@@ -78,14 +85,22 @@ def test_each_form_is_made_once_for_all_groups() -> None:
         (f"{DEFLATE}; server_max_window_bits=15", AGREED),
         (f"{DEFLATE}; server_max_window_bits=11", None),
         (f"{DEFLATE}; server_max_window_bits=9, {DEFLATE}", AGREED),
-        (f"{DEFLATE}; server_no_context_takeover", None),
+        (ALONE, AGREED_ALONE),
+        (f"{ALONE}; client_no_context_takeover", AGREED_ALONE),  # as clients in Go offer it
+        (f"{ALONE}, {DEFLATE}", AGREED_ALONE),
+        (f"{DEFLATE}, {ALONE}", AGREED),
+        (f"{ALONE}; server_max_window_bits=11", None),
         (f"{DEFLATE}; unknown=1", None),
         ("x-webkit-deflate-frame", None),
         ("; nonsense", None),
     ],
 )
 def test_what_is_agreed_upon(offered: str, answer: str | None) -> None:
-    assert agree(offered) == answer
+    agreed = agree(offered)
+    assert agreed == (None if answer is None else (answer, agreed and agreed[1]))
+    if agreed is not None:
+        alone = "server_no_context_takeover" in agreed[0]
+        assert agreed[1] is (Compression.FRAMES if alone else Compression.STREAM)
 
 
 async def test_it_can_be_off(emulator: Emulator) -> None:
@@ -139,6 +154,70 @@ async def test_by_default_the_initial_state_alone_is_compressed(
         while "record" not in (message := json.loads(await client.until(Opcode.TEXT))):
             pass
         assert message["record"]["id"] == changed
+
+
+@pytest.mark.parametrize("compression", ["initial", "on"])
+async def test_a_client_that_keeps_no_context_can_inflate_each_frame_by_itself(
+    emulator: Emulator, tables: Tables, compression: str
+) -> None:
+    rows = [tables.hotspot() for _ in range(50)]
+    offer = {"Sec-WebSocket-Extensions": ALONE, "Sec-WebSocket-Protocol": SUBPROTOCOL}
+    request = head("/ws/hotspots", HEADERS | offer)
+    async with (
+        live_relay(emulator, RELAY_COMPRESSION=compression) as relay,
+        speaking(relay.host, request) as client,
+    ):
+        assert f"Sec-WebSocket-Extensions: {AGREED_ALONE}\r\n" in client.answer
+
+        async def following() -> tuple[int, int, dict[str, Any]]:
+            """The first byte and the size of the next frame, and its message."""
+            first, data = await client.any_frame()
+            size = len(data)
+            if first == 0xC1:
+                data = zlib.decompressobj(-12).decompress(data + b"\0\0\xff\xff")
+            return first, size, json.loads(data)
+
+        found: list[tuple[int, int, dict[str, Any]]] = []
+        while not found or found[-1][2]["type"] != "synced":
+            found.append(await following())
+        state = [each for each in found if "record" in each[2]]
+        assert [message["record"]["id"] for _, _, message in state] == rows
+        assert {first for first, _, _ in state} == {0xC1}
+        plain = sum(len(json.dumps(message)) for _, _, message in state)
+        assert sum(size for _, size, _ in state) < 0.8 * plain
+        changed = tables.hotspot()
+        while "record" not in (change := await following())[2]:
+            pass
+        assert change[2]["record"]["id"] == changed
+        assert change[0] == (0xC1 if compression == "on" else 0x81)
+
+
+@pytest.mark.parametrize("compression", ["initial", "on"])
+async def test_a_client_that_keeps_no_context_gets_what_others_get(
+    emulator: Emulator, tables: Tables, compression: str
+) -> None:
+    for _ in range(50):
+        tables.hotspot()
+    alone = ClientPerMessageDeflateFactory(
+        server_no_context_takeover=True, client_no_context_takeover=True
+    )
+    async with live_relay(emulator, RELAY_COMPRESSION=compression) as relay:
+        async with (
+            relay.follow("hotspots") as usual,
+            relay.follow("hotspots", extensions=[alone]) as other,
+        ):
+            expected, found = [await greeted(client) for client in (usual, other)]
+            assert found[1:-1] == expected[1:-1]
+            tables.hotspot()
+            assert await change(other) == await change(usual)
+            cursor = found[-1]["cursor"]
+            await other.send(json.dumps({"type": "ping"}))
+            while (await frame(other))["type"] != "pong":
+                pass
+        async with relay.follow(f"hotspots?cursor={cursor}", extensions=[alone]) as back:
+            hello, *missed, _ = await greeted(back)
+            assert hello["resumed"] is True
+            assert len(missed) == 1
 
 
 async def test_clients_of_every_sort_get_the_same_initial_state(

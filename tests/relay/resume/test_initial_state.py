@@ -14,7 +14,7 @@ from relay.resume.initial_state import (
     merge,
 )
 from relay.stream.change import HOTSPOTS, Change
-from relay.stream.encoding import framed, texts
+from relay.stream.encoding import Compression, framed, texts
 from relay.stream.filters import Filter
 from relay.stream.log import Overflow
 from tests.relay.rows import change
@@ -53,14 +53,17 @@ def test_the_newest_and_all_open_rows_oldest_first() -> None:
     assert shown(state(*rows, most=0).all()) == ("14", False)
 
 
-def test_what_is_compressed_counts_for_the_budget_and_makes_room_with_the_rest() -> None:
+@pytest.mark.parametrize("how", Compression)
+def test_what_is_compressed_counts_for_the_budget_and_makes_room_with_the_rest(
+    how: Compression,
+) -> None:
     budget = StateBudget(most_bytes=1_540)
     rows = state((1, True), (2, True), budget=budget).all().rows
     plain = budget.size
-    compressed = [*rows.compressed()]
-    assert [*rows.compressed()] == compressed
+    compressed = [*rows.compressed(how)]
+    assert [*rows.compressed(how)] == compressed
     assert budget.size == plain + sum(len(piece.data) for piece in compressed)
-    reading = rows.compressed()
+    reading = rows.compressed(how)
     others = [state((3, True), budget=budget), state((4, True), budget=budget)]
     with pytest.raises(Overflow):
         next(reading)
@@ -173,7 +176,7 @@ def test_a_state_that_is_being_read_makes_room_last_for_a_while() -> None:
     script = iter(reading.all().rows)
     next(script)
     assert len(list(left.all().rows)) > 1
-    leaving = left.all().rows.compressed()
+    leaving = left.all().rows.compressed(Compression.STREAM)
     next(leaving)
     del leaving
     assert len(list(idle.all().rows)) > 1
