@@ -7,11 +7,10 @@ import socket
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from relay import server, supervisor
+from relay import installed_version, server, supervisor
 from relay.cli import check, disconnect, migrations, tail
 from relay.cli.terminal import while_read
 from relay.errors import SettingsError
@@ -60,7 +59,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         epilog="\n\n".join(map(_described_group, GROUPS)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {installed_version()}")
     parser.add_argument("--host", help="address to listen on (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (PORT, 8003)")
     parser.add_argument(
@@ -75,13 +74,6 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     migrations.configure(commands.add_parser("migrations", help="write the SQL of the schema out"))
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("hotspot-relay")
-    except PackageNotFoundError:  # its files lie somewhere and were not installed
-        return "(not installed)"
 
 
 def _described_group(group: type[Group]) -> str:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import WebSocketRoute
 
+from relay import installed_version
 from relay.access.origins import allowing
 from relay.api import admin
 from relay.api.routes import router
@@ -39,7 +40,13 @@ def create_app(settings: Settings, *, on_failure: Callable[[str], None]) -> Fast
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    app = FastAPI(title="Hotspot Relay", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Hotspot Relay",
+        version=installed_version(),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
     app.state.sockets = relay.sockets
     for endpoint in ENDPOINTS:
         app.router.routes.append(

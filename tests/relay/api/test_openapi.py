@@ -5,7 +5,10 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from importlib.metadata import version
 from pathlib import Path
+
+import httpx
 
 from emulator.running import Emulator
 from tests.relay.serving import relaying
@@ -32,6 +35,9 @@ async def run(place: Path, *arguments: str) -> tuple[int, str]:
 async def test_openapi_document_describes_every_answer(emulator: Emulator, tmp_path: Path) -> None:
     token = emulator.keys.mint("authenticated", subject="somebody")
     async with relaying(emulator) as host:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            document = (await client.get(f"http://{host}/openapi.json")).json()
+        assert document["info"]["version"] == version("hotspot-relay")
         status, printed = await run(
             tmp_path,
             f"http://{host}/openapi.json",
