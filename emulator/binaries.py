@@ -93,7 +93,7 @@ def _copied(package: Path) -> Path:
         if _is_safe(copy):
             return copy / WHEEL
         raise BinariesMissing(f"{copy} belongs to somebody else; remove it, or set PG_BIN")
-    logger.info("copying PostgreSQL to %s, where it can be run without root rights", copy)
+    logger.info("PostgreSQL is copied to where it runs without root rights copy=%s", copy)
     with tempfile.TemporaryDirectory(dir=COPIES) as temporary:
         fresh = Path(temporary) / "fresh"
         fresh.mkdir(mode=0o755)

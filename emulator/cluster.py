@@ -46,8 +46,13 @@ def choose(data: Path, account: Account | None) -> Places:
     home = data / "postgres"
     if account is not None and not can_enter(data, account):
         home = elsewhere(data)
-        reason = f"OS user {account.name}, who runs PostgreSQL, cannot pass the way to {data}"
-        logger.warning("%s: the database is kept in %s", reason, home)
+        logger.warning(
+            "database kept elsewhere, its OS user cannot pass the way to the data directory"
+            " user=%s data=%s kept=%s",
+            account.name,
+            data,
+            home,
+        )
     make_private(home, account)
     return Places(home / "cluster", SOCKETS / f"hr-{_digest(data)}")
 

@@ -80,7 +80,9 @@ def migrate(dsn: str, directory: Path, *, seed: bool = True) -> list[str]:
             if migration.version in done:
                 _compare(migration, done[migration.version])
         for version in sorted(done.keys() - {migration.version for migration in found}):
-            logger.warning("migration %s is applied, but %s has no file of it", version, directory)
+            logger.warning(
+                "applied migration has no file version=%s directory=%s", version, directory
+            )
         for migration in fresh:
             _apply(connection, migration)
         if seed:
@@ -115,7 +117,8 @@ def _compare(migration: Migration, applied: list[str] | None) -> None:
     then = [statement.text for text in applied for statement in sql_text.split(text)]
     if then != now:
         logger.warning(
-            "%s has changed since it was applied; remove the data directory to start afresh",
+            "migration changed since it was applied; remove the data directory to start afresh"
+            " file=%s",
             migration.path.name,
         )
 

@@ -94,7 +94,7 @@ class Postgres:
         StillRunning, PlaceRefused.
         """
         for pid in leftovers.clear(self.places.cluster):
-            logger.warning("ended process %d, left by an emulator that was killed", pid)
+            logger.warning("process of a killed emulator ended pid=%d", pid)
         make_private(self.places.sockets, self.account)
         self._stopping.clear()
         self.log.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ class Postgres:
             if len(deaths) == RESTARTS and now - deaths[0] < RESTART_WINDOW_SECONDS:
                 raise StartFailed(f"it died {RESTARTS + 1} times in a row:\n{self._log_tail()}")
             deaths.append(now)
-            logger.warning("PostgreSQL ended with status %d, starting it again", process.returncode)
+            logger.warning("PostgreSQL died, it is started again status=%d", process.returncode)
             # Its backends outlive it for a moment, and a new server must not start beside them.
             leftovers.clear(self.places.cluster)
             process = self._spawn()
@@ -206,7 +206,9 @@ class Postgres:
             try:
                 process.wait(timeout=seconds)
             except subprocess.TimeoutExpired:
-                logger.warning("PostgreSQL did not end within %.1f s of %s", seconds, number.name)
+                logger.warning(
+                    "PostgreSQL does not end signal=%s seconds=%.1f", number.name, seconds
+                )
             else:
                 return
         process.kill()

@@ -185,7 +185,7 @@ class Emulator:
         except asyncio.CancelledError:
             logger.debug("stopped before it served")
         except Exception as exc:  # last resort: whoever waits has to be told
-            logger.debug("serving ended", exc_info=True)
+            logger.debug("serving failed", exc_info=True)
             self._failures.append("; ".join(_reasons(exc)))
         finally:
             self.listener.close()

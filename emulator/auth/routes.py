@@ -79,7 +79,7 @@ class Endpoints:
             except AuthError as exc:
                 return _refusal(request, exc)
             except (psycopg.Error, PoolTimeout) as exc:
-                logger.warning("auth: %s", str(exc).strip())
+                logger.warning("request to auth failed error=%r", str(exc).strip())
                 message = "Database error, please check server logs for more information"
                 return _refusal(request, AuthError(500, "unexpected_failure", message))
 

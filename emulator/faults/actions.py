@@ -58,7 +58,7 @@ async def _do(database: Database, faults: Faults, fault: Fault) -> None:
             try:
                 count = await asyncio.to_thread(_terminate, database, fault.options["what"])
             except psycopg.Error as exc:
-                logger.warning("could not terminate: %s", str(exc).strip())
+                logger.warning("termination of connections failed error=%r", str(exc).strip())
             else:
                 faults.hit(fault, count)
         case "postgres-kill":

@@ -170,7 +170,7 @@ class Realtime:
                         await self._spread(batch)
                         batch.clear()
             except psycopg.Error as exc:
-                logger.warning("replication of broadcasts interrupted: %s", str(exc).strip())
+                logger.warning("replication of broadcasts interrupted error=%r", str(exc).strip())
             replicating.clear()
             await asyncio.sleep(self._settings.broadcast_reconnect_ms / 1000)
 
@@ -189,7 +189,7 @@ class Realtime:
                 async with self._pool.connection() as connection:
                     await connection.execute(PARTITIONS.read_bytes())
             except (psycopg.Error, PoolTimeout) as exc:
-                logger.warning("no upkeep of realtime.messages: %s", str(exc).strip())
+                logger.warning("upkeep of realtime.messages failed error=%r", str(exc).strip())
             await asyncio.sleep(UPKEEP_SECONDS)
 
     async def _tenant_is_known(self) -> bool:

@@ -134,7 +134,7 @@ def _encoded(broadcast: Broadcast, listener: Listener) -> bytes | None:
         encoded = broadcast.encoded(listener.vsn, PREFIX + listener.topic)
         return None if encoded is None else packed(encoded)
     except Oversized as exc:
-        logger.warning("a broadcast cannot be sent in protocol version 2: %s", exc)
+        logger.warning("broadcast not sent vsn=2.0.0 reason=%r", str(exc))
         return None
 
 

@@ -133,7 +133,7 @@ class Delivery:
                 backoff.reset()
             except (psycopg.Error, PoolTimeout, PollLost) as exc:
                 self._faults.lost["poll"] += sum(c.relation.oid in self._by_table for c in batch)
-                logger.warning("a poll with %d changes is lost: %s", len(batch), exc)
+                logger.warning("poll lost changes=%d error=%r", len(batch), str(exc).strip())
                 if isinstance(exc, psycopg.OperationalError):  # also when it took too long
                     self._feed.restart()
                 await backoff.pause()

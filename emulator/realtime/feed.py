@@ -42,7 +42,7 @@ class Feed:
         """Stream for ever; `on_give_up` is called each time that it gives up."""
         while True:
             await self._keep_streaming()
-            logger.warning("replication given up until somebody joins")
+            logger.warning("replication given up until the next join")
             on_give_up()
             self._woken.clear()
             await self._woken.wait()
@@ -67,9 +67,9 @@ class Feed:
             try:
                 await self._stream()
             except TimeoutError:
-                logger.warning("replication begun anew after a broken poll")
+                logger.warning("replication restarted reason=%r", "a poll broke its connection")
             except psycopg.Error as exc:
-                logger.warning("replication interrupted: %s", str(exc).strip())
+                logger.warning("replication interrupted error=%r", str(exc).strip())
             finally:
                 if self.running.is_set():
                     backoff.reset()

@@ -46,16 +46,16 @@ class Messages:
 
 def _stored(row: dict[str, str]) -> Stored | None:
     if not {"event", "id", "topic", "private"} <= row.keys():
-        logger.warning("a row of realtime.messages is not broadcast: it lacks event or privacy")
+        logger.warning("row not broadcast reason=%r", "it lacks event or privacy")
         return None
     body: str | bytes | None = row.get("payload")
     if "binary_payload" in row:
         body = bytes.fromhex(row["binary_payload"].removeprefix("\\x"))
     if body is None:
-        logger.warning("a row of realtime.messages is not broadcast: it has no payload")
+        logger.warning("row not broadcast reason=%r", "it has no payload")
         return None
     broadcast = Enveloped(row["event"], body, row["id"])
     if broadcast.size() > MAX_PAYLOAD_BYTES:
-        logger.warning("a row of realtime.messages is not broadcast: it is too large")
+        logger.warning("row not broadcast reason=%r", "it is too large")
         return None
     return Stored(row["topic"], row["private"] == "t", broadcast)

@@ -34,7 +34,7 @@ async def watch(pool: Pool, settings: RealtimeSettings, changed: Callable[[], No
                 cursor = await connection.execute(_TABLES, (settings.publication,))
                 found = {row[0] for row in await cursor.fetchall()}
         except (psycopg.Error, PoolTimeout) as exc:
-            logger.info("could not look at the publication: %s", str(exc).strip())
+            logger.info("publication not read error=%r", str(exc).strip())
         else:
             if known is not None and found != known:
                 changed()

@@ -91,7 +91,7 @@ class Session:
         except* Overflow:
             code = OVERFLOW_CODE
         except* WebSocketDisconnect:
-            logger.debug("the client went while a frame was being sent")
+            logger.debug("client gone while a frame was being sent")
         finally:
             self._forget_all()
         if code is not None:
@@ -115,7 +115,7 @@ class Session:
         try:
             message = phoenix.decode(self._vsn, frame)
         except phoenix.MalformedFrame as exc:
-            logger.info("ignored a frame: %s", exc)  # so does the real server
+            logger.info("frame ignored reason=%r", str(exc))  # so does the real server
             return
         for effect in self._channels.receive(message):
             if isinstance(effect, Ask):
@@ -256,4 +256,4 @@ class Session:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(code)
         except (TimeoutError, WebSocketDisconnect) as exc:
-            logger.info("could not close a connection in order: %s", exc)
+            logger.info("connection not closed in order error=%s", type(exc).__name__)

@@ -53,5 +53,5 @@ class SchemaCache:
             except psycopg.Error as exc:
                 raise errors.no_schema() from exc
         tables, functions = len(schema.tables), len(schema.functions)
-        logger.info("read schema=%s tables=%d functions=%d", self._name, tables, functions)
+        logger.info("schema read schema=%s tables=%d functions=%d", self._name, tables, functions)
         return schema

@@ -22,14 +22,14 @@ SCALAR = "pgrst_scalar"
 
 @dataclass(frozen=True)
 class Arguments:
-    """What goes between the parentheses of a call, and the row (if any) that it is taken from."""
+    """The arguments of a call as SQL, and the row, if any, that they are taken from."""
 
     passed: Sql
     row: Sql
 
 
 def from_query(function: Function, given: tuple[tuple[str, str], ...]) -> Arguments:
-    """The arguments of a call by GET: each value is text that the database casts."""
+    """The arguments of a call by GET: each value is a text that the database casts."""
     several: dict[str, list[str]] = {}
     for name, text in given:
         several.setdefault(name, []).append(text)
@@ -70,7 +70,7 @@ def call(
     by_get: bool,
     headers_only: bool,
 ) -> Statement:
-    """A call whose result is filtered, ordered and cut like a table.
+    """Return a call whose result is filtered, ordered and limited like a table.
 
     By GET, and for functions that are declared not to write, the transaction is read only.
     """

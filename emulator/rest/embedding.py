@@ -1,4 +1,4 @@
-"""Which tables a query embeds, and by which relationships: what the SQL is made of."""
+"""Resolves the embedded tables of a query: which tables, and by which relationships."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME_BYTES = 50
 
 @dataclass(frozen=True)
 class Level:
-    """A table of the answer: what is asked of it, and the tables embedded in it."""
+    """A table of the answer, its part of the query, and the tables embedded in it."""
 
     source: Source
     query: Query
@@ -59,17 +59,17 @@ class Embedded:
 
     @property
     def related(self) -> Related:
-        """It, as conditions and order of the table around it see it."""
+        """The embedded table as a source for conditions and order of the outer table."""
         row = Source((self.alias,), self.level.source.types)
         present = identifier(self.alias) + " is distinct from null"
         return Related(present, row if self.relation.to_one else None)
 
 
 def bind(schema: Schema, table: str, source: Source, query: Query) -> Level:
-    """What `query` asks of `table`, which is read from `source`.
+    """Resolve `query` against `table`, which is read from `source`.
 
-    Raises ApiError PGRST200 for an embedded table that is not related to the one around it,
-    PGRST201 for one that is in several ways.
+    Raises ApiError PGRST200 for an embedded table that is not related to the outer one,
+    PGRST201 for one with several relationships.
     """
     return _bind(schema, table, source, query, 1)
 

@@ -1,4 +1,4 @@
-"""What goes wrong, as status and JSON body of PostgREST."""
+"""Errors with the status and JSON body of PostgREST."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 @dataclass(eq=False)
 class GatewayError(Exception):
-    """Refused by the gateway in front of PostgREST, whose bodies have another shape."""
+    """A refusal of the gateway in front of PostgREST, whose bodies have another shape."""
 
     status: int
     message: str
@@ -50,7 +50,7 @@ def _json(**members: Any) -> bytes:
 
 
 def unparsable(what: str, text: str, line: int, column: int, details: str) -> ApiError:
-    """A part of the query string that the grammar does not know."""
+    """Return the error for a part of the query string that does not follow the grammar."""
     message = f'"failed to parse {what} ({text})" (line {line}, column {column})'
     return ApiError(400, "PGRST100", message, details)
 
@@ -221,7 +221,7 @@ def unreachable(details: str) -> ApiError:
 
 
 def client_lost(details: str) -> ApiError:
-    """The connection broke under a statement."""
+    """Return the error for a connection that was lost during a statement."""
     message = "Database client error. Retrying the connection."
     return ApiError(503, "PGRST001", message, details, None, RETRY)
 

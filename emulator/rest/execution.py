@@ -1,4 +1,4 @@
-"""Runs a statement as its caller, in a transaction of its own."""
+"""Runs each statement in its own transaction, with the role and settings of the caller."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def _acquire(pool: Pool) -> Connection:
 
 
 async def _probe(pool: Pool) -> None:
-    """A full pool and a dead database look alike from here: connect once to tell them apart."""
+    """Connect once, to tell a busy pool from a database that is down."""
     try:
         conninfo = pool.conninfo
         if not isinstance(conninfo, str):
@@ -70,7 +70,7 @@ async def _probe(pool: Pool) -> None:
 async def run(
     pool: Pool, plan: Plan, request: Request, identity: Identity, schema: Schema
 ) -> response.Response:
-    """The response to `plan`, which is committed unless it failed or was to be rolled back."""
+    """Run `plan` and return its response; commit unless it failed or asked for a rollback."""
     undo = plan.preferences.tx == "rollback"
     async with connection(pool) as held:
         try:
@@ -124,7 +124,7 @@ async def _execute(held: Connection, statement: Sql) -> AsyncRawCursor[Any]:
 
 
 def _settings(plan: Plan, request: Request, identity: Identity, schema: Schema) -> Sql:
-    """One statement that makes the transaction the caller's.
+    """Return the statement that sets the caller's role and settings for the transaction.
 
     The role's own settings come before the role itself, those of the function last.
     """

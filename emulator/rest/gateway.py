@@ -1,4 +1,4 @@
-"""Who calls: the key that the gateway wants, and the token that decides the role."""
+"""Authentication: the API key that the gateway checks, and the token that decides the role."""
 
 from __future__ import annotations
 

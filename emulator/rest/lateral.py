@@ -1,4 +1,4 @@
-"""A table and those embedded in it as SQL: one lateral join for each."""
+"""SQL of a table with embedded tables: one lateral join for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def select(level: Level, place: Sql, rows: Range, max_rows: int | None = None) -
 
 
 def count(level: Level, place: Sql) -> Sql:
-    """As many rows as `select` without a range gives, without any column."""
+    """Return a statement with as many rows as `select` without a range, and no columns."""
     return _count(level, place, Sql())
 
 
@@ -68,7 +68,7 @@ def _shown(embedded: Embedded) -> Iterator[Sql]:
 
 
 def _join(origin: Source, embedded: Embedded, max_rows: int | None) -> Sql:
-    """The rows that belong to a row of `origin`: as they are, or all of them as one array."""
+    """Return the join of the rows that belong to a row of `origin`, as rows or as one array."""
     query = embedded.level.query
     start = query.offset or 0
     rows = Range(start, None if query.limit is None else start + query.limit - 1)
@@ -85,7 +85,7 @@ def _join(origin: Source, embedded: Embedded, max_rows: int | None) -> Sql:
 
 
 def _arrays(embedded: Embedded) -> Iterator[Sql]:
-    """All rows as one array, and for a spread table each of its columns."""
+    """Aggregate all rows into one array; for a spread table, each of its columns."""
     rows = identifier(embedded.alias)
     yield "json_agg(" + rows + ")::jsonb as " + rows
     if embedded.asked.spread:
@@ -106,7 +106,7 @@ def _place(embedded: Embedded) -> Sql:
 
 
 def _condition(origin: Source, embedded: Embedded) -> Sql:
-    """What makes a row belong to one of `origin`."""
+    """Return the join condition with `origin`."""
     target, relation = embedded.level.source, embedded.relation
     if relation.junction is None:
         return join(" and ", (_equal(origin, own, target, its) for own, its in relation.columns))

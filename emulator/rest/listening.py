@@ -1,4 +1,4 @@
-"""Hears `notify pgrst, 'reload schema'`."""
+"""Listens for `notify pgrst, 'reload schema'`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ RELOADS = frozenset({"", "reload schema"})
 
 
 async def listen(dsn: str, cache: SchemaCache) -> NoReturn:
-    """Make `cache` forget at each notification; ends only when it is cancelled.
+    """Invalidate `cache` at each notification, until cancelled.
 
-    While there is no connection notifications are missed, so a new one makes it forget as well.
+    Notifications are missed while there is no connection, so a new one invalidates it too.
     """
     while True:
         try:
             await _listen_once(dsn, cache)
         except psycopg.OperationalError as exc:
-            logger.debug("not listening for schema changes: %s", exc)
+            logger.debug("listening for schema changes failed error=%r", str(exc).strip())
         cache.forget()
         await asyncio.sleep(RETRY_SECONDS)
 

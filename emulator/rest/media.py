@@ -1,4 +1,4 @@
-"""Which form of answer the Accept header asks for."""
+"""Content negotiation by the Accept header."""
 
 from __future__ import annotations
 

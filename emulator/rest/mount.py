@@ -1,4 +1,4 @@
-"""REST as a part of an emulated project."""
+"""The REST API as a part of an emulated project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECONNECT_SECONDS = 1.0
 
 @asynccontextmanager
 async def mount(project: Project) -> AsyncIterator[Sequence[BaseRoute]]:
-    """Serve /rest/v1, and hears of changes to the schema, while it is entered."""
+    """Serve /rest/v1 and follow changes of the schema within the context."""
     dsn = project.database.dsn("authenticator")
     async with open_pool(dsn) as pool, asyncio.TaskGroup() as tasks:
         cache = SchemaCache(pool, "public")

@@ -1,4 +1,4 @@
-"""The body of a request: which columns it has; its values are left to the database."""
+"""The body of a request: its columns are parsed here, its values by the database."""
 
 from __future__ import annotations
 

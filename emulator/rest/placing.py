@@ -1,4 +1,4 @@
-"""Gives each parameter to the table that its name leads to: `other.id=eq.1` applies to `other`."""
+"""Assigns each parameter to the table that its name refers to: `other.id=eq.1` to `other`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of a query string: which parameter means what, `select`, `order`, `columns`."""
+"""The grammar of a query string: `select`, `order`, `columns`, ranges and filters."""
 
 from __future__ import annotations
 

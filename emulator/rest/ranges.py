@@ -1,4 +1,4 @@
-"""Which rows are asked for, and how that is reported."""
+"""Ranges of rows: the requested one, and the Content-Range of the answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Range:
         return Range(max(self.offset, other.offset), min(lasts, default=None))
 
     def at_most(self, rows: int) -> Range:
-        """This range without what is beyond its first `rows` rows."""
+        """Return the range limited to its first `rows` rows."""
         return self.intersection(Range(0, self.offset + rows - 1))
 
 

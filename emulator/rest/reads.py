@@ -24,7 +24,7 @@ def read(
     max_rows: int,
     headers_only: bool,
 ) -> Statement:
-    """Rows of a table, at most `max_rows` of them."""
+    """Return the statement that reads at most `max_rows` rows of a table."""
     source = Source((schema.name, table.name), table.types)
     level = embedding.bind(schema, table.name, source, query)
     place = " from " + identifier(schema.name, table.name)

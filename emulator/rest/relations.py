@@ -1,4 +1,4 @@
-"""How tables are related, as their foreign keys say, and which relationship a request means."""
+"""Relationships between tables, by foreign keys, and the one that a request refers to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Junction:
-    """The table between two others; its keys lead to the table that asks and to the other one."""
+    """The table of a many-to-many relationship, with its foreign keys to both sides."""
 
     table: str
     source: ForeignKey
@@ -37,7 +37,7 @@ class Junction:
 
 @dataclass(frozen=True)
 class Relation:
-    """One way from `table` to `foreign`; `columns` are pairs of theirs that have to be equal.
+    """A relationship from `table` to `foreign`; `columns` are the pairs that are compared.
 
     Those of a many-to-many relationship are in its junction.
     """
@@ -62,11 +62,11 @@ class Relation:
         return tuple(column for column, _ in self.columns)
 
     def goes_by(self, name: str) -> bool:
-        """Whether its constraint or its only column has that name."""
+        """Whether the hint names its constraint or its only column."""
         return self.junction is None and (name == self.constraint or (name,) == self._own)
 
     def is_meant_by(self, target: str, hint: str | None) -> bool:
-        """Whether it is what `target!hint` asks for.
+        """Whether `target!hint` refers to it.
 
         Between a table and itself, the table's name leads to the many and the column's to the one.
         """
@@ -90,7 +90,7 @@ class Relation:
         return tuple(foreign for _, foreign in self.columns)
 
     def description(self) -> dict[str, str]:
-        """What an answer says of it where several are possible."""
+        """Describe it in the list of candidates of an ambiguous request."""
         if self.junction is not None:
             source, target = self.junction.source, self.junction.target
             relationship = (
@@ -175,7 +175,7 @@ def find(relations: Relations, schema: str, origin: str, target: str, hint: str 
 
 
 def _similar(relations: Relations, origin: str, target: str) -> str | None:
-    """Which other name would lead somewhere, and instead of which one."""
+    """Return a similar name that has a relationship, and the name that it would replace."""
     if origin in relations:
         children = [r.foreign for r in relations[origin]]
         given, known = target, [] if target in children else children

@@ -1,4 +1,4 @@
-"""From a request to the statement that answers it; nothing here talks to anybody."""
+"""Plans a request: from its parts to the statement that answers it. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request understood: what to run and what the answer depends on."""
+    """A parsed request: the statement, and what the response depends on."""
 
     method: str
     statement: Statement
@@ -57,7 +57,7 @@ class Plan:
 
 
 def plan(request: Request, schema: Schema) -> Plan:
-    """What to do for `request`; raises ApiError when it makes no sense."""
+    """Plan `request`. Raises ApiError for one that is invalid."""
     name, is_call = _place(request.path)
     _check_method(request.method, is_call=is_call)
     profile = _profile(request, schema)

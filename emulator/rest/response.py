@@ -1,4 +1,4 @@
-"""From the database's answer to status, headers and body."""
+"""Builds status, headers and body from the result of the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the caller."""
+    """A response to the caller."""
 
     status: int
     headers: Headers
@@ -38,8 +38,10 @@ def check(plan: Plan, answer: Answer) -> None:
 def build(plan: Plan, answer: Answer) -> Response:
     """The response to a statement that succeeded.
 
-    An offset beyond the counted rows is told with all headers of a success. Raises ApiError when
-    a function has set `response.status` or `response.headers` to nonsense.
+    An offset beyond the counted rows is answered with all headers of a success.
+
+    Raises:
+        ApiError: A function has set `response.status` or `response.headers` to an invalid value.
     """
     if plan.function is not None:
         response = _of_call(plan, answer)

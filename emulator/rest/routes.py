@@ -1,4 +1,4 @@
-"""The ASGI side: requests in, responses out, statements cancelled when nobody waits for them."""
+"""ASGI endpoints. A statement is cancelled when its client disconnects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def routes(pool: Pool, keys: Keys, schema: str = "public") -> list[BaseRoute]:
 
 
 def served_from(cache: SchemaCache, pool: Pool, keys: Keys) -> list[BaseRoute]:
-    """The same, from a cache that somebody else tells about changes."""
+    """The same, with a cache that the caller invalidates."""
     return [Route("/{path:path}", _Endpoint(cache, pool, keys))]
 
 
@@ -95,7 +95,7 @@ async def _received(http: HttpRequest) -> Request:
 
 
 async def _while_connected(work: Coroutine[None, None, T], receive: Receive) -> T:
-    """What `work` gives; it is cancelled, its statement with it, when the client goes away."""
+    """Return the result of `work`; cancel it, and its statement, when the client disconnects."""
     working = asyncio.create_task(work, name="rest statement")
     leaving = asyncio.create_task(_disconnected(receive), name="rest client")
     try:

@@ -1,4 +1,4 @@
-"""A cursor over text with the lexical elements that all parameters share."""
+"""A scanner with the lexical elements that all parameters share."""
 
 from __future__ import annotations
 

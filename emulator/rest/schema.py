@@ -1,4 +1,4 @@
-"""What requests need to know of the database: tables, functions, settings of roles."""
+"""The schema as requests need it: tables, functions, settings of roles."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Function:
         return required <= names <= known
 
     def takes_whole_body(self, content_type: str) -> bool:
-        """Whether its single, nameless argument takes a body of that media type as it is."""
+        """Whether its single unnamed argument takes a body of that media type unparsed."""
         if len(self.arguments) != 1 or self.arguments[0].name:
             return False
         return (content_type, self.arguments[0].type) in {

@@ -1,4 +1,4 @@
-"""What the database refused, as an answer of PostgREST."""
+"""Maps errors of the database to those of PostgREST."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _status(code: str, message: str, role: str) -> int:
 
 
 def _dictated(message: str, detail: str | None) -> ApiError:
-    """The whole answer, as a function dictates it with `raise sqlstate 'PGRST'`."""
+    """The answer that a function sets with `raise sqlstate 'PGRST'`."""
     try:
         text, answer = json.loads(message), json.loads(detail or "")
         return ApiError(

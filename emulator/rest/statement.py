@@ -1,4 +1,4 @@
-"""The statement that answers a request, built around a source of rows."""
+"""Builds the statement of a request around a source of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a query string says, as values."""
+"""The syntax tree of a query string."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Quantifier = Literal["any", "all"]
 
 @dataclass(frozen=True)
 class Step:
-    """One arrow into a JSON value; `text` is true for `->>`."""
+    """A step of a JSON path; `text` is true for `->>`."""
 
     operand: str
     is_index: bool
@@ -71,7 +71,7 @@ class Ordering:
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query string, or what it says of one embedded table.
+    """A query string, or the part of it that concerns one embedded table.
 
     `arguments` are those of a function called by GET.
     """

@@ -80,7 +80,7 @@ class Write:
         return self._statement(inserting + conflict + self._returning(), counts_inserted=True)
 
     def update(self, payload: Payload) -> Statement:
-        """PATCH: the rows that the filters hold for."""
+        """PATCH: the rows that match the filters."""
         columns = [self._table.column(name) for name in payload.names]
         where = self._where("UPDATE")
         if not columns:
@@ -103,7 +103,7 @@ class Write:
         )
 
     def delete(self) -> Statement:
-        """DELETE: the rows that the filters hold for."""
+        """DELETE: the rows that match the filters."""
         return self._statement(
             "delete from " + self._name + self._where("DELETE") + self._returning()
         )
@@ -164,7 +164,7 @@ class Write:
         return Statement(main, read_only=False)
 
     def _returning(self) -> Sql:
-        """Only the columns that are needed: a caller may not be allowed to read the others."""
+        """Return the needed columns alone: the caller may have no right to read the others."""
         if self._preferences.returning not in {"representation", "headers-only"}:
             return raw(" returning 1")
         if self._query.selects_all:

@@ -177,7 +177,7 @@ def test_a_changed_migration_is_told(
     project(tmp_path, first="create table a (id bigint)")
     with caplog.at_level(logging.WARNING):
         empty_database.prepare(folder)
-    assert "20260101000001_first.sql has changed" in caplog.text
+    assert "start afresh file=20260101000001_first.sql" in caplog.text
 
 
 def test_a_file_with_another_kind_of_name_is_refused(
