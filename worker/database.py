@@ -381,11 +381,13 @@ class Database:
     async def _post(self, function: str, arguments: dict[str, Any]) -> _Answer:
         """Call a function as `rpc` does, but with an encoder of JSON that is four times as fast.
 
+        PostgREST parses a body only to learn its keys, and not at all where `columns` names them.
         A batch is a megabyte. Raises APIError, and what httpx raises.
         """
         rest = self._client.postgrest
         response = await rest.session.post(
             str(rest.base_url.joinpath("rpc", function)),
+            params={"columns": ",".join(arguments)},
             content=to_json(arguments),
             headers={**rest.headers, "Content-Type": "application/json"},
         )

@@ -74,7 +74,8 @@ _CHANGES_SINCE = (
     "changes_since(pg_snapshot,text,pg_snapshot,bigint,integer,bigint,integer,integer[])"
 )
 _TELLS_ALERT = (
-    "tells_alert(bigint,text,text,timestampwithtimezone,timestampwithtimezone,doubleprecision)"
+    "tells_alert(bigint,text,text,timestampwithtimezone,timestampwithtimezone,"
+    "doubleprecision,jsonb)"
 )
 
 FUNCTIONS: Matrix = {
@@ -118,7 +119,7 @@ FUNCTIONS: Matrix = {
     "start_scan(uuid,integer,text)": _SERVICE,
     "claim_events(uuid,bigint,integer,integer,integer)": _SERVICE,
     "batch_state(uuid)": _SERVICE,
-    "commit_batch(uuid,bigint,uuid,jsonb)": _SERVICE,
+    "commit_batch(jsonb)": _SERVICE,
     "keys_state(jsonb)": _SERVICE,
     "write_findings(jsonb)": _SERVICE,
     "write_predictions(jsonb)": _SERVICE,
@@ -135,6 +136,7 @@ FUNCTIONS: Matrix = {
     _TELLS_ALERT: _SERVICE,
     "write_alerts(jsonb,timestampwithtimezone,doubleprecision)": _SERVICE,
     "add_alerts(jsonb[])": _SERVICE,
+    "monthly_reduction_kg(hotspots,doubleprecision,doubleprecision)": _SERVICE,
     "request_rebuild(text,text,text,text)": _SERVICE,
     "request_rebuilds(text[],text)": _SERVICE,
     "tell_detectors(text,text,text,text)": _SERVICE,

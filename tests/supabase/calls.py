@@ -67,8 +67,8 @@ class Worker:
 
     def commit(self, batch: str, result: dict[str, Any]) -> Any:
         """Commit a batch."""
-        query: LiteralString = "select public.commit_batch(%s, %s, %s, %s) as it"
-        return call(self.connection, query, self.holder, self.token, batch, Jsonb(result))["it"]
+        body = {"holder": self.holder, "token": self.token, "batch": batch, "result": result}
+        return call(self.connection, "select public.commit_batch(%s) as it", Jsonb(body))["it"]
 
     def finish(self, counts: dict[str, Any] | None = None, error: str | None = None) -> Any:
         """End the scan and give the lease back."""

@@ -142,6 +142,60 @@ def test_a_known_episode_is_updated_and_resolved(worker: Worker) -> None:
     assert (found[1]["status"], found[1]["version"]) == ("active", 1)
 
 
+def test_what_opens_in_a_commit_is_written_once(worker: Worker) -> None:
+    """Its first version says what it continues, and what advice saves a month when it has ended."""
+    former = open_episode(worker)
+    events = add(worker.connection)
+    found = [
+        episode(0, id=former["id"], version=1, status="resolved"),
+        episode(1, status="resolved", reopens=True),
+        episode(2, event_id=events[0], reopens=True),
+        episode(3, "Mill", reopens=True),
+    ]
+    advice = [recommendation(1) | {"rule": "a", "co2_reduction_month": 5.0}]
+    sent = result(events, episodes=found, advised=[1], recommendations=advice)
+    worker.commit(worker.claim()["batch"], sent)
+    hotspots, _, (advised,), *_ = outcome(worker.connection)
+    assert [(row["entity"], row["previous_id"], row["version"]) for row in hotspots] == [
+        ("Foundry", None, 2),
+        ("Foundry", hotspots[0]["id"], 1),
+        ("Foundry", hotspots[1]["id"], 1),
+        ("Mill", None, 1),
+    ]
+    assert advised["version"] == 1
+    assert advised["co2_reduction_month"] not in (None, 5.0)
+
+
+def at(told: dict[str, Any], moment: str) -> dict[str, Any]:
+    """The alert, of a transition at that time of 1 March 2026."""
+    return told | {"occurred_at": f"2026-03-01T{moment}Z"}
+
+
+def test_an_alert_is_compared_with_those_of_its_batch(worker: Worker) -> None:
+    events = add(worker.connection)
+    ended = [episode(ref, status="resolved") for ref in range(2)]
+    told = [
+        at(alert(0), "08:00:00"),
+        at(alert(0, "resolved", "info"), "08:40:00"),
+        at(alert(1), "08:50:00"),  # within the cool-down of an hour
+        at(alert(1, "escalated", "warn"), "08:55:00"),  # of another severity
+        at(alert(2), "08:58:00"),  # of another key
+        at(alert(3), "10:00:00"),  # the cool-down is over
+    ]
+    episodes = [*ended, episode(2, "Mill"), episode(3)]
+    sent = result(events, episodes=episodes, alerts=told) | {"cooldown_seconds": 3600}
+    assert worker.commit(worker.claim()["batch"], sent)["alerts"] == 5
+    hotspots, alerts, *_ = outcome(worker.connection)
+    refs = {row["id"]: ref for ref, row in enumerate(hotspots)}
+    assert [(refs[row["hotspot_id"]], row["kind"]) for row in alerts] == [
+        (0, "opened"),
+        (0, "resolved"),
+        (1, "escalated"),
+        (2, "opened"),
+        (3, "opened"),
+    ]
+
+
 def test_pending_advice_follows_the_figures_and_decided_advice_stays(worker: Worker) -> None:
     first = [recommendation(0, action) | {"rule": action} for action in ("a", "b", "c")]
     events = add(worker.connection)

@@ -67,13 +67,14 @@ class Stall:
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> httpx.Response | None:
         """Forward one request and give its answer, None when it is to be lost."""
-        if path == self._commit and self._where == "before":
+        commits = path.partition("?")[0] == self._commit
+        if commits and self._where == "before":
             self.reached.set()
             self._released.wait(60)
             return None
         kept = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
         answer = httpx.request(method, self._target + path, headers=kept, content=body, timeout=60)
-        if path == self._commit and self._where == "after":
+        if commits and self._where == "after":
             self.reached.set()
             self._released.wait(60)
             return None

@@ -72,6 +72,18 @@ async def test_the_answer_decides_the_error(
     assert raised.type is error
 
 
+async def test_a_call_names_its_arguments_so_that_nobody_parses_the_body_for_them() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"events": 0})
+
+    await commit(answer)
+    (request,) = asked
+    assert request.url.params["columns"].split(",") == list(json.loads(request.content))
+
+
 async def test_a_page_of_some_proxy_is_no_answer() -> None:
     with pytest.raises(Unavailable, match="not of PostgREST"):
         await commit(lambda request: httpx.Response(200, html="<h1>Welcome</h1>"))
