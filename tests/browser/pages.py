@@ -102,6 +102,16 @@ def hotspot(
     return int(row[0])
 
 
+def many(db: Database, count: int) -> None:
+    """So many open hotspots, of each severity a third."""
+    db.execute(
+        "insert into public.hotspots (entity, entity_type, event_type, predicted_co2, baseline_co2,"
+        " percent_above, severity) select 'Supplier_' || n, 'supplier', 'factory', 93.6, 60, 56,"
+        " (array['critical', 'warn', 'info'])[1 + n %% 3] from generate_series(1, %s) as n",
+        (count,),
+    )
+
+
 def held_back(db: Database, entity: str, reason: str) -> None:
     """An event in quarantine."""
     event = db.execute(

@@ -19,6 +19,7 @@ from tests.browser.pages import (
     held_back,
     hotspot,
     listed,
+    many,
     recommendation,
     relay_is,
     rolled_up,
@@ -389,6 +390,7 @@ async def test_figures_are_never_cut_however_narrow_their_cells_are(
     kinds = ("factory", "logistics", "delivery", "warehouse")
     for kind, kg in zip(kinds, (41_498, 3_974_123, 2_355, 900_000), strict=True):
         rolled_up(db, "Delta_Mills", kind, kg)
+    many(db, 4500)
     await page.reload()
     for width in (390, 1024, 1440):
         await page.set_viewport_size({"width": width, "height": 900})
@@ -401,6 +403,9 @@ async def test_figures_are_never_cut_however_narrow_their_cells_are(
             " return a.left < b.left - 1 || a.right > b.right + 1 ||"
             " cell.scrollWidth > cell.clientWidth; })"
         )
+        await expect(page.locator(".severities")).to_contain_text("1,501")
+        hidden = "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+        assert await page.locator(".tile .v, .tile .d").evaluate_all(hidden) == 0, width
         for wrong in (cut, beside):
             found = f"all => ({wrong})(all).map((one) => one.outerHTML)"
             assert await cells.evaluate_all(found) == [], width
@@ -522,6 +527,21 @@ async def test_ten_thousand_open_hotspots_are_all_in_reach(page: Page, db: Datab
     await expect(page.locator("#panel-title")).to_contain_text("Supplier_10000")
     await page.keyboard.press("k")
     await expect(page.locator("#panel-title")).to_contain_text("Supplier_9999")
+
+
+async def test_all_that_is_selected_is_decided_however_much_it_is(page: Page, db: Database) -> None:
+    many(db, 1201)
+    await page.reload()
+    await expect(page.locator(".count")).to_have_text("1,201 shown, 1,201 open")
+    await page.get_by_label("Select all shown").check()
+    await page.locator(".bulk").get_by_role("button", name="Acknowledge").click()
+    toast = page.locator(".toast")
+    await expect(toast).to_contain_text("Acknowledged: 1201 hotspots", timeout=LATER)
+    acknowledged = "select count(*) from public.hotspots where acknowledged_at is not null"
+    assert db.execute(acknowledged.encode()).fetchone() == (1201,)
+    await page.keyboard.press("u")
+    await expect(toast).to_contain_text("Undone: 1201 hotspots", timeout=LATER)
+    assert db.execute(acknowledged.encode()).fetchone() == (0,)
 
 
 async def test_the_list_is_reached_by_the_tabulator_and_walked_by_the_arrows(

@@ -174,6 +174,42 @@ test("a relay that cannot be reached leaves the row as it was", async () => {
   assert.equal(decisions.last.value.text, "Not done: The relay cannot be reached.");
 });
 
+test("a decision on more than the relay takes at once is made in parts, and undone in parts", async () => {
+  const asked = [];
+  let away = false;
+  const { list, decisions, tell, sync } = scene("", async (method, path, { ids }) => {
+    asked.push([path, ids.length]);
+    if (away && asked.length === 2) throw new Error("The relay cannot be reached.");
+    return { done: ids, refused: [] };
+  });
+  tell(...Array.from({ length: 1203 }, (_, index) => hotspot(index + 1)));
+  sync();
+  const all = Array.from({ length: 1203 }, (_, index) => list.row(index + 1));
+  await decisions.decide("acknowledge", all);
+  assert.deepEqual(asked, [["hotspots/decide", 500], ["hotspots/decide", 500], ["hotspots/decide", 203]]);
+  assert.equal(decisions.last.value.text, "Acknowledged: 1203 hotspots");
+  asked.length = 0;
+  await decisions.undo();
+  assert.deepEqual(asked, [["undo", 500], ["undo", 500], ["undo", 203]]);
+  asked.length = 0;
+  away = true;
+  await decisions.decide("acknowledge", all);
+  assert.equal(decisions.last.value.text, "Acknowledged: 1203 hotspots; not 703: The relay cannot be reached.");
+  assert.equal(decisions.last.value.undo.ids.length, 500);
+  assert.equal(list.row(501).acknowledged_at, null);
+});
+
+test("so many silences that nobody can have meant them are not begun", async () => {
+  const asked = [];
+  const { list, decisions, tell, sync } = scene("", async (...request) => asked.push(request));
+  tell(...Array.from({ length: 101 }, (_, index) => hotspot(index + 1, { entity: `Supplier ${index}` })));
+  sync();
+  await decisions.decide("silence", Array.from({ length: 101 }, (_, index) => list.row(index + 1)), { until: at(-1), why: "why" });
+  assert.deepEqual(asked, []);
+  assert.match(decisions.last.value.text, /^Not done: that would be 101 silences/);
+  assert.equal(list.row(1).silenced_until, undefined);
+});
+
 test("a decision on several is undone for those that were decided", async () => {
   const asked = [];
   const { list, decisions, tell, sync } = scene("", async (method, path, body) => {

@@ -3,6 +3,8 @@
 import { signal } from "../dom.js";
 
 const UNDO_MS = 60_000;
+const MOST_AT_ONCE = 500; // ids that the relay takes
+const MOST_SILENCES = 100;
 const CONFIRMED_MS = 15_000; // time for a decision to come back through the stream
 
 // What each decision is called here and by the relay, its key, and what the row looks like once it is
@@ -104,7 +106,7 @@ export class Decisions {
     if (!undo || this.#now() > until) return;
     await this.#make("Undoing…", async () => {
       try {
-        const { refused } = await this.#send("POST", "undo", { kind: undo.kind, ids: undo.ids });
+        const { refused } = await this.#inParts(undo.ids, (ids) => this.#send("POST", "undo", { kind: undo.kind, ids }));
         this.#hide(undo.rows);
         const failed = refused.length > 0;
         return { text: failed ? `Not undone: ${refused[0].reason}` : `Undone: ${undo.subject}`, error: failed, undo: null };
@@ -136,13 +138,30 @@ export class Decisions {
   }
 
   async #say(kind, ids) {
-    const { done, refused } = await this.#send("POST", "hotspots/decide", { ids, decision: DECISIONS[kind].says });
+    const { done, refused } = await this.#inParts(ids, (part) => this.#send("POST", "hotspots/decide", { ids: part, decision: DECISIONS[kind].says }));
     return { undo: { kind: "hotspot", ids: done }, refused };
+  }
+
+  // What the relay answers to as many as it takes at once, together; where it fails the rest is refused.
+  async #inParts(ids, send) {
+    const all = { done: [], refused: [] };
+    for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
+      try {
+        const { done, refused } = await send(ids.slice(from, from + MOST_AT_ONCE));
+        all.done.push(...(done ?? []));
+        all.refused.push(...refused);
+      } catch (error) {
+        all.refused.push(...ids.slice(from).map((id) => ({ id, reason: error.message })));
+        break;
+      }
+    }
+    return all;
   }
 
   // A silence is of a supplier's kind of work, so that it holds for what comes after this episode too.
   async #silence(rows, { until, why }) {
     const keys = new Map(rows.map(({ entity, event_type }) => [`${entity}\n${event_type}`, { entity, event_type }]));
+    if (keys.size > MOST_SILENCES) throw new Error(`that would be ${keys.size} silences, one for each supplier and kind of work, and ${MOST_SILENCES} can be made at once`);
     const made = [];
     const refused = [];
     for (const key of keys.values()) {
