@@ -6,6 +6,7 @@ import { searchOf, viewOf, WINDOWS } from "./model/address.js";
 import { DECISIONS, Decisions } from "./model/decisions.js";
 import { Health } from "./model/health.js";
 import { Insights } from "./model/insights.js";
+import { isOfKey } from "./model/hotspots.js";
 import { HotspotList } from "./model/list.js";
 import { Rows } from "./model/rows.js";
 import { SeriesCache, sparksOf } from "./model/series.js";
@@ -34,6 +35,7 @@ class Page {
   selection = signal(new Set());
   current = signal(null); // id of the row that the keys act on
   silencing = signal(null); // ids for which the form of a silence is open
+  ending = signal(null); // { id, silences } of the hotspot for which is asked which of them to end
   dialog = signal(null); // "help", "views", "quarantine", "notices" or "advice"
   queue = signal({ rows: null, trouble: "" });
   asksToSignIn = signal(null); // { reason, byPassword } while the relay wants to know who reads
@@ -273,11 +275,19 @@ class Page {
     this.decisions.decide(kind, open, words).then(() => kind === "silence" && this.#loadSilences());
   }
 
-  // End what keeps an open hotspot's alerts back, whoever has begun it.
-  async endSilence(id) {
+  // End what keeps an open hotspot's alerts back, whoever has begun it. Where that is several silences,
+  // or one of more than this supplier's kind of work, it is asked which.
+  async askEndOfSilence(id) {
     await this.#loadSilences(); // one may have begun since they were read
     const row = this.list.row(id);
-    await this.decisions.endSilences(row, this.list.silencesOf(row));
+    const silences = this.list.silencesOf(row);
+    if (silences.length > 1 || !silences.every((each) => isOfKey(each, row))) this.ending.value = { id, silences };
+    else this.endSilences(id, silences);
+  }
+
+  async endSilences(id, silences) {
+    this.ending.value = null;
+    await this.decisions.endSilences(this.list.row(id), silences);
     this.#loadSilences();
   }
 
@@ -298,6 +308,7 @@ class Page {
   askSilence(ids) {
     if (ids.length === 0) return;
     if (this.selection.value.size === 0 && this.view.value.episode === null) this.select(ids, true);
+    this.ending.value = null;
     this.silencing.value = ids;
   }
 
@@ -343,6 +354,7 @@ class Page {
     this.insights.clear();
     this.selection.value = new Set();
     this.silencing.value = null;
+    this.ending.value = null;
     this.decisions.clear();
     this.dialog.value = null;
   }
@@ -407,6 +419,7 @@ class Page {
       if (typing) typing.blur();
       else if (this.#closeMenu()) return;
       else if (this.silencing.value !== null) this.silencing.value = null;
+      else if (this.ending.value !== null) this.ending.value = null;
       else if (this.view.value.episode !== null) this.close();
       else this.selection.value = new Set();
       return;

@@ -342,10 +342,72 @@ async def test_a_silence_is_read_in_the_timeline_and_ended_there(page: Page, db:
     assert box is not None
     assert box["width"] > 3 * box["height"], "its text stands in one line, and not in a column"
     await page.get_by_role("button", name="End silence").click()
+    form = page.get_by_role("form", name="End silence")
+    await form.get_by_role("button", name="End this one").click()
     await expect(page.locator(".toast")).to_contain_text("Silence ended: Mill")
     await expect(page.get_by_role("button", name="End silence")).to_have_count(0)
     (ended,) = db.execute("select ended_at from public.silences").fetchall()
     assert ended[0] is not None
+
+
+async def test_of_several_silences_each_is_named_with_its_breadth_and_ended_alone(
+    page: Page, db: Database
+) -> None:
+    id, _ = hotspot(db, "Mill"), hotspot(db, "Mill", event_type="factory")
+    silence = (
+        "select (silence(now() + interval '1 day', %s, entity => 'Mill', event_type => %s)).id"
+    )
+    (broad,), (narrow,) = (
+        db.execute(silence, words).fetchone() or ()
+        for words in (("holidays", None), ("relined", "logistics"))
+    )
+
+    def ended() -> set[int]:
+        rows = db.execute("select id from public.silences where ended_at is not null")
+        return {row[0] for row in rows.fetchall()}
+
+    await page.goto(f"{page.url.split('?')[0]}?is=silenced&episode={id}")
+    button = page.get_by_role("button", name="End silence")
+    form = page.get_by_role("form", name="End silence")
+    await button.click()
+    lines = form.locator("li")
+    await expect(lines).to_have_count(2)
+    await expect(lines.filter(has_text="holidays")).to_contain_text("Mill with all its work")
+    await expect(lines.filter(has_text="holidays")).to_contain_text("2 open hotspots, until")
+    await expect(lines.filter(has_text="relined")).to_contain_text("Mill logistics")
+    await expect(lines.filter(has_text="relined")).to_contain_text("1 open hotspot, until")
+    box, around = await form.bounding_box(), await page.locator("#panel").bounding_box()
+    assert box is not None
+    assert around is not None
+    assert around["y"] <= box["y"]
+    assert around["x"] <= box["x"]  # the buttons, of which there are many, have moved nothing
+    assert box["x"] + box["width"] <= around["x"] + around["width"]
+    await page.keyboard.press("Escape")
+    await expect(form).to_have_count(0)
+    assert ended() == set()
+    await button.click()
+    await lines.filter(has_text="relined").get_by_role("button", name="End this one").click()
+    await expect(page.locator(".toast")).to_contain_text("Silence ended: Mill logistics")
+    assert ended() == {narrow}
+    await button.click()  # what is left is of more than this hotspot
+    await expect(lines).to_have_count(1)
+    await expect(form).to_contain_text("This silence keeps back more than this hotspot")
+    await form.get_by_role("button", name="End this one").click()
+    await expect(button).to_have_count(0)
+    assert ended() == {narrow, broad}
+
+
+async def test_a_silence_of_this_work_alone_ends_without_a_question(
+    page: Page, db: Database
+) -> None:
+    id = hotspot(db, "Mill")
+    db.execute(
+        "select silence(now() + interval '1 day', 'relined', entity => 'Mill',"
+        " event_type => 'logistics')"
+    )
+    await page.goto(f"{page.url.split('?')[0]}?is=silenced&episode={id}")
+    await page.get_by_role("button", name="End silence").click()
+    await expect(page.locator(".toast")).to_contain_text("Silence ended: Mill logistics")
 
 
 async def test_the_key_of_a_silence_asks_for_its_reason_without_an_open_episode(

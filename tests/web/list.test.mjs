@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { viewOf } from "../../relay/web/model/address.js";
 import { Decisions } from "../../relay/web/model/decisions.js";
+import { breadthOf } from "../../relay/web/model/hotspots.js";
 import { HotspotList } from "../../relay/web/model/list.js";
 import { Rows } from "../../relay/web/model/rows.js";
 import { at, hotspot, NOW } from "./hotspots.mjs";
@@ -360,11 +361,51 @@ test("silences of which some fail are undone for those that were made", async ()
   assert.deepEqual(asked.at(-1), ["undo", { kind: "silence", ids: [7] }]);
 });
 
+// One that is in force, of all that supplier 2 does unless it says otherwise.
+const silence = (id, columns = {}) => ({
+  id,
+  entity: "Supplier 2",
+  event_type: null,
+  severity: null,
+  starts_at: at(1),
+  until: at(-1),
+  ended_at: null,
+  ...columns,
+});
+
 test("ending a silence says so only where there was one", async () => {
   const sent = [];
   const decisions = new Decisions(async (...asked) => sent.push(asked.join(" ")), () => NOW);
   await decisions.endSilences(hotspot(2), []);
   assert.deepEqual([sent, decisions.last.value.error], [[], true]);
-  await decisions.endSilences(hotspot(2), [{ id: 7 }, { id: 8 }]);
-  assert.deepEqual([sent, decisions.last.value.text], [["POST silences/7/end", "POST silences/8/end"], "Silence ended: Supplier 2"]);
+  const both = [silence(7, { event_type: "logistics" }), silence(8)];
+  await decisions.endSilences(hotspot(2), both);
+  assert.deepEqual(sent, ["POST silences/7/end", "POST silences/8/end"]);
+  assert.equal(decisions.last.value.text, "Silence ended: Supplier 2 logistics; Supplier 2 with all its work");
+});
+
+test("of silences of which one could not be ended it says which have", async () => {
+  const decisions = new Decisions(async (_, path) => {
+    if (path !== "silences/7/end") throw new Error("The relay cannot be reached.");
+  }, () => NOW);
+  await decisions.endSilences(hotspot(2), [silence(7, { event_type: "logistics" }), silence(8)]);
+  const { text, error } = decisions.last.value;
+  assert.deepEqual([text, error], ["Silence ended: Supplier 2 logistics. Not done: The relay cannot be reached.", true]);
+});
+
+test("a silence is told by what it keeps back, and by how many hotspots that is", () => {
+  const { list, tell, sync } = scene();
+  tell(
+    hotspot(1, { entity: "Mill", event_type: "logistics", severity: "info" }),
+    hotspot(2, { entity: "Mill", event_type: "factory", severity: "critical" }),
+    hotspot(3, { entity: "Quarry", event_type: "logistics", severity: "warn" }),
+    hotspot(4, { entity: "Mill", event_type: "logistics", status: "resolved" }),
+  );
+  sync();
+  const told = (columns) => [breadthOf(silence(1, columns)), list.silencedBy(silence(1, columns))];
+  assert.deepEqual(told({ entity: "Mill", event_type: "logistics" }), ["Mill logistics", 1]);
+  assert.deepEqual(told({ entity: "Mill" }), ["Mill with all its work", 2]);
+  assert.deepEqual(told({ entity: "Mill", severity: "warn" }), ["Mill with all its work, up to warn", 1]);
+  assert.deepEqual(told({ entity: null, event_type: "logistics" }), ["every supplier's logistics", 2]);
+  assert.deepEqual(told({ entity: null, severity: "critical" }), ["every supplier's work", 3]);
 });

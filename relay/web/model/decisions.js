@@ -1,6 +1,7 @@
 // Decisions of the reader: sent to the relay, shown at once, taken back for a minute, and undone here
 // where the relay refuses.
 import { signal } from "../dom.js";
+import { breadthOf } from "./hotspots.js";
 
 const UNDO_MS = 60_000;
 const MOST_AT_ONCE = 500; // ids that the relay takes
@@ -85,17 +86,23 @@ export class Decisions {
     if (refusal !== null) throw refusal;
   }
 
-  // End silences that match the row.
+  // End some of the silences that match the row.
   async endSilences(row, silences) {
     await this.#make(`End silence: ${row.entity}…`, async () => {
       if (silences.length === 0) return { text: `Not done: no silence of ${row.entity} is in force`, error: true, undo: null };
+      const ended = [];
+      let trouble = "";
       try {
-        for (const { id } of silences) await this.#send("POST", `silences/${id}/end`);
-        this.#hide([row.id]);
-        return { text: `Silence ended: ${row.entity}`, error: false, undo: null };
+        for (const silence of silences) {
+          await this.#send("POST", `silences/${silence.id}/end`);
+          ended.push(breadthOf(silence));
+        }
       } catch (error) {
-        return { text: `Not done: ${error.message}`, error: true, undo: null };
+        trouble = `Not done: ${error.message}`;
       }
+      if (ended.length > 0) this.#hide([row.id]);
+      const done = ended.length > 0 ? `Silence ended: ${ended.join("; ")}` : "";
+      return { text: [done, trouble].filter(Boolean).join(". "), error: trouble !== "", undo: null };
     });
   }
 

@@ -133,6 +133,18 @@ export function silencesOf(row, silences, now) {
   });
 }
 
+// What a silence keeps back, in words. It may be far more than one hotspot.
+export function breadthOf({ entity, event_type, severity }) {
+  let what = entity === null ? `every supplier's ${event_type ?? "work"}` : `${entity} ${event_type ?? "with all its work"}`;
+  if (severity !== null && severity !== "critical") what += `, up to ${severity}`;
+  return what;
+}
+
+// Whether a silence is of this supplier's kind of work alone.
+export function isOfKey({ entity, event_type }, row) {
+  return entity === row.entity && event_type === row.event_type;
+}
+
 // The end of the last silence that keeps the row's alerts back, null where none does.
 export function silencedUntil(row, silences, now) {
   let until = null;

@@ -88,6 +88,15 @@ export class HotspotList {
     return silencesOf(row, this.#silences ?? [], this.#now());
   }
 
+  // How many open hotspots a silence keeps back.
+  silencedBy(silence) {
+    let count = 0;
+    for (const row of this.#rows.values()) {
+      if (row.status === "active" && silencesOf(row, [silence], this.#now()).length > 0) count += 1;
+    }
+    return count;
+  }
+
   // Forget everything: somebody else signs in.
   reset() {
     this.#arranged = false;

@@ -5,7 +5,7 @@ import { monthlyKg, ratioOf, stateOf } from "../model/hotspots.js";
 import { headOf, runOf } from "../model/insights.js";
 import * as format from "../format.js";
 import { Chart } from "./chart.js";
-import { Decisions } from "./decisions.js";
+import { Decisions, EndSilence } from "./decisions.js";
 import { kindOf, stateText } from "./list.js";
 import { Cut, Severity } from "./marks.js";
 
@@ -52,7 +52,7 @@ export function Episode({ page, id }) {
     </div>
     ${row.status === "active" && html`<div class="decide" role="toolbar" aria-label="Decide">
       <${Decisions} page=${page} ids=${[id]} main=${row.acknowledged_at ? "resolve" : "acknowledge"} />
-      ${state === "silenced" && html`<button type="button" class="btn" onClick=${() => page.endSilence(id)}>End silence</button>`}</div>`}
+      ${state === "silenced" && html`<${EndSilence} page=${page} id=${id} />`}</div>`}
   </section>`;
 }
 
