@@ -55,7 +55,7 @@ class Findings:
         computed: tuple[Event, Prediction] | None = None,
     ) -> Outcome:
         """Judge an event of a key; `computed` is what advice recomputes it from."""
-        watched = self.key(key)
+        watched = self._watched.get(key) or self.key(key)
         clock = self._wall
         if clock is None:
             clock = watched.newest if watched.newest > moment.time else moment.time

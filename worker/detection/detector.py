@@ -17,9 +17,12 @@ from typing import Any
 
 from worker.detection import point_rule
 from worker.detection.episode import BEFORE, SPIKE_RUN, Episode, kind_of_run
-from worker.detection.expectation import SIZE_VARIANCE, Expectation
+from worker.detection.expectation import CENTRED_UNTIL, SIZE_VARIANCE, Expectation
 from worker.detection.observation import (
     DAY,
+    JUDGED,
+    LATE,
+    WARMING,
     Change,
     Observation,
     Rule,
@@ -84,7 +87,7 @@ class Detector:
 
     def usual(self) -> float | None:
         """Give the kg per unit of activity that a middling job costs, None before the first."""
-        if not len(self.reference):
+        if not self.reference.values:
             return None
         return math.exp(self.reference.median() + self.log_factor)
 
@@ -123,7 +126,8 @@ class Detector:
         excess = residual - reference
         if is_another_unit(excess, learned):
             return self._unusable("unit")
-        self.screening.passed()
+        if self.screening.bad_count:
+            self.screening.passed()
 
         # The verdict of the point rule
         body, tail = spread.scatter()
@@ -131,8 +135,7 @@ class Detector:
         ready, late = learned >= READY, False
         if ready:
             late = seen.time < self.newest - LATE_DAYS * DAY
-        status = Status.WARMING if not ready else Status.LATE if late else Status.JUDGED
-        verdict = Verdict(status)
+        verdict = Verdict(WARMING if not ready else LATE if late else JUDGED)
         verdict.ratio = ratio = math.exp(clip(excess, MOST_LOG))
         verdict.log_ratio = excess
         verdict.z = z = excess / (tail * inflated)
@@ -168,7 +171,7 @@ class Detector:
         # Everything is learned in clipped steps; the reference rests while a hotspot is open
         if seen.time > self.newest:
             self.newest = seen.time
-        innovation = spread.innovation(residual)
+        innovation = 0.0 if spread.level is None else residual - spread.level
         clipped = clip(innovation, CLIP * body)
         spread.learn(residual, reference, innovation, clipped, variance, body, learned)
         if learned >= LEARNS_FROM:
@@ -177,7 +180,8 @@ class Detector:
             expectation.learn_weekday(weekday, clipped)
             if seen.vehicle is not None:
                 expectation.learn_vehicle(seen.vehicle, clipped)
-        expectation.learn_centre(log_activity, seen.covariate, deviation, learned)
+        if seen.covariate is not None or learned < CENTRED_UNTIL:
+            expectation.learn_centre(log_activity, seen.covariate, deviation, learned)
         heavier = log_kg - self.log_kg
         self.log_kg += heavier / (learned + 1) if learned < 20 else 0.02 * clip(heavier, 1.0)
         if self.episode is None:

@@ -12,7 +12,9 @@ from worker.severity import Severity, Thresholds
 DAY = 86_400.0  # seconds
 
 
-class Observation(NamedTuple):
+# Neither frozen nor a named tuple, as the others that each event has: both take longer to make.
+@dataclass(slots=True)
+class Observation:
     """One event, or one period, of a detector.
 
     `time` is in epoch seconds of the tenant's clock, so that days and weekdays are local. `kg` are
@@ -46,6 +48,11 @@ class Status(StrEnum):
     LATE = "late"  # judged by the point rule, not learned, opens nothing
     NO_ACTIVITY = "no_activity"  # not for this series
     UNUSABLE = "unusable"  # never learned from
+
+
+# Python 3.11 finds a name in a tenth of the time that it takes to find a member of an enumeration.
+JUDGED, WARMING, LATE = Status.JUDGED, Status.WARMING, Status.LATE
+UNUSABLE = Status.UNUSABLE
 
 
 class Change(StrEnum):
@@ -127,13 +134,14 @@ class Verdict:
     silent: bool = False
     deviations: tuple[tuple[str, float], ...] | None = None
 
-    # Nearly all verdicts set nothing but their status and figures: the rest is read of the class.
+    # Not the one of a dataclass: what few verdicts have is read of the class, what is read of each
+    # one is found faster in itself.
     def __init__(
-        self, status: Status, *, why: str | None = None, change: Change | None = None
+        self, status: Status, why: str | None = None, change: Change | None = None
     ) -> None:
-        self.status = status
-        if why is not None:
-            self.why, self.change = why, change
+        self.status, self.why, self.change = status, why, change
+        self.hot = self.silent = False
+        self.standing = None
 
     @property
     def usual(self) -> float:

@@ -30,7 +30,8 @@ LONGEST = 14  # days after which fewer events are dropped
 ABSOLUTE_RATIO = 1.3  # from which on a day without activity is hot: production is not known
 
 
-class Contribution(NamedTuple):
+@dataclass(slots=True)
+class Contribution:
     """One usable event of a period: kg, activity, and what else is added up for the drivers.
 
     `totals` are named amounts (km, planned km, kWh); `ratios` of the series name them. `log_index`
@@ -56,7 +57,7 @@ class Ratio(NamedTuple):
     under: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Period:
     """The verdict on the days `since` to `until` (days since 1970), on so many events.
 
@@ -124,16 +125,16 @@ class Bucket:
 
     def add(self, event: Contribution) -> None:
         """Take an event."""
-        _, event_id, kg, activity, totals, log_index = event
+        kg, activity = event.kg, event.activity
         self.kg += kg
         self.activity += activity
         self.events += 1
-        self.log_index += log_index * kg
+        self.log_index += event.log_index * kg
         excess = kg - activity * self.usual
         if excess > self.excess:
-            self.excess, self.event_id = excess, event_id
+            self.excess, self.event_id = excess, event.event_id
         sums = self.totals
-        for name, amount in totals:
+        for name, amount in event.totals:
             sums[name] = sums.get(name, 0.0) + amount
 
     def merge(self, other: Bucket) -> None:
@@ -199,8 +200,8 @@ class PeriodSeries:
 
     def add(self, event: Contribution, rules: Rules) -> list[Period]:
         """Take one usable event and give the periods that it completes."""
-        day = int(event.time // DAY)
-        if self.closed is not None and day <= self.closed:
+        day, closed = int(event.time // DAY), self.closed
+        if closed is not None and day <= closed:
             self.late += 1
             return []
         bucket = self.days.get(day)
@@ -215,11 +216,7 @@ class PeriodSeries:
         """Close the days that end before `until` epoch seconds and give the periods they make."""
         periods: list[Period] = []
         last = int(until // DAY) - 1
-        if not self.days or min(self.days) > last:
-            return periods
-        for day in sorted(self.days):
-            if day > last:
-                break
+        while self.days and (day := min(self.days)) <= last:
             self._wait(day, self.days.pop(day))
             if self.waiting.events >= self.kind.fewest:
                 periods.append(self._judged(day, rules))

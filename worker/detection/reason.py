@@ -52,9 +52,8 @@ def sentence(
         more = _percent(verdict.ratio - 1)
         such = " for such a load" if identity.basis.startswith("t_km") and period is None else ""
         parts = [f"{more} more kg per {unit} than this supplier's usual {usual}{such}", spread]
-    if verdict.drivers:
-        named = _main(verdict.drivers)
-        parts += [f"mainly {named}"] if named else []
+    if named := _main(verdict.drivers):
+        parts.append(f"mainly {named}")
     if period is not None:
         parts[0] = f"{days(period)}: {parts[0]}"
     if identity.absolute:

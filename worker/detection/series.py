@@ -15,10 +15,10 @@ from worker.detection.detector import Detector
 from worker.detection.episode import Episode
 from worker.detection.observation import (
     DAY,
+    UNUSABLE,
     Observation,
     Rules,
     Standing,
-    Status,
     Verdict,
 )
 from worker.detection.periods import Contribution, Period, PeriodKind, PeriodSeries, Ratio
@@ -47,7 +47,8 @@ class Identity(NamedTuple):
         return self.basis == ABSOLUTE
 
 
-class Reading(NamedTuple):
+@dataclass(slots=True)
+class Reading:
     """One event of a key: what its detectors need to know.
 
     `time` is in epoch seconds of the tenant's clock. `parts` divide ln(kg / activity) of the event,
@@ -65,7 +66,8 @@ class Reading(NamedTuple):
     ratios: tuple[Ratio, ...] = ()
 
 
-class Finding(NamedTuple):
+@dataclass(slots=True)
+class Finding:
     """What one detector says: of an event, or of a period when `period` is there.
 
     `event_id` is the event, or the one with the largest excess of the period; `time` is in epoch
@@ -126,7 +128,7 @@ class Detectors:
                 self.disordered = True
             verdict = detector.observe(seen, rules)
             found.append(Finding(identity, reading.event_id, seen.time, kg or 0.0, verdict))
-            if verdict.status is Status.UNUSABLE:
+            if verdict.status is UNUSABLE:
                 return found
         if kg is None or activity is None:
             return found

@@ -89,10 +89,6 @@ class Spread:
         widened = math.sqrt((1 + correlation) / (1 - correlation)) if correlation > 0 else 1.0
         return body * widened
 
-    def innovation(self, residual: float) -> float:
-        """Give how far a residual lies from the local level."""
-        return 0.0 if self.level is None else residual - self.level
-
     def learn(
         self,
         residual: float,
@@ -105,8 +101,8 @@ class Spread:
     ) -> None:
         """Take a residual after `before` learned events.
 
-        `clipped` is its innovation within CLIP spreads, `variance` what the slopes add to it,
-        `spread` the body's.
+        `innovation` is how far it lies from the level, `clipped` the same within CLIP spreads,
+        `variance` what the slopes add to it, `spread` the body's.
         """
         jumps = self.jumps = 0 if innovation == clipped else _one_more(self.jumps, innovation)
         if self.level is None:
