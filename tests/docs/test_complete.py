@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 import relay.__main__
-import worker.__main__
+import worker.command_line
 from emulator.database import Database
 from relay.app import create_app
 from relay.close_codes import CloseCode
@@ -314,7 +314,7 @@ def commands(parser: argparse.ArgumentParser) -> set[str]:
     ("program", "parser"),
     [
         ("hotspot-relay", relay.__main__._parser({})),
-        ("hotspot-worker", worker.__main__._parser()),
+        ("hotspot-worker", worker.command_line._parser()),
     ],
     ids=["relay", "worker"],
 )
@@ -330,7 +330,7 @@ def test_the_page_has_each_command_and_no_other(
 def test_a_page_names_no_command_that_there_is_not(page: Path) -> None:
     known = {
         "relay": commands(relay.__main__._parser({})),
-        "worker": commands(worker.__main__._parser()),
+        "worker": commands(worker.command_line._parser()),
     }
     pattern = r"(?:hotspot-|python -m )(relay|worker) ([a-z]+)\b(?!-)"
     for program, command in re.findall(pattern, page.read_text()):

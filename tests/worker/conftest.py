@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from emulator.running import Emulator
-from worker.__main__ import main
+from worker.command_line import main
 from worker.detection.observation import Rules
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.worker.conftest import Run, Start, Table
-from worker.__main__ import main
+from worker.command_line import main
 from worker.settings import VARIABLES
 
 TEXT = "timestamp,supplier_id,event_type,distance_km\n2026-01-05 09:00:00Z,A,logistics,100\n"

@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from tests.worker.conftest import Run, Table
-from worker.__main__ import main
+from worker.command_line import main
 
 CASES = Path(__file__).parent / "cases"
 HEADER = "timestamp,supplier_id,event_type,distance_km,load_kg,vehicle_type,fuel_type"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.worker.ingest.reading import times
 from worker import vehicles
-from worker.__main__ import main
+from worker.command_line import main
 from worker.events import CHOICES
 from worker.ingest.header import COLUMNS
 from worker.ingest.units import units_of

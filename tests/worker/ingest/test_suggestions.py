@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker.ingest.reading import events
-from worker.__main__ import main
+from worker.command_line import main
 from worker.ingest.header import COLUMNS
 from worker.ingest.suggestions import _NAMES, probable, suggestion, suggestions
 
