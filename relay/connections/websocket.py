@@ -359,7 +359,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self.abort()
                 return
         for message in messages:
-            if session is not None and not self._closing:
+            # What it answers must not follow the close frame that was just written.
+            if session is not None and not self._closing and incoming.ended is None:
                 session.receive(message)
         if incoming.ended is not None:
             self._end(incoming.ended)

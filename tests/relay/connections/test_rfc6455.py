@@ -1,15 +1,16 @@
 """What RFC 6455 wants of a server, over raw sockets; the relay's own class does what the library
 does behind ASGI."""
 
+import asyncio
 import json
 
 import pytest
-from websockets.frames import Close, Opcode
+from websockets.frames import Close, Frame, Opcode
 
 from emulator.running import Emulator
 from relay.stream.encoding import SUBPROTOCOL
 from tests.relay.clients import relay_of
-from tests.relay.raw import HEADERS, Raw, head, speaking
+from tests.relay.raw import HEADERS, SECONDS, Raw, head, speaking
 
 each_server = pytest.mark.usefixtures("each_server")
 
@@ -155,6 +156,23 @@ async def test_a_close_frame_is_echoed(emulator: Emulator, sent: bytes, echoed: 
         assert await raw.until(Opcode.CLOSE) == echoed
         await raw.end()
         await relay.until(lambda health: health["clients"] == 0)
+
+
+@each_server
+@pytest.mark.parametrize("last", ["close", "breach"])
+async def test_nothing_follows_a_close_frame_whatever_came_in_one_piece_with_its_cause(
+    emulator: Emulator, last: str
+) -> None:
+    """Section 5.5.1. Chromium makes an error of a frame that comes after the close frame."""
+    async with relay_of(emulator) as relay, speaking(relay.host, subprotocol=SUBPROTOCOL) as raw:
+        raw.send(Opcode.TEXT, b'{"type":"ping"}')
+        await pong(raw)
+        ping = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True)
+        ends = Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True)
+        raw.writer.write(ping + (ends if last == "close" else b"\x83\x80\0\0\0\0"))
+        await raw.until(Opcode.CLOSE)
+        async with asyncio.timeout(SECONDS):
+            assert await raw.reader.read() == b""
 
 
 @each_server
