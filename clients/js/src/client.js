@@ -17,12 +17,6 @@ export { hasRecord, idOf } from "./rows.js";
 
 export const CHANNELS = Object.freeze(["hotspots", "alerts", "recommendations"]);
 
-const WAKING = [
-  ["window", "online"],
-  ["window", "pageshow"],
-  ["document", "resume"],
-];
-
 function defaults() {
   return {
     token: undefined,
@@ -176,10 +170,10 @@ export class RelayClient {
     if (this.#environment !== null) return;
     const { window, document } = this.#settings;
     const { signal } = (this.#environment = new AbortController());
-    const places = { window, document };
-    for (const [place, event] of WAKING) {
-      places[place]?.addEventListener(event, () => this.#each("wake"), { signal });
-    }
+    const wake = () => this.#each("wake");
+    // A connection may live on where another network has gone.
+    for (const event of ["online", "offline", "pageshow"]) window?.addEventListener(event, wake, { signal });
+    document?.addEventListener("resume", wake, { signal });
     window?.addEventListener("pagehide", () => this.#each("save"), { signal });
     document?.addEventListener("visibilitychange", () => this.#visibility(document), { signal });
   }

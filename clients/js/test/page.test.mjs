@@ -100,6 +100,19 @@ test("the network that is back, or the page that wakes, ends the wait", async ()
   }
 });
 
+test("a network that goes is missed within the time for a reply, one that carries on is not", async () => {
+  for (const carriesOn of [true, false]) {
+    const { sockets, clock, window, state } = await page();
+    sockets.newest.accept();
+    sockets.newest.tell(hello, synced());
+    window.dispatchEvent(new Event("offline"));
+    assert.deepEqual(sockets.newest.sent, [{ type: "ping" }]);
+    if (carriesOn) sockets.newest.tell({ type: "pong" });
+    clock.advance(10);
+    assert.equal(state(), carriesOn ? "open" : "waiting");
+  }
+});
+
 test("a page that wakes asks at once whether its connection still lives", async () => {
   const { sockets, clock, document, state } = await page();
   sockets.newest.accept();
