@@ -8,18 +8,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from tests.browser.waiting import Changes
+
 
 class Network:
     """A proxy in front of a relay; browsers use `url`, whichever relay is behind it.
 
     `received` is how many bytes clients got by the path that they asked for, `/ws/alerts` for
-    instance; `open_to` is how many of their connections for a path are open.
+    instance; `open_to` is how many of their connections for a path are open, and `changes` tells
+    when that is another number.
     """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/"
         self.received: Counter[str] = Counter()
         self.most_open: Counter[str] = Counter()
+        self.changes = Changes()
         self._target: tuple[str, int] | None = None
         self._connections: dict[asyncio.StreamWriter, str] = {}
         self._swallowed: set[asyncio.StreamWriter] = set()
@@ -40,6 +44,7 @@ class Network:
         """Lets what is sent on all connections, new ones too, get lost without a word."""
         self._swallows = True
         self._swallowed.update(self._connections)
+        self.changes.happened()
 
     def pass_on(self) -> None:
         """Passes on what comes on new connections; the others stay lost."""
@@ -71,6 +76,7 @@ class Network:
         finally:
             del self._connections[writer]
             self._swallowed.discard(writer)
+            self.changes.happened()
             for each in (writer, there):
                 if each is not None:
                     each.transport.abort()
@@ -86,6 +92,7 @@ class Network:
                 path = data.split(b" ", 2)[1].split(b"?")[0].decode()
                 self._connections[writer] = path
                 self.most_open[path] = max(self.most_open[path], self.open_to(path))
+                self.changes.happened()
             if writer not in self._swallowed:
                 there.write(data)
                 await there.drain()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import re
 import time
@@ -30,6 +29,7 @@ from tests.browser.pages import (
     use_token,
     worker,
 )
+from tests.browser.waiting import Changes
 from tests.relay.access.admission import USER, token_of
 
 SOCKETS = 2  # hotspots and recommendations
@@ -42,6 +42,7 @@ class Traffic:
     def __init__(self, page: Page) -> None:
         self.shown: list[list[str]] = []
         self.received: Counter[str] = Counter()
+        self.changes = Changes()
         page.on("websocket", self._opened)
 
     def _opened(self, socket: WebSocket) -> None:
@@ -52,6 +53,7 @@ class Traffic:
             message = json.loads(frame)
             if message["type"] == "auth":
                 shown.append(message["token"])
+                self.changes.happened()
 
         socket.on("framesent", sent)
         socket.on("framereceived", lambda frame: self.received.update([json.loads(frame)["type"]]))
@@ -59,9 +61,11 @@ class Traffic:
 
 async def until_shown(traffic: Traffic, least: int) -> None:
     """Waits until both sockets have sent so many tokens each."""
-    async with asyncio.timeout(2 * SOON / 1000):
-        while sum(len(shown) >= least for shown in traffic.shown) < SOCKETS:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+
+    def shown_by_both() -> bool:
+        return sum(len(shown) >= least for shown in traffic.shown) >= SOCKETS
+
+    await traffic.changes.until(shown_by_both, 2 * SOON / 1000)
 
 
 async def test_who_is_not_signed_in_is_asked_at_once_and_signs_in_by_password(
@@ -314,20 +318,27 @@ async def test_an_upstream_that_is_down_is_said_on_the_open_page_and_on_a_new_on
         await relay_is(tab, "Live")
 
 
+# Resolves once two texts, one after the other, are a second apart.
+COUNTED_DOWN = """() => new Promise((resolve) => {
+  let before = null;
+  const look = () => {
+    const text = document.querySelector("#relay b")?.textContent ?? "";
+    const left = Number(/^Relay lost, again in (\\d+)/.exec(text)?.[1] ?? NaN);
+    if (left === before - 1) resolve(true);
+    if (!Number.isNaN(left)) before = left;
+  };
+  const all = { subtree: true, childList: true, characterData: true };
+  new MutationObserver(look).observe(document.body, all);
+})"""
+
+
 async def test_the_time_until_the_next_attempt_counts_down(
     tab: Page, relaying: Relaying, emulator: Emulator
 ) -> None:
     async with signed_in(tab, relaying, token_of(emulator)):
         await relay_is(tab, "Live")
-    seen: list[int] = []
     async with asyncio.timeout(120):
-        while not any(before - 1 == after for before, after in itertools.pairwise(seen)):
-            text = await tab.locator("#relay b").text_content() or ""
-            if text.startswith("Relay lost, again in "):
-                left = int(text.split()[4])
-                if not seen or seen[-1] != left:
-                    seen.append(left)
-            await asyncio.sleep(0.2)
+        assert await tab.evaluate(COUNTED_DOWN)
 
 
 async def test_a_page_of_a_relay_without_access_control_asks_nobody(

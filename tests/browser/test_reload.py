@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -37,9 +36,8 @@ async def loaded(page: Page) -> list[list[dict[str, Any]]]:
 
 async def until_saved(page: Page) -> None:
     """Waits until the client has put what it holds in the database of the browser."""
-    async with asyncio.timeout(SOON / 1000):
-        while await page.evaluate(SAVED) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await page.wait_for_function("saved.size === 3", timeout=SOON)
+    assert await page.evaluate(SAVED) == 3
 
 
 def received(between: Network) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -43,9 +42,7 @@ class Tabs:
 
     async def until_sockets(self, *wanted: int) -> None:
         """Waits until there are so many to hotspots and to recommendations, in all tabs."""
-        async with asyncio.timeout(2 * SOON / 1000):
-            while self.sockets() != wanted:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+        await self.network.changes.until(lambda: self.sockets() == wanted, 2 * SOON / 1000)
 
     def sockets(self) -> tuple[int, ...]:
         return tuple(self.network.open_to(path) for path in PATHS)

@@ -15,6 +15,7 @@ from emulator.running import Emulator
 from tests.browser.conftest import Relay, Starting
 from tests.browser.frontend import Tokens, frontend
 from tests.browser.network import Network, network
+from tests.browser.waiting import Changes
 from tests.browser.writing import CHANNELS, Writer, writer_to
 
 TABS = 10
@@ -49,6 +50,7 @@ class Tabs:
         self._context = context
         self._network = between
         self._sockets: dict[Page, int] = {}
+        self._changes = Changes()
         self.all: list[Page] = []
 
     async def open(self, url: str) -> None:
@@ -61,9 +63,11 @@ class Tabs:
 
     def _opened(self, page: Page, socket: Any) -> None:
         self._sockets[page] += 1
+        self._changes.happened()
 
         def closed(_: object) -> None:
             self._sockets[page] -= 1
+            self._changes.happened()
 
         socket.on("close", closed)
 
@@ -71,9 +75,14 @@ class Tabs:
         """The tab with most sockets."""
         return max(self.all, key=lambda page: self._sockets[page])
 
-    def sockets_of_others(self, page: Page) -> int:
-        """How many sockets there are in all tabs but this one."""
-        return sum(count for other, count in self._sockets.items() if other is not page)
+    async def until_others_lead(self, page: Page) -> None:
+        """Waits until there is a socket for each endpoint in the tabs but this one."""
+
+        def lead() -> bool:
+            others = (count for other, count in self._sockets.items() if other is not page)
+            return sum(others) >= len(PATHS)
+
+        await self._changes.until(lead, DEADLINE)
 
     def sockets(self) -> list[int]:
         """How many reach the relay, by endpoint."""
@@ -82,23 +91,30 @@ class Tabs:
     async def until_equal(self, writer: Writer, phase: str) -> None:
         """Waits until each tab holds what the database holds, over one socket for each endpoint."""
         wanted = writer.holding()
-        different: list[int] = []
+        different = list(range(len(self.all)))
         try:
             async with asyncio.timeout(DEADLINE):
-                while True:
-                    held = await asyncio.gather(*(page.evaluate("holds()") for page in self.all))
-                    different = [n for n, holding in enumerate(held) if holding != wanted]
-                    if not different and self.sockets() == [1, 1, 1]:
-                        break
-                    await asyncio.sleep(0.2)
+                while different:
+                    await asyncio.gather(
+                        *(
+                            page.evaluate("(wanted) => untilHeld(wanted)", wanted)
+                            for page in self.all
+                        )
+                    )
+                    await self._network.changes.until(lambda: self.sockets() == [1, 1, 1], DEADLINE)
+                    different = await self._different(wanted)  # once more, with these sockets
         except TimeoutError:
             states = [await page.evaluate("client.status") for page in self.all]
             pytest.fail(
-                f"after {phase}: tabs {different} hold other rows;"
+                f"after {phase}: tabs {await self._different(wanted)} hold other rows;"
                 f" sockets {self.sockets()}; {states}"
             )
         for page in self.all:
             assert await page.evaluate("twice") == [], phase
+
+    async def _different(self, wanted: list[list[list[int]]]) -> list[int]:
+        held = await asyncio.gather(*(page.evaluate("holds()") for page in self.all))
+        return [n for n, holding in enumerate(held) if holding != wanted]
 
 
 @pytest.mark.timeout(1_500)
@@ -146,9 +162,7 @@ async def test_ten_tabs_lose_nothing_and_are_told_nothing_twice_over_one_socket_
             async with writer.writing():
                 frozen = tabs.leader()
                 freezing = asyncio.create_task(frozen.evaluate("freeze()"))
-                async with asyncio.timeout(DEADLINE):
-                    while tabs.sockets_of_others(frozen) < len(PATHS):  # noqa: ASYNC110
-                        await asyncio.sleep(0.1)
+                await tabs.until_others_lead(frozen)
                 page.thaw()
                 await freezing
             await tabs.until_equal(writer, "a frozen leader")
