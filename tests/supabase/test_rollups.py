@@ -105,6 +105,52 @@ def test_a_prediction_of_another_factor_set_takes_the_place_of_the_former(
     assert one(owner, "select sum(events) from rollups") == 40
 
 
+def columns(owner: Connection, factor_set: str, **figures: Any) -> dict[str, Any]:
+    """What the worker sends of predictions of all events, a figure that is not given left out."""
+    ids = [row["id"] for row in owner.execute("select id from events_normalized order by id")]
+    kind = {
+        "entity": "Haulier", "entity_type": "supplier", "event_type": "logistics",
+        "factor_set": factor_set, "model_version": "m", "method": "modelled", "dq": 3,
+        "activity_basis": "t_km", "factor_ids": [], "flags": [], "estimated": False,
+        "in_range": True,
+    }  # fmt: skip
+    given = {"kind": 1, "day": 20513, "hotspot": False, "occurred_at": "2026-03-01"} | figures
+    return {
+        "kinds": [kind],
+        "event_id": f"{{{','.join(map(str, ids))}}}",
+        "scopes": [{"3.4": 0.5}] * len(ids),
+        "inputs": [{}] * len(ids),
+        **{name: f"{{{','.join([str(value)] * len(ids))}}}" for name, value in given.items()},
+    }
+
+
+def test_a_batch_of_events_that_have_predictions_takes_their_place(owner: Connection) -> None:
+    """Of the first, of the same factor set again, and of another one."""
+    predict(owner, 6)
+    owner.execute("delete from predictions")
+    for factor_set, kg in (("one", 1.5), ("one", 2.25), ("two", 3.125)):
+        computed = columns(owner, factor_set, predicted_co2=kg, expected_kg=1.001)
+        assert one(owner, "select write_computed(%s)", Jsonb(computed)) == 6
+        assert agree(owner) == 1
+        assert one(owner, "select kg from rollups") == 6 * Decimal(str(kg))
+    assert one(owner, "select count(*) from predictions") == 12
+    assert one(owner, "select count(*) from predictions where kg_ttw is null") == 12
+    owner.execute("delete from predictions where factor_set = 'two'")
+    owner.execute("update predictions set superseded_at = null, predicted_co2 = 7")
+    assert agree(owner) == 1
+
+
+@pytest.mark.parametrize("kg", [1e15 / 7, 1e200, float("inf"), float("nan")])
+def test_figures_beyond_what_a_double_counts_in_thousandths_are_added_up_as_they_are(
+    owner: Connection, kg: float
+) -> None:
+    predict(owner, 1)
+    owner.execute("delete from predictions")
+    owner.execute("select write_computed(%s)", [Jsonb(columns(owner, "one", predicted_co2=kg))])
+    stored = one(owner, "select kg from rollups")
+    assert (stored.is_nan() and kg != kg) or float(stored) == pytest.approx(kg, rel=1e-14)
+
+
 def test_changed_and_deleted_predictions_are_taken_out_to_the_gram(owner: Connection) -> None:
     predict(owner)
     owner.execute("update predictions set expected_kg = 1.234, predicted_co2 = 0.001 + event_id")

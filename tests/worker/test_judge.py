@@ -26,7 +26,7 @@ from worker.held import HeldKeys
 from worker.judge import Failure, judge, read_events
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import load
-from worker.predictions import FactorPredictor, Outcome, predict
+from worker.predictions import COLUMNS, FactorPredictor, Outcome, predict
 from worker.readings import Reader
 from worker.severity import Severity, Thresholds
 from worker.suppliers import Suppliers
@@ -163,7 +163,8 @@ def predictions(result: dict[str, Any]) -> list[dict[str, Any]]:
     }
     made = []
     for place, kind in enumerate(columns.pop("kind")):
-        own: dict[str, Any] = {name: column[place] for name, column in columns.items()}
+        own: dict[str, Any] = dict.fromkeys(COLUMNS)
+        own |= {name: column[place] for name, column in columns.items()}
         objects = {name: result["computed"][name][place] for name in ("scopes", "inputs")}
         made.append(result["computed"]["kinds"][kind - 1] | own | objects)
     return made
