@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.advice import Advisor
-from worker.detection.observation import Rules, Status
+from worker.detection.observation import JUDGED, LATE, UNUSABLE, Rules, Verdict
 from worker.detection.periods import Period, PeriodSeries
 from worker.detection.series import Finding, Identity, Reading
 from worker.episodes import Change, Episode, Resolution, Transition
@@ -279,10 +279,7 @@ def compared(findings: Sequence[Finding]) -> tuple[float | None, float | None]:
     """Give what an event usually costs in kg and the usual scatter, if it was judged."""
     if not findings or findings[0].period is not None:
         return None, None
-    verdict = findings[0].verdict
-    if verdict.status not in (Status.JUDGED, Status.LATE):
-        return None, None
-    return round(verdict.expected_kg, 3), round(verdict.spread, 4)
+    return _figures_of(findings[0].verdict)
 
 
 def period_rows(key: Key, findings: Sequence[Finding]) -> list[Row]:
@@ -290,15 +287,16 @@ def period_rows(key: Key, findings: Sequence[Finding]) -> list[Row]:
     return [
         _period_row(key, finding.identity, finding.period)
         for finding in findings
-        if finding.period is not None and finding.verdict.status is not Status.UNUSABLE
+        if finding.period is not None and finding.verdict.status is not UNUSABLE
     ]
 
 
 def _period_row(key: Key, identity: Identity, period: Period) -> Row:
-    verdict = period.verdict
-    judged = verdict.status in (Status.JUDGED, Status.LATE)
+    expected_kg, spread = _figures_of(period.verdict)
     return {
-        **key._asdict(),
+        "entity": key.entity,
+        "entity_type": key.entity_type,
+        "event_type": key.event_type,
         "method": identity.method,
         "basis": identity.basis,
         "country": identity.country,
@@ -308,10 +306,16 @@ def _period_row(key: Key, identity: Identity, period: Period) -> Row:
         "event_id": period.event_id or None,
         "kg": round(period.kg, 3),
         "activity": period.activity,
-        "expected_kg": round(verdict.expected_kg, 3) if judged else None,
-        "spread": round(verdict.spread, 4) if judged else None,
-        "hotspot": verdict.marked,
+        "expected_kg": expected_kg,
+        "spread": spread,
+        "hotspot": period.verdict.marked,
     }
+
+
+def _figures_of(verdict: Verdict) -> tuple[float | None, float | None]:
+    if verdict.status is JUDGED or verdict.status is LATE:
+        return round(verdict.expected_kg, 3), round(verdict.spread, 4)
+    return None, None
 
 
 def _message(episode: Episode, change: Change) -> str:

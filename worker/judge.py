@@ -72,12 +72,12 @@ def judge(
     for each in set_aside:
         result.set_aside(each)
     for event, outcome in zip(events, outcomes, strict=True):
-        if isinstance(outcome, UnusableEvent):
-            result.set_aside(Failure(event.id, str(outcome), dead=True))
+        if isinstance(outcome, Prediction):
+            result.take(event, outcome)
         elif isinstance(outcome, Implausible):
             result.set_aside(Held(event.id, outcome))
         else:
-            result.take(event, outcome)
+            result.set_aside(Failure(event.id, str(outcome), dead=True))
     return result.rows()
 
 

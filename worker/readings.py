@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from worker.detection.observation import DAY, Observation
 from worker.detection.periods import Ratio
@@ -30,7 +31,8 @@ BY_OTHER = tuple((Ratio("distance", "km", "activity"), per_km) for per_km in PER
 BY_ENERGY = Ratio("energy", "kwh", "activity"), Ratio("carbon", "kg", "kwh")
 
 
-class Kilograms(NamedTuple):
+@dataclass(slots=True)
+class Kilograms:
     """What detectors need of a prediction, whether it is new or stored."""
 
     kg: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from worker.detection import observation as detected
 from worker.detection.observation import DAY, Rules, Standing, Status
@@ -43,7 +43,8 @@ SILENT_GAPS, SILENT_DAYS = 5, 3.0  # median gaps, and days at least, after which
 CLOSING_DAYS = 7.0  # beyond the grace, after which the watch for silence closes days
 
 
-class Moment(NamedTuple):
+@dataclass(slots=True)
+class Moment:
     """An event as the key sees it: when it was, in epoch seconds, and on the tenant's clock."""
 
     event_id: int
@@ -73,8 +74,10 @@ class Outcome:
     @property
     def hot(self) -> bool:
         """Say whether the event itself is hot."""
-        first = self.findings[0] if self.findings else None
-        return first is not None and first.period is None and first.verdict.hot
+        if not self.findings:
+            return False
+        first = self.findings[0]
+        return first.verdict.hot and first.period is None
 
 
 class WatchedKey:

@@ -30,7 +30,7 @@ from worker.detection.observation import (
     Status,
     Verdict,
 )
-from worker.detection.screening import Screening, is_another_unit
+from worker.detection.screening import ANOTHER_UNIT, UNIT_FROM, Screening
 from worker.detection.slow_rule import DEAD_BAND, Limits, Sum
 from worker.detection.spread import CLIP, LEARNS_FROM, Scale, Spread, inflation, young_variance
 from worker.detection.typical import Typical
@@ -124,7 +124,7 @@ class Detector:
         references = len(self.reference.values)
         reference = self.reference.median() if references else residual
         excess = residual - reference
-        if is_another_unit(excess, learned):
+        if abs(excess) > ANOTHER_UNIT and learned >= UNIT_FROM:
             return self._unusable("unit")
         if self.screening.bad_count:
             self.screening.passed()

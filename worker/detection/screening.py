@@ -14,8 +14,7 @@ REPORTED = 5  # unusable ones of one kind in a row before it is told, once
 REPEATS_STUCK = range(3, 60)  # earlier repeats may be chance, and nothing is stuck for ever
 REPEATS_USUAL = 0.1  # a fixed route always repeats itself
 LEARNED_ENOUGH = 30  # usable events before a meter can be called stuck
-MOST_FACTOR = 50.0  # further than this from the reference it is another unit, not an emission
-MOST_LOG = math.log(MOST_FACTOR)
+ANOTHER_UNIT = math.log(50)  # a residual beyond can only be another unit
 LEAST_ACTIVITY, MOST_ACTIVITY = 1e-15, 1e15  # of any unit: sums stay finite
 UNIT_FROM = 3  # usable events from which on the unit can be told
 
@@ -74,8 +73,3 @@ class Screening:
     def restore(self, state: list[Any]) -> None:
         """Take what `state` gave."""
         self.last_kg, self.repeats, self.repeat_share, self.bad_kind, self.bad_count = state
-
-
-def is_another_unit(log_ratio: float, learned: int) -> bool:
-    """Say whether a logarithm above the reference can only be another unit."""
-    return learned >= UNIT_FROM and abs(log_ratio) > MOST_LOG
