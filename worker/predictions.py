@@ -85,11 +85,18 @@ class Columns:
         self._own.append((event.id, kind, event.occurred_at, day, hot, *usual, *OWN(prediction)))
 
     def parts(self) -> dict[str, Any]:
-        """Give them: texts of arrays, and JSON where there are objects."""
+        """Give them: texts of arrays, and JSON where there are objects.
+
+        A figure that no event has is left out.
+        """
         columns = list(zip(*self._own, strict=True)) or [()] * len(COLUMNS)
         given = dict(zip(COLUMNS, columns, strict=True))
         objects = {name: given.pop(name) for name in ("scopes", "inputs")}
-        arrays = {name: _array(values) for name, values in given.items()}
+        arrays = {
+            name: _array(values)
+            for name, values in given.items()
+            if values.count(None) < len(values)
+        }
         return {"kinds": self._common, **objects, **arrays}
 
 

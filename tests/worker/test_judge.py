@@ -162,7 +162,7 @@ def predictions(result: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(value, str)
     }
     made = []
-    for place, kind in enumerate(columns.pop("kind")):
+    for place, kind in enumerate(columns.pop("kind", [])):
         own: dict[str, Any] = dict.fromkeys(COLUMNS)
         own |= {name: column[place] for name, column in columns.items()}
         objects = {name: result["computed"][name][place] for name in ("scopes", "inputs")}
