@@ -85,8 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str, status: int) -> int:
-    print(f"worker: {text}", file=sys.stderr)
+    print(_printable(f"worker: {text}"), file=sys.stderr)
     return status
+
+
+def _printable(text: str) -> str:
+    """Give lines of which some name what is in a file, or what the database said."""
+    return "\n".join(map(logs.printable, text.split("\n")))
 
 
 def _version() -> str:
@@ -259,7 +264,7 @@ def _backtest(settings: Settings, options: argparse.Namespace) -> int:
     reader = Reader(basis.factors, settings.timezone)
     judged, notices = backtest.run(rows, basis, reader, _rules(settings))
     made = backtest.report(judged, notices, refused)
-    print(json.dumps(made.row(), indent=1) if options.json else made)
+    print(json.dumps(made.row(), indent=1) if options.json else _printable(str(made)))
     if options.plot:
         try:
             Path(options.plot).write_text(svg(judged), encoding="utf-8")

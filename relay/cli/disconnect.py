@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from relay.cli.terminal import default_url
-from relay.client import explain
+from relay.client import explain, printable
 from relay.errors import SettingsError
 
 TIMEOUT: Final = httpx.Timeout(10.0)
@@ -73,5 +73,5 @@ async def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
         problem = f"{args.url} {(await explain(args.url, exc)).text}"
     except (ValueError, KeyError, TypeError):
         problem = f"{args.url} does not answer like a relay"
-    print(f"relay disconnect: {problem}", file=sys.stderr)
+    print(printable(f"relay disconnect: {problem}"), file=sys.stderr)
     return 1

@@ -122,6 +122,14 @@ def test_anomalies_that_are_all_held_have_no_recall_and_are_caught(
     assert typo == ["typo", "2", "2", "0", "-", "1.00", "-"]
 
 
+def test_a_label_cannot_play_with_the_terminal(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "year.csv"
+    path.write_text(file(*QUIET, (200, "de\x1b[2Jtour")))
+    out = run("backtest", str(path), "--labels", "fault")[1]
+    assert "\nde\ufffd[2jtour " in out
+    assert "\x1b" not in out
+
+
 def test_a_file_without_anomalies_has_no_recall(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "year.csv"
     path.write_text(file(*QUIET))

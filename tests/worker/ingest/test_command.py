@@ -256,6 +256,15 @@ def test_names_of_a_file_are_printed_as_they_are_but_cannot_play_with_the_termin
         assert harmful not in out + err
 
 
+def test_a_header_that_is_refused_cannot_play_with_the_terminal(dry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_text("Datum (\x1b[2J),Lieferant\n2026-01-05,A\n")
+    status, out, err = dry(file)
+    assert status == 2
+    assert '--map "Datum (\ufffd[2J)=timestamp"' in err
+    assert "\x1b" not in out + err
+
+
 def test_the_summary_is_aligned_where_letters_are_as_wide_as_two(dry: Any, tmp_path: Path) -> None:
     file = tmp_path / "trips.csv"
     rows = line(1, "北物流") + line(2, "M\u00fcller") + line(3, "a\u0323\u0307 Mills")
