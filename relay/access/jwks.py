@@ -28,6 +28,7 @@ RATE_PER_ADDRESS: Final = 1 / 60
 BURST_PER_ADDRESS: Final = 5
 MAX_BYTES: Final = 256 * 1024
 TIMEOUT: Final = httpx.Timeout(5.0)
+WHOLE_SECONDS: Final = 15.0  # for a whole answer
 
 
 class Jwks:
@@ -92,7 +93,10 @@ class Jwks:
 
     async def _get(self) -> bool:
         try:
-            async with self._client.stream("GET", self._url) as reply:
+            async with (
+                asyncio.timeout(WHOLE_SECONDS),
+                self._client.stream("GET", self._url) as reply,
+            ):
                 reply.raise_for_status()
                 body = bytearray()
                 async for chunk in reply.aiter_bytes():
@@ -102,7 +106,7 @@ class Jwks:
             document = json.loads(body)
             if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
                 raise ValueError("no list of keys")
-        except (httpx.HTTPError, ValueError, RecursionError) as exc:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as exc:
             logger.warning(
                 "signing keys cannot be fetched, known ones stay in force error=%r known=%d",
                 f"{type(exc).__name__} {exc}",

@@ -1,5 +1,6 @@
 """Requests to Supabase on behalf of a caller: under the caller's token and no other right."""
 
+import asyncio
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ from relay.errors import Refused
 logger = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(10, connect=3, pool=3)
+WHOLE_SECONDS = 30.0  # for a whole answer
 LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=30)
 TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
@@ -85,10 +87,11 @@ class UserClient:
             raise Refused(503, "the relay has no SUPABASE_PUBLISHABLE_KEY: set it and start again")
         headers = {"apikey": self._key, "Authorization": f"Bearer {token}"}
         try:
-            reply = await self._client.request(
-                method, path, headers=headers, params=params, json=json
-            )
-        except httpx.TransportError as exc:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                reply = await self._client.request(
+                    method, path, headers=headers, params=params, json=json
+                )
+        except (httpx.TransportError, TimeoutError) as exc:
             logger.warning(
                 "request to Supabase failed method=%s path=%s error=%s",
                 method,

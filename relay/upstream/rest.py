@@ -3,6 +3,7 @@
 Long answers are parsed piece by piece, in time slices.
 """
 
+import asyncio
 import contextlib
 import json
 import secrets
@@ -23,6 +24,7 @@ from relay.stream.snapshot import Snapshot
 from relay.time_slices import TimeSlices
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0, pool=5.0)
+WHOLE_SECONDS: Final = 60.0  # for a whole answer: each byte of it renews httpx's time
 LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
 PAGE: Final = 1000
 HEARTBEATS: Final = "relay_heartbeats"
@@ -276,7 +278,10 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
 
 async def _asked(what: str, answer: Awaitable[T]) -> T:
     try:
-        return await answer
+        async with asyncio.timeout(WHOLE_SECONDS):
+            return await answer
+    except TimeoutError as exc:
+        raise Unavailable(f"{what}: no whole answer within {WHOLE_SECONDS:g} s") from exc
     except APIError as exc:
         code = str(exc.code or "")
         refused = code == "401" or code.startswith("PGRST30") or "API key" in str(exc.message)
