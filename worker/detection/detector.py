@@ -22,10 +22,11 @@ from worker.detection.observation import (
     DAY,
     JUDGED,
     LATE,
+    SHIFT,
+    SPIKE,
     WARMING,
     Change,
     Observation,
-    Rule,
     Rules,
     Status,
     Verdict,
@@ -101,8 +102,8 @@ class Detector:
         weighty = 1 + point_rule.least_kg(self.log_kg, rate, rules) / math.exp(self.log_kg)
         return max(rules.thresholds.info, rules.least_ratio, math.exp(significant), weighty)
 
-    # In one piece as far as every observation gets: one call for each step doubles its cost. What
-    # only some come to is in `_Judging`.
+    # In one piece as far as most observations get: one call for each step doubles its cost. What
+    # few come to is in `_Judging`.
     def observe(self, seen: Observation, rules: Rules) -> Verdict:
         """Judge an observation, then learn from it."""
         kg, activity, learned = seen.kg, seen.activity, self.learned
@@ -151,8 +152,8 @@ class Detector:
             self.late += 1
             return verdict
 
-        # The slow rule and the life of the hotspot. Within the dead band there is no evidence:
-        # nothing changes while none has been collected.
+        # The slow rule and the life of the hotspot. Within the dead band there is no evidence: the
+        # sums stay empty if they are.
         if ready:
             if (
                 excess > DEAD_BAND
@@ -161,11 +162,21 @@ class Detector:
                 or self.down.total
                 or self.episode is not None
             ):
-                scale = Scale(body, tail, spread.summed(body))
-                judging = _Judging(
-                    self, seen, verdict, residual, reference, by_inputs, scale, rules
-                )
-                judging.advance(excess / (scale.summed * inflated), references)
+                summed = spread.summed(body)
+                limits = Limits.of(summed, references, self.rate)
+                z = excess / (summed * inflated)
+                self.up.add(z, limits)
+                self.down.add(-z, limits)
+                if (
+                    verdict.hot
+                    or self.episode is not None
+                    or self.up.total >= limits.alarm
+                    or self.down.total >= limits.alarm
+                ):
+                    scale = Scale(body, tail, summed)
+                    _Judging(
+                        self, seen, verdict, residual, reference, by_inputs, scale, limits, rules
+                    ).advance()
             self.hot_before = [self.hot_before[1], verdict.hot]
 
         # Everything is learned in clipped steps; the reference rests while a hotspot is open
@@ -266,12 +277,13 @@ class Detector:
 
 
 class _Judging:
-    """An observation that is evidence, or within a hotspot, on its way through the slow rule."""
+    """An observation that changes what the detector holds open, or belongs to it."""
 
     __slots__ = (
         "by_inputs",
         "detector",
         "excess",
+        "least_level",
         "limits",
         "reference",
         "residual",
@@ -290,6 +302,7 @@ class _Judging:
         reference: float,
         by_inputs: float,
         scale: Scale,
+        limits: Limits,
         rules: Rules,
     ) -> None:
         self.detector = detector
@@ -300,19 +313,13 @@ class _Judging:
         self.excess = residual - reference
         self.by_inputs = by_inputs
         self.scale = scale
+        self.limits = limits
         self.rules = rules
+        self.least_level = math.log(rules.thresholds.info)  # from which on one is worth a word
 
-    @property
-    def least_level(self) -> float:
-        """Give the logarithm from which on a level is worth a word."""
-        return math.log(self.rules.thresholds.info)
-
-    def advance(self, z: float, references: int) -> None:
-        """Add to the slow evidence both ways, and let the hotspot live."""
+    def advance(self) -> None:
+        """Let the hotspot begin, live or end."""
         detector = self.detector
-        self.limits = limits = Limits.of(self.scale.summed, references, detector.rate)
-        detector.up.add(z, limits)
-        detector.down.add(-z, limits)
         if detector.episode is None:
             self._without_episode()
         else:
@@ -350,7 +357,7 @@ class _Judging:
         return not patient or any(self.detector.hot_before)
 
     def _opened(self) -> Episode:
-        rule, level = Rule.SPIKE, self.excess
+        rule, level = SPIKE, self.excess
         run = self.detector.up.run
         if run >= SPIKE_RUN:
             level = max(self.least_level, self.detector.up.level(self.limits, self.scale.summed))
@@ -365,8 +372,8 @@ class _Judging:
         detector.down.clear()  # the reference rests: there is nothing to be better than
         episode.follow(self.residual, self.excess, verdict.hot, self.scale, self.least_level)
         strong = detector.up.total >= self.limits.alarm
-        if episode.rule is Rule.SPIKE and strong:
-            episode.rule = Rule.SHIFT
+        if episode.rule is SPIKE and strong:
+            episode.rule = SHIFT
         worse = verdict.severity is not None and verdict.severity > episode.severity
         episode.grade(verdict.severity, self.scale, self.rules.thresholds)
         if worse and verdict.severity is not None:
@@ -394,10 +401,10 @@ class _Judging:
     def _tell(self, episode: Episode) -> None:
         """Say what belongs to the episode, and show it unless a person has silenced it."""
         verdict = self.verdict
-        belongs = self.excess >= max(self.least_level, self.scale.body)
-        verdict.member = not verdict.hot and episode.rule is not Rule.SPIKE and belongs
-        if verdict.marked:
+        belongs = self.excess >= self.least_level and self.excess >= self.scale.body
+        verdict.member = member = not verdict.hot and episode.rule is not SPIKE and belongs
+        if member or verdict.hot:
             episode.excess_kg += verdict.excess_kg
-        verdict.silent = episode.silent
-        if not episode.silent:
+        verdict.silent = silent = episode.silent
+        if not silent:
             verdict.standing = episode.standing()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from worker.detection.observation import DAY, Rule, Standing
+from worker.detection.observation import DAY, DRIFT, SHIFT, SPIKE, Rule, Standing
 from worker.detection.spread import Scale
 from worker.detection.window import STEP, packed, unpacked
 from worker.severity import Severity, Thresholds
@@ -106,7 +106,7 @@ class Episode:
         """
         if hot is not None and hot >= self.present:
             self.present, self.lower = hot, 0
-        if self.rule is Rule.SPIKE:
+        if self.rule is SPIKE:
             return
         reached = thresholds.of_ratio(math.exp(self.level))
         if reached is not None and reached > self.present:
@@ -133,10 +133,9 @@ class Episode:
 
     def is_new_normal(self, time: float, scale: Scale) -> bool:
         """Say whether it has been steady for long; a rise makes it a drift instead."""
-        drifting = self.rule is Rule.DRIFT
-        days = STEADY_DAYS_OF_DRIFT if drifting else STEADY_DAYS
+        days = STEADY_DAYS_OF_DRIFT if self.rule is DRIFT else STEADY_DAYS
         long = len(self.residuals) >= STEADY and time - self.since >= days * DAY
-        if self.heard == "rejected" or not long:
+        if not long or self.heard == "rejected":
             return False
         half = STEADY // 2
         earlier, later = sorted(self.residuals[:half]), sorted(self.residuals[half:])
@@ -144,7 +143,7 @@ class Episode:
         if abs(rise) < max(0.04, 0.65 * scale.body):
             return True
         if rise > 0:
-            self.rule = Rule.DRIFT
+            self.rule = DRIFT
         return False
 
     def state(self) -> list[Any]:
@@ -185,5 +184,5 @@ def kind_of_run(before_run: list[int], reference: float, level: float, spread: f
     if len(before_run) >= BEFORE // 2:
         middle = sorted(before_run)[len(before_run) // 2] * STEP
         if middle - reference > max(0.35 * level, 0.5 * spread):
-            return Rule.DRIFT
-    return Rule.SHIFT
+            return DRIFT
+    return SHIFT

@@ -74,6 +74,9 @@ class Rule(StrEnum):
     DRIFT = "drift"
 
 
+SPIKE, SHIFT, DRIFT = Rule
+
+
 class Standing(NamedTuple):
     """An open episode as a detector sees it after an observation.
 

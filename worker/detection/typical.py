@@ -40,10 +40,10 @@ class Typical:
 
     def deviations(self, parts: Parts, by_inputs: float) -> Parts:
         """Give how far parts lie from what is usual, as far as that is known."""
+        levels = self.levels
+        freed_parts = freed(parts, by_inputs)
         return tuple(
-            (name, value - self.levels[name][0])
-            for name, value in freed(parts, by_inputs)
-            if name in self.levels
+            [(name, value - levels[name][0]) for name, value in freed_parts if name in levels]
         )
 
     def state(self) -> dict[str, Any]:
