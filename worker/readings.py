@@ -20,7 +20,8 @@ from worker.watched import Moment
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 LOG_USUAL_LOAD = math.log(900)  # of kg
 LOAD_SLOPE = -0.9  # one more log unit of load adds .1 to ln kg
-HEATED_BELOW = 18.0  # degrees C
+BASE_TEMPERATURE = 18.0  # degrees C, below which a site heats, and above which it cools
+WARMEST_COLD_ROOM = 10.0  # degrees C
 MEASURED = "primary"
 
 # Of a transport: modelled kilograms follow the vehicle, measured ones the fuel.
@@ -180,7 +181,7 @@ def _of_site(event: Event, kilograms: Kilograms, time: float, log_grid: float) -
             time,
             kilograms.kg,
             kilograms.activity,
-            _heating(event),
+            _degrees(event),
             None,
             log_grid,
             kilograms.method == MEASURED,
@@ -189,15 +190,21 @@ def _of_site(event: Event, kilograms: Kilograms, time: float, log_grid: float) -
         None,
         (("kwh", kwh),),
         BY_ENERGY,
+        site=True,
     )
 
 
-def _heating(event: Event) -> float | None:
-    """Heating degrees / 10 of a warehouse; the temperature of a cold store is indoors."""
-    cold = event.refrigeration_load or event.temperature_control == "refrigerated"
-    if event.event_type != "warehouse" or event.temperature is None or cold:
+def _degrees(event: Event) -> float | None:
+    """Degrees below the base temperature, divided by 10; negative above.
+
+    Of a cold store it may be the temperature of the room, unless that is too warm for one.
+    """
+    temperature = event.temperature
+    if temperature is None:
         return None
-    return max(0.0, HEATED_BELOW - event.temperature) / 10
+    if event.refrigeration_load or event.temperature_control == "refrigerated":
+        return min(0.0, WARMEST_COLD_ROOM - temperature) / 10
+    return (BASE_TEMPERATURE - temperature) / 10
 
 
 def _add(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.engine.reference import prototype
-from bench.engine.years import KG_PER_TKM, Job, Key
+from bench.engine.years import KG_PER_TKM, SITES, Job, Key
 from worker.detection.detector import Detector
 from worker.detection.observation import Change, Observation, Rules
 
@@ -54,9 +54,11 @@ def shipped(jobs: Sequence[Job]) -> Answers:
             slope = LOAD_SLOPE if job.key.event_type == "logistics" else None
             detector = detectors[job.key] = Detector(slope)
         factor = math.log(KG_PER_TKM[job.vehicle]) if job.vehicle else 0.0
-        verdict = detector.observe(
-            Observation(job.time, job.kg, job.activity, job.covariate, job.vehicle, factor), rules
-        )
+        seen = Observation(job.time, job.kg, job.activity, job.covariate, job.vehicle, factor)
+        if job.key.event_type in SITES:
+            verdict = detector.observe_site(seen, rules)
+        else:
+            verdict = detector.observe(seen, rules)
         return verdict.marked, verdict.change is Change.OPENED, detector.episode is not None
 
     return _run(jobs, judge)

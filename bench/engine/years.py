@@ -1,7 +1,8 @@
 """Labelled years: what suppliers do, what goes wrong on purpose, in which order it is reported.
 
-kg = activity x level x weekday x season x noise x anomaly: the form is the detector's own, so
-expect less on real data. Labels of abnormal events say what was done to them; "" is normal.
+kg = activity x level x weekday x season x noise x anomaly, where a kind has one with a base load of
+sites: the form is the detector's own, so expect less on real data. Labels of abnormal events say
+what was done to them; "" is normal.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ DAYS = 364
 KG_PER_TKM = {"rigid": 0.30, "van": 0.62, "artic": 0.11}
 SPIKES = (1.3, 1.5, 2.0, 3.0)
 TYPES = ("logistics", "factory", "warehouse", "delivery")
+SITES = ("factory", "warehouse")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Kind:
     without_activity: float = 0.0
     wrong_unit: float = 0.0
     vehicles: bool = False
+    base_load: float = 0.0  # share of a site's usual kg that needs no work
     suppliers: int = 10
 
 
@@ -51,6 +54,7 @@ KINDS = (
     Kind("season of 8 %, noise .03", noise=0.03, season=0.08),
     Kind("activity missing in 30 %", noise=0.1, without_activity=0.3),
     Kind("units mixed up, vehicles mixed", noise=0.1, wrong_unit=0.004, vehicles=True),
+    Kind("sites with a base load, noise .05", noise=0.05, base_load=0.5),
 )
 
 
@@ -142,6 +146,8 @@ def _of_key(
         week = weekend if (day + 3) % 7 >= 5 else 1.0
         scatter = math.exp(kind.noise * noise[index])
         kg, job = _job(key, time, size, kind, random, temperature[day - int(START // DAY)])
+        if kind.base_load and key.event_type in SITES:
+            kg *= 1 + kind.base_load * (middle / size - 1)
         job.size = size
         job.badness = season * week * scatter * float(plan.factors[index])
         job.kg = kg * level * job.badness

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import random
 import re
 import tempfile
@@ -692,3 +693,84 @@ def test_one_event_after_a_pause_lowers_a_hotspot_and_ends_it(lower: int) -> Non
         return [(alert["kind"], alert["level"]) for alert in tables.alerts]
 
     assert told(pause=4) == told(pause=0)
+
+
+def site_year(
+    kind: str, *, more_per_degree: float, waste: tuple[int, int, float] = (0, 0, 1)
+) -> list[dict[str, Any]]:
+    """Daily meter, work done and outdoor temperature of a site from late summer on.
+
+    Energy rises by a share for each degree: of a cold store above 10, of others below 18 degrees.
+    `waste` is first and last day and the factor.
+    """
+    chance = random.Random(7)
+    work = {
+        "factory": {"event_type": "factory", "output_unit": "t"},
+        "warehouse": {"event_type": "warehouse"},
+        "cold store": {"event_type": "warehouse", "temperature_control": "refrigerated"},
+    }[kind]
+    amount = "output_quantity" if kind == "factory" else "pallets"
+    rows = []
+    for number in range(360):
+        celsius = 11 - 10 * math.cos(2 * math.pi * (number - 150) / 365) + chance.gauss(0, 2)
+        degrees = max(0, celsius - 10) if kind == "cold store" else max(0, 18 - celsius)
+        done = 500 * math.exp(chance.gauss(0, 0.05))
+        kwh = 10 * done * (1 + more_per_degree * degrees) * math.exp(chance.gauss(0, 0.03))
+        first, last, factor = waste
+        rows.append(
+            {
+                "id": number + 1,
+                "supplier_id": "A",
+                "timestamp": (BEGIN + timedelta(days=number)).isoformat(),
+                "energy_kwh": round(kwh * (factor if first <= number <= last else 1), 1),
+                amount: round(done),
+                "temperature": round(celsius, 1),
+                "country": "GBR",
+                **work,
+            }
+        )
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "more_per_degree"), [("factory", 0.06), ("warehouse", 0.06), ("cold store", 0.02)]
+)
+def test_weather_that_is_known_makes_no_hotspot_and_hides_none(
+    kind: str, more_per_degree: float
+) -> None:
+    assert scanned(site_year(kind, more_per_degree=more_per_degree)).hotspots == []
+    (found,) = scanned(
+        site_year(kind, more_per_degree=more_per_degree, waste=(250, 280, 1.3))
+    ).hotspots
+    assert found["occurred_at"][:10] == str((BEGIN + timedelta(days=250)).date())
+    assert found["percent_above"] == pytest.approx(30, abs=15)  # the worst day
+
+
+def test_a_base_load_makes_no_hotspot_of_a_short_shift_and_hides_no_waste() -> None:
+    """On Saturdays a third of the work is done; half of the kWh of a weekday needs none."""
+    chance = random.Random(5)
+
+    def plant(waste: float) -> list[dict[str, Any]]:
+        rows = []
+        for number in range(1, 301):
+            day = BEGIN + timedelta(days=number)
+            done = {5: 100.0, 6: 0.0}.get(day.weekday(), 300.0) * math.exp(chance.gauss(0, 0.2))
+            kwh = (600 + 2 * done) * math.exp(chance.gauss(0, 0.03))
+            if done:
+                rows.append(
+                    {
+                        "id": number,
+                        "supplier_id": "A",
+                        "event_type": "factory",
+                        "timestamp": day.isoformat(),
+                        "energy_kwh": kwh * (waste if 200 <= number < 220 else 1),
+                        "output_quantity": done,
+                        "output_unit": "t",
+                        "country": "GBR",
+                    }
+                )
+        return rows
+
+    assert scanned(plant(waste=1)).hotspots == []
+    (found,) = scanned(plant(waste=1.25)).hotspots
+    assert found["occurred_at"][:10] <= str((BEGIN + timedelta(days=203)).date())

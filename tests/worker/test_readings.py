@@ -78,14 +78,21 @@ def test_a_meter_without_output_has_no_activity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "heating"),
-    [({}, 1.3), ({"refrigeration_load": 4.0}, None), ({"temperature": None}, None)],
+    ("more", "degrees"),
+    [
+        ({"temperature": 5.0}, 1.3),
+        ({"temperature": 30.0}, -1.2),
+        ({"temperature": -22.0, "refrigeration_load": 4.0}, 0.0),  # that of the room
+        ({"temperature": 30.0, "temperature_control": "refrigerated"}, -2.0),
+        ({}, None),
+    ],
 )
-def test_heating_is_expected_of_warehouses_that_are_no_cold_stores(
-    more: dict[str, Any], heating: float | None
+@pytest.mark.parametrize("kind", ["warehouse", "factory"])
+def test_weather_is_expected_of_sites(
+    kind: str, more: dict[str, Any], degrees: float | None
 ) -> None:
-    row = SITE | {"event_type": "warehouse", "throughput_t": 5.0, "temperature": 5.0} | more
-    assert read(row)[0].seen.covariate == heating
+    row = SITE | {"event_type": kind, "throughput_t": 5.0} | more
+    assert read(row)[0].seen.covariate == (degrees and pytest.approx(degrees))
 
 
 def test_days_are_those_of_the_tenant() -> None:

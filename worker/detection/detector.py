@@ -32,6 +32,7 @@ from worker.detection.observation import (
     Verdict,
 )
 from worker.detection.screening import ANOTHER_UNIT, UNIT_FROM, Screening
+from worker.detection.sites import SITE_SLOPES, SiteExpectation, is_bent
 from worker.detection.slow_rule import DEAD_BAND, Limits, Sum
 from worker.detection.spread import CLIP, LEARNS_FROM, Scale, Spread, inflation, young_variance
 from worker.detection.typical import Typical
@@ -101,6 +102,15 @@ class Detector:
         significant *= math.sqrt(1 + young_variance(len(self.reference.values)))
         weighty = 1 + point_rule.least_kg(self.log_kg, rate, rules) / math.exp(self.log_kg)
         return max(rules.thresholds.info, rules.least_ratio, math.exp(significant), weighty)
+
+    def observe_site(
+        self, seen: Observation, rules: Rules, known: SiteExpectation | None = None
+    ) -> Verdict:
+        """Observe a site: by base load, heating and cooling once that is called for, or `known`."""
+        line = self.expectation
+        if type(line) is Expectation and (known is not None or is_bent(line, seen)):
+            self.expectation = SiteExpectation.of(line, seen, known)
+        return self.observe(seen, rules)
 
     # In one piece as far as most observations get: one call for each step doubles its cost. What
     # few come to is in `_Judging`.
@@ -260,6 +270,8 @@ class Detector:
     def restored(cls, state: Mapping[str, Any]) -> Detector:
         """Take what `state` gave."""
         detector = cls()
+        if len(state["x"]["g"]) == SITE_SLOPES:
+            detector.expectation = SiteExpectation()
         detector.learned, detector.late = state["n"], state["late"]
         detector.first, detector.newest = state["t0"], state["t"]
         detector.log_kg, detector.log_factor = state["m"], state["f"]

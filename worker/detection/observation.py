@@ -20,9 +20,10 @@ class Observation:
     `time` is in epoch seconds of the tenant's clock, so that days and weekdays are local. `kg` are
     of CO2e. `activity` is in the unit of the detector's basis, None when it is not known.
     `covariate` is what the customer or the weather decides: ln(load / 900 kg) of a transport,
-    heating degrees / 10 of a warehouse. `vehicle` is a class whose emission factor has the
-    logarithm `log_factor`. `metered` kilograms are measured, others computed. `parts` divide
-    ln(kg / activity) into what the inputs say, for the drivers; they need not be complete.
+    degrees below 18 / 10 of a site, negative above. `vehicle` is a class whose emission factor has
+    the logarithm `log_factor`. `metered` kilograms are measured, others computed. `parts` divide
+    ln(kg / activity) into what the inputs say, for the drivers; they need not be complete. A period
+    has the base load of so many `events`.
     """
 
     time: float
@@ -33,6 +34,7 @@ class Observation:
     log_factor: float = 0.0
     metered: bool = True
     parts: tuple[tuple[str, float], ...] = ()
+    events: float = 1.0
 
     @property
     def weekday(self) -> int:

@@ -2,7 +2,7 @@
 
 A day is closed when the key's newest event time is a day beyond its end. Closed days are added up,
 in order, until they hold enough events; then they are one observation: the sum of kg by the sum of
-activity, without the covariate. So half-empty vehicles, idling sites and worse vehicles are found,
+activity, without the load. So half-empty vehicles, idling sites and worse vehicles are found,
 which the event series takes out by design: of trips with a load of .75, 27 of 30 within 35 days at
 3 trips a day, none by the event series, which on kg per tonne-km alone opens .25 to 6.67 false
 hotspots per key in 200 days instead of .03 to .10.
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
 from worker.detection.observation import DAY, Observation, Rules, Verdict
+from worker.detection.sites import SiteExpectation
 
 GRACE_DAYS = 1  # of event time, after which a day is closed
 # A fleet that runs emptier has less activity as well: with the .04 of single events the size would
@@ -35,7 +36,8 @@ class Contribution:
     """One usable event of a period: kg, activity, and what else is added up for the drivers.
 
     `totals` are named amounts (km, planned km, kWh); `ratios` of the series name them. `log_index`
-    is the logarithm of an emission factor whose change is no news.
+    is the logarithm of an emission factor whose change is no news, `weather` the covariate of a
+    site.
     """
 
     time: float
@@ -44,6 +46,7 @@ class Contribution:
     activity: float
     totals: tuple[tuple[str, float], ...] = ()
     log_index: float = 0.0
+    weather: float | None = None
 
 
 class Ratio(NamedTuple):
@@ -79,12 +82,13 @@ class PeriodKind:
     """What the periods of a key are made of.
 
     `absolute`: there is no activity, so kg are judged day by day. `metered` kilograms are measured.
-    `ratios` are the parts that the drivers tell.
+    `ratios` are the parts that the drivers tell. A `site` has a base load and weather.
     """
 
     absolute: bool = False
     metered: bool = False
     ratios: tuple[Ratio, ...] = ()
+    site: bool = False
 
     @property
     def fewest(self) -> int:
@@ -94,13 +98,13 @@ class PeriodKind:
     def state(self) -> list[Any]:
         """Give what `restored` takes."""
         ratios = [[ratio.name, ratio.over, ratio.under] for ratio in self.ratios]
-        return [self.absolute, self.metered, ratios]
+        return [self.absolute, self.metered, ratios, self.site]
 
     @classmethod
     def restored(cls, state: list[Any]) -> PeriodKind:
         """Take what `state` gave."""
-        absolute, metered, ratios = state
-        return cls(absolute, metered, tuple(Ratio(*ratio) for ratio in ratios))
+        absolute, metered, ratios, *site = state  # an earlier version stored three
+        return cls(absolute, metered, tuple(Ratio(*ratio) for ratio in ratios), *site)
 
 
 def rules_of(absolute: bool, rules: Rules) -> Rules:
@@ -111,7 +115,18 @@ def rules_of(absolute: bool, rules: Rules) -> Rules:
 class Bucket:
     """Sums of one day, or of several that are closed."""
 
-    __slots__ = ("activity", "event_id", "events", "excess", "kg", "log_index", "totals", "usual")
+    __slots__ = (
+        "activity",
+        "event_id",
+        "events",
+        "excess",
+        "kg",
+        "log_index",
+        "totals",
+        "usual",
+        "weather",
+        "weathers",
+    )
 
     def __init__(self, usual: float = 0.0) -> None:
         self.usual = usual  # kg per unit of activity, that events are compared with
@@ -122,6 +137,8 @@ class Bucket:
         self.excess = -math.inf  # kg, of that event
         self.log_index = 0.0  # times kg
         self.totals: dict[str, float] = {}
+        self.weather = 0.0  # the sum of so many `weathers`
+        self.weathers = 0
 
     def add(self, event: Contribution) -> None:
         """Take an event."""
@@ -136,6 +153,9 @@ class Bucket:
         sums = self.totals
         for name, amount in event.totals:
             sums[name] = sums.get(name, 0.0) + amount
+        if event.weather is not None:
+            self.weather += event.weather
+            self.weathers += 1
 
     def merge(self, other: Bucket) -> None:
         """Take the events of another bucket."""
@@ -148,6 +168,8 @@ class Bucket:
         sums = self.totals
         for name, amount in other.totals.items():
             sums[name] = sums.get(name, 0.0) + amount
+        self.weather += other.weather
+        self.weathers += other.weathers
 
     def parts(self, kind: PeriodKind) -> tuple[tuple[str, float], ...]:
         """Give the logarithms of the ratios whose sums are known and positive."""
@@ -172,6 +194,8 @@ class Bucket:
             self.log_index,
             self.usual,
             dict(self.totals),
+            self.weather,
+            self.weathers,
         ]
 
     @classmethod
@@ -179,9 +203,11 @@ class Bucket:
         """Take what `state` gave; nothing is shared with it."""
         bucket = cls()
         bucket.kg, bucket.activity, bucket.events, bucket.event_id, *others = state
-        excess, bucket.log_index, bucket.usual, totals = others
+        excess, bucket.log_index, bucket.usual, totals, *weather = others
         bucket.excess = excess if bucket.events else -math.inf
         bucket.totals = dict(totals)
+        if weather:  # an earlier version stored none
+            bucket.weather, bucket.weathers = weather
         return bucket
 
 
@@ -197,6 +223,7 @@ class PeriodSeries:
         self.newest = 0.0
         self.late = 0
         self.detector = Detector(size_variance=SIZE_VARIANCE)
+        self.of_events: Detector | None = None  # sees the same events one by one, not stored
 
     def add(self, event: Contribution, rules: Rules) -> list[Period]:
         """Take one usable event and give the periods that it completes."""
@@ -237,10 +264,19 @@ class PeriodSeries:
             time,
             waiting.kg,
             activity,
+            covariate=waiting.weather / waiting.weathers if waiting.weathers else None,
             metered=self.kind.metered,
             log_factor=waiting.log_index / waiting.kg if waiting.kg else 0.0,
             parts=waiting.parts(self.kind),
+            events=1.0 if self.kind.absolute else waiting.events,
         )
+        rules = rules_of(self.kind.absolute, rules)
+        if self.kind.site:
+            events = None if self.of_events is None else self.of_events.expectation
+            known = events if isinstance(events, SiteExpectation) else None
+            verdict = self.detector.observe_site(seen, rules, known)
+        else:
+            verdict = self.detector.observe(seen, rules)
         return Period(
             since=self.waiting_since,
             until=day,
@@ -249,7 +285,7 @@ class PeriodSeries:
             time=time,
             kg=waiting.kg,
             activity=activity,
-            verdict=self.detector.observe(seen, rules_of(self.kind.absolute, rules)),
+            verdict=verdict,
         )
 
     def state(self) -> dict[str, Any]:

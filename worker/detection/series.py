@@ -53,7 +53,7 @@ class Reading:
 
     `time` is in epoch seconds of the tenant's clock. `parts` divide ln(kg / activity) of the event,
     `totals` and `ratios` do the same for periods. `covariate_slope` is the physics of the
-    covariate.
+    covariate. The work of a `site` has a base load, and weather for its covariate.
     """
 
     event_id: int
@@ -64,6 +64,7 @@ class Reading:
     covariate_slope: float | None = None
     totals: tuple[tuple[str, float], ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    site: bool = False
 
 
 @dataclass(slots=True)
@@ -126,7 +127,8 @@ class Detectors:
             self._changed.add(identity)
             if seen.time < detector.newest and not detector.ready:
                 self.disordered = True
-            verdict = detector.observe(seen, rules)
+            judge = detector.observe_site if reading.site else detector.observe
+            verdict = judge(seen, rules)
             found.append(Finding(identity, reading.event_id, seen.time, kg or 0.0, verdict))
             if verdict.status is UNUSABLE:
                 return found
@@ -140,6 +142,8 @@ class Detectors:
         # Of vehicles the class is what the period is to see; a grid's factor says nothing of work.
         index = 0.0 if seen.vehicle is not None else seen.log_factor
         event = Contribution(seen.time, reading.event_id, kg, activity, reading.totals, index)
+        if reading.site:  # a period is to see the load of a transport, not the weather of a site
+            event.weather = seen.covariate
         if periods := series.add(event, rules):
             found += [_of_period(identity, period) for period in periods]
         return found
@@ -150,7 +154,11 @@ class Detectors:
         for identity in self.identities:
             if identity.series == PERIOD:
                 self._changed.add(identity)
-                periods = self._period_series(identity).close(until, rules)
+                series = self._period_series(identity)
+                events = identity._replace(series=EVENT)
+                if events in self._used or events in self._states:
+                    series.of_events = self.judge_of(events)
+                periods = series.close(until, rules)
                 found += [_of_period(identity, period) for period in periods]
         return found
 
@@ -172,9 +180,12 @@ class Detectors:
 
     def _series_of(self, pair: _Pair, reading: Reading) -> PeriodSeries:
         if pair.period not in self._states and pair.period not in self._used:
-            kind = PeriodKind(pair.period.absolute, reading.seen.metered, reading.ratios)
+            kind = PeriodKind(
+                pair.period.absolute, reading.seen.metered, reading.ratios, reading.site
+            )
             self._used[pair.period] = PeriodSeries(kind)
         pair.series = series = self._period_series(pair.period)
+        series.of_events = pair.detector
         return series
 
     def _period_series(self, identity: Identity) -> PeriodSeries:

@@ -24,7 +24,7 @@ RATIOS = (Ratio("distance", "km", "planned_km"), Ratio("load", "planned_km", "ac
 @st.composite
 def readings(draw: st.DrawFn) -> list[Reading]:
     """Draw work of one key with everything that may befall it."""
-    count = draw(st.integers(10, 120))
+    count, site = draw(st.integers(10, 120)), draw(st.booleans())
     chance = random.Random(draw(st.integers(0, 2**32)))
     found = []
     for number in range(count):
@@ -38,14 +38,15 @@ def readings(draw: st.DrawFn) -> list[Reading]:
             MONDAY + (number / 4 - late) * DAY,
             0.0 if chance.random() < 0.03 else km * 0.6,
             None if basis == "none" else planned * load / 1000,
-            math.log(load / 900),
+            chance.choice([None, chance.uniform(-2, 3)]) if site else math.log(load / 900),
             chance.choice(["rigid_7_5", "van", None]),
             0.1,
             metered=chance.random() < 0.5,
             parts=parts,
         )
         totals = (("km", km), ("planned_km", planned))
-        found.append(Reading(number, "modelled", basis, "", seen, -0.9, totals, RATIOS))
+        slope = None if site else -0.9
+        found.append(Reading(number, "modelled", basis, "", seen, slope, totals, RATIOS, site))
     return found
 
 
