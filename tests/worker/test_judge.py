@@ -774,3 +774,62 @@ def test_a_base_load_makes_no_hotspot_of_a_short_shift_and_hides_no_waste() -> N
     assert scanned(plant(waste=1)).hotspots == []
     (found,) = scanned(plant(waste=1.25)).hotspots
     assert found["occurred_at"][:10] <= str((BEGIN + timedelta(days=203)).date())
+
+
+def readings(day: datetime, times: Sequence[float], kwh: float) -> list[dict[str, Any]]:
+    """Readings of a meter without any output at so many hours of a day."""
+    return [
+        {
+            "supplier_id": "A",
+            "event_type": "factory",
+            "timestamp": (day + timedelta(hours=hour)).isoformat(),
+            "energy_kwh": kwh,
+            "country": "GBR",
+        }
+        for hour in times
+    ]
+
+
+def numbered(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": number, **row} for number, row in enumerate(rows, start=1)]
+
+
+@pytest.mark.parametrize("waste", [1.0, 1.6])
+def test_one_more_idle_shift_is_no_waste(waste: float) -> None:
+    """A plant stands still for two shifts on Saturdays, three on Sundays, and for two weeks."""
+    chance = random.Random(6)
+    rows: list[dict[str, Any]] = []
+    midnight = BEGIN.replace(hour=0)
+    for number in range(300):
+        day = midnight + timedelta(days=number)
+        still = {5: (8, 16), 6: (0, 8, 16)}.get(day.weekday(), ())
+        still = (0, 8, 16) if 200 <= number < 214 else still
+        more = waste if 220 <= number < 250 else 1
+        for hour in (0, 8, 16):
+            kwh = 400 * more * math.exp(chance.gauss(0, 0.05))
+            (row,) = readings(day, [hour], kwh)
+            if hour not in still:
+                done = 10 * math.exp(chance.gauss(0, 0.1))
+                row |= {"energy_kwh": kwh * done, "output_quantity": done, "output_unit": "t"}
+            rows.append(row)
+    found = scanned(numbered(rows)).hotspots
+    if waste == 1:
+        assert found == []
+    else:
+        assert len(found) == 1
+        assert found[0]["occurred_at"] >= str(midnight.date() + timedelta(days=220))
+
+
+def test_a_meter_that_begins_to_report_by_the_hour_is_no_news() -> None:
+    chance = random.Random(7)
+    rows: list[dict[str, Any]] = []
+    for number in range(200):
+        day = BEGIN.replace(hour=0) + timedelta(days=number)
+        kwh = 2400 * math.exp(chance.gauss(0, 0.05))
+        hours: Sequence[float] = [12]
+        if 80 <= number < 140:
+            hours = range(24 - number % 3)  # some hours are missing
+        rows += readings(day, hours, kwh / (24 if len(hours) > 1 else 1))
+    tables = scanned(numbered(rows))
+    assert tables.hotspots == []
+    assert tables.notices == []

@@ -28,6 +28,8 @@ GRACE_DAYS = 1  # of event time, after which a day is closed
 SIZE_VARIANCE = 0.01
 FEWEST = 5  # events of an observation
 LONGEST = 14  # days after which fewer events are dropped
+COUNTED_DAYS = 15  # the first ones, whose mean number of readings is usual
+MOST_READINGS = 4.0  # times as many as usual
 ABSOLUTE_RATIO = 1.3  # from which on a day without activity is hot: production is not known
 
 
@@ -171,9 +173,8 @@ class Bucket:
         self.weather += other.weather
         self.weathers += other.weathers
 
-    def parts(self, kind: PeriodKind) -> tuple[tuple[str, float], ...]:
+    def parts(self, kind: PeriodKind, activity: float) -> tuple[tuple[str, float], ...]:
         """Give the logarithms of the ratios whose sums are known and positive."""
-        activity = 1.0 if kind.absolute else self.activity
         amounts = {**self.totals, "kg": self.kg, "activity": activity}
         found = []
         for ratio in kind.ratios:
@@ -223,6 +224,7 @@ class PeriodSeries:
         self.newest = 0.0
         self.late = 0
         self.detector = Detector(size_variance=SIZE_VARIANCE)
+        self.counts: list[int] = []  # readings of the first days of a meter without any activity
         self.of_events: Detector | None = None  # sees the same events one by one, not stored
 
     def add(self, event: Contribution, rules: Rules) -> list[Period]:
@@ -259,7 +261,7 @@ class PeriodSeries:
     def _judged(self, day: int, rules: Rules) -> Period:
         waiting, self.waiting = self.waiting, Bucket()
         time = (day + 0.9) * DAY
-        activity = 1.0 if self.kind.absolute else waiting.activity
+        activity = self._share(waiting.events) if self.kind.absolute else waiting.activity
         seen = Observation(
             time,
             waiting.kg,
@@ -267,8 +269,8 @@ class PeriodSeries:
             covariate=waiting.weather / waiting.weathers if waiting.weathers else None,
             metered=self.kind.metered,
             log_factor=waiting.log_index / waiting.kg if waiting.kg else 0.0,
-            parts=waiting.parts(self.kind),
-            events=1.0 if self.kind.absolute else waiting.events,
+            parts=waiting.parts(self.kind, activity),
+            events=activity if self.kind.absolute else waiting.events,
         )
         rules = rules_of(self.kind.absolute, rules)
         if self.kind.site:
@@ -288,6 +290,20 @@ class PeriodSeries:
             verdict=verdict,
         )
 
+    def _share(self, readings: int) -> float:
+        """Say what part of a usual day so many readings of a meter are.
+
+        A gap, a change of the clocks or one more idle shift is no saving and no waste. Much more or
+        less is another meter, or another way to report: a whole day, and usual from then on.
+        """
+        counts = self.counts
+        share = readings * len(counts) / sum(counts) if counts else 1.0
+        if not 1 / MOST_READINGS <= share <= MOST_READINGS:
+            counts, share = [], 1.0
+        if len(counts) < COUNTED_DAYS:
+            self.counts = [*counts, readings]
+        return share
+
     def state(self) -> dict[str, Any]:
         """Give one small JSON object: what `restored` takes. Nothing is shared with it."""
         return {
@@ -298,6 +314,7 @@ class PeriodSeries:
             "since": self.waiting_since,
             "t": self.newest,
             "late": self.late,
+            "counts": list(self.counts),
             "d": self.detector.state(),
         }
 
@@ -310,5 +327,6 @@ class PeriodSeries:
         series.waiting = Bucket.restored(state["waiting"])
         series.waiting_since = state["since"]
         series.newest, series.late = state["t"], state["late"]
+        series.counts = list(state.get("counts", ()))  # an earlier version stored none
         series.detector = Detector.restored(state["d"])
         return series
