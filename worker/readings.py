@@ -22,6 +22,7 @@ LOG_USUAL_LOAD = math.log(900)  # of kg
 LOAD_SLOPE = -0.9  # one more log unit of load adds .1 to ln kg
 BASE_TEMPERATURE = 18.0  # degrees C, below which a site heats, and above which it cools
 WARMEST_COLD_ROOM = 10.0  # degrees C
+EMPTY_SHARE = 0.85  # kg per km of an empty vehicle, in those of one with its usual load
 MEASURED = "primary"
 
 # Of a transport: modelled kilograms follow the vehicle, measured ones the fuel.
@@ -145,6 +146,10 @@ def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
     if measured:
         _add(parts, "fuel", kilograms.kg, kilograms.kg_model)
     per_km = kilograms.kg_per_km
+    log_factor = math.log(per_km) if per_km else 0.0
+    if event.empty_km and km and kilograms.vehicle_class is not None:
+        # Whether there is a load for the way back is seen by the days, as the load itself.
+        log_factor += math.log1p(EMPTY_SHARE * event.empty_km / km)
     return Reading(
         event.id,
         kilograms.method,
@@ -156,7 +161,7 @@ def _of_transport(event: Event, kilograms: Kilograms, time: float) -> Reading:
             kilograms.activity,
             covariate,
             kilograms.vehicle_class,
-            math.log(per_km) if per_km else 0.0,
+            log_factor,
             measured,
             tuple(parts),
         ),

@@ -833,3 +833,27 @@ def test_a_meter_that_begins_to_report_by_the_hour_is_no_news() -> None:
     tables = scanned(numbered(rows))
     assert tables.hotspots == []
     assert tables.notices == []
+
+
+def test_a_way_back_without_a_load_is_seen_by_the_days_and_not_by_the_trip() -> None:
+    """Every third one comes back empty, from the 120th day on all of them."""
+    chance = random.Random(8)
+
+    def fleet(rising: bool) -> list[dict[str, Any]]:
+        rows = []
+        for number in range(1, 1001):
+            day = number / 6
+            back = number % 3 == 0 or (rising and day > 120)
+            km = 100 * math.exp(chance.gauss(0, 0.02))
+            empty = 95.0 if back else 0.0
+            litres = (km * 0.24 + empty * 0.2) * math.exp(chance.gauss(0, 0.03))
+            rows.append(
+                trip(number, km, empty_km=empty, load_kg=2000.0, fuel_litres=litres)
+                | {"timestamp": (BEGIN + timedelta(days=day)).isoformat()}
+            )
+        return rows
+
+    assert scanned(fleet(rising=False)).hotspots == []
+    (found,) = scanned(fleet(rising=True)).hotspots
+    assert found["series"] == "period"
+    assert found["occurred_at"] >= str((BEGIN + timedelta(days=119)).date())
