@@ -689,7 +689,7 @@ async def test_what_is_cut_is_whole_in_its_title(page: Page, db: Database) -> No
     names = ("Alpine_Foundry", "Carpathia_Glass_Works", "Northern_Distribution_and_Storage" * 2)
     for name in names:
         for kind in ("factory", "warehouse"):
-            rolled_up(db, name, kind, 900_000)
+            rolled_up(db, name, kind, 15_000)
     ids = [
         hotspot(db, name, event_type="warehouse", reason="why " * 40, excess_kg=98_765_432)
         for name in names
@@ -708,6 +708,8 @@ async def test_what_is_cut_is_whole_in_its_title(page: Page, db: Database) -> No
             await relay_is(page, "Live")
             await expect(page.locator(".rows .row").first).to_be_visible()
             assert await page.evaluate(CUT) == [], (width, view)
+            hidden = "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+            assert await page.locator(".tile.window .d").evaluate_all(hidden) == 0, width
 
 
 async def test_a_scan_is_followed_to_its_end(page: Page, emulator: Emulator, db: Database) -> None:

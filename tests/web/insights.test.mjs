@@ -127,7 +127,7 @@ test("what a chart tells first is the observation that the reason is about, else
   assert.deepEqual(headOf({ points }, { ...opened, event_id: 3, predicted_co2: 90 }), { name: "worst", point: points[0], more: "" });
   assert.deepEqual(headOf({ points }, { ...opened, event_id: 3, predicted_co2: 80 }), { ...newest, more: "" });
   const before = { occurred_at: "2026-04-01T09:00:00Z", event_id: 1, predicted_co2: 80 };
-  assert.deepEqual(headOf({ points }, before), { ...newest, more: "; the worst is older than these" });
+  assert.deepEqual(headOf({ points }, before), { ...newest, more: "; the worst is older" });
 });
 
 test("small series are drawn from ratios, and say whether the excess grows", () => {

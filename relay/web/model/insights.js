@@ -173,7 +173,7 @@ export function headOf({ points }, row) {
   const shown = points.find(({ id, kg }) => id != null && id === row.event_id && Math.abs(kg - row.predicted_co2) < row.predicted_co2 / 1000);
   if (shown !== undefined) return { name: "worst", point: shown, more: "" };
   const older = Date.parse(points[0].at) > Date.parse(row.occurred_at);
-  return { name: "newest", point: points.at(-1), more: older ? "; the worst is older than these" : "" };
+  return { name: "newest", point: points.at(-1), more: older ? "; the worst is older" : "" };
 }
 
 // How many observations an episode is made of, and their ratio to the usual together; null where the

@@ -38,7 +38,7 @@ export function Chart({ series, head, opened, ended, severity, limits }) {
   }, [series, head.name, opened, severity, limits]);
   const point = at === null ? null : points[at];
   return html`<div class="sect">
-    <h3>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}
+    <h3><b>kg CO₂e ${series.unit ? `per ${series.unit}` : ""}</b>
       <output aria-live="off">${point
         ? `${point === head.point ? `${head.name} ` : ""}${told(point, series)}`
         : `${head.name} ${told(head.point, series)}${head.more}`}</output></h3>

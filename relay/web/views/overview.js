@@ -39,13 +39,14 @@ function Window({ name, told, asOf, page }) {
   const usual = told ? told.kg - told.excess : NaN;
   const [figure, unit] = told ? format.amount(told.kg) : ["–", "kg"];
   const share = usual > 0 ? (100 * told.excess) / usual : NaN;
+  const percent = Math.abs(share) >= 10 ? `${format.signed(share)} %` : format.percent(share);
   return html`<button type="button" class="tile window" aria-pressed=${String(pressed)} onClick=${() => page.show({ window: name })}>
     <span class="k"><b>${LABELS[name]}${name === "24h" && asOf ? html`, ${format.date(`${asOf}T12:00`)}` : ""}</b><small>${unit} CO₂e</small></span>
     <span class=${`v ${told ? "" : "nil"}`}>${told ? html`${figure} <small class="narrow">${unit}</small>` : "–"}</span>
     <span class="d">${told
       ? told.events === 0
         ? "no events"
-        : html`<b>${format.partOf(told.excess, told.kg)} ${unit}</b> <span class="long">over usual, </span>${format.percent(share).replace(" ", "\u00a0")}`
+        : html`<b>${format.partOf(told.excess, told.kg)} ${unit}</b> <span class="long">over usual, </span>${percent.replace(" ", "\u00a0")}`
       : "not known yet"}</span>
     ${told && told.bars.length > 1 && html`<${Bars} values=${told.bars} />`}
   </button>`;
