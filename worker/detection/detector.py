@@ -417,6 +417,9 @@ class _Judging:
         verdict.member = member = not verdict.hot and episode.rule is not SPIKE and belongs
         if member or verdict.hot:
             episode.excess_kg += verdict.excess_kg
+        elif verdict.change is Change.OPENED:
+            # By a run that says more than its newest observation: what is shown of it.
+            episode.excess_kg = verdict.expected_kg * math.expm1(episode.level)
         verdict.silent = silent = episode.silent
         if not silent:
             verdict.standing = episode.standing()

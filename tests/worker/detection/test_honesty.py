@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -96,6 +97,18 @@ def test_a_poisoned_warm_up_calls_nobody_and_mends_itself(factor: float) -> None
     assert Change.OPENED not in changes(verdicts)
     usual = detector.usual()
     assert usual == pytest.approx(1.0, rel=0.03)
+
+
+def test_a_run_of_little_excess_opens_with_the_kilograms_that_it_shows() -> None:
+    detector = Detector()
+    judged(detector, jobs(factors(60, noise=0.2, seed=2)))
+    verdicts = judged(detector, jobs(factors(20, seed=9, factor=1.2), start=AFTER))
+    first = next(verdict for verdict in verdicts if verdict.change is Change.OPENED)
+    assert first.standing is not None
+    assert not first.marked  # by itself it is within the usual spread
+    shown = first.expected_kg * (math.exp(first.standing.level) - 1)
+    assert first.standing.excess_kg == pytest.approx(shown)
+    assert shown > 5
 
 
 def test_zeros_are_unusable_and_told_once(settled: Detector) -> None:
