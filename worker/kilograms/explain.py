@@ -14,6 +14,7 @@ from worker.kilograms.calculate import Prediction, calculate
 from worker.kilograms.energy import Basis
 from worker.kilograms.factors import DESNZ, EMBER
 from worker.kilograms.flags import FLAGS
+from worker.kilograms.plausible import as_written
 from worker.kilograms.terms import Term
 from worker.suppliers import Supplier
 
@@ -242,9 +243,10 @@ def _sums(found: Mapping[str, Any]) -> Iterator[str]:
     work = found["activity"]
     if work["amount"] is not None:
         yield (
-            f"activity {work['amount']:g} ({work['basis']}): {work['kg_per_unit']:.6g} kg per unit"
+            f"activity {as_written(work['amount'])} ({work['basis']}): "
+            f"{work['kg_per_unit']:.6g} kg per unit"
         )
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return as_written(value) if isinstance(value, float) else str(value)

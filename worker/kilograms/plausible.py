@@ -69,12 +69,13 @@ def check(event: Event) -> None:
         if value is not None:
             name, (low, high) = _LIMITS[place]
             if not low <= value <= high:
-                reason = f"{name} {value:g} is not from {low:g} to {high:g}"
+                limits = f"from {as_written(low)} to {as_written(high)}"
+                reason = f"{name} {as_written(value)} is not {limits}"
                 raise Implausible("range", reason, name, value)
     for place, value in enumerate(_distances(event)):
         if value is not None and not 0 < value <= MOST_KM:
             name = DISTANCES[place]
-            reason = f"{name} {value:g} is not above 0 and up to {MOST_KM}"
+            reason = f"{name} {as_written(value)} is not above 0 and up to {MOST_KM}"
             raise Implausible("range", reason, name, value)
     _check_load(event)
     _check_consumption(event)
@@ -83,7 +84,9 @@ def check(event: Event) -> None:
 def _check_load(event: Event) -> None:
     load, capacity = event.load_kg, event.vehicle_capacity_kg
     if capacity is not None and not 0 < capacity <= TRUCK_LOAD_KG:
-        reason = f"vehicle_capacity_kg {capacity:g} is not above 0 and up to {TRUCK_LOAD_KG}"
+        reason = (
+            f"vehicle_capacity_kg {as_written(capacity)} is not above 0 and up to {TRUCK_LOAD_KG}"
+        )
         raise Implausible("range", reason, "vehicle_capacity_kg", capacity)
     most, what = float(TRUCK_LOAD_KG), "any truck"
     if event.event_type in TRANSPORTS:
@@ -93,9 +96,8 @@ def _check_load(event: Event) -> None:
         elif vehicle is event.vehicle_class is None and event.event_type == "delivery":
             most, what = VAN_LOAD_KG, "the van that is assumed without vehicle_type"
     if load is not None and load > most:
-        raise Implausible(
-            "range", f"load_kg {load:g} is more than {what} carries ({most:g})", "load_kg", load
-        )
+        reason = f"load_kg {as_written(load)} is more than {what} carries ({as_written(most)})"
+        raise Implausible("range", reason, "load_kg", load)
 
 
 def kilometres(event: Event) -> float | None:
@@ -119,14 +121,19 @@ def _check_consumption(event: Event) -> None:
     litres = litres_per_100_km(event)
     if litres is not None and not LEAST_L_PER_100_KM <= litres <= MOST_L_PER_100_KM:
         reason = (
-            f"fuel_litres {_plain(event.fuel_litres or 0)}: {_plain(litres)} litres per 100 km are "
-            f"not from {LEAST_L_PER_100_KM} to {MOST_L_PER_100_KM}"
+            f"fuel_litres {as_written(event.fuel_litres or 0)}: {_plain(litres)} litres per 100 km "
+            f"are not from {LEAST_L_PER_100_KM} to {MOST_L_PER_100_KM}"
         )
         raise Implausible("range", reason, "fuel_litres", event.fuel_litres)
 
 
+def as_written(value: float) -> str:
+    """Give a number as a file has it, so that it is found there: 1200000, not 1.2e+06."""
+    return f"{value:.15g}"
+
+
 def _plain(value: float) -> str:
-    """Give a number as it may be searched for in a file, with one decimal at most."""
+    """Give a number with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
 
 

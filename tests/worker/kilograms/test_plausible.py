@@ -68,6 +68,15 @@ def test_a_consumption_that_no_truck_has_is_quarantined(litres: float) -> None:
         kilograms(found)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "written"),
+    [("load_kg", 1_234_567.5, "1234567.5"), ("distance_km", 12_345_678, "12345678")],
+)
+def test_a_value_is_named_as_the_file_has_it(column: str, value: float, written: str) -> None:
+    with pytest.raises(Implausible, match=f"{column} {written} is"):
+        kilograms(trip(**{column: value}))
+
+
 def test_a_typing_error_is_named_by_what_stands_in_the_file() -> None:
     found = trip(distance_km=500, load_kg=17_000, fuel_litres=107_700)
     with pytest.raises(Implausible, match="fuel_litres 107700: 21540 litres per 100 km are not"):
