@@ -144,7 +144,7 @@ class StateBudget:
     def __init__(
         self, most_bytes: int = MOST_BYTES, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._most_bytes: Final = most_bytes
+        self.most_bytes: Final = most_bytes
         self._now = now
         self._serials = count()
         self._kept = OrderedDict[int, _Entry]()
@@ -165,7 +165,7 @@ class StateBudget:
         """Return the bytes that a new state may have without making room of a protected one."""
         now = self._now()
         held = (entry.size for entry in self._kept.values() if _is_protected(entry, now))
-        return self._most_bytes - sum(held)
+        return self.most_bytes - sum(held)
 
     def _use(self, serial: int, more: int) -> None:
         self._kept.move_to_end(serial)
@@ -176,7 +176,7 @@ class StateBudget:
             self._make_room()
 
     def _make_room(self) -> None:
-        while self.size > self._most_bytes and len(self._kept) > 1:
+        while self.size > self.most_bytes and len(self._kept) > 1:
             now = self._now()
             others = islice(self._kept.items(), len(self._kept) - 1)
             free = (serial for serial, entry in others if not _is_protected(entry, now))

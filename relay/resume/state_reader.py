@@ -288,11 +288,18 @@ class InitialStates:
 
     def _fitting(self) -> Callable[[Read], bool]:
         """Return what tells whether a read may begin: its state, as far as its size is known, would
-        make none start over that is being read, or it has waited long enough."""
+        make none start over that is being read, or it has waited long enough. One that is larger
+        than the whole budget would wait each time, and fit no better."""
         begun = (read.group for reads in self._tasks.values() for read in reads)
         room = self._budget.room() - sum(self._sizes.get(group, 0) for group in begun)
         late = self._now() - PROTECTED_SECONDS
-        return lambda read: self._sizes.get(read.group, 0) <= room or read.asked_at <= late
+        most = self._budget.most_bytes
+
+        def fits(read: Read) -> bool:
+            size = self._sizes.get(read.group, 0)
+            return size <= room or size > most or read.asked_at <= late
+
+        return fits
 
     def _allows(self, user: str) -> bool:
         return user == THIS_MACHINE or self._rates.take(user, self._now())

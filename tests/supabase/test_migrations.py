@@ -108,6 +108,24 @@ def test_what_the_first_rule_held_open_is_closed_and_its_past_is_folded_anew(
     assert owner.execute("select * from public.detector_inputs").fetchall() == []
 
 
+def test_the_past_of_sites_is_folded_anew_for_base_load_and_weather(
+    empty: Database, tmp_path: Path
+) -> None:
+    for path in FILES:
+        if path.name < "20261130093000":
+            shutil.copy(path, tmp_path)
+    migrations.migrate(empty.dsn("postgres"), tmp_path)
+    owner = empty.connect()
+    owner.execute(
+        "insert into public.detector_keys (entity, entity_type, event_type, state)"
+        " select 'Acme', 'supplier', kind, '{}'"
+        " from unnest(array['factory', 'warehouse', 'logistics', 'delivery']) kind"
+    )
+    migrations.migrate(empty.dsn("postgres"), servers.PROJECT / "migrations")
+    found = owner.execute("select event_type from public.rebuilds order by 1").fetchall()
+    assert [row["event_type"] for row in found] == ["factory", "warehouse"]
+
+
 @pytest.fixture(scope="session")
 def npx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the Supabase CLI; fetched into a directory that git ignores."""

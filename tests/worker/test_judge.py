@@ -835,6 +835,33 @@ def test_a_meter_that_begins_to_report_by_the_hour_is_no_news() -> None:
     assert tables.notices == []
 
 
+@pytest.mark.parametrize(("before", "after"), [(96, 24), (48, 24), (24, 48), (24, 96)])
+def test_a_meter_that_reports_more_or_less_often_is_no_news(before: int, after: int) -> None:
+    chance = random.Random(9)
+    rows: list[dict[str, Any]] = []
+    for number in range(150):
+        day = BEGIN.replace(hour=0) + timedelta(days=number)
+        often = before if number < 60 else after
+        kwh = 2400 * math.exp(chance.gauss(0, 0.05))
+        rows += readings(day, [24 * place / often for place in range(often)], kwh / often)
+    tables = scanned(numbered(rows))
+    assert tables.hotspots == []
+    assert tables.notices == []
+
+
+def test_a_meter_that_was_out_over_a_night_is_no_news() -> None:
+    """Five of 24 readings on the first day, twelve on the next one."""
+    chance = random.Random(10)
+    rows: list[dict[str, Any]] = []
+    for number in range(120):
+        day = BEGIN.replace(hour=0) + timedelta(days=number)
+        hours = {60: range(5), 61: range(12, 24)}.get(number, range(24))
+        rows += readings(day, hours, 100 * math.exp(chance.gauss(0, 0.05)))
+    tables = scanned(numbered(rows))
+    assert tables.hotspots == []
+    assert tables.notices == []
+
+
 def test_a_way_back_without_a_load_is_seen_by_the_days_and_not_by_the_trip() -> None:
     """Every third one comes back empty, from the 120th day on all of them."""
     chance = random.Random(8)

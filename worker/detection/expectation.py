@@ -152,7 +152,7 @@ class Expectation:
             "P": self.covariance,
             "vx": self.covariate_variance,
             "c": None if self.centre is None else list(self.centre),
-            "w": self.weekdays,
+            "w": list(self.weekdays),
             "wn": list(self.weekday_counts),
             "cls": {name: list(learned) for name, learned in self.vehicles.items()},
         }

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -28,7 +29,7 @@ GRACE_DAYS = 1  # of event time, after which a day is closed
 SIZE_VARIANCE = 0.01
 FEWEST = 5  # events of an observation
 LONGEST = 14  # days after which fewer events are dropped
-COUNTED_DAYS = 15  # the first ones, whose mean number of readings is usual
+COUNTED_DAYS = 15  # the first ones, whose median number of readings is usual
 MOST_READINGS = 4.0  # times as many as usual
 ABSOLUTE_RATIO = 1.3  # from which on a day without activity is hot: production is not known
 
@@ -261,7 +262,11 @@ class PeriodSeries:
     def _judged(self, day: int, rules: Rules) -> Period:
         waiting, self.waiting = self.waiting, Bucket()
         time = (day + 0.9) * DAY
-        activity = self._share(waiting.events) if self.kind.absolute else waiting.activity
+        activity = waiting.activity
+        if self.kind.absolute:
+            activity = self._share(waiting.events)
+            if activity != 1.0 and self._is_whole(waiting, activity, time):
+                activity = 1.0
         seen = Observation(
             time,
             waiting.kg,
@@ -297,12 +302,28 @@ class PeriodSeries:
         less is another meter, or another way to report: a whole day, and usual from then on.
         """
         counts = self.counts
-        share = readings * len(counts) / sum(counts) if counts else 1.0
+        share = readings / median(counts) if counts else 1.0
         if not 1 / MOST_READINGS <= share <= MOST_READINGS:
             counts, share = [], 1.0
         if len(counts) < COUNTED_DAYS:
             self.counts = [*counts, readings]
         return share
+
+    def _is_whole(self, day: Bucket, share: float, time: float) -> bool:
+        """Say whether a day's kg are closer to those of a whole day than to such a share of it.
+
+        A meter that reports every hour instead of every quarter still measures whole days. What is
+        nearly a whole day is always taken for its share.
+        """
+        reference, log_share = self.detector.reference, math.log(share)
+        known = reference.values and day.kg > 0
+        if not known or abs(log_share) < math.log(ABSOLUTE_RATIO):
+            return False
+        weather = day.weather / day.weathers if day.weathers else None
+        seen = Observation(time, day.kg, 1.0, covariate=weather, log_factor=day.log_index / day.kg)
+        usual = reference.median() + self.detector.expectation.explain(seen, 0.0)[0]
+        excess = math.log(day.kg) - usual
+        return abs(excess) < abs(excess - log_share)
 
     def state(self) -> dict[str, Any]:
         """Give one small JSON object: what `restored` takes. Nothing is shared with it."""

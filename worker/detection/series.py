@@ -8,7 +8,7 @@ run bad? Without any activity only the second one is asked, day by day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from worker.detection.detector import Detector
@@ -185,6 +185,8 @@ class Detectors:
             )
             self._used[pair.period] = PeriodSeries(kind)
         pair.series = series = self._period_series(pair.period)
+        if reading.site and not series.kind.site:  # as an earlier version stored it
+            series.kind = replace(series.kind, site=True)
         series.of_events = pair.detector
         return series
 

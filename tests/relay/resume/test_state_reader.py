@@ -409,6 +409,24 @@ async def test_clients_that_read_slowly_do_not_make_each_other_start_over_withou
     await relay.rest.close()
 
 
+async def test_a_state_that_is_larger_than_all_room_is_read_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 600 kB where 300 kB are kept: waiting would not make it fit."""
+    rows = [change(n, 1, tx=90, entity="E", entity_type="x" * 6000) for n in range(100)]
+    monkeypatch.setattr(
+        state_reader, "StateBudget", lambda now: StateBudget(300_000, now=now), raising=True
+    )
+    relay = Relay(Slow(rows, most=500))
+    relay.rest.may_answer.set()
+    async with asyncio.timeout(60):  # the relay's clock stands still
+        for user in ("first", "second"):
+            client, _ = relay.ask(user, "E")
+            await client.state()
+    await relay.states.close()
+    await relay.rest.close()
+
+
 class Turns:
     """Counts calls between two turns of the event loop."""
 

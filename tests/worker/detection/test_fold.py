@@ -78,6 +78,25 @@ def test_storing_and_loading_in_between_changes_nothing(
     assert _folded(work, frozenset(cuts)) == _folded(work)
 
 
+def test_periods_of_a_site_that_were_stored_without_weather_learn_of_it() -> None:
+    seen = [Observation(MONDAY + day * DAY, 10.0 + day, 100.0, 1.0) for day in range(20)]
+    work = [
+        Reading(number, "primary", "t", "", each, site=True) for number, each in enumerate(seen)
+    ]
+    detectors = Detectors()
+    for reading in work[:10]:
+        detectors.take(reading, RULES)
+    states = _loaded(_stored(detectors.states()))
+    series = next(state for identity, state in states.items() if identity.series == "period")
+    assert series["kind"].pop() is True
+    detectors = Detectors(states)
+    detectors.take(work[10], RULES)
+    stored = next(
+        state for identity, state in detectors.states().items() if identity.series == "period"
+    )
+    assert stored["kind"][-1] is True
+
+
 WORDS = ("accepted", "rejected", "ignored", "resolved")
 
 
