@@ -170,6 +170,7 @@ CACHED = (
     "initial_state.InitialState",
     "initial_state.StateSlice",
     "state.Kept",
+    "state._Entry",  # one for each of them, and let go with it
     "admission.Parameters",
     "scheduling.Deadline",
     "limits.TokenBucket",
