@@ -174,6 +174,11 @@ class Bucket:
         self.weather += other.weather
         self.weathers += other.weathers
 
+    @property
+    def mean_weather(self) -> float | None:
+        """Give the covariate of a site, None where no event told it."""
+        return self.weather / self.weathers if self.weathers else None
+
     def parts(self, kind: PeriodKind, activity: float) -> tuple[tuple[str, float], ...]:
         """Give the logarithms of the ratios whose sums are known and positive."""
         amounts = {**self.totals, "kg": self.kg, "activity": activity}
@@ -271,7 +276,7 @@ class PeriodSeries:
             time,
             waiting.kg,
             activity,
-            covariate=waiting.weather / waiting.weathers if waiting.weathers else None,
+            covariate=waiting.mean_weather,
             metered=self.kind.metered,
             log_factor=waiting.log_index / waiting.kg if waiting.kg else 0.0,
             parts=waiting.parts(self.kind, activity),
@@ -319,8 +324,9 @@ class PeriodSeries:
         known = reference.values and day.kg > 0
         if not known or abs(log_share) < math.log(ABSOLUTE_RATIO):
             return False
-        weather = day.weather / day.weathers if day.weathers else None
-        seen = Observation(time, day.kg, 1.0, covariate=weather, log_factor=day.log_index / day.kg)
+        seen = Observation(
+            time, day.kg, 1.0, covariate=day.mean_weather, log_factor=day.log_index / day.kg
+        )
         usual = reference.median() + self.detector.expectation.explain(seen, 0.0)[0]
         excess = math.log(day.kg) - usual
         return abs(excess) < abs(excess - log_share)
